@@ -1,0 +1,1 @@
+//! Configuration: one struct, a flag or `SIZHI_*` variable each.

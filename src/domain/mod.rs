@@ -1,0 +1,16 @@
+//! What things are: parks, blocks, four extents, areas, findings. Pure; every type is checked when built.
+//!
+//! Never: serde wire shapes, sqlx, actix, gdal, the clock, the environment.
+
+pub mod area;
+pub mod block;
+pub mod finding;
+pub mod four_extents;
+pub mod ids;
+pub mod lifecycle;
+pub mod park;
+
+pub use area::{Hectares, Mu, SquareMetres};
+pub use finding::{Finding, Place, Severity};
+pub use four_extents::FourExtents;
+pub use ids::{BlockId, DivisionCode, ParkCode};

@@ -1,0 +1,5 @@
+//! What shapes do: pure functions on geo types. Never: I/O of any kind.
+//!
+//! Coordinates are longitude, latitude in EPSG:4490 (CGCS2000) unless a name says otherwise.
+
+pub mod crs;
