@@ -1,0 +1,199 @@
+//! The arrows of the house: which module may import which, and what it must never see.
+//!
+//! Reads the sources as text, without comments, string literals and `#[cfg(test)]` modules, so that the rule holds
+//! for what ships. A broken row is named with file and path. The table is `docs/architecture.md`'s.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// One row: the module, what it may import from this crate, and the outside names it must never use.
+struct Row {
+    module: &'static str,
+    may_import: &'static [&'static str],
+    must_never_see: &'static [&'static str],
+}
+
+const IO: &[&str] = &["sqlx", "actix_web", "gdal", "tokio", "std::fs", "std::net", "std::process", "std::env"];
+
+const ROWS: &[Row] = &[
+    Row {
+        module: "domain",
+        may_import: &["domain"],
+        must_never_see: &[
+            "serde", "serde_json", "sqlx", "actix_web", "gdal", "tokio", "std::fs", "std::net", "std::env",
+            "std::process", "std::time", "Utc::now", "Local::now",
+        ],
+    },
+    Row { module: "error", may_import: &["domain"], must_never_see: &["sqlx", "actix_web", "gdal", "serde_json", "std::io"] },
+    Row { module: "geometry", may_import: &["geometry", "domain", "error"], must_never_see: IO },
+    Row {
+        module: "exchange",
+        may_import: &["exchange", "domain", "geometry", "error"],
+        must_never_see: &["sqlx", "actix_web"],
+    },
+    Row { module: "store", may_import: &["store", "domain", "geometry", "error"], must_never_see: &["actix_web", "gdal"] },
+    Row {
+        module: "layers",
+        may_import: &["layers", "domain", "geometry", "error"],
+        must_never_see: &["sqlx", "actix_web", "gdal", "std::fs", "std::net"],
+    },
+    Row {
+        module: "inventory",
+        may_import: &["inventory", "domain", "geometry", "exchange", "store", "layers", "error"],
+        must_never_see: &["actix_web", "gdal", "StatusCode"],
+    },
+    Row {
+        module: "api",
+        may_import: &["api", "inventory", "layers", "store", "domain", "geometry", "error", "config"],
+        must_never_see: &["gdal", "sqlx::query", "sqlx::QueryBuilder", "SELECT ", "INSERT ", "UPDATE ", "DELETE FROM", "begin("],
+    },
+    Row { module: "config", may_import: &["config", "error"], must_never_see: &["sqlx", "actix_web", "gdal"] },
+];
+
+fn sources(module: &str) -> Vec<PathBuf> {
+    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(dir).expect("readable source folder") {
+            let path = entry.expect("readable entry").path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") && path.file_name().is_some_and(|n| n != "tests.rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let folder = root.join(module);
+    if folder.is_dir() {
+        walk(&folder, &mut found);
+    }
+    let file = root.join(format!("{module}.rs"));
+    if file.is_file() {
+        found.push(file);
+    }
+    found
+}
+
+/// The code alone: comments dropped, and everything from a `#[cfg(test)]` module on (it stands last in a file).
+/// String literals stay: SQL text in them is one of the things looked for.
+fn shipped_code(text: &str) -> String {
+    let mut code = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line.trim() == "#[cfg(test)]" && lines.peek().is_some_and(|next| next.trim_start().starts_with("mod ")) {
+            break;
+        }
+        code.push_str(line.split("//").next().unwrap_or(""));
+        code.push('\n');
+    }
+    code
+}
+
+/// First path segments behind `crate::`, groups included: `crate::{error::Error, domain}` gives error and domain.
+fn crate_imports(code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        if code[..at].ends_with('$') {
+            continue;
+        }
+        let rest = &code[at + "crate::".len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let mut segment = String::new();
+            for c in group.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    _ => {}
+                }
+                if depth == 0 && c == ',' {
+                    found.insert(first_segment(&segment));
+                    segment.clear();
+                } else {
+                    segment.push(c);
+                }
+            }
+            found.insert(first_segment(&segment));
+        } else {
+            found.insert(first_segment(rest));
+        }
+    }
+    found.remove("");
+    found
+}
+
+fn first_segment(path: &str) -> String {
+    path.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+/// True where `name` stands in the code as a path or text of its own, not as the tail of another word.
+fn sees(code: &str, name: &str) -> bool {
+    code.match_indices(name).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let after = code[at + name.len()..].chars().next();
+        let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        let open_ended = name.ends_with(|c: char| !c.is_alphanumeric());
+        // `gdal` the crate is a path root: `gdal::…` or `use gdal…`, not the word in a message.
+        let is_crate = !name.contains("::") && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        let path_root = !is_crate || code[at + name.len()..].starts_with("::") || code[..at].ends_with("use ");
+        !word(before) && before != Some('"') && (open_ended || !word(after)) && path_root
+    })
+}
+
+fn breaches(module: &str, code: &str, row: &Row) -> Vec<String> {
+    let mut found = Vec::new();
+    for import in crate_imports(code) {
+        let is_item_of_own_root = module == "error" && matches!(import.as_str(), "Error" | "Result");
+        if !row.may_import.contains(&import.as_str()) && !is_item_of_own_root {
+            found.push(format!("{module} must not import crate::{import}"));
+        }
+    }
+    for name in row.must_never_see {
+        if sees(code, name) {
+            found.push(format!("{module} must never see `{name}`"));
+        }
+    }
+    found
+}
+
+#[test]
+fn arrows_point_only_where_the_table_allows() {
+    let mut broken = Vec::new();
+    for row in ROWS {
+        let files = sources(row.module);
+        assert!(!files.is_empty(), "no sources for module {}: the check would pass on nothing", row.module);
+        for file in files {
+            let code = shipped_code(&fs::read_to_string(&file).expect("readable source"));
+            for breach in breaches(row.module, &code, row) {
+                broken.push(format!("{}: {breach}", file.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "broken arrows:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn every_module_of_the_crate_has_a_row() {
+    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("lib.rs");
+    let declared: BTreeSet<&str> =
+        lib.lines().filter_map(|l| l.strip_prefix("pub mod ")).filter_map(|l| l.split(';').next()).collect();
+    let ruled: BTreeSet<&str> = ROWS.iter().map(|r| r.module).chain(["cli"]).collect();
+    assert_eq!(declared, ruled, "modules of src/lib.rs against the arrow table (cli may import everything)");
+}
+
+#[test]
+fn the_check_itself_finds_planted_breaches() {
+    let row = &ROWS[0];
+    let planted = "use crate::{error::Error, domain::Finding};\nfn f() { sqlx::query(\"x\"); let t = chrono::Utc::now(); }";
+    assert_eq!(
+        breaches("domain", planted, row),
+        ["domain must not import crate::error", "domain must never see `sqlx`", "domain must never see `Utc::now`"]
+    );
+    let clean = "use crate::domain::Finding;\n// sqlx::query in a comment\nfn gdal_name() -> &'static str { \"gdal\" }";
+    assert_eq!(breaches("domain", clean, row), Vec::<String>::new());
+    let handler = "fn h() { let sql = \"SELECT 1\"; }";
+    let api = ROWS.iter().find(|r| r.module == "api").expect("api row");
+    assert!(breaches("api", "fn h() { let sql = \"a SELECT 1\"; }", api).len() == 1, "{handler}");
+}
