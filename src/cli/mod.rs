@@ -1,1 +1,96 @@
-//! placeholder
+//! The subcommands, one file each. Everything is wired here and nothing decided.
+
+pub mod audit;
+pub mod check;
+pub mod db;
+pub mod export;
+pub mod import;
+mod output;
+pub mod seed;
+pub mod serve;
+pub mod vector_child;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+
+/// 四至：产业园区土地清单。没有任何配置时，使用 ./data 下自建的 PostGIS。
+#[derive(Debug, Parser)]
+#[command(name = "sizhi", version, about, long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// 启动服务（地图图层、园区名录、导入接口）
+    Serve(serve::Args),
+    /// 导入边界或名录文件：先检查，全部合格才写入
+    Import(import::Args),
+    /// 导出区块边界
+    Export(export::Args),
+    /// 检查四至文字或图形文件，不写数据库
+    Check(check::Args),
+    /// 载入示例清单（湖南 129 个园区，示意边界）
+    Seed(seed::Args),
+    /// 数据库：启动、停止、状态、备份、恢复
+    Db(db::Args),
+    /// 修订日志：校验有没有被改动
+    Audit(audit::Args),
+    /// Reads or writes one vector file under limits; started by sizhi itself.
+    #[command(hide = true)]
+    VectorChild,
+}
+
+/// Exit codes: 0 done, 1 failed, 2 wrong arguments (clap), 3 the input was refused with findings.
+pub const REFUSED: u8 = 3;
+
+/// Parses the arguments and runs the command.
+pub fn main() -> ExitCode {
+    // Before anything else: the child must not start a runtime, threads or logging.
+    if std::env::args_os().nth(1).is_some_and(|arg| arg == "vector-child") {
+        return vector_child::run();
+    }
+    let cli = Cli::parse();
+    if let Command::Check(args) = cli.command {
+        return finish(check::run(args));
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(cause) => {
+            eprintln!("无法启动运行时：{cause}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => finish(serve::run(args).await),
+            Command::Import(args) => finish(import::run(args).await),
+            Command::Export(args) => finish(export::run(args).await),
+            Command::Seed(args) => finish(seed::run(args).await),
+            Command::Db(args) => finish(db::run(args).await),
+            Command::Audit(args) => finish(audit::run(args).await),
+            Command::Check(_) | Command::VectorChild => ExitCode::FAILURE,
+        }
+    })
+}
+
+/// Prints what went wrong for a person; the cause, which may name paths and SQL, only because this is the operator's
+/// own terminal.
+fn finish(result: Result<ExitCode, Error>) -> ExitCode {
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            output::print_error(&error);
+            match error {
+                Error::Invalid { .. } | Error::Conflict { .. } | Error::UnsupportedFormat { .. } | Error::TooLarge { .. } => {
+                    ExitCode::from(REFUSED)
+                }
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}

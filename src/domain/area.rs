@@ -24,6 +24,9 @@ fn checked(value: f64) -> Option<f64> {
 }
 
 impl SquareMetres {
+    /// No area.
+    pub const ZERO: SquareMetres = SquareMetres(0.0);
+
     /// `None` for NaN, infinities and negative numbers.
     pub fn new(value: f64) -> Option<Self> {
         checked(value).map(Self)
@@ -130,5 +133,117 @@ impl fmt::Display for Mu {
     /// Two decimals, as ledgers print 亩.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.2}", round_decimal(self.0, 2))
+    }
+}
+
+/// A unit that area is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AreaUnit {
+    SquareMetre,
+    Hectare,
+    Mu,
+    SquareKilometre,
+}
+
+impl AreaUnit {
+    /// `m2`, `ha`, `mu`, `km2`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AreaUnit::SquareMetre => "m2",
+            AreaUnit::Hectare => "ha",
+            AreaUnit::Mu => "mu",
+            AreaUnit::SquareKilometre => "km2",
+        }
+    }
+
+    /// 平方米, 公顷, 亩, 平方公里.
+    pub fn label(self) -> &'static str {
+        match self {
+            AreaUnit::SquareMetre => "平方米",
+            AreaUnit::Hectare => "公顷",
+            AreaUnit::Mu => "亩",
+            AreaUnit::SquareKilometre => "平方公里",
+        }
+    }
+
+    /// Reads a unit as files and headings write it.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().to_lowercase().as_str() {
+            "平方米" | "㎡" | "m2" | "m²" | "sqm" | "平米" => Some(AreaUnit::SquareMetre),
+            "公顷" | "ha" | "hm2" | "hm²" | "hectare" | "hectares" => Some(AreaUnit::Hectare),
+            "亩" | "mu" => Some(AreaUnit::Mu),
+            "平方公里" | "平方千米" | "km2" | "km²" | "k㎡" => Some(AreaUnit::SquareKilometre),
+            _ => None,
+        }
+    }
+
+    /// A number of this unit as an area; `None` for NaN, infinities and negative numbers.
+    pub fn area(self, number: f64) -> Option<SquareMetres> {
+        match self {
+            AreaUnit::SquareMetre => SquareMetres::new(number),
+            AreaUnit::Hectare => Hectares::new(number).map(Hectares::to_square_metres),
+            AreaUnit::Mu => Mu::new(number).map(Mu::to_square_metres),
+            AreaUnit::SquareKilometre => SquareMetres::new(number * 1e6),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn rounding_is_half_away_from_zero_in_decimals() {
+        for (x, decimals, expected) in [
+            (1.005, 2, 1.01),
+            (2.675, 2, 2.68),
+            (0.125, 2, 0.13),
+            (-1.005, 2, -1.01),
+            (1.004_999, 2, 1.0),
+            (999.995, 2, 1000.0),
+            (1e20, 2, 1e20),
+            (5e-7, 4, 0.0),
+            (0.5, 0, 1.0),
+            (1.5, 0, 2.0),
+            (0.0, 2, 0.0),
+        ] {
+            assert_eq!(round_decimal(x, decimals), expected, "{x} to {decimals}");
+        }
+        assert!(round_decimal(f64::NAN, 2).is_nan());
+    }
+
+    #[test]
+    fn units_by_their_definitions() {
+        let m2 = |unit: AreaUnit, n: f64| unit.area(n).map(SquareMetres::value);
+        assert_eq!(m2(AreaUnit::Hectare, 1.0), Some(10_000.0));
+        assert_eq!(m2(AreaUnit::SquareKilometre, 3.015), Some(3_015_000.0));
+        assert_eq!(m2(AreaUnit::Mu, 3.0), Some(2_000.0));
+        assert_eq!(m2(AreaUnit::Mu, -1.0), None);
+        assert_eq!(m2(AreaUnit::SquareMetre, f64::NAN), None);
+        let area = SquareMetres::new(128_377.6).expect("finite");
+        assert_eq!((area.to_string(), area.to_hectares().to_string(), area.to_mu().to_string()), ("128377.60".into(), "12.8378".into(), "192.57".into()));
+        assert_eq!(Hectares::new(1.0).map(|h| h.to_mu().value()), Some(15.0));
+        for (text, unit) in [("公顷", AreaUnit::Hectare), ("㎡", AreaUnit::SquareMetre), (" 亩 ", AreaUnit::Mu), ("KM2", AreaUnit::SquareKilometre)] {
+            assert_eq!(AreaUnit::parse(text), Some(unit));
+        }
+        assert_eq!(AreaUnit::parse("顷"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn units_round_trip(m2 in 0.0..1e12f64) {
+            let area = SquareMetres::new(m2).expect("finite");
+            prop_assert!((area.to_mu().to_square_metres().value() - m2).abs() <= m2 * 1e-15 + 1e-12);
+            prop_assert!((area.to_hectares().to_square_metres().value() - m2).abs() <= m2 * 1e-15 + 1e-12);
+            prop_assert!((area.to_mu().value() / 15.0 - area.to_hectares().value()).abs() <= area.to_hectares().value() * 1e-15 + 1e-12);
+        }
+
+        #[test]
+        fn rounding_stays_within_half_a_step(x in -1e9..1e9f64, decimals in 0usize..6) {
+            let step = 10f64.powi(-i32::try_from(decimals).expect("small"));
+            prop_assert!((round_decimal(x, decimals) - x).abs() <= step * 0.500_001);
+        }
     }
 }

@@ -161,3 +161,52 @@ fn shorten(text: &str) -> String {
     }
     short
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn park_codes() {
+        for (text, expected) in [
+            ("G431176", Some("G431176")),
+            (" s437001 ", Some("S437001")),
+            ("Ｇ４３１１７６", Some("G431176")),
+            ("X431176", None),
+            ("G43117", None),
+            ("G4311760", None),
+            ("G43117a", None),
+            ("", None),
+            ("G431١76", None),
+        ] {
+            assert_eq!(ParkCode::parse(text).ok().as_ref().map(ParkCode::as_str), expected, "{text}");
+        }
+        let code = ParkCode::parse("G431176").expect("code");
+        assert!(code.is_national());
+        assert_eq!((code.province(), code.type_digit()), ("43", '1'));
+        let message = ParkCode::parse(&"长".repeat(500)).expect_err("too long").to_string();
+        assert!(message.chars().count() < 120, "a client's text is quoted in short: {message}");
+    }
+
+    #[test]
+    fn division_codes_and_their_prefixes() {
+        let prefix = |text: &str| DivisionCode::parse(text).ok().map(|c| c.prefix().to_owned());
+        assert_eq!(prefix("430000").as_deref(), Some("43"));
+        assert_eq!(prefix("430100").as_deref(), Some("4301"));
+        assert_eq!(prefix("430102").as_deref(), Some("430102"));
+        assert_eq!(prefix("４３０１０２").as_deref(), Some("430102"));
+        for bad in ["43010", "4301020", "043010", "43010x", ""] {
+            assert_eq!(prefix(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn block_ids() {
+        let id = BlockId::parse("G431176-XJ-2026-001").expect("id");
+        assert_eq!((id.park().as_str(), id.number(), id.to_string().as_str()), ("G431176", "XJ-2026-001", "G431176-XJ-2026-001"));
+        assert_eq!(BlockId::parse("G431176-一号").expect("Chinese").number(), "一号");
+        for bad in ["G431176", "G431176-", "G431176-a b", "G431176-a/b", "1-1", ""] {
+            assert!(BlockId::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

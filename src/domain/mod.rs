@@ -4,6 +4,7 @@
 
 pub mod area;
 pub mod block;
+pub mod extents_check;
 pub mod finding;
 pub mod four_extents;
 pub mod ids;

@@ -2,4 +2,13 @@
 //!
 //! Coordinates are longitude, latitude in EPSG:4490 (CGCS2000) unless a name says otherwise.
 
+pub mod area;
+pub mod assemble;
 pub mod crs;
+pub mod extremes;
+pub mod gcj02;
+pub mod overlap;
+pub mod project;
+pub mod repair;
+mod segments;
+pub mod validity;

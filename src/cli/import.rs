@@ -1,0 +1,136 @@
+//! `sizhi import FILE --layer …`: dry run or all or nothing, with findings as a table or as JSON.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::output::{self, Bar};
+use super::{REFUSED, serve};
+use crate::config::DatabaseArgs;
+use crate::domain::ParkCode;
+use crate::error::{Error, Result};
+use crate::geometry::crs::Crs;
+use crate::inventory::import::{self, ImportReport, ImportRequest, ReadOptions};
+use crate::inventory::progress::Progress;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// 要导入的文件：TXT、GeoJSON、Shapefile（zip 或 .shp）、GeoPackage、FileGDB、DXF；名录为 CSV、XLSX
+    file: PathBuf,
+    /// 图层：park_blocks（区块边界）或 parks（园区名录）
+    #[arg(long)]
+    layer: String,
+    /// 所有记录所属的园区代码；不给时从文件字段（园区代码、园区名称）读取
+    #[arg(long)]
+    park: Option<String>,
+    /// 坐标系，如 EPSG:4526；不给时按文件声明或坐标数值判断
+    #[arg(long)]
+    crs: Option<String>,
+    /// 文字编码，如 gbk、utf-8；不给时自动判断
+    #[arg(long)]
+    encoding: Option<String>,
+    /// 文件中有多个图层时读哪一个
+    #[arg(long)]
+    source_layer: Option<String>,
+    /// 只检查，不写入
+    #[arg(long)]
+    dry_run: bool,
+    /// 修复不合规的图形；每一步都会列出
+    #[arg(long)]
+    repair: bool,
+    /// 放行某个错误代码，可重复
+    #[arg(long, value_name = "CODE")]
+    allow: Vec<String>,
+    /// 以 JSON 输出（见 docs/cli.md）
+    #[arg(long)]
+    json: bool,
+    /// 操作人，写入修订日志
+    #[arg(long, default_value_t = operator())]
+    actor: String,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+/// The account that runs the command.
+pub fn operator() -> String {
+    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".into());
+    format!("cli:{user}")
+}
+
+/// `--crs` as a system, or a sentence saying which are understood.
+pub fn parse_crs(text: Option<&str>) -> Result<Option<Crs>> {
+    text.map(|text| {
+        Crs::parse(text).ok_or_else(|| {
+            Error::invalid("crs_unknown", format!("不认识坐标系“{text}”；请写 EPSG 代码，例如 EPSG:4490、EPSG:4526"))
+        })
+    })
+    .transpose()
+}
+
+pub async fn run(args: Args) -> Result<ExitCode> {
+    let park = args
+        .park
+        .as_deref()
+        .map(ParkCode::parse)
+        .transpose()
+        .map_err(|reason| Error::invalid("park_code_invalid", reason.to_string()))?;
+    let file_name = args.file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let request = ImportRequest {
+        path: args.file.clone(),
+        file_name,
+        layer: args.layer.clone(),
+        read: ReadOptions {
+            crs: parse_crs(args.crs.as_deref())?,
+            encoding: args.encoding.clone(),
+            source_layer: args.source_layer.clone(),
+            file_name: None,
+        },
+        park,
+        repair: args.repair,
+        allow: args.allow.clone(),
+        actor: args.actor.clone(),
+    };
+    let database = serve::open_database(&args.database).await?;
+    let bar = Arc::new(Bar::new(args.json));
+    let imported =
+        import::import_now(database.pool(), &request, args.dry_run, Arc::clone(&bar) as Arc<dyn Progress>).await;
+    bar.finish();
+    database.close().await;
+    let imported = imported?;
+    if args.json {
+        let mut report = imported.report.to_json();
+        if let Some(object) = report.as_object_mut() {
+            object.insert("dry_run".into(), json!(args.dry_run));
+            object.insert("batch".into(), json!(imported.batch));
+            object.insert("revision".into(), json!(imported.revision));
+        }
+        output::print_json(&report);
+    } else {
+        print_report(&imported, args.dry_run);
+    }
+    Ok(if imported.report.has_errors() { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })
+}
+
+fn print_report(imported: &import::Imported, dry_run: bool) {
+    let report: &ImportReport = &imported.report;
+    output::print(&format!(
+        "格式 {}，编码 {}，坐标系 {}，记录 {} 条",
+        report.format,
+        report.encoding.as_deref().unwrap_or("—"),
+        report.crs.map_or_else(|| "—".to_owned(), |c| c.to_string()),
+        report.candidates.len()
+    ));
+    output::print_findings(&report.findings);
+    let counts = report.counts.unwrap_or_default();
+    let counted = format!("新增 {}，更新 {}，不变 {}", counts.inserted, counts.updated, counts.unchanged);
+    output::print(&match (imported.revision, report.has_errors(), dry_run) {
+        (_, true, _) => "✗ 未写入：请先改正上面的错误".to_owned(),
+        (_, false, true) => format!("✓ 检查通过（未写入）：{counted}"),
+        (Some(revision), ..) => {
+            format!("✓ 已写入，修订 {revision}，批次 {}：{counted}", imported.batch.unwrap_or_default())
+        }
+        (None, ..) => "✓ 与登记库完全一致，没有改动".to_owned(),
+    });
+}

@@ -1,0 +1,172 @@
+//! Rings → polygons: hole or second part is decided by containment, never by number (both uses of 圈号 exist).
+
+use geo::{Coord, LineString, MultiPolygon, Polygon};
+
+use super::area;
+use super::segments::{self, Side};
+use crate::domain::{Finding, Place};
+
+/// The polygons, and where each input ring went.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assembled {
+    pub geometry: MultiPolygon<f64>,
+    /// For each ring given: part and ring, counted from 1.
+    pub placement: Vec<(u32, u32)>,
+    pub findings: Vec<Finding>,
+}
+
+/// Assembles closed rings. Order, start and direction of the rings stay as given: parts in the order of their outer
+/// rings, holes in order behind their shell. An island in a hole is a part of its own. Works for broken rings too: the
+/// judgement comes later.
+pub fn from_rings(rings: Vec<LineString<f64>>) -> Assembled {
+    let areas: Vec<f64> = rings.iter().map(|ring| area::signed_ring_area(ring).abs()).collect();
+    let boxes: Vec<[f64; 4]> = rings.iter().map(bounds).collect();
+    let mut findings = Vec::new();
+    // The rings around each ring: larger, its box around, and the ring inside it.
+    let mut around: Vec<Vec<usize>> = vec![Vec::new(); rings.len()];
+    for (i, ring) in rings.iter().enumerate() {
+        for (j, other) in rings.iter().enumerate() {
+            if i == j || !box_within(&boxes[i], &boxes[j]) {
+                continue;
+            }
+            if areas[i] == areas[j] && same_ring(ring, other) {
+                if i > j {
+                    findings.push(Finding::error(
+                        "duplicate_ring",
+                        Place::whole().ring(u32::try_from(i + 1).unwrap_or(u32::MAX)),
+                        format!("第 {} 环与第 {} 环完全相同", i + 1, j + 1),
+                    ));
+                }
+                continue;
+            }
+            if areas[j] > areas[i] && is_inside(ring, other) {
+                around[i].push(j);
+            }
+        }
+    }
+    place(rings, &areas, &around, findings)
+}
+
+fn place(rings: Vec<LineString<f64>>, areas: &[f64], around: &[Vec<usize>], findings: Vec<Finding>) -> Assembled {
+    let is_hole = |i: usize| around[i].len() % 2 == 1;
+    let shell_of = |i: usize| {
+        // The smallest ring around it that is itself a shell.
+        around[i].iter().copied().filter(|&j| !is_hole(j)).min_by(|&a, &b| areas[a].total_cmp(&areas[b]))
+    };
+    let mut part_of: Vec<usize> = vec![usize::MAX; rings.len()];
+    let mut members: Vec<Vec<usize>> = Vec::new();
+    for i in 0..rings.len() {
+        if !is_hole(i) || shell_of(i).is_none() {
+            part_of[i] = members.len();
+            members.push(vec![i]);
+        }
+    }
+    for i in 0..rings.len() {
+        if part_of[i] == usize::MAX
+            && let Some(shell) = shell_of(i)
+        {
+            part_of[i] = part_of[shell];
+            members[part_of[i]].push(i);
+        }
+    }
+    let mut placement = vec![(0, 0); rings.len()];
+    for (part, list) in (1..).zip(&members) {
+        for (ring, &i) in (1..).zip(list) {
+            placement[i] = (part, ring);
+        }
+    }
+    let mut rings: Vec<Option<LineString<f64>>> = rings.into_iter().map(Some).collect();
+    let polygons = members
+        .into_iter()
+        .map(|list| {
+            let mut own = list.into_iter().filter_map(|i| rings[i].take());
+            let exterior = own.next().unwrap_or_else(|| LineString::new(Vec::new()));
+            Polygon::new(exterior, own.collect())
+        })
+        .collect();
+    Assembled { geometry: MultiPolygon(polygons), placement, findings }
+}
+
+fn bounds(ring: &LineString<f64>) -> [f64; 4] {
+    ring.coords().fold([f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY], |b, c| {
+        [b[0].min(c.x), b[1].min(c.y), b[2].max(c.x), b[3].max(c.y)]
+    })
+}
+
+fn box_within(inner: &[f64; 4], outer: &[f64; 4]) -> bool {
+    inner[0] >= outer[0] && inner[1] >= outer[1] && inner[2] <= outer[2] && inner[3] <= outer[3]
+}
+
+/// Inside, judged by the first vertex or edge middle that is not on the other ring.
+fn is_inside(ring: &LineString<f64>, other: &LineString<f64>) -> bool {
+    for edge in ring.0.windows(2) {
+        let middle = Coord { x: (edge[0].x + edge[1].x) / 2.0, y: (edge[0].y + edge[1].y) / 2.0 };
+        for p in [edge[0], middle] {
+            match segments::side_of_line(p, other) {
+                Side::Inside => return true,
+                Side::Outside => return false,
+                Side::Boundary => {}
+            }
+        }
+    }
+    false
+}
+
+/// The same set of vertices, whatever start and direction.
+fn same_ring(a: &LineString<f64>, b: &LineString<f64>) -> bool {
+    let sorted = |ring: &LineString<f64>| {
+        let mut keys: Vec<(u64, u64)> = ring.coords().map(|c| (c.x.to_bits(), c.y.to_bits())).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    };
+    a.0.len() == b.0.len() && sorted(a) == sorted(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn square(x: f64, y: f64, side: f64) -> LineString<f64> {
+        vec![(x, y), (x + side, y), (x + side, y + side), (x, y + side), (x, y)].into()
+    }
+
+    #[test]
+    fn containment_decides_hole_or_part() {
+        // Hole, second part, island in the hole, hole of the island: the outer shell is not even first.
+        let rings = vec![
+            square(112.2, 28.2, 0.6),
+            square(112.0, 28.0, 1.0),
+            square(114.0, 28.0, 0.1),
+            square(112.4, 28.4, 0.2),
+            square(112.45, 28.45, 0.05),
+        ];
+        let assembled = from_rings(rings.clone());
+        assert_eq!(assembled.placement, [(1, 2), (1, 1), (2, 1), (3, 1), (3, 2)]);
+        assert_eq!(assembled.geometry.0.len(), 3);
+        assert_eq!(assembled.geometry.0[0].exterior(), &rings[1], "start and direction stay");
+        assert_eq!(assembled.geometry.0[2].interiors(), [rings[4].clone()]);
+        assert!(assembled.findings.is_empty());
+    }
+
+    #[test]
+    fn a_hole_that_touches_its_shell_is_still_a_hole() {
+        let hole: LineString<f64> = vec![(112.0, 28.5), (112.5, 28.2), (112.5, 28.8), (112.0, 28.5)].into();
+        let assembled = from_rings(vec![square(112.0, 28.0, 1.0), hole]);
+        assert_eq!(assembled.placement, [(1, 1), (1, 2)]);
+    }
+
+    #[test]
+    fn the_same_ring_twice_is_named() {
+        let mut turned = square(112.0, 28.0, 1.0);
+        turned.0.reverse();
+        let assembled = from_rings(vec![square(112.0, 28.0, 1.0), turned]);
+        assert_eq!(assembled.findings[0].code, "duplicate_ring");
+        assert_eq!(assembled.findings[0].place.ring, Some(2));
+    }
+
+    #[test]
+    fn no_rings_no_parts() {
+        assert_eq!(from_rings(Vec::new()).geometry.0.len(), 0);
+    }
+}

@@ -1,0 +1,313 @@
+//! Overlap: which shapes touch, which share land, and how much, in ellipsoidal m².
+//!
+//! The common area is a boundary integral: the pieces of each boundary that lie inside the other shape bound the common
+//! land, and the survey formula adds up over pieces of edges. No overlay polygon is built, so there is no integer grid
+//! whose step grows with the extent, and shapes that share an edge up to rounding give their true sliver.
+//!
+//! Inputs must be valid (`validity::check`): an invalid shape has no inside to speak of. Never: a panic on valid input.
+
+use std::sync::OnceLock;
+
+use geo::{BoundingRect, Coord, MultiPolygon};
+use rstar::{AABB, RTree, RTreeObject, primitives::GeomWithData, primitives::Rectangle};
+
+use super::area;
+use super::segments::{self, Meeting, Segment, Side};
+use crate::domain::SquareMetres;
+
+/// Common area below this is contact, not overlap: one square centimetre, far under what a millimetre of rounding
+/// along a kilometre of shared edge makes (1 m²), far over what doubles lose.
+pub const CONTACT_M2: f64 = 1e-4;
+
+/// How two shapes meet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Relation {
+    /// Common points, no common land.
+    Touch,
+    /// Common land.
+    Overlap { area: SquareMetres },
+}
+
+/// A pair of shapes by their positions in the input.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pair {
+    pub a: usize,
+    pub b: usize,
+    pub relation: Relation,
+}
+
+/// All pairs within one layer that touch or overlap, ordered by (a, b), a < b.
+pub fn pairs(shapes: &[&MultiPolygon<f64>]) -> Vec<Pair> {
+    let prepared = prepare(shapes);
+    let tree = boxes(&prepared);
+    let candidates = candidates(&prepared, &tree, true);
+    relate_all(&prepared, &prepared, candidates)
+}
+
+/// All pairs between two layers that touch or overlap, ordered by (a, b).
+pub fn between(left: &[&MultiPolygon<f64>], right: &[&MultiPolygon<f64>]) -> Vec<Pair> {
+    let (left, right) = (prepare(left), prepare(right));
+    let tree = boxes(&right);
+    let candidates = candidates(&left, &tree, false);
+    relate_all(&left, &right, candidates)
+}
+
+/// Common area of two shapes; zero where they only touch.
+pub fn common_area(a: &MultiPolygon<f64>, b: &MultiPolygon<f64>) -> SquareMetres {
+    match relate(&Prepared::new(a), &Prepared::new(b)) {
+        Some(Relation::Overlap { area }) => area,
+        _ => SquareMetres::ZERO,
+    }
+}
+
+/// A shape with what comparing it needs, made when first asked for.
+struct Prepared<'a> {
+    geometry: &'a MultiPolygon<f64>,
+    envelope: Option<AABB<[f64; 2]>>,
+    edges: OnceLock<Edges>,
+}
+
+struct Edges {
+    list: Vec<Segment>,
+    tree: RTree<Segment>,
+    /// +1 or −1 per part and ring: turns each ring so that land lies on its left.
+    signs: Vec<Vec<f64>>,
+}
+
+impl<'a> Prepared<'a> {
+    fn new(geometry: &'a MultiPolygon<f64>) -> Self {
+        let envelope = geometry
+            .bounding_rect()
+            .map(|r| AABB::from_corners([r.min().x, r.min().y], [r.max().x, r.max().y]));
+        Self { geometry, envelope, edges: OnceLock::new() }
+    }
+
+    fn edges(&self) -> &Edges {
+        self.edges.get_or_init(|| {
+            let list = segments::segments(self.geometry);
+            let signs = self
+                .geometry
+                .iter()
+                .map(|p| {
+                    let sign = |ring, wanted: f64| area::signed_ring_area(ring).signum() * wanted;
+                    std::iter::once(sign(p.exterior(), 1.0))
+                        .chain(p.interiors().iter().map(|hole| sign(hole, -1.0)))
+                        .collect()
+                })
+                .collect();
+            Edges { tree: segments::index(&list), list, signs }
+        })
+    }
+}
+
+impl Edges {
+    fn sign(&self, s: &Segment) -> f64 {
+        self.signs[s.part][s.ring]
+    }
+
+    /// Even–odd over all rings at once, which for a valid shape is inside, in a hole, or outside.
+    fn side(&self, p: Coord<f64>) -> Side {
+        let ray = AABB::from_corners([p.x, p.y], [f64::MAX, p.y]);
+        segments::side_of_ring(p, self.tree.locate_in_envelope_intersecting(&ray).map(|s| (&s.a, &s.b)))
+    }
+}
+
+type BoxTree = RTree<GeomWithData<Rectangle<[f64; 2]>, usize>>;
+
+fn prepare<'a>(shapes: &[&'a MultiPolygon<f64>]) -> Vec<Prepared<'a>> {
+    shapes.iter().map(|g| Prepared::new(g)).collect()
+}
+
+fn boxes(prepared: &[Prepared<'_>]) -> BoxTree {
+    let entries = prepared.iter().enumerate().filter_map(|(i, p)| {
+        p.envelope.map(|e| GeomWithData::new(Rectangle::from_corners(e.lower(), e.upper()), i))
+    });
+    RTree::bulk_load(entries.collect())
+}
+
+fn candidates(left: &[Prepared<'_>], tree: &BoxTree, same_layer: bool) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    for (a, shape) in left.iter().enumerate() {
+        let Some(envelope) = &shape.envelope else { continue };
+        for entry in tree.locate_in_envelope_intersecting(envelope) {
+            if !same_layer || entry.data > a {
+                found.push((a, entry.data));
+            }
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+/// Relates the candidates on all cores.
+fn relate_all(left: &[Prepared<'_>], right: &[Prepared<'_>], candidates: Vec<(usize, usize)>) -> Vec<Pair> {
+    let judge = |&(a, b): &(usize, usize)| relate(&left[a], &right[b]).map(|relation| Pair { a, b, relation });
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // Below this a thread costs more than it brings.
+    if cores == 1 || candidates.len() < 256 {
+        return candidates.iter().filter_map(judge).collect();
+    }
+    let share = candidates.len().div_ceil(cores * 4);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let chunks: Vec<&[(usize, usize)]> = candidates.chunks(share).collect();
+    let mut results: Vec<(usize, Vec<Pair>)> = std::thread::scope(|scope| {
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let i = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let Some(chunk) = chunks.get(i) else { return done };
+                done.push((i, chunk.iter().filter_map(judge).collect()));
+            }
+        };
+        let handles: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        handles
+            .into_iter()
+            .flat_map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    results.sort_unstable_by_key(|(i, _)| *i);
+    results.into_iter().flat_map(|(_, pairs)| pairs).collect()
+}
+
+fn relate(a: &Prepared<'_>, b: &Prepared<'_>) -> Option<Relation> {
+    let (box_a, box_b) = (a.envelope.as_ref()?, b.envelope.as_ref()?);
+    let l0 = box_a.lower()[0];
+    let (of_a, met_a) = inner_boundary(a.edges(), b.edges(), box_b, l0, true);
+    let (of_b, met_b) = inner_boundary(b.edges(), a.edges(), box_a, l0, false);
+    let common = of_a + of_b;
+    if common > CONTACT_M2 {
+        SquareMetres::new(common).map(|area| Relation::Overlap { area })
+    } else {
+        (met_a || met_b).then_some(Relation::Touch)
+    }
+}
+
+/// Signed area under the pieces of `own`'s boundary that lie inside `other`, and whether the boundaries meet at all.
+/// Stretches that both boundaries run along in the same sense belong to both; `takes_shared` counts them once.
+fn inner_boundary(own: &Edges, other: &Edges, other_box: &AABB<[f64; 2]>, l0: f64, takes_shared: bool) -> (f64, bool) {
+    let (mut sum, mut met) = (0.0, false);
+    let mut state: Option<Side> = None;
+    let mut last: Option<(usize, usize, usize)> = None;
+    for s in &own.list {
+        // The state carries over only along one ring, from one edge to the next.
+        if last != Some((s.part, s.ring, s.order.wrapping_sub(1))) {
+            state = None;
+        }
+        last = Some((s.part, s.ring, s.order));
+        if !rstar::Envelope::intersects(&s.envelope(), other_box) {
+            state = Some(Side::Outside);
+            continue;
+        }
+        let contacts = contacts(s, other);
+        met |= !contacts.cuts.is_empty();
+        for piece in contacts.pieces() {
+            if piece.begins_at_contact {
+                state = None;
+            }
+            if let Some(same_sense) = contacts.shared_sense(&piece, own.sign(s)) {
+                if same_sense && takes_shared {
+                    sum += own.sign(s) * area::edge_area(piece.from, piece.to, l0);
+                }
+                state = None;
+                continue;
+            }
+            let side = *state.get_or_insert_with(|| {
+                other.side(Coord { x: (piece.from.x + piece.to.x) / 2.0, y: (piece.from.y + piece.to.y) / 2.0 })
+            });
+            if side == Side::Inside {
+                sum += own.sign(s) * area::edge_area(piece.from, piece.to, l0);
+            }
+            if piece.ends_at_contact {
+                state = None;
+            }
+        }
+    }
+    (sum, met)
+}
+
+/// Where one edge meets the other shape's edges.
+struct Contacts<'a> {
+    edge: &'a Segment,
+    /// Position along the edge (0–1) and place of every meeting.
+    cuts: Vec<(f64, Coord<f64>)>,
+    /// Stretches along which the two run together: from, to, and whether the other's land lies on the same side as a
+    /// ring with sign +1 in this edge's direction.
+    shared: Vec<(f64, f64, f64)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    from: Coord<f64>,
+    to: Coord<f64>,
+    middle: f64,
+    begins_at_contact: bool,
+    ends_at_contact: bool,
+}
+
+fn contacts<'a>(s: &'a Segment, other: &Edges) -> Contacts<'a> {
+    let mut found = Contacts { edge: s, cuts: Vec::new(), shared: Vec::new() };
+    for t in other.tree.locate_in_envelope_intersecting(&s.envelope()) {
+        match segments::meeting(s, t) {
+            Meeting::Apart => {}
+            Meeting::Cross(at) | Meeting::Touch(at) => found.cuts.push((found.along(at), at)),
+            Meeting::Along(p, q) => {
+                let (from, to) = (found.along(p), found.along(q));
+                found.cuts.extend([(from, p), (to, q)]);
+                let same_direction = (s.b.x - s.a.x) * (t.b.x - t.a.x) + (s.b.y - s.a.y) * (t.b.y - t.a.y) > 0.0;
+                let sense = other.sign(t) * if same_direction { 1.0 } else { -1.0 };
+                found.shared.push((from.min(to), from.max(to), sense));
+            }
+        }
+    }
+    found.cuts.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    found
+}
+
+impl Contacts<'_> {
+    /// Position of a point of this edge, from 0 at its start to 1 at its end, on the longer axis.
+    fn along(&self, p: Coord<f64>) -> f64 {
+        let (a, b) = (self.edge.a, self.edge.b);
+        let t = if (b.x - a.x).abs() >= (b.y - a.y).abs() { (p.x - a.x) / (b.x - a.x) } else { (p.y - a.y) / (b.y - a.y) };
+        t.clamp(0.0, 1.0)
+    }
+
+    /// The edge cut at every meeting; pieces without length are left out.
+    fn pieces(&self) -> Vec<Piece> {
+        let mut pieces = Vec::with_capacity(self.cuts.len() + 1);
+        let (mut from, mut at, mut contact) = (0.0, self.edge.a, false);
+        for &(position, place) in self.cuts.iter() {
+            if position > from {
+                pieces.push(Piece {
+                    from: at,
+                    to: place,
+                    middle: (from + position) / 2.0,
+                    begins_at_contact: contact,
+                    ends_at_contact: true,
+                });
+            }
+            (from, at, contact) = (position, place, true);
+        }
+        if from < 1.0 {
+            pieces.push(Piece {
+                from: at,
+                to: self.edge.b,
+                middle: (from + 1.0) / 2.0,
+                begins_at_contact: contact,
+                ends_at_contact: false,
+            });
+        }
+        pieces
+    }
+
+    /// `None` where the piece is not shared; else whether both shapes' land lies on the same side of it.
+    fn shared_sense(&self, piece: &Piece, own_sign: f64) -> Option<bool> {
+        self.shared
+            .iter()
+            .find(|(from, to, _)| (*from..=*to).contains(&piece.middle))
+            .map(|(.., sense)| *sense == own_sign)
+    }
+}
+
+#[cfg(test)]
+#[path = "overlap_tests.rs"]
+mod tests;

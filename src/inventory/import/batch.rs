@@ -1,0 +1,310 @@
+//! From dry run to commit to undo: one transaction, one revision, one batch row for each.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use sqlx::{PgConnection, PgPool};
+use tokio::io::AsyncReadExt;
+
+use super::report::Status;
+use super::{ImportReport, ImportRequest, Judged, ReadOptions, Rows, check};
+use crate::domain::ParkCode;
+use crate::error::{Error, Result};
+use crate::geometry::crs::Crs;
+use crate::inventory::progress::{Progress, Silent};
+use crate::store;
+use crate::store::import_batches::{self, BatchStatus, ImportBatch, NewBatch};
+
+/// Largest file taken, in bytes (reliability.md: upload 50 MB). A command-line import may be larger: see `docs/cli.md`.
+const UPLOAD_LIMIT: u64 = 50 * 1024 * 1024;
+
+/// Size and SHA-256 of the file; a folder (FileGDB) is fingerprinted by its files in name order.
+pub(super) async fn fingerprint(path: &Path) -> Result<(u64, [u8; 32])> {
+    let unreadable = |cause: std::io::Error| {
+        let detail = match cause.kind() {
+            std::io::ErrorKind::NotFound => "找不到要导入的文件",
+            std::io::ErrorKind::PermissionDenied => "没有读取该文件的权限",
+            _ => "要导入的文件无法读取",
+        };
+        tracing::warn!(error = %cause, "import file unreadable");
+        Error::invalid("file_unreadable", detail)
+    };
+    let mut files = Vec::new();
+    if tokio::fs::metadata(path).await.map_err(unreadable)?.is_dir() {
+        let mut entries = tokio::fs::read_dir(path).await.map_err(unreadable)?;
+        while let Some(entry) = entries.next_entry().await.map_err(unreadable)? {
+            if entry.file_type().await.map_err(unreadable)?.is_file() {
+                files.push(entry.path());
+            }
+        }
+        files.sort();
+    } else {
+        files.push(path.to_owned());
+    }
+    let mut hasher = Sha256::new();
+    let mut size = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    for file in files {
+        let mut reader = tokio::fs::File::open(file).await.map_err(unreadable)?;
+        loop {
+            let n = reader.read(&mut buffer).await.map_err(unreadable)?;
+            if n == 0 {
+                break;
+            }
+            hasher.update(&buffer[..n]);
+            size += n as u64;
+        }
+    }
+    Ok((size, hasher.finalize().into()))
+}
+
+/// What came of an import.
+#[derive(Debug)]
+pub struct Imported {
+    pub report: ImportReport,
+    /// The batch row; `None` for a dry run that nobody keeps.
+    pub batch: Option<i64>,
+    /// The revision written; `None` when refused, unchanged or dry.
+    pub revision: Option<i64>,
+}
+
+/// Checks and, unless `dry_run`, commits at once: the command line's import.
+pub async fn import_now(
+    pool: &PgPool,
+    request: &ImportRequest,
+    dry_run: bool,
+    progress: Arc<dyn Progress>,
+) -> Result<Imported> {
+    let judged = check(pool, request, Arc::clone(&progress)).await?;
+    if dry_run || judged.report.status == Status::Refused {
+        return Ok(Imported { report: judged.report, batch: None, revision: None });
+    }
+    progress.stage("写入登记库", None);
+    let mut transaction = store::begin_write(pool).await?;
+    let revision = write(&mut transaction, &judged, request, None).await?;
+    let status = if revision.is_some() { BatchStatus::Committed } else { BatchStatus::Unchanged };
+    let batch = record(&mut transaction, request, &judged.report, status, revision, None).await?;
+    transaction.commit().await?;
+    Ok(Imported { report: judged.report, batch: Some(batch), revision })
+}
+
+/// Writes the rows as one revision; `None` when nothing differs. Ending illustrative blocks comes first, so that the
+/// counts of the report, taken before, stay what the clerk was shown.
+async fn write(
+    connection: &mut PgConnection,
+    judged: &Judged,
+    request: &ImportRequest,
+    batch: Option<i64>,
+) -> Result<Option<i64>> {
+    // Under the write lock the register cannot move between this look and the writes.
+    store::revision::lock(connection).await?;
+    let changes = match &judged.rows {
+        Rows::Blocks(blocks) => {
+            let counts = store::blocks::preview(connection, blocks).await?;
+            counts.inserted + counts.updated > 0
+        }
+        Rows::Parks(parks) => {
+            let counts = store::parks::preview(connection, parks).await?;
+            counts.inserted + counts.updated > 0
+        }
+    };
+    if !changes {
+        return Ok(None);
+    }
+    let reason = format!("导入 {} 到 {}", request.file_name, request.layer);
+    let source = match batch {
+        Some(id) => format!("import_batch {id}: {}", request.file_name),
+        None => request.file_name.clone(),
+    };
+    let revision = store::revision::open(connection, &request.actor, &reason, &source).await?;
+    match &judged.rows {
+        Rows::Blocks(blocks) => {
+            store::blocks::end_illustrative_replaced(connection, blocks).await?;
+            store::blocks::upsert(connection, blocks).await?;
+        }
+        Rows::Parks(parks) => {
+            store::parks::upsert(connection, parks).await?;
+        }
+    }
+    Ok(Some(revision))
+}
+
+async fn record(
+    connection: &mut PgConnection,
+    request: &ImportRequest,
+    report: &ImportReport,
+    status: BatchStatus,
+    revision: Option<i64>,
+    content: Option<Vec<u8>>,
+) -> Result<i64> {
+    let (name, size, sha256) = report.file.clone().unwrap_or_else(|| (request.file_name.clone(), 0, [0; 32]));
+    let batch = NewBatch {
+        status,
+        layer: request.layer.clone(),
+        file_name: name,
+        file_sha256: sha256,
+        file_size: i64::try_from(size).unwrap_or(i64::MAX),
+        options: options_json(request),
+        report: report.to_json(),
+        actor: request.actor.clone(),
+        content,
+        revision,
+    };
+    import_batches::create(connection, &batch).await
+}
+
+fn options_json(request: &ImportRequest) -> Value {
+    json!({
+        "crs": request.read.crs.map(|c| c.to_string()),
+        "encoding": request.read.encoding,
+        "source_layer": request.read.source_layer,
+        "park": request.park.as_ref().map(ParkCode::as_str),
+        "repair": request.repair,
+        "allow": request.allow,
+    })
+}
+
+/// Dry run of an upload; its content is kept for a day so that [`commit`] writes exactly what was checked.
+pub async fn stage(pool: &PgPool, request: &ImportRequest) -> Result<StagedImport> {
+    let judged = check(pool, request, Arc::new(Silent)).await?;
+    let status = if judged.report.status == Status::Refused { BatchStatus::Refused } else { BatchStatus::Checked };
+    let content = match status {
+        BatchStatus::Checked => Some(read_content(&request.path).await?),
+        _ => None,
+    };
+    let mut connection = pool.acquire().await?;
+    import_batches::drop_stale_content(&mut connection).await?;
+    let id = record(&mut connection, request, &judged.report, status, None, content).await?;
+    Ok(StagedImport { id, report: judged.report.to_json() })
+}
+
+/// A checked upload: the batch and its report.
+#[derive(Debug)]
+pub struct StagedImport {
+    pub id: i64,
+    pub report: Value,
+}
+
+async fn read_content(path: &Path) -> Result<Vec<u8>> {
+    let content = tokio::fs::read(path).await.map_err(|cause| Error::internal("上传的文件无法读取", cause))?;
+    if content.len() as u64 > UPLOAD_LIMIT {
+        return Err(Error::too_large("upload_too_large", "上传的文件超过 50 MB"));
+    }
+    Ok(content)
+}
+
+/// Commits a checked upload. The file is judged again under what the register says now: what was fine yesterday may
+/// overlap today, and then the commit is refused and says why.
+pub async fn commit(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
+    let batch = find(pool, id).await?;
+    must_be(&batch, BatchStatus::Checked)?;
+    let content = import_batches::content(&mut *pool.acquire().await?, id).await?.ok_or_else(|| {
+        Error::conflict("import_expired", format!("导入批次 {id} 的文件已过期（保留一天），请重新上传"))
+    })?;
+    let file = tempfile::NamedTempFile::new().map_err(|cause| Error::internal("无法建立临时文件", cause))?;
+    tokio::fs::write(file.path(), &content).await.map_err(|cause| Error::internal("无法写临时文件", cause))?;
+    let request = restore_request(&batch, file.path(), actor)?;
+    let judged = check(pool, &request, Arc::new(Silent)).await?;
+    if judged.report.status == Status::Refused {
+        return Err(Error::Conflict {
+            code: "import_refused_now",
+            detail: format!("导入批次 {id} 检查之后登记库有了变化，现在不能提交；原因见 findings"),
+            findings: judged.report.findings,
+        });
+    }
+    let mut transaction = store::begin_write(pool).await?;
+    // Two commits of one batch at once: the second sees the first one's status under the row lock.
+    must_be(&import_batches::lock(&mut transaction, id).await?.ok_or_else(|| not_found(id))?, BatchStatus::Checked)?;
+    let revision = write(&mut transaction, &judged, &request, Some(id)).await?;
+    import_batches::set_committed(&mut transaction, id, revision, &judged.report.to_json()).await?;
+    transaction.commit().await?;
+    get(pool, id).await
+}
+
+fn restore_request(batch: &ImportBatch, path: &Path, actor: &str) -> Result<ImportRequest> {
+    let option = |name: &str| batch.options.get(name).and_then(Value::as_str).map(str::to_owned);
+    Ok(ImportRequest {
+        path: path.to_owned(),
+        file_name: batch.file_name.clone(),
+        layer: batch.layer.clone(),
+        read: ReadOptions {
+            crs: option("crs").and_then(|text| Crs::parse(&text)),
+            encoding: option("encoding"),
+            source_layer: option("source_layer"),
+            file_name: Some(batch.file_name.clone()),
+        },
+        park: option("park").and_then(|text| ParkCode::parse(&text).ok()),
+        repair: batch.options.get("repair").and_then(Value::as_bool).unwrap_or(false),
+        allow: batch
+            .options
+            .get("allow")
+            .and_then(Value::as_array)
+            .map(|codes| codes.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+            .unwrap_or_default(),
+        actor: actor.to_owned(),
+    })
+}
+
+/// Undoes a committed import as a new revision; refused when a row of it has been changed since.
+pub async fn undo(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
+    let mut transaction = store::begin_write(pool).await?;
+    let batch = import_batches::lock(&mut transaction, id).await?.ok_or_else(|| not_found(id))?;
+    must_be(&batch, BatchStatus::Committed)?;
+    let revision = batch.revision.ok_or_else(|| not_found(id))?;
+    let reason = format!("撤销导入批次 {id}（修订 {revision}）");
+    let undone = store::undo::undo_revision(&mut transaction, revision, actor, &reason).await?;
+    import_batches::set_undone(&mut transaction, id, undone).await?;
+    transaction.commit().await?;
+    get(pool, id).await
+}
+
+/// One batch with its report.
+pub async fn get(pool: &PgPool, id: i64) -> Result<Value> {
+    Ok(batch_json(&find(pool, id).await?, true))
+}
+
+/// Newest first, without reports; `before` is the id to page on from.
+pub async fn list(pool: &PgPool, limit: i64, before: Option<i64>) -> Result<Vec<Value>> {
+    let batches = import_batches::list(&mut *pool.acquire().await?, limit, before).await?;
+    Ok(batches.iter().map(|b| batch_json(b, false)).collect())
+}
+
+async fn find(pool: &PgPool, id: i64) -> Result<ImportBatch> {
+    import_batches::find(&mut *pool.acquire().await?, id).await?.ok_or_else(|| not_found(id))
+}
+
+fn not_found(id: i64) -> Error {
+    Error::not_found("import_not_found", format!("没有编号为 {id} 的导入批次"))
+}
+
+fn must_be(batch: &ImportBatch, wanted: BatchStatus) -> Result<()> {
+    if batch.status == wanted {
+        return Ok(());
+    }
+    Err(Error::conflict(
+        "import_status",
+        format!("导入批次 {} 的状态是“{}”，不是“{}”", batch.id, batch.status.label(), wanted.label()),
+    ))
+}
+
+fn batch_json(batch: &ImportBatch, with_report: bool) -> Value {
+    let mut object = json!({
+        "id": batch.id,
+        "status": batch.status.as_str(),
+        "layer": batch.layer,
+        "file_name": batch.file_name,
+        "file_sha256": super::report::hex(&batch.file_sha256),
+        "file_size": batch.file_size,
+        "options": batch.options,
+        "actor": batch.actor,
+        "created_at": batch.created_at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+        "revision": batch.revision,
+        "undone_revision": batch.undone_revision,
+    });
+    if with_report && let Some(map) = object.as_object_mut() {
+        map.insert("report".into(), batch.report.clone());
+    }
+    object
+}

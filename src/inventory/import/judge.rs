@@ -1,0 +1,327 @@
+//! Judging candidates: is the geometry sound, inside the province, does the area agree, whose block is it?
+
+use std::collections::{HashMap, HashSet};
+
+use geo::{BoundingRect, CoordsIter, MultiPolygon};
+
+use super::ImportRequest;
+use super::overlaps;
+use super::report::{CandidateSummary, ImportReport};
+use crate::domain::four_extents::{self, FourExtents};
+use crate::domain::{Block, BlockId, Finding, ParkCode, Place, Severity, SquareMetres};
+use crate::exchange::{Candidate, Reading};
+use crate::geometry::{area, repair, validity};
+use crate::inventory::progress::Progress;
+
+/// The province's box with a margin, in degrees: west, south, east, north. The CHECK `inside_province_margin` of the
+/// register holds the same numbers (Hunan, whole degrees outward).
+const PROVINCE_MARGIN: [f64; 4] = [108.0, 24.0, 115.0, 31.0];
+
+/// Stated and computed area may differ by this share before a clerk is told (domain.md §2: flag above 1 %).
+const AREA_TOLERANCE: f64 = 0.01;
+/// Beyond this share the paper and the boundary cannot mean the same land: usually a wrong unit or a wrong file.
+const AREA_GROSS: f64 = 0.5;
+
+/// What judging needs to know of the request and the register.
+pub(super) struct Context {
+    park: Option<ParkCode>,
+    repair: bool,
+    file_name: String,
+    known: HashSet<String>,
+    by_name: HashMap<String, String>,
+}
+
+impl Context {
+    /// `parks`: code, and every name and alias it goes by.
+    pub(super) fn new(request: &ImportRequest, parks: Vec<(String, Vec<String>)>) -> Self {
+        let known = parks.iter().map(|(code, _)| code.clone()).collect();
+        let by_name = parks.into_iter().flat_map(|(code, names)| names.into_iter().map(move |n| (n, code.clone()))).collect();
+        Self { park: request.park.clone(), repair: request.repair, file_name: request.file_name.clone(), known, by_name }
+    }
+}
+
+/// Judges every candidate, then the candidates against each other.
+pub(super) fn judge(reading: Reading, context: &Context, progress: &dyn Progress) -> (ImportReport, Vec<Block>) {
+    let mut report = ImportReport::of_reading(&reading);
+    let mut blocks = Vec::with_capacity(reading.candidates.len());
+    let mut rows = Vec::with_capacity(reading.candidates.len());
+    for candidate in reading.candidates {
+        let row = candidate.row;
+        let judged = judge_candidate(candidate, context);
+        report.findings.extend(judged.findings);
+        report.candidates.push(judged.summary);
+        if let Some(block) = judged.block {
+            blocks.push(block);
+            rows.push(row);
+        }
+        progress.advance(1);
+    }
+    report.findings.extend(duplicate_ids(&blocks, &rows));
+    report.findings.extend(overlaps::within_file(&blocks, &rows));
+    (report, blocks)
+}
+
+struct JudgedCandidate {
+    summary: CandidateSummary,
+    block: Option<Block>,
+    findings: Vec<Finding>,
+}
+
+fn judge_candidate(candidate: Candidate, context: &Context) -> JudgedCandidate {
+    let row = candidate.row;
+    let mut findings = Vec::new();
+    let geometry = candidate.geometry.as_ref().and_then(|g| judge_geometry(g, row, context.repair, &mut findings));
+    let area = geometry.as_ref().or(candidate.geometry.as_ref()).map(area::ellipsoidal);
+    let id = judge_id(&candidate, context, &mut findings);
+    if let (Some(computed), Some(stated)) = (area, &candidate.stated_area) {
+        findings.extend(compare_areas(computed, stated.area, &stated.text, row));
+    }
+    let (words, text) = read_words(&candidate, &mut findings);
+    let summary = CandidateSummary {
+        row,
+        id: id.as_ref().map(BlockId::to_string).or_else(|| candidate.id.clone()),
+        name: candidate.name.clone(),
+        parts: candidate.geometry.as_ref().map_or(0, |g| g.0.len()),
+        rings: candidate.geometry.as_ref().map_or(0, |g| g.iter().map(|p| 1 + p.interiors().len()).sum()),
+        area,
+        stated_area: candidate.stated_area.as_ref().map(|s| s.area),
+        stated_area_text: candidate.stated_area.as_ref().map(|s| (s.text.clone(), s.unit)),
+        crs: candidate.crs,
+        bbox: bbox(geometry.as_ref().or(candidate.geometry.as_ref())),
+    };
+    let block = match (id, geometry, area) {
+        (Some(id), Some(boundary), Some(area)) => Some(Block {
+            id,
+            name: candidate.name,
+            boundary,
+            area,
+            stated_area: candidate.stated_area.map(|s| s.area.to_hectares()),
+            four_extents: words,
+            four_extents_text: text,
+            illustrative: false,
+            source: format!("导入文件 {}", context.file_name),
+            source_crs: candidate.crs.map(|c| c.to_string()),
+            attributes: candidate.attributes.into_iter().map(|a| (a.field, a.value)).collect(),
+        }),
+        _ => None,
+    };
+    JudgedCandidate { summary, block, findings }
+}
+
+/// The geometry as it may be stored, or `None` with the reasons in `findings`.
+fn judge_geometry(
+    geometry: &MultiPolygon<f64>,
+    row: u64,
+    wants_repair: bool,
+    findings: &mut Vec<Finding>,
+) -> Option<MultiPolygon<f64>> {
+    let faults = validity::check(geometry, Some(row));
+    let broken = faults.iter().any(|f| f.severity == Severity::Error);
+    let sound = if !broken {
+        findings.extend(faults);
+        geometry.clone()
+    } else if wants_repair {
+        // The faults stay on record, as what the repair answered to.
+        findings.extend(faults.into_iter().map(|mut f| {
+            f.severity = f.severity.min(Severity::Warning);
+            f
+        }));
+        match repair::repair(geometry) {
+            Ok(repaired) => {
+                findings.extend(repaired.steps.into_iter().map(|mut step| {
+                    step.place.row = Some(row);
+                    step
+                }));
+                findings.push(repair_summary(row, repaired.area_before, repaired.area_after));
+                repaired.geometry
+            }
+            Err(mut refusal) => {
+                refusal.place.row = Some(row);
+                findings.push(refusal);
+                return None;
+            }
+        }
+    } else {
+        findings.extend(faults);
+        return None;
+    };
+    if let Some(outside) = first_outside(&sound) {
+        findings.push(outside_province(row, outside));
+        return None;
+    }
+    Some(sound)
+}
+
+fn repair_summary(row: u64, before: Option<SquareMetres>, after: SquareMetres) -> Finding {
+    let message = match before {
+        Some(before) => format!(
+            "第 {row} 条记录的图形已按要求修复：修复前 {before} 平方米，修复后 {after} 平方米，变化 {:+.2} 平方米",
+            after.value() - before.value()
+        ),
+        None => format!("第 {row} 条记录的图形已按要求修复：修复后 {after} 平方米，修复前无法计算面积"),
+    };
+    Finding::warning("geometry_repaired", Place::row(row), message)
+}
+
+/// Part, ring, vertex (from 1) and coordinate of the first vertex outside the province's margin.
+fn first_outside(geometry: &MultiPolygon<f64>) -> Option<(u32, u32, u32, f64, f64)> {
+    let [west, south, east, north] = PROVINCE_MARGIN;
+    for (part, polygon) in (1..).zip(geometry) {
+        for (ring, line) in (1..).zip(std::iter::once(polygon.exterior()).chain(polygon.interiors())) {
+            for (vertex, c) in (1..).zip(line.coords()) {
+                if !((west..=east).contains(&c.x) && (south..=north).contains(&c.y)) {
+                    return Some((part, ring, vertex, c.x, c.y));
+                }
+            }
+        }
+    }
+    None
+}
+
+fn outside_province(row: u64, (part, ring, vertex, x, y): (u32, u32, u32, f64, f64)) -> Finding {
+    let [west, south, east, north] = PROVINCE_MARGIN;
+    Finding::error(
+        "outside_province",
+        Place::row(row).part(part).ring(ring).vertex(vertex).coordinate(x, y),
+        format!(
+            "第 {row} 条记录第 {part} 部分第 {ring} 环第 {vertex} 点（经度 {x:.6}，纬度 {y:.6}）在本省范围之外\
+             （经度 {west}–{east}，纬度 {south}–{north}）；请核对坐标系、带号和坐标顺序"
+        ),
+    )
+}
+
+fn judge_id(candidate: &Candidate, context: &Context, findings: &mut Vec<Finding>) -> Option<BlockId> {
+    let row = candidate.row;
+    let park = judge_park(candidate, context, findings)?;
+    let number = match candidate.id.as_deref().map(str::trim).filter(|id| !id.is_empty()) {
+        Some(id) => id.to_owned(),
+        None => {
+            findings.push(Finding::warning(
+                "id_from_row",
+                Place::row(row),
+                format!("第 {row} 条记录没有区块编号，将以记录号 {row} 为编号；同一园区再次导入时请保持顺序不变"),
+            ));
+            row.to_string()
+        }
+    };
+    // A file written by our own export carries whole ids: `G431176-1` of park G431176 means block 1.
+    let number = number.strip_prefix(&format!("{park}-")).unwrap_or(&number);
+    match BlockId::new(park, number) {
+        Ok(id) => Some(id),
+        Err(reason) => {
+            findings.push(Finding::error("id_invalid", Place::row(row), format!("第 {row} 条记录：{reason}")));
+            None
+        }
+    }
+}
+
+/// The park: the request's, else the file's code, else the file's name if the register knows exactly that name.
+fn judge_park(candidate: &Candidate, context: &Context, findings: &mut Vec<Finding>) -> Option<ParkCode> {
+    let row = candidate.row;
+    let code = if let Some(park) = &context.park {
+        park.clone()
+    } else if let Some(text) = candidate.value("park_code") {
+        match ParkCode::parse(text) {
+            Ok(code) => code,
+            Err(reason) => {
+                findings.push(Finding::error("park_code_invalid", Place::row(row), format!("第 {row} 条记录：{reason}")));
+                return None;
+            }
+        }
+    } else if let Some(code) = candidate.value("park_name").and_then(|n| context.by_name.get(n)) {
+        ParkCode::parse(code).ok()?
+    } else if let Some(park) = candidate.id.as_deref().and_then(|id| BlockId::parse(id).ok()).map(|id| id.park().clone()) {
+        park
+    } else {
+        let message = match candidate.value("park_name") {
+            Some(name) => format!("第 {row} 条记录的园区名称“{name}”在名录中查不到；请用园区代码，或导入时指定园区（--park）"),
+            None => format!("第 {row} 条记录没有园区代码或园区名称；请在文件中加上，或导入时指定园区（--park）"),
+        };
+        findings.push(Finding::error("park_missing", Place::row(row), message));
+        return None;
+    };
+    if context.known.contains(code.as_str()) {
+        Some(code)
+    } else {
+        findings.push(Finding::error(
+            "park_unknown",
+            Place::row(row),
+            format!("第 {row} 条记录的园区代码 {code} 不在名录中；请先导入园区名录"),
+        ));
+        None
+    }
+}
+
+fn compare_areas(computed: SquareMetres, stated: SquareMetres, text: &str, row: u64) -> Option<Finding> {
+    if stated.value() <= 0.0 || computed.value() <= 0.0 {
+        return None;
+    }
+    let share = (stated.value() - computed.value()) / computed.value();
+    if share.abs() <= AREA_TOLERANCE {
+        return None;
+    }
+    let place = Place::row(row);
+    let message = format!(
+        "第 {row} 条记录的标注面积“{text}”（合 {} 公顷）与图形椭球面积 {} 公顷相差 {:+.2} 公顷（{:+.2}%）",
+        stated.to_hectares(),
+        computed.to_hectares(),
+        (stated.value() - computed.value()) / 10_000.0,
+        share * 100.0
+    );
+    Some(if share.abs() > AREA_GROSS {
+        Finding::error("area_mismatch_gross", place, format!("{message}；请核对面积单位和坐标"))
+    } else {
+        Finding::warning("area_mismatch", place, message)
+    })
+}
+
+/// The four sides: from one text, or from a field per side.
+fn read_words(candidate: &Candidate, findings: &mut Vec<Finding>) -> (FourExtents, Option<String>) {
+    if let Some(text) = candidate.value("four_extents") {
+        let parsed = four_extents::parse(text);
+        for warning in &parsed.warnings {
+            findings.push(Finding::warning(
+                "four_extents_incomplete",
+                Place::row(candidate.row),
+                format!("第 {} 条记录的四至文字“{text}”：{}", candidate.row, warning.code()),
+            ));
+        }
+        let words = match parsed.blocks.as_slice() {
+            [only] => only.extents.clone(),
+            _ => FourExtents::default(),
+        };
+        return (words, Some(text.to_owned()));
+    }
+    let side = |name: &str| candidate.value(name).map(str::to_owned);
+    let words = FourExtents { east: side("east"), south: side("south"), west: side("west"), north: side("north") };
+    let text = (!words.is_empty()).then(|| words.print());
+    (words, text)
+}
+
+fn duplicate_ids(blocks: &[Block], rows: &[u64]) -> Vec<Finding> {
+    let mut seen: HashMap<String, u64> = HashMap::with_capacity(blocks.len());
+    let mut findings = Vec::new();
+    for (block, &row) in blocks.iter().zip(rows) {
+        let id = block.id.to_string();
+        if let Some(first) = seen.get(&id) {
+            findings.push(Finding::error(
+                "id_duplicate",
+                Place::row(row),
+                format!("第 {row} 条记录与第 {first} 条记录的区块标识相同：{id}"),
+            ));
+        } else {
+            seen.insert(id, row);
+        }
+    }
+    findings
+}
+
+fn bbox(geometry: Option<&MultiPolygon<f64>>) -> Option<[f64; 4]> {
+    let geometry = geometry?;
+    // A box over NaN would look like a number: only finite coordinates have one.
+    if !geometry.coords_iter().all(|c| c.x.is_finite() && c.y.is_finite()) {
+        return None;
+    }
+    let rect = geometry.bounding_rect()?;
+    Some([rect.min().x, rect.min().y, rect.max().x, rect.max().y])
+}
