@@ -433,3 +433,56 @@ CREATE TRIGGER park_event_log_insert AFTER INSERT ON park_event REFERENCING NEW 
 CREATE TRIGGER park_event_log_delete AFTER DELETE ON park_event REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION log_deletes('n.id', 'NULL::geometry');
 CREATE TRIGGER park_event_log_update AFTER UPDATE ON park_event REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_updates('n.id', 'NULL::geometry', 'n.id = m.id');
 CREATE TRIGGER park_event_no_truncate BEFORE TRUNCATE ON park_event FOR EACH STATEMENT EXECUTE FUNCTION refuse_log_change();
+
+-- ---------------------------------------------------------------------------------------------------------------
+-- Undo: a new revision that restores what stood before another one.
+-- ---------------------------------------------------------------------------------------------------------------
+
+-- Rows of the target revision that a later revision touched again: while there is one, undo would overwrite it.
+CREATE FUNCTION undo_conflicts(target bigint)
+RETURNS TABLE (layer text, feature_id text, later_revision bigint) LANGUAGE sql STABLE AS $$
+    SELECT t.layer, t.feature_id, min(l.revision)
+    FROM (SELECT DISTINCT c.layer, c.feature_id FROM change c WHERE c.revision = target) t
+    JOIN change l ON l.layer = t.layer AND l.feature_id = t.feature_id AND l.revision > target
+    GROUP BY t.layer, t.feature_id ORDER BY 3, 1, 2
+$$;
+
+-- Restores the `before` of every row the target revision touched; needs an open revision. Parents are inserted before
+-- children and deleted after them.
+CREATE FUNCTION restore_before(target bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    tables constant text[] := ARRAY['division', 'park', 'directory_version', 'directory_entry', 'park_block', 'park_event'];
+    keys constant jsonb := '{"division": ["code"], "park": ["code"], "directory_version": ["id"],
+        "directory_entry": ["version_id", "park_code"], "park_block": ["id", "valid_from"], "park_event": ["id"]}';
+    name text;
+    columns text;
+    rows text;
+    by_key text;
+    pass integer;
+BEGIN
+    FOR pass IN 1..2 LOOP
+        -- Pass 1 deletes, children first; pass 2 updates and inserts, parents first.
+        FOR i IN 1..array_length(tables, 1) LOOP
+            name := tables[CASE pass WHEN 1 THEN array_length(tables, 1) + 1 - i ELSE i END];
+            SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum) INTO columns
+              FROM pg_attribute a WHERE a.attrelid = name::regclass AND a.attnum > 0 AND NOT a.attisdropped;
+            SELECT string_agg(format('t.%1$I = r.%1$I', k), ' AND ') INTO by_key
+              FROM jsonb_array_elements_text(keys -> name) k;
+            -- Per key the first state (what stood before the revision).
+            rows := format(
+                'SELECT DISTINCT ON (%1$s) c.before IS NULL AS was_absent, (jsonb_populate_record(NULL::%2$I, coalesce(c.before, c.after))).*
+                 FROM change c WHERE c.revision = $1 AND c.layer = %2$L ORDER BY %1$s, c.ordinal',
+                (SELECT string_agg(format('coalesce(c.before, c.after) ->> %L', k), ', ') FROM jsonb_array_elements_text(keys -> name) k),
+                name);
+            IF pass = 1 THEN
+                EXECUTE format('DELETE FROM %I t USING (%s) r WHERE r.was_absent AND %s', name, rows, by_key) USING target;
+            ELSE
+                EXECUTE format('UPDATE %I t SET (%s) = (SELECT %s) FROM (%s) r WHERE NOT r.was_absent AND %s',
+                    name, columns, (SELECT string_agg('r.' || c, ', ') FROM unnest(string_to_array(columns, ', ')) c), rows, by_key) USING target;
+                EXECUTE format('INSERT INTO %1$I (%2$s) SELECT %3$s FROM (%4$s) r WHERE NOT r.was_absent
+                    AND NOT EXISTS (SELECT 1 FROM %1$I t WHERE %5$s)',
+                    name, columns, (SELECT string_agg('r.' || c, ', ') FROM unnest(string_to_array(columns, ', ')) c), rows, by_key) USING target;
+            END IF;
+        END LOOP;
+    END LOOP;
+END $$;

@@ -4,6 +4,8 @@
 
 pub mod area;
 pub mod block;
+pub mod directory;
+pub mod division;
 pub mod extents_check;
 pub mod finding;
 pub mod four_extents;
@@ -12,6 +14,11 @@ pub mod lifecycle;
 pub mod park;
 
 pub use area::{Hectares, Mu, SquareMetres};
+pub use block::Block;
+pub use directory::{DirectoryEntry, DirectoryVersion};
+pub use division::{Division, DivisionLevel};
 pub use finding::{Finding, Place, Severity};
 pub use four_extents::FourExtents;
 pub use ids::{BlockId, DivisionCode, ParkCode};
+pub use lifecycle::ParkEvent;
+pub use park::Park;

@@ -1,1 +1,43 @@
-//! placeholder
+//! The only place with SQL: the pool, the register's tables, the revision log, the embedded cluster.
+//!
+//! Writes take a connection inside a transaction whose revision is open (`revision::open`); `inventory` owns the
+//! transaction. Never: a status code, a file format.
+
+pub mod audit;
+pub mod blocks;
+pub mod directories;
+pub mod divisions;
+pub mod embedded;
+mod errors;
+pub mod events;
+pub mod features;
+pub mod geometry_column;
+pub mod import_batches;
+pub mod park_cards;
+pub mod parks;
+mod pool;
+pub mod revision;
+pub mod undo;
+
+pub use pool::{PoolLimits, begin_write, connect, migrate, ping};
+
+/// What an upsert did, or would do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UpsertCounts {
+    pub inserted: u64,
+    pub updated: u64,
+    /// Rows that stand already, to the byte: nothing is written for them.
+    pub unchanged: u64,
+}
+
+impl UpsertCounts {
+    /// Rows that differ from the register.
+    pub fn changed(self) -> u64 {
+        self.inserted + self.updated
+    }
+
+    fn from_row((inserted, updated, unchanged): (i64, i64, i64)) -> Self {
+        let count = |n: i64| u64::try_from(n).unwrap_or(0);
+        Self { inserted: count(inserted), updated: count(updated), unchanged: count(unchanged) }
+    }
+}

@@ -1,0 +1,76 @@
+//! `sqlx::Error` → our words. Constraints are known by name: one table says what each means to a clerk.
+
+use crate::error::Error;
+
+/// Constraint, code, sentence. Conflicts are about what the register holds; the rest is invalid input that got past the
+/// checks before the database.
+const CONFLICTS: [(&str, &str, &str); 7] = [
+    ("park_pkey", "park_exists", "园区代码已存在"),
+    ("division_pkey", "division_exists", "行政区划代码已存在"),
+    ("park_block_pkey", "block_exists", "区块标识已存在"),
+    ("park_block_one_at_a_time", "block_exists", "同一区块在同一时间只能有一个边界"),
+    ("park_block_park_fkey", "park_unknown", "区块所属的园区不在名录中，或园区仍有区块"),
+    ("directory_entry_park_fkey", "park_unknown", "名录条目所属的园区不存在，或园区仍有名录条目"),
+    ("park_event_park_fkey", "park_unknown", "事件所属的园区不存在，或园区仍有事件"),
+];
+const INVALID: [(&str, &str, &str); 12] = [
+    ("park_block_geom_in_province", "outside_province", "区块边界超出本省范围"),
+    ("park_block_geom_valid", "geometry_invalid", "区块边界不是有效的多边形"),
+    ("park_block_geom_not_empty", "geometry_empty", "区块边界为空"),
+    ("park_block_area_finite", "area_invalid", "区块面积不是有效数值"),
+    ("park_block_stated_area_positive", "stated_area_invalid", "标注面积应大于 0"),
+    ("park_block_number_format", "id_invalid", "区块编号不合规则"),
+    ("division_geom_in_province", "outside_province", "行政区界线超出本省范围"),
+    ("division_geom_valid", "geometry_invalid", "行政区界线不是有效的多边形"),
+    ("park_prefecture_fkey", "division_unknown", "园区所在市州不在行政区划表中"),
+    ("park_level_matches_code", "level_contradicts_code", "园区级别与代码首字母不一致（G 为国家级，S 为省级）"),
+    ("park_approved_area_positive", "area_invalid", "核准面积应大于 0"),
+    ("park_event_area_arithmetic", "event_area_arithmetic", "调整前 − 调出 + 新扩入 不等于 调整后"),
+];
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let unavailable = |code: &'static str, detail: &str, cause| Error::Unavailable {
+            code,
+            detail: detail.to_owned(),
+            cause: Some(Box::new(cause)),
+        };
+        match &error {
+            sqlx::Error::Database(database) => {
+                let state = database.code().unwrap_or_default().into_owned();
+                match state.as_str() {
+                    "57014" => unavailable("query_timeout", "查询超过了时限，请缩小范围后重试", error),
+                    "55P03" => unavailable("register_busy", "登记库正被另一个写操作占用，请稍后重试", error),
+                    "40001" | "40P01" => unavailable("register_busy", "与另一个写操作冲突，请稍后重试", error),
+                    "53100" => unavailable("storage_full", "数据库磁盘已满，请联系运维人员", error),
+                    // 57P0x: shutting down, starting; 53300: too many connections; 08xxx: connection trouble.
+                    s if s.starts_with("57P") || s.starts_with("08") || s == "53300" => {
+                        unavailable("database_unavailable", "数据库暂时不可用，请稍后重试", error)
+                    }
+                    _ => of_constraint(error),
+                }
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::Tls(_) => unavailable("database_unavailable", "数据库暂时不可用，请稍后重试", error),
+            _ => Error::internal("数据库操作失败", error),
+        }
+    }
+}
+
+fn of_constraint(error: sqlx::Error) -> Error {
+    let name = match &error {
+        sqlx::Error::Database(database) => database.constraint().unwrap_or_default().to_owned(),
+        _ => String::new(),
+    };
+    if let Some((_, code, sentence)) = CONFLICTS.iter().find(|(n, ..)| *n == name) {
+        return Error::conflict(code, *sentence);
+    }
+    if let Some((_, code, sentence)) = INVALID.iter().find(|(n, ..)| *n == name) {
+        return Error::invalid(code, *sentence);
+    }
+    Error::internal("数据库操作失败", error)
+}

@@ -1,0 +1,100 @@
+//! Connections: limits on every one, so that no query outlives its request and no lock waits for ever.
+
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, Postgres, Transaction};
+
+use crate::error::{Error, Result};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// Limits of reliability.md “Database”.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolLimits {
+    pub connections: u32,
+    pub acquire: Duration,
+    pub statement: Duration,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self { connections: 16, acquire: Duration::from_secs(2), statement: Duration::from_secs(5) }
+    }
+}
+
+/// A pool that opens connections when first needed and replaces broken ones by itself.
+pub fn connect(options: PgConnectOptions, limits: PoolLimits) -> PgPool {
+    let options = options
+        .application_name("sizhi")
+        .options([
+            ("statement_timeout", format!("{}ms", limits.statement.as_millis())),
+            ("lock_timeout", "2s".to_owned()),
+            ("idle_in_transaction_session_timeout", "10s".to_owned()),
+            ("timezone", "UTC".to_owned()),
+            // Plans of short queries: compiling them costs more than running them.
+            ("jit", "off".to_owned()),
+        ]);
+    PgPoolOptions::new()
+        .max_connections(limits.connections)
+        .acquire_timeout(limits.acquire)
+        .test_before_acquire(true)
+        .connect_lazy_with(options)
+}
+
+/// Brings the schema up to date; a second migrator waits for the first.
+pub async fn migrate(pool: &PgPool) -> Result<()> {
+    let mut connection = pool.acquire().await?;
+    // Index builds on a large register take longer than a read may.
+    sqlx::query("SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', '60s', false)")
+        .execute(&mut *connection)
+        .await?;
+    let outcome = MIGRATIONS.run(&mut *connection).await;
+    // This connection has other limits than the pool's: it does not go back.
+    connection.close().await?;
+    outcome.map_err(|cause| match &cause {
+        MigrateError::Execute(sqlx::Error::Database(e)) | MigrateError::ExecuteMigration(sqlx::Error::Database(e), _)
+            if e.code().as_deref() == Some("42501") =>
+        {
+            Error::conflict(
+                "migration_not_permitted",
+                "数据库用户没有建立扩展或表的权限；请由超级用户先执行 CREATE EXTENSION postgis; CREATE EXTENSION btree_gist;",
+            )
+        }
+        MigrateError::VersionMismatch(version) => Error::conflict(
+            "migration_mismatch",
+            format!("数据库的第 {version} 号迁移与本程序的不一致，请使用与数据库相配的程序版本"),
+        ),
+        MigrateError::VersionMissing(version) => Error::conflict(
+            "migration_newer",
+            format!("数据库已升级到本程序不认识的第 {version} 号迁移，请使用更新的程序"),
+        ),
+        _ => Error::internal("数据库迁移失败", cause),
+    })
+}
+
+/// One round trip, within `patience`.
+pub async fn ping(pool: &PgPool, patience: Duration) -> Result<()> {
+    let query = sqlx::query("SELECT 1").execute(pool);
+    match tokio::time::timeout(patience, query).await {
+        Ok(answer) => answer.map(drop).map_err(Error::from),
+        Err(_) => Err(Error::Unavailable {
+            code: "database_unavailable",
+            detail: "数据库没有应答".to_owned(),
+            cause: None,
+        }),
+    }
+}
+
+/// A transaction with a writer's limits: an import may take minutes, and waits for the writer before it.
+pub async fn begin_write(pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query(
+        "SELECT set_config('statement_timeout', '300s', true), set_config('lock_timeout', '30s', true),
+                set_config('idle_in_transaction_session_timeout', '120s', true)",
+    )
+    .execute(&mut *transaction)
+    .await?;
+    Ok(transaction)
+}
