@@ -1,1 +1,40 @@
-//! Configuration: one struct, a flag or `SIZHI_*` variable each.
+//! Configuration: one struct a concern, a flag or a `SIZHI_*` variable each, a documented default.
+
+use std::path::PathBuf;
+
+/// Which database to use. Nothing given: the embedded cluster under `./data`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DatabaseArgs {
+    /// 自带数据库的目录
+    #[arg(long, env = "SIZHI_DATA", default_value = "data", value_name = "DIR")]
+    pub data: PathBuf,
+    /// 使用已有的 PostgreSQL 服务器，而不是自带的，例如 postgres://user:password@host/database
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
+}
+
+/// How the HTTP service listens and limits itself.
+#[derive(Debug, Clone, clap::Args)]
+pub struct HttpArgs {
+    /// 端口；0 表示任选一个空闲端口
+    #[arg(long, env = "SIZHI_PORT", default_value_t = 8080)]
+    pub port: u16,
+    /// 监听地址；0.0.0.0 表示所有网卡
+    #[arg(long, env = "SIZHI_BIND", default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub bind: String,
+    /// 写接口（导入）的令牌；不设置时写接口关闭
+    #[arg(long, env = "SIZHI_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub admin_token: Option<String>,
+    /// 对外的根地址，例如 https://gis.example.cn/sizhi；不设置时从请求头推断
+    #[arg(long, env = "SIZHI_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// 是否采信 Forwarded、X-Forwarded-* 请求头；服务直接面向公网时应关闭
+    #[arg(long, env = "SIZHI_TRUST_FORWARDED", default_value_t = true, action = clap::ArgAction::Set)]
+    pub trust_forwarded: bool,
+    /// 上传文件的上限，单位 MB
+    #[arg(long, env = "SIZHI_UPLOAD_LIMIT_MB", default_value_t = 50)]
+    pub upload_limit_mb: usize,
+    /// 工作线程数；不设置时等于处理器核数
+    #[arg(long, env = "SIZHI_WORKERS")]
+    pub workers: Option<usize>,
+}

@@ -10,6 +10,8 @@ pub mod extents_check;
 pub mod finding;
 pub mod four_extents;
 pub mod ids;
+pub mod items_query;
+pub mod layer;
 pub mod lifecycle;
 pub mod park;
 

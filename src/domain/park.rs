@@ -26,7 +26,12 @@ pub struct Park {
 }
 
 impl Park {
-    /// 国家级 or 省级, which the code's first letter says.
+    /// Approved by the State Council.
+    pub fn is_national(&self) -> bool {
+        self.code.is_national()
+    }
+
+    /// 国家级 or 省级, which the code says.
     pub fn level(&self) -> &'static str {
         if self.code.is_national() { "国家级" } else { "省级" }
     }

@@ -1,1 +1,4 @@
-//! placeholder
+//! Layers: their declarations and encoders. Never: SQL, HTTP.
+
+pub mod declaration;
+pub mod geojson;

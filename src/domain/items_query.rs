@@ -1,0 +1,43 @@
+//! A question to a layer, checked: boxes, time, property filters, a page.
+
+use chrono::NaiveDate;
+
+use super::layer::Property;
+
+/// Largest page.
+pub const MAX_LIMIT: u32 = 10_000;
+/// Page size where none is asked for.
+pub const DEFAULT_LIMIT: u32 = 100;
+/// Farthest `offset`; beyond it the cursor of the `next` link pages on.
+pub const MAX_OFFSET: u32 = 100_000;
+
+/// West, south, east, north in degrees.
+pub type Bbox = [f64; 4];
+
+/// A checked question.
+#[derive(Debug, Clone, Default)]
+pub struct ItemsQuery {
+    /// Boxes joined by “or”: one, or two where a box crosses the antimeridian.
+    pub boxes: Vec<Bbox>,
+    /// From, to (both included); `None` = unbounded. `Some((None, None))` asks for all times.
+    pub period: Option<(Option<NaiveDate>, Option<NaiveDate>)>,
+    pub filters: Vec<Filter>,
+    pub limit: u32,
+    pub offset: u32,
+    /// Feature id after which the page begins.
+    pub after: Option<String>,
+}
+
+/// One property equals (or, for lists, contains) one value.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    pub property: &'static Property,
+    pub value: FilterValue,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum FilterValue {
+    Text(String),
+    Number(f64),
+    Boolean(bool),
+}

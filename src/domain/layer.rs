@@ -1,0 +1,50 @@
+//! A published layer as data: what it is called, where it comes from, which properties it shows. Declared once; everything
+//! that speaks of a layer (collections, parameters, schema, documentation, pages) is derived from this.
+
+/// A published layer.
+#[derive(Debug)]
+pub struct Layer {
+    pub id: &'static str,
+    pub title: Titles,
+    pub description: Titles,
+    /// The view or table that holds `feature_id`, `geom`, `valid_from`, `valid_to` and the properties as columns.
+    pub relation: &'static str,
+    pub properties: &'static [Property],
+    /// Rows whose life has ended are shown only where `datetime` asks for them.
+    pub current_only: bool,
+}
+
+/// Chinese and English.
+#[derive(Debug, Clone, Copy)]
+pub struct Titles {
+    pub zh: &'static str,
+    pub en: &'static str,
+}
+
+/// One property of a layer; `name` is the column and the JSON key.
+#[derive(Debug)]
+pub struct Property {
+    pub name: &'static str,
+    pub kind: PropertyKind,
+    pub title: Titles,
+    /// Unit of a number: `m2`, `ha`, `mu`.
+    pub unit: Option<&'static str>,
+    /// May be a query parameter (equality; membership for lists).
+    pub queryable: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PropertyKind {
+    Text,
+    TextList,
+    Number,
+    Integer,
+    Boolean,
+}
+
+impl Layer {
+    /// The queryable property of this name.
+    pub fn queryable(&self, name: &str) -> Option<&'static Property> {
+        self.properties.iter().find(|p| p.queryable && p.name == name)
+    }
+}

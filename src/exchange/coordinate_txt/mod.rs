@@ -1,0 +1,12 @@
+//! Boundary-point TXT (报部坐标, 界址点坐标): sections in brackets, parcel lines that end in `@`, point lines
+//! `点号,圈号,X,Y` with X north and Y east. Tolerant in reading, strict in writing.
+
+mod header;
+mod read;
+mod write;
+
+pub use read::read;
+pub use write::{TxtEncoding, TxtOptions, TxtParcel, write};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,422 @@
+//! Reading a boundary-point TXT, line by line; every fault names its line.
+
+use geo::{Coord, LineString, MultiPolygon};
+
+use super::header::{Header, half_width};
+use crate::domain::area::AreaUnit;
+use crate::domain::{Finding, Place, Severity};
+use crate::exchange::limits::{MAX_FEATURES, MAX_FINDINGS};
+use crate::exchange::{Attribute, Candidate, FieldMapping, ReadOptions, Reading, stated_area, text_encoding};
+use crate::geometry::crs::{self, Crs};
+use crate::geometry::{area, assemble, project, validity};
+
+/// The fields of a parcel line, by position, with their canonical names; further fields are kept by number.
+const PARCEL_FIELDS: [(&str, Option<&str>); 8] = [
+    ("界址点数", None),
+    ("地块面积", Some("stated_area")),
+    ("地块编号", Some("id")),
+    ("地块名称", Some("name")),
+    ("图形属性", None),
+    ("图幅号", Some("map_sheet")),
+    ("地块用途", Some("land_use")),
+    ("地类编码", Some("land_use_code")),
+];
+
+/// A parcel line without `@` is recognised by having more fields than a point line.
+const POINT_FIELDS: usize = 4;
+
+/// Reads a whole file.
+pub fn read(bytes: &[u8], options: &ReadOptions) -> Reading {
+    let mut reading = Reading { format: "txt", ..Reading::default() };
+    let decoded = match text_encoding::decode(bytes, options.encoding.as_deref()) {
+        Ok(decoded) => decoded,
+        Err(finding) => {
+            reading.findings.push(finding);
+            return reading;
+        }
+    };
+    reading.encoding = Some(decoded.encoding);
+    reading.mapping =
+        PARCEL_FIELDS.iter().map(|(field, canonical)| FieldMapping { field: (*field).to_owned(), canonical: *canonical }).collect();
+    let mut scan = Scan { findings: Vec::new(), header: Header::default(), parcels: Vec::new(), section: Section::None };
+    for (line, text) in (1_u64..).zip(split_lines(&decoded.text)) {
+        scan.take(line, text);
+        if scan.findings.len() > MAX_FINDINGS || scan.parcels.len() > MAX_FEATURES {
+            scan.findings.push(Finding::error(
+                "too_many_records",
+                Place::row(line),
+                format!("记录或问题过多，读到第 {line} 行为止（一次最多 {MAX_FEATURES} 个地块）"),
+            ));
+            break;
+        }
+    }
+    finish(scan, options, &mut reading);
+    reading
+}
+
+/// Lines of CRLF, LF and bare CR files.
+fn split_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
+#[derive(PartialEq)]
+enum Section {
+    None,
+    Attributes,
+    Coordinates,
+    Other,
+}
+
+struct Scan {
+    findings: Vec<Finding>,
+    header: Header,
+    parcels: Vec<Parcel>,
+    section: Section,
+}
+
+struct Parcel {
+    line: u64,
+    fields: Vec<String>,
+    rings: Vec<Ring>,
+    /// A point line of this parcel could not be read: its shape would be another one.
+    broken: bool,
+}
+
+struct Ring {
+    /// 圈号 as written.
+    number: String,
+    points: Vec<Point>,
+}
+
+struct Point {
+    line: u64,
+    /// As written: X is north, Y is east.
+    x: f64,
+    y: f64,
+}
+
+impl Scan {
+    fn take(&mut self, line: u64, text: &str) {
+        let text = text.trim();
+        if text.is_empty() {
+            return;
+        }
+        if let Some(name) = section_name(text) {
+            self.section = match name.as_str() {
+                "属性描述" => Section::Attributes,
+                "地块坐标" => Section::Coordinates,
+                _ => Section::Other,
+            };
+            self.header.has_attributes |= self.section == Section::Attributes;
+            return;
+        }
+        match self.section {
+            Section::Attributes => self.header.take(text, line, &mut self.findings),
+            Section::Other => {}
+            Section::Coordinates => self.take_coordinates(line, text),
+            Section::None => {
+                self.findings.push(Finding::warning(
+                    "text_outside_sections",
+                    Place::row(line),
+                    format!("第 {line} 行不在任何分节（[属性描述]、[地块坐标]）之内，未读取"),
+                ));
+            }
+        }
+    }
+
+    fn take_coordinates(&mut self, line: u64, text: &str) {
+        let form = half_width(text);
+        let has_at = form.contains('@');
+        let body = form.trim_matches(|c: char| c == '@' || c.is_whitespace());
+        let fields: Vec<String> =
+            body.strip_suffix(',').filter(|_| has_at).unwrap_or(body).split(',').map(|f| f.trim().to_owned()).collect();
+        if has_at {
+            self.open_parcel(line, fields);
+        } else if fields.len() > POINT_FIELDS {
+            self.findings.push(Finding::warning(
+                "parcel_line_missing_at",
+                Place::row(line),
+                format!("第 {line} 行：地块行末尾缺少“@”，因有 {} 个字段而按地块行读取", fields.len()),
+            ));
+            self.open_parcel(line, fields);
+        } else {
+            self.take_point(line, &fields, text);
+        }
+    }
+
+    fn open_parcel(&mut self, line: u64, fields: Vec<String>) {
+        if fields.len() < POINT_FIELDS {
+            self.findings.push(Finding::error(
+                "parcel_line_too_short",
+                Place::row(line),
+                format!("第 {line} 行：地块行只有 {} 个字段，至少应有点数、面积、编号、名称", fields.len()),
+            ));
+        }
+        self.parcels.push(Parcel { line, fields, rings: Vec::new(), broken: false });
+    }
+
+    fn take_point(&mut self, line: u64, fields: &[String], text: &str) {
+        let Some(parcel) = self.parcels.last_mut() else {
+            self.findings.push(Finding::error(
+                "point_before_parcel",
+                Place::row(line),
+                format!("第 {line} 行：界址点之前没有地块行（以“@”结尾的行）"),
+            ));
+            return;
+        };
+        let [_, ring, x, y] = fields else {
+            parcel.broken = true;
+            let shown: String = text.chars().take(60).collect();
+            self.findings.push(Finding::error(
+                "point_line_columns",
+                Place::row(line),
+                format!("第 {line} 行：界址点应有 点号,圈号,X,Y 四个字段，实有 {} 个：“{shown}”", fields.len()),
+            ));
+            return;
+        };
+        let ring_number = u32::try_from(parcel.rings.len().max(1)).unwrap_or(u32::MAX);
+        let number = |name: &str, value: &str| {
+            value.parse::<f64>().ok().filter(|n| n.is_finite()).ok_or_else(|| {
+                Finding::error(
+                    "coordinate_not_a_number",
+                    Place::row(line).ring(ring_number).field(name),
+                    format!("第 {line} 行：{name} 坐标“{}”不是有限的数", value.chars().take(40).collect::<String>()),
+                )
+            })
+        };
+        match (number("X", x), number("Y", y)) {
+            (Ok(x), Ok(y)) => {
+                if parcel.rings.last().is_none_or(|last| last.number != *ring) {
+                    parcel.rings.push(Ring { number: ring.clone(), points: Vec::new() });
+                }
+                if let Some(ring) = parcel.rings.last_mut() {
+                    ring.points.push(Point { line, x, y });
+                }
+            }
+            (x, y) => {
+                parcel.broken = true;
+                self.findings.extend([x.err(), y.err()].into_iter().flatten());
+            }
+        }
+    }
+}
+
+/// `[地块坐标]`, `【属性描述】`, with blanks.
+fn section_name(text: &str) -> Option<String> {
+    let inner = text
+        .strip_prefix(['[', '【', '［'])
+        .and_then(|rest| rest.strip_suffix([']', '】', '］']))?;
+    Some(inner.chars().filter(|c| !c.is_whitespace()).collect())
+}
+
+fn finish(scan: Scan, options: &ReadOptions, reading: &mut Reading) {
+    let Scan { mut findings, header, parcels, .. } = scan;
+    if parcels.is_empty() && !findings.iter().any(|f| f.severity == Severity::Error) {
+        findings.push(Finding::error(
+            "txt_without_parcels",
+            Place::whole(),
+            "文件中没有 [地块坐标] 一节或其中没有地块，不是界址点坐标文件",
+        ));
+    }
+    let system = decide_crs(&parcels, &header, options, &mut findings);
+    reading.crs = system;
+    // Swapped numbers could only be projected to somewhere else.
+    let usable = system.filter(|_| !findings.iter().any(|f| f.code == "axes_swapped"));
+    let mut seen: std::collections::HashMap<String, u64> = std::collections::HashMap::new();
+    for parcel in parcels {
+        if let Some(id) = parcel.fields.get(2).filter(|id| !id.is_empty())
+            && let Some(first) = seen.insert(id.clone(), parcel.line)
+        {
+            findings.push(Finding::error(
+                "id_duplicate",
+                Place::row(parcel.line),
+                format!("第 {} 行的地块编号“{id}”与第 {first} 行相同", parcel.line),
+            ));
+        }
+        let mut candidate = candidate(parcel, usable, &mut findings);
+        candidate.crs = system;
+        reading.candidates.push(candidate);
+    }
+    findings.sort_by_key(|f| f.place.row);
+    reading.findings = findings;
+}
+
+/// The system of all coordinates: the caller's, else what header and numbers say. Swapped axes and a contradicting zone
+/// are errors, told once at the first point.
+fn decide_crs(parcels: &[Parcel], header: &Header, options: &ReadOptions, findings: &mut Vec<Finding>) -> Option<Crs> {
+    let first = parcels.iter().flat_map(|p| &p.rings).flat_map(|r| &r.points).next()?;
+    // `detect` wants east first; the file gives X = north first.
+    let detection = crs::detect(&[(first.y, first.x)], header.zone, header.width);
+    let decided = options.crs;
+    for mut finding in detection.findings {
+        // The caller's word settles the zone, but not which number is which.
+        if decided.is_some() && finding.code != "axes_swapped" {
+            continue;
+        }
+        finding.place.row = Some(first.line);
+        finding.message = if finding.code == "axes_swapped" {
+            format!(
+                "第 {} 行：坐标顺序颠倒，X 应为纵坐标（北，7 位），Y 应为横坐标（东，含带号 8 位或不含带号 6 位），此处 X={}，Y={}",
+                first.line, first.x, first.y
+            )
+        } else {
+            format!("第 {} 行起：{}", first.line, finding.message)
+        };
+        findings.push(finding);
+    }
+    decided.or(detection.crs)
+}
+
+fn candidate(parcel: Parcel, system: Option<Crs>, findings: &mut Vec<Finding>) -> Candidate {
+    let row = parcel.line;
+    let attributes = attributes(&parcel.fields);
+    check_count(&parcel, findings);
+    let geometry = system.and_then(|crs| geometry(&parcel, crs, findings));
+    let stated = attributes.iter().find(|a| a.canonical == Some("stated_area") && !a.value.is_empty()).and_then(|a| {
+        let computed = geometry.as_ref().map(area::ellipsoidal);
+        match stated_area::parse(&a.value, None) {
+            Some((number, unit)) => {
+                // The guide says hectares; some bureaus write m² or mu.
+                let likely = [AreaUnit::Hectare, AreaUnit::SquareMetre, AreaUnit::Mu];
+                let (stated, finding) = stated_area::resolve(&a.value, number, unit, computed, &likely, row);
+                findings.extend(finding);
+                stated
+            }
+            None => {
+                findings.push(Finding::error(
+                    "area_not_a_number",
+                    Place::row(row).field("地块面积"),
+                    format!("第 {row} 行：地块面积“{}”不是数", a.value.chars().take(40).collect::<String>()),
+                ));
+                None
+            }
+        }
+    });
+    let value = |canonical: &str| {
+        attributes.iter().find(|a| a.canonical == Some(canonical) && !a.value.is_empty()).map(|a| a.value.clone())
+    };
+    for a in &attributes {
+        if text_encoding::has_forbidden_character(&a.value) {
+            findings.push(Finding::error(
+                "text_control_character",
+                Place::row(row).field(a.field.clone()),
+                format!("第 {row} 行：字段“{}”含有控制字符或改变显示方向的字符", a.field),
+            ));
+        }
+    }
+    Candidate { row, id: value("id"), name: value("name"), geometry, stated_area: stated, crs: system, attributes }
+}
+
+fn attributes(fields: &[String]) -> Vec<Attribute> {
+    let known: std::collections::HashMap<usize, (&str, Option<&'static str>)> =
+        PARCEL_FIELDS.iter().enumerate().map(|(i, (f, c))| (i, (*f, *c))).collect();
+    fields
+        .iter()
+        .enumerate()
+        // The point count and the word 面 describe the file, not the land.
+        .filter(|(i, _)| !matches!(i, 0 | 4))
+        .map(|(i, value)| {
+            let (field, canonical) = known.get(&i).map_or((format!("字段{}", i + 1), None), |(f, c)| ((*f).to_owned(), *c));
+            Attribute { field, canonical, value: text_encoding::compose(value) }
+        })
+        .collect()
+}
+
+/// The declared number of points, with or without the closing ones, against those found.
+fn check_count(parcel: &Parcel, findings: &mut Vec<Finding>) {
+    let row = parcel.line;
+    let Some(text) = parcel.fields.first().filter(|t| !t.is_empty()) else { return };
+    let found: usize = parcel.rings.iter().map(|r| r.points.len()).sum();
+    let closing = parcel.rings.iter().filter(|r| is_closed(r)).count();
+    match text.parse::<usize>() {
+        Ok(declared) if declared == found || declared == found - closing || declared == found + parcel.rings.len() - closing => {}
+        Ok(declared) => findings.push(Finding::warning(
+            "point_count_mismatch",
+            Place::row(row),
+            format!("第 {row} 行：声明 {declared} 个界址点，实有 {found} 个"),
+        )),
+        Err(_) => findings.push(Finding::warning(
+            "point_count_mismatch",
+            Place::row(row).field("界址点数"),
+            format!("第 {row} 行：界址点数“{}”不是整数，实有 {found} 个", text.chars().take(20).collect::<String>()),
+        )),
+    }
+}
+
+fn is_closed(ring: &Ring) -> bool {
+    match ring.points.as_slice() {
+        [first, .., last] => first.x == last.x && first.y == last.y,
+        _ => false,
+    }
+}
+
+/// Rings → lon/lat → parts and holes by containment. `None`, with findings, where a ring cannot be one.
+fn geometry(parcel: &Parcel, crs: Crs, findings: &mut Vec<Finding>) -> Option<MultiPolygon<f64>> {
+    let vertices: usize = parcel.rings.iter().map(|r| r.points.len()).sum();
+    if vertices > validity::MAX_VERTICES {
+        findings.push(Finding::error(
+            "too_many_vertices",
+            Place::row(parcel.line),
+            format!("第 {} 行：地块有 {vertices} 个界址点，超过上限 {}", parcel.line, validity::MAX_VERTICES),
+        ));
+        return None;
+    }
+    if parcel.rings.is_empty() {
+        findings.push(Finding::error("geometry_missing", Place::row(parcel.line), format!("第 {} 行：地块没有界址点", parcel.line)));
+        return None;
+    }
+    let mut lines = Vec::with_capacity(parcel.rings.len());
+    let mut sound = !parcel.broken;
+    for (number, ring) in (1_u32..).zip(&parcel.rings) {
+        match ring_line(ring, number, crs) {
+            Ok(line) => lines.push(line),
+            Err(finding) => {
+                findings.push(finding);
+                sound = false;
+            }
+        }
+    }
+    if !sound {
+        return None;
+    }
+    let assembled = assemble::from_rings(lines);
+    let duplicates = !assembled.findings.is_empty();
+    findings.extend(assembled.findings.into_iter().map(|mut f| {
+        f.place.row = Some(parcel.line);
+        f
+    }));
+    (!duplicates).then_some(assembled.geometry)
+}
+
+fn ring_line(ring: &Ring, number: u32, crs: Crs) -> Result<LineString<f64>, Finding> {
+    let first_line = ring.points.first().map_or(0, |p| p.line);
+    let mut line = Vec::with_capacity(ring.points.len() + 1);
+    for (vertex, p) in (1_u32..).zip(&ring.points) {
+        // A geographic file would give longitude as Y (east) too.
+        let Some((x, y)) = project::inverse(crs, p.y, p.x) else {
+            return Err(Finding::error(
+                "coordinate_out_of_range",
+                Place::row(p.line).ring(number).vertex(vertex),
+                format!("第 {} 行：坐标（X={}，Y={}）不在{}的范围内", p.line, p.x, p.y, crs.label()),
+            ));
+        };
+        line.push(Coord { x, y });
+    }
+    if is_closed(ring) {
+        // Equal numbers project to equal numbers; the last one is set so that no rounding can part them.
+        let first = line[0];
+        if let Some(last) = line.last_mut() {
+            *last = first;
+        }
+    } else if let Some(&first) = line.first() {
+        line.push(first);
+    }
+    if line.len() < 4 {
+        return Err(Finding::error(
+            "ring_too_few_points",
+            Place::row(first_line).ring(number),
+            format!("第 {first_line} 行起的第 {number} 圈不足 3 个界址点"),
+        ));
+    }
+    Ok(LineString(line))
+}

@@ -1,0 +1,138 @@
+//! Writing a boundary-point TXT: CRLF, three decimals, closed rings, zone prefix on unless asked otherwise.
+
+use std::fmt::Write as _;
+
+use chrono::NaiveDate;
+use encoding_rs::GBK;
+use geo::{LineString, MultiPolygon};
+
+use crate::domain::Hectares;
+use crate::error::{Error, Result};
+use crate::geometry::crs::Crs;
+use crate::geometry::project;
+
+/// The text's encoding: UTF-8 without a byte order mark, or GBK for older programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TxtEncoding {
+    Utf8,
+    Gbk,
+}
+
+/// One parcel to write; the geometry in longitude and latitude.
+#[derive(Debug, Clone)]
+pub struct TxtParcel {
+    pub id: String,
+    pub name: String,
+    pub geometry: MultiPolygon<f64>,
+    pub stated_area: Hectares,
+    pub map_sheet: String,
+    pub land_use: String,
+    pub land_use_code: String,
+}
+
+/// The file's head.
+#[derive(Debug, Clone)]
+pub struct TxtOptions {
+    /// A Gauss–Krüger system, with or without prefix.
+    pub crs: Crs,
+    pub encoding: TxtEncoding,
+    pub producer: String,
+    pub date: NaiveDate,
+}
+
+/// The whole file. Refuses systems that are no Gauss–Krüger zone, places far outside the zone, and characters that the
+/// encoding cannot hold.
+pub fn write(parcels: &[TxtParcel], options: &TxtOptions) -> Result<Vec<u8>> {
+    let (zone, width) = match options.crs {
+        Crs::GaussKruger3 { zone, .. } => (zone, 3),
+        Crs::GaussKruger6 { zone, .. } => (zone, 6),
+        other => {
+            return Err(Error::invalid(
+                "txt_crs",
+                format!("界址点坐标文件只能用高斯克吕格投影带，不能用{}；例如 --crs EPSG:4526", other.label()),
+            ));
+        }
+    };
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "[属性描述]\r\n格式版本号=1.01\r\n数据产生单位={}\r\n数据产生日期={}\r\n坐标系=2000国家大地坐标系\r\n几度分带={width}\r\n\
+         投影类型=高斯克吕格\r\n计量单位=米\r\n带号={zone}\r\n精度=0.001\r\n转换参数=0,0,0,0,0,0,0\r\n[地块坐标]\r\n",
+        clean(&options.producer),
+        options.date.format("%Y-%m-%d"),
+    );
+    for parcel in parcels {
+        write_parcel(&mut text, parcel, options.crs)?;
+    }
+    match options.encoding {
+        TxtEncoding::Utf8 => Ok(text.into_bytes()),
+        TxtEncoding::Gbk => encode_gbk(&text),
+    }
+}
+
+fn write_parcel(text: &mut String, parcel: &TxtParcel, crs: Crs) -> Result<()> {
+    let rings: usize = parcel.geometry.iter().map(|p| 1 + p.interiors().len()).sum();
+    let points: usize =
+        parcel.geometry.iter().flat_map(|p| std::iter::once(p.exterior()).chain(p.interiors())).map(|r| r.0.len()).sum();
+    if rings == 0 {
+        return Err(Error::invalid("geometry_empty", format!("地块 {} 没有图形，不能写入界址点文件", parcel.id)));
+    }
+    let _ = write!(
+        text,
+        "{points},{},{},{},面,{},{},{},@\r\n",
+        parcel.stated_area,
+        clean(&parcel.id),
+        clean(&parcel.name),
+        clean(&parcel.map_sheet),
+        clean(&parcel.land_use),
+        clean(&parcel.land_use_code),
+    );
+    let mut ring_number = 0;
+    for polygon in &parcel.geometry {
+        // Point numbers run on over the holes of a part and begin anew with the next part.
+        let mut point_number = 1;
+        for ring in std::iter::once(polygon.exterior()).chain(polygon.interiors()) {
+            ring_number += 1;
+            write_ring(text, ring, ring_number, &mut point_number, crs, &parcel.id)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_ring(text: &mut String, ring: &LineString<f64>, number: u32, next: &mut u32, crs: Crs, id: &str) -> Result<()> {
+    let first = *next;
+    let last = ring.0.len().saturating_sub(1);
+    for (i, c) in ring.coords().enumerate() {
+        let (easting, northing) = project::forward(crs, c.x, c.y).ok_or_else(|| {
+            Error::invalid("crs_zone_too_far", format!("地块 {id} 离{}太远，不能用它写坐标；请换投影带", crs.label()))
+        })?;
+        let label = if i == last { first } else { *next };
+        let _ = write!(text, "J{label},{number},{northing:.3},{easting:.3}\r\n");
+        if i != last {
+            *next += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Commas, `@` and line breaks would be read as structure: they become their full-width twins, or a blank.
+fn clean(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            ',' => '，',
+            '@' => '＠',
+            '\r' | '\n' => ' ',
+            c => c,
+        })
+        .collect()
+}
+
+fn encode_gbk(text: &str) -> Result<Vec<u8>> {
+    let (bytes, _, lossy) = GBK.encode(text);
+    if !lossy {
+        return Ok(bytes.into_owned());
+    }
+    let missing = text.chars().find(|c| GBK.encode(c.encode_utf8(&mut [0; 4])).2).unwrap_or('?');
+    Err(Error::invalid("character_not_in_gbk", format!("字符“{missing}”不在 GBK 编码中；请改用 utf-8 导出")))
+}

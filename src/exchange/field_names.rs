@@ -1,0 +1,191 @@
+//! The synonym table: which field of a file is which of ours. Chinese, pinyin initials, English; one place.
+
+use super::FieldMapping;
+use crate::domain::area::AreaUnit;
+use crate::domain::{Finding, Place};
+
+/// Canonical name, Chinese title, and what files call it (compared without case, blanks, width and marks).
+const SYNONYMS: [(&str, &str, &[&str]); 27] = [
+    ("id", "编号", &["id", "编号", "地块编号", "区块编号", "区块号", "宗地编号", "宗地代码", "地块代码", "dkbh", "qkbh", "zdbh", "zddm", "dkdm", "bsm", "标识码", "parcel_no", "parcelid", "block_no", "number", "gml_id", "fid_1"]),
+    ("name", "名称", &["name", "名称", "地块名称", "区块名称", "片区名称", "dkmc", "qkmc", "mc", "block_name", "parcel_name"]),
+    ("park_code", "园区代码", &["park_code", "园区代码", "开发区代码", "园区编码", "yqdm", "kfqdm", "yqbm", "parkcode", "代码", "code"]),
+    ("park_name", "园区名称", &["park_name", "园区名称", "开发区名称", "园区", "yqmc", "kfqmc", "parkname"]),
+    ("stated_area", "面积", &["area", "面积", "地块面积", "区块面积", "标注面积", "公告面积", "核准面积", "批准面积", "规划面积", "用地面积", "mj", "dkmj", "qkmj", "pzmj", "stated_area", "approved_area", "contenance", "area_ha", "area_mu", "area_m2", "approved_area_ha", "stated_area_ha"]),
+    ("east", "东至", &["east", "东", "东至", "四至东", "dz", "szd", "东侧", "东临"]),
+    ("south", "南至", &["south", "南", "南至", "四至南", "nz", "szn", "南侧", "南临"]),
+    ("west", "西至", &["west", "西", "西至", "四至西", "xz", "szx", "西侧", "西临"]),
+    ("north", "北至", &["north", "北", "北至", "四至北", "bz_north", "szb", "北侧", "北临"]),
+    ("four_extents", "四至范围", &["four_extents", "四至", "四至范围", "szfw", "四至描述", "sizhi"]),
+    ("approved_text", "批准时间", &["approved_text", "批准时间", "批准日期", "pzsj", "approved_ym", "approved_on"]),
+    ("leading_industries", "主导产业", &["leading_industries", "主导产业", "zdcy", "industries", "产业"]),
+    ("level", "级别", &["level", "级别", "园区级别", "jb", "等级"]),
+    ("type", "类型", &["type", "类型", "园区类型", "lx", "类别", "开发区类型"]),
+    ("prefecture", "市州", &["prefecture", "市州", "所在市州", "地市", "所属市州", "sz", "市", "prefecture_name"]),
+    ("prefecture_code", "市州代码", &["prefecture_code", "市州代码", "地市代码"]),
+    ("county_code", "县区代码", &["county_code", "县区代码", "区县代码", "行政区代码", "行政区划代码", "xzqdm", "xzqhdm", "county_code_guess", "项目所在县区代码"]),
+    ("county", "县区", &["county", "县区", "区县", "县市区", "xzqmc", "行政区名称"]),
+    ("land_use", "用途", &["land_use", "地块用途", "用途", "土地用途", "dkyt", "yt"]),
+    ("land_use_code", "地类编码", &["land_use_code", "地类编码", "地类代码", "dlbm", "dldm"]),
+    ("map_sheet", "图幅号", &["map_sheet", "图幅号", "tfh"]),
+    ("location", "坐落", &["location", "坐落", "zl", "位置", "地址"]),
+    ("document_no", "批准文号", &["document_no", "批准文号", "批文号", "文号", "pzwh"]),
+    ("note", "备注", &["note", "备注", "bz", "说明", "remark"]),
+    ("serial", "序号", &["serial", "序号", "xh", "seq"]),
+    ("source", "来源", &["source", "来源", "数据来源", "ly"]),
+    ("aliases", "别名", &["aliases", "别名", "曾用名"]),
+];
+
+/// The canonical name of a field, if the table knows it.
+pub fn canonical(field: &str) -> Option<&'static str> {
+    let (bare, unit) = split_unit(field);
+    let plain = plain(&bare);
+    if plain.is_empty() {
+        return None;
+    }
+    let found = SYNONYMS.iter().find(|(_, _, words)| words.iter().any(|word| self::plain(word) == plain)).map(|(name, ..)| *name);
+    // A heading with a unit of area names an area or nothing of ours: 备注（亩） is no note.
+    if unit.is_some() { found.filter(|name| *name == "stated_area") } else { found }
+}
+
+/// The Chinese title of a canonical name.
+pub fn title(canonical: &str) -> Option<&'static str> {
+    SYNONYMS.iter().find(|(name, ..)| *name == canonical).map(|(_, title, _)| *title)
+}
+
+/// The unit that a field's name tells: 面积（公顷）, area_mu, MJ_M2, contenance (French cadastre: m²).
+pub fn unit_of(field: &str) -> Option<AreaUnit> {
+    let (_, unit) = split_unit(field);
+    unit.or_else(|| {
+        let plain = plain(field);
+        if plain == "contenance" {
+            return Some(AreaUnit::SquareMetre);
+        }
+        let tail = plain.rsplit('_').next()?;
+        (tail.len() < plain.len()).then(|| AreaUnit::parse(tail)).flatten()
+    })
+}
+
+/// 核准面积(公顷) → (核准面积, hectares); 面积_亩 likewise.
+fn split_unit(field: &str) -> (String, Option<AreaUnit>) {
+    let form: String = field.trim().chars().map(half_width).collect();
+    if let Some((head, tail)) = form.split_once(['(', '[', '/'])
+        && let Some(unit) = AreaUnit::parse(tail.trim_end_matches([')', ']']))
+    {
+        return (head.to_owned(), Some(unit));
+    }
+    if let Some((head, tail)) = form.rsplit_once('_')
+        && !head.is_ascii()
+        && let Some(unit) = AreaUnit::parse(tail)
+    {
+        return (head.to_owned(), Some(unit));
+    }
+    (form, None)
+}
+
+fn plain(field: &str) -> String {
+    field.chars().map(half_width).filter(|c| !c.is_whitespace() && !matches!(c, '.' | ':' | '-' | '*')).flat_map(char::to_lowercase).collect()
+}
+
+fn half_width(c: char) -> char {
+    match c {
+        '（' => '(',
+        '）' => ')',
+        '【' => '[',
+        '】' => ']',
+        c @ '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(c) - 0xFEE0).unwrap_or(c),
+        c => c,
+    }
+}
+
+/// Maps all fields of a file. A canonical name goes to the first field that claims it, unless a later one is spelled as
+/// the canonical name itself; the others stay plain attributes and a finding says so.
+pub fn map_fields(fields: &[String]) -> (Vec<FieldMapping>, Vec<Finding>) {
+    let mut mapping: Vec<FieldMapping> =
+        fields.iter().map(|field| FieldMapping { field: field.clone(), canonical: canonical(field) }).collect();
+    let mut findings = Vec::new();
+    for i in 0..mapping.len() {
+        let Some(name) = mapping[i].canonical else { continue };
+        let Some(first) = mapping[..i].iter().position(|m| m.canonical == Some(name)) else { continue };
+        let (kept, dropped) = if mapping[i].field.eq_ignore_ascii_case(name) { (i, first) } else { (first, i) };
+        mapping[dropped].canonical = None;
+        findings.push(Finding::info(
+            "field_ambiguous",
+            Place::whole().field(mapping[dropped].field.clone()),
+            format!(
+                "字段“{}”和“{}”都可作为“{}”，采用“{}”",
+                mapping[first].field,
+                mapping[i].field,
+                title(name).unwrap_or(name),
+                mapping[kept].field
+            ),
+        ));
+    }
+    (mapping, findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_real_files() {
+        for (field, expected) in [
+            ("DKBH", Some("id")),
+            ("地块编号", Some("id")),
+            ("区块编号 ", Some("id")),
+            ("ＤＫＭＣ", Some("name")),
+            ("核准面积（公顷）", Some("stated_area")),
+            ("面积_亩", Some("stated_area")),
+            ("MJ", Some("stated_area")),
+            ("contenance", Some("stated_area")),
+            ("东至", Some("east")),
+            ("四至范围", Some("four_extents")),
+            ("XZQDM", Some("county_code")),
+            ("DLBM", Some("land_use_code")),
+            ("主导产业", Some("leading_industries")),
+            ("备注", Some("note")),
+            ("备注（亩）", None),
+            ("OBJECTID", None),
+            ("", None),
+        ] {
+            assert_eq!(canonical(field), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn units_in_headings() {
+        for (field, expected) in [
+            ("核准面积(公顷)", Some("ha")),
+            ("面积（亩）", Some("mu")),
+            ("area_ha", Some("ha")),
+            ("area_mu", Some("mu")),
+            ("用地面积/㎡", Some("m2")),
+            ("contenance", Some("m2")),
+            ("MJ", None),
+        ] {
+            assert_eq!(unit_of(field).map(AreaUnit::as_str), expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn every_synonym_is_claimed_once() {
+        let mut seen = std::collections::HashMap::new();
+        for (name, _, words) in SYNONYMS {
+            for word in words {
+                if let Some(other) = seen.insert(plain(word), name) {
+                    panic!("“{word}” is claimed by {other} and {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn two_fields_for_one_name_are_told() {
+        let fields = ["DKBH", "BSM", "name", "面积"].map(str::to_owned);
+        let (mapping, findings) = map_fields(&fields);
+        assert_eq!(mapping.iter().map(|m| m.canonical).collect::<Vec<_>>(), [Some("id"), None, Some("name"), Some("stated_area")]);
+        assert_eq!(findings.iter().map(|f| f.code.as_ref()).collect::<Vec<_>>(), ["field_ambiguous"]);
+        let (mapping, _) = map_fields(&["BSM".to_owned(), "id".to_owned()]);
+        assert_eq!(mapping[1].canonical, Some("id"), "a field spelled as the canonical name wins");
+    }
+}

@@ -1,0 +1,528 @@
+//! Reading GeoJSON in Rust, feature by feature: never GDAL, which follows addresses inside documents.
+//!
+//! A file's faults are findings with record, part, ring and vertex; a file that is no JSON names line and column.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use geo::{Coord, LineString, MultiPolygon, Polygon};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::limits::{MAX_FEATURES, MAX_FINDINGS};
+use super::{Attribute, Candidate, ReadOptions, Reading, field_names, stated_area, text_encoding};
+use crate::domain::area::AreaUnit;
+use crate::domain::{Finding, Place};
+use crate::geometry::crs::{self, Crs};
+use crate::geometry::{area, project, validity};
+
+/// Reads a FeatureCollection, a Feature, a geometry, or a sequence of features (one a line, or RFC 8142).
+pub fn read(bytes: &[u8], options: &ReadOptions) -> Reading {
+    let mut reading = Reading { format: "geojson", ..Reading::default() };
+    let decoded = match text_encoding::decode(bytes, options.encoding.as_deref()) {
+        Ok(decoded) => decoded,
+        Err(finding) => {
+            reading.findings.push(finding);
+            return reading;
+        }
+    };
+    reading.encoding = Some(decoded.encoding);
+    let mut scan = Scan { records: Vec::new(), findings: Vec::new(), crs_member: None, seen: HashMap::new(), fields: Vec::new(), field_index: HashMap::new() };
+    // RFC 8142 separates records with U+001E.
+    let text = decoded.text.replace('\u{1e}', " ");
+    scan.read_documents(&text);
+    scan.finish(options, &mut reading);
+    reading
+}
+
+/// One feature before its coordinates are understood.
+struct Record {
+    row: u64,
+    id: Option<String>,
+    properties: Vec<(usize, String)>,
+    rings: Vec<Vec<Vec<(f64, f64)>>>,
+    has_geometry: bool,
+}
+
+struct Scan {
+    records: Vec<Record>,
+    findings: Vec<Finding>,
+    crs_member: Option<Value>,
+    /// Feature id → first row.
+    seen: HashMap<String, u64>,
+    fields: Vec<String>,
+    field_index: HashMap<String, usize>,
+}
+
+impl Scan {
+    fn read_documents(&mut self, text: &str) {
+        let mut rest = text;
+        let mut documents = 0;
+        while !rest.trim_start().is_empty() {
+            let mut stream = serde_json::Deserializer::from_str(rest);
+            let outcome = Document { scan: self }.deserialize(&mut stream);
+            // `into_iter` would tell the offset, but only for whole values: the rest is found by a second look.
+            if let Err(error) = outcome {
+                let offset = text.len() - rest.len();
+                let line = error.line() as u64 + text[..offset].matches('\n').count() as u64;
+                let at = format!("第 {line} 行第 {} 列", error.column());
+                let (code, why) = if documents > 0 {
+                    ("json_trailing", format!("{at}：JSON 结束之后还有多余的内容"))
+                } else if error.is_eof() {
+                    ("json_truncated", format!("{at}：JSON 没有写完，文件可能被截断"))
+                } else if error.to_string().contains("out of range") {
+                    ("coordinate_not_finite", format!("{at}：数值超出可表示的范围"))
+                } else if error.to_string().contains("recursion") {
+                    ("json_too_deep", format!("{at}：JSON 嵌套过深"))
+                } else {
+                    ("json_invalid", format!("{at}：不是有效的 JSON"))
+                };
+                self.findings.push(Finding::error(code, Place::row(line), why));
+                return;
+            }
+            documents += 1;
+            let mut skip = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+            if skip.next().is_none_or(|value| value.is_err()) {
+                return;
+            }
+            rest = &rest[skip.byte_offset()..];
+            if self.findings.len() > MAX_FINDINGS || self.records.len() > MAX_FEATURES {
+                return;
+            }
+        }
+        if documents == 0 {
+            self.findings.push(Finding::error("file_empty", Place::whole(), "文件是空的"));
+        }
+    }
+
+    fn take_feature(&mut self, feature: &Value) {
+        let row = self.records.len() as u64 + 1;
+        let Some(object) = feature.as_object() else {
+            self.findings.push(Finding::error("feature_not_object", Place::row(row), format!("第 {row} 个要素不是 JSON 对象")));
+            self.push_empty(row);
+            return;
+        };
+        if object.get("type").and_then(Value::as_str) != Some("Feature") {
+            self.findings.push(Finding::error("feature_type", Place::row(row), format!("第 {row} 个要素的 type 不是 Feature")));
+        }
+        let id = match object.get("id") {
+            Some(Value::String(id)) => Some(id.clone()),
+            Some(Value::Number(id)) => Some(id.to_string()),
+            Some(Value::Null) | None => None,
+            Some(_) => {
+                self.findings.push(Finding::warning("feature_id_type", Place::row(row).field("id"), format!("第 {row} 个要素的 id 应为字符串或数，未采用")));
+                None
+            }
+        };
+        if let Some(id) = &id
+            && let Some(first) = self.seen.insert(id.clone(), row)
+        {
+            self.findings.push(Finding::error("id_duplicate", Place::row(row).field("id"), format!("第 {row} 个要素与第 {first} 个要素的 id 相同：{id}")));
+        }
+        let properties = self.take_properties(object.get("properties"), row);
+        let (rings, has_geometry) = match object.get("geometry") {
+            Some(Value::Object(geometry)) => (self.take_geometry(geometry, row), true),
+            Some(Value::Null) | None => (Vec::new(), false),
+            Some(_) => {
+                self.findings.push(Finding::error("geometry_type_unsupported", Place::row(row), format!("第 {row} 个要素的 geometry 不是对象")));
+                (Vec::new(), true)
+            }
+        };
+        if !has_geometry {
+            self.findings.push(Finding::error("geometry_missing", Place::row(row), format!("第 {row} 个要素没有图形")));
+        }
+        self.records.push(Record { row, id, properties, rings, has_geometry });
+    }
+
+    fn push_empty(&mut self, row: u64) {
+        self.records.push(Record { row, id: None, properties: Vec::new(), rings: Vec::new(), has_geometry: false });
+    }
+
+    fn take_properties(&mut self, properties: Option<&Value>, row: u64) -> Vec<(usize, String)> {
+        let Some(object) = properties.and_then(Value::as_object) else { return Vec::new() };
+        let mut values = Vec::with_capacity(object.len());
+        for (field, value) in object {
+            let text = match value {
+                Value::Null => String::new(),
+                Value::String(text) => text_encoding::compose(text.trim()),
+                other => other.to_string(),
+            };
+            if text_encoding::has_forbidden_character(field) || text_encoding::has_forbidden_character(&text) {
+                self.findings.push(Finding::error(
+                    "text_control_character",
+                    Place::row(row).field(field.replace(char::is_control, "?")),
+                    format!("第 {row} 个要素的属性含有控制字符或改变显示方向的字符"),
+                ));
+                continue;
+            }
+            let next = self.fields.len();
+            let index = *self.field_index.entry(field.clone()).or_insert(next);
+            if index == next {
+                self.fields.push(field.clone());
+            }
+            values.push((index, text));
+        }
+        values
+    }
+
+    /// Rings of a Polygon or MultiPolygon as written; anything else is a finding.
+    fn take_geometry(&mut self, geometry: &Map<String, Value>, row: u64) -> Vec<Vec<Vec<(f64, f64)>>> {
+        let kind = geometry.get("type").and_then(Value::as_str).unwrap_or_default();
+        let coordinates = geometry.get("coordinates").and_then(Value::as_array);
+        let place = Place::row(row);
+        match (kind, coordinates) {
+            ("Polygon", Some(rings)) => self.take_polygon(rings, row, 1).into_iter().collect(),
+            ("MultiPolygon", Some(polygons)) => {
+                let mut parts = Vec::with_capacity(polygons.len());
+                for (part, polygon) in (1_u32..).zip(polygons) {
+                    match polygon.as_array() {
+                        Some(rings) => parts.extend(self.take_polygon(rings, row, part)),
+                        None => self.findings.push(Finding::error(
+                            "coordinates_nesting",
+                            place.clone().part(part),
+                            format!("第 {row} 个要素第 {part} 部分的坐标层次不对"),
+                        )),
+                    }
+                }
+                parts
+            }
+            ("Polygon" | "MultiPolygon", None) => {
+                self.findings.push(Finding::error("coordinates_nesting", place, format!("第 {row} 个要素没有 coordinates 数组")));
+                Vec::new()
+            }
+            _ => {
+                let shown: String = kind.chars().filter(|c| !c.is_control()).take(30).collect();
+                self.findings.push(Finding::error(
+                    "geometry_type_unsupported",
+                    place,
+                    format!("第 {row} 个要素的图形类型“{shown}”不是面（Polygon、MultiPolygon）"),
+                ));
+                Vec::new()
+            }
+        }
+    }
+
+    fn take_polygon(&mut self, rings: &[Value], row: u64, part: u32) -> Option<Vec<Vec<(f64, f64)>>> {
+        let mut lines = Vec::with_capacity(rings.len());
+        let before = self.findings.len();
+        for (ring, positions) in (1_u32..).zip(rings) {
+            let place = Place::row(row).part(part).ring(ring);
+            let Some(positions) = positions.as_array() else {
+                self.findings.push(Finding::error("coordinates_nesting", place, format!("第 {row} 个要素第 {part} 部分第 {ring} 环的坐标层次不对")));
+                continue;
+            };
+            let mut line = Vec::with_capacity(positions.len());
+            for (vertex, position) in (1_u32..).zip(positions) {
+                match position_of(position) {
+                    Some(point) => line.push(point),
+                    None => {
+                        self.findings.push(Finding::error(
+                            "coordinate_not_a_number",
+                            place.clone().vertex(vertex),
+                            format!("第 {row} 个要素第 {part} 部分第 {ring} 环第 {vertex} 点的坐标不是两个以上的有限数"),
+                        ));
+                        break;
+                    }
+                }
+            }
+            lines.push(line);
+        }
+        if rings.is_empty() {
+            self.findings.push(Finding::error("geometry_empty", Place::row(row).part(part), format!("第 {row} 个要素第 {part} 部分没有环")));
+        }
+        (self.findings.len() == before).then_some(lines)
+    }
+
+    fn finish(mut self, options: &ReadOptions, reading: &mut Reading) {
+        if self.records.len() > MAX_FEATURES {
+            self.findings.push(Finding::error("too_many_records", Place::whole(), format!("要素超过 {MAX_FEATURES} 个，请分成几个文件")));
+        }
+        let (mapping, ambiguous) = field_names::map_fields(&self.fields);
+        self.findings.extend(ambiguous);
+        let system = self.decide_crs(options);
+        reading.crs = system;
+        let usable = system.filter(|_| !self.findings.iter().any(|f| f.code == "axes_swapped"));
+        let records = std::mem::take(&mut self.records);
+        for record in records {
+            let attributes: Vec<Attribute> = record
+                .properties
+                .iter()
+                .map(|(i, value)| Attribute { field: mapping[*i].field.clone(), canonical: mapping[*i].canonical, value: value.clone() })
+                .collect();
+            let row = record.row;
+            let geometry = usable.filter(|_| record.has_geometry).and_then(|crs| self.build(&record, crs));
+            let value = |canonical: &str| attributes.iter().find(|a| a.canonical == Some(canonical) && !a.value.is_empty());
+            let stated = value("stated_area").and_then(|a| {
+                let (stated, findings) = read_stated_area(a, geometry.as_ref(), row);
+                self.findings.extend(findings);
+                stated
+            });
+            reading.candidates.push(Candidate {
+                row,
+                id: value("id").map(|a| a.value.clone()).or(record.id),
+                name: value("name").map(|a| a.value.clone()),
+                stated_area: stated,
+                geometry,
+                crs: system,
+                attributes,
+            });
+        }
+        reading.mapping = mapping;
+        reading.findings = self.findings;
+    }
+
+    /// The caller's system, the old `crs` member, else RFC 7946: degrees — unless the numbers cannot be.
+    fn decide_crs(&mut self, options: &ReadOptions) -> Option<Crs> {
+        let (x, y) = *self.records.iter().flat_map(|r| &r.rings).flatten().flatten().next()?;
+        let named = self.crs_member.take().and_then(|member| {
+            let name = member.pointer("/properties/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let parsed = Crs::parse(&name);
+            if parsed.is_none() && !member.is_null() {
+                let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+                self.findings.push(Finding::error("crs_unknown", Place::whole(), format!("不认识文件声明的坐标系“{shown}”；请用 --crs 指定")));
+            }
+            parsed
+        });
+        let decided = options.crs.or(named);
+        if let Some(crs) = decided {
+            if crs.is_legacy_chinese_datum() {
+                self.findings.push(Finding::error("datum_not_supported", Place::whole(), format!("坐标系 {crs} 不是 2000 国家大地坐标系，请提供转换后的成果")));
+                return None;
+            }
+            if matches!(crs, Crs::Other(_)) {
+                self.findings.push(Finding::error("crs_not_supported", Place::whole(), format!("GeoJSON 的坐标系 {crs} 不支持；请转换为经纬度（EPSG:4490）")));
+                return None;
+            }
+            return Some(crs);
+        }
+        let degrees = x.abs() <= 180.0 && y.abs() <= 90.0;
+        let looks_swapped = (18.0..=54.0).contains(&x) && (73.0..=136.0).contains(&y);
+        if degrees && !looks_swapped {
+            return Some(Crs::Wgs84);
+        }
+        let mut detection = crs::detect(&[(x, y)], None, None);
+        for finding in &mut detection.findings {
+            finding.place.row = Some(1);
+        }
+        if let Some(crs) = detection.crs.filter(|c| !c.is_geographic()) {
+            self.findings.push(Finding::warning(
+                "crs_detected",
+                Place::whole(),
+                format!("GeoJSON 应为经纬度，此文件的坐标像是{}（{crs}），按此读取", crs.label()),
+            ));
+        }
+        self.findings.extend(detection.findings);
+        detection.crs
+    }
+
+    fn build(&mut self, record: &Record, crs: Crs) -> Option<MultiPolygon<f64>> {
+        let row = record.row;
+        let vertices: usize = record.rings.iter().flatten().map(Vec::len).sum();
+        if vertices > validity::MAX_VERTICES {
+            self.findings.push(Finding::error("too_many_vertices", Place::row(row), format!("第 {row} 个要素有 {vertices} 个点，超过上限 {}", validity::MAX_VERTICES)));
+            return None;
+        }
+        let mut polygons = Vec::with_capacity(record.rings.len());
+        for (part, rings) in (1_u32..).zip(&record.rings) {
+            let mut lines = Vec::with_capacity(rings.len());
+            for (ring, points) in (1_u32..).zip(rings) {
+                let place = Place::row(row).part(part).ring(ring);
+                if points.len() < 3 {
+                    self.findings.push(Finding::error("ring_too_few_points", place, format!("第 {row} 个要素第 {part} 部分第 {ring} 环只有 {} 个点，至少需要 4 个（含闭合点）", points.len())));
+                    return None;
+                }
+                if points.first() != points.last() {
+                    let last = points.len() as u32;
+                    self.findings.push(Finding::error("ring_not_closed", place.vertex(last), format!("第 {row} 个要素第 {part} 部分第 {ring} 环没有闭合：末点与首点不同")));
+                }
+                let projected: Option<Vec<Coord<f64>>> =
+                    points.iter().map(|(x, y)| project::inverse(crs, *x, *y).map(|(x, y)| Coord { x, y })).collect();
+                let Some(mut line) = projected else {
+                    let place = Place::row(row).part(part).ring(ring);
+                    self.findings.push(Finding::error("coordinate_out_of_range", place, format!("第 {row} 个要素第 {part} 部分第 {ring} 环有坐标不在{}的范围内", crs.label())));
+                    return None;
+                };
+                // Equal numbers project alike; this only makes sure of it.
+                if points.first() == points.last() && line.len() > 1 {
+                    let (first, last) = (line[0], line.len() - 1);
+                    line[last] = first;
+                }
+                lines.push(LineString(line));
+            }
+            let mut lines = lines.into_iter();
+            if let Some(exterior) = lines.next() {
+                polygons.push(Polygon::new(exterior, lines.collect()));
+            }
+        }
+        let geometry = (!polygons.is_empty()).then_some(MultiPolygon(polygons))?;
+        self.findings.extend(validity::check_orientation(&geometry, Some(row)));
+        Some(geometry)
+    }
+}
+
+/// Reads the mapped area field; without a unit anywhere m², hectares and mu are weighed against the geometry.
+pub(super) fn read_stated_area(
+    attribute: &Attribute,
+    geometry: Option<&MultiPolygon<f64>>,
+    row: u64,
+) -> (Option<super::StatedArea>, Vec<Finding>) {
+    let unit = field_names::unit_of(&attribute.field);
+    match stated_area::parse(&attribute.value, unit) {
+        Some((number, unit)) => {
+            let likely = [AreaUnit::SquareMetre, AreaUnit::Hectare, AreaUnit::Mu];
+            let (stated, finding) =
+                stated_area::resolve(&attribute.value, number, unit, geometry.map(area::ellipsoidal), &likely, row);
+            (stated, finding.into_iter().collect())
+        }
+        None => {
+            let shown: String = attribute.value.chars().take(40).collect();
+            let finding = Finding::warning(
+                "area_not_a_number",
+                Place::row(row).field(attribute.field.clone()),
+                format!("第 {row} 条记录的面积“{shown}”不是数，未采用"),
+            );
+            (None, vec![finding])
+        }
+    }
+}
+
+/// `[x, y]` or `[x, y, z, …]`; the height is dropped.
+fn position_of(value: &Value) -> Option<(f64, f64)> {
+    let numbers = value.as_array()?;
+    let (x, y) = (numbers.first()?.as_f64()?, numbers.get(1)?.as_f64()?);
+    (x.is_finite() && y.is_finite()).then_some((x, y))
+}
+
+/// The top of one document: features stream one by one, so a large file never stands in memory twice.
+struct Document<'a> {
+    scan: &'a mut Scan,
+}
+
+impl<'de> DeserializeSeed<'de> for Document<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Document<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a GeoJSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut rest = Map::new();
+        let mut had_features = false;
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "features" => {
+                    had_features = true;
+                    map.next_value_seed(Features { scan: &mut *self.scan })?;
+                }
+                "crs" => self.scan.crs_member = Some(map.next_value()?),
+                "type" | "geometry" | "properties" | "id" | "coordinates" | "geometries" => {
+                    rest.insert(key, map.next_value()?);
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        match rest.get("type").and_then(Value::as_str) {
+            Some("FeatureCollection") if had_features => {}
+            Some("Feature") => self.scan.take_feature(&Value::Object(rest)),
+            Some("Polygon" | "MultiPolygon" | "Point" | "LineString" | "MultiPoint" | "MultiLineString" | "GeometryCollection") => {
+                let feature = serde_json::json!({"type": "Feature", "properties": null, "geometry": rest});
+                self.scan.take_feature(&feature);
+            }
+            other => {
+                let shown: String = other.unwrap_or("（无）").chars().filter(|c| !c.is_control()).take(30).collect();
+                self.scan.findings.push(Finding::error(
+                    "geojson_type",
+                    Place::whole(),
+                    format!("不是 GeoJSON：type 为“{shown}”，应为 FeatureCollection、Feature 或图形"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        self.not_an_object();
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.not_an_object();
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.not_an_object();
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.not_an_object();
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.not_an_object();
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.not_an_object();
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.not_an_object();
+        Ok(())
+    }
+}
+
+impl Document<'_> {
+    fn not_an_object(self) {
+        self.scan.findings.push(Finding::error("geojson_type", Place::whole(), "不是 GeoJSON：最外层应为对象"));
+    }
+}
+
+struct Features<'a> {
+    scan: &'a mut Scan,
+}
+
+impl<'de> DeserializeSeed<'de> for Features<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Features<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of features")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(feature) = seq.next_element::<Value>()? {
+            // Past the limits the rest is only walked over: the file is refused anyway.
+            if self.scan.records.len() <= MAX_FEATURES && self.scan.findings.len() <= MAX_FINDINGS {
+                self.scan.take_feature(&feature);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "geojson_tests.rs"]
+mod tests;

@@ -1,0 +1,104 @@
+//! The published layers, each declared once.
+
+use crate::domain::layer::{Layer, Property, PropertyKind, Titles};
+use PropertyKind::{Boolean, Integer, Number, Text, TextList};
+
+const fn t(zh: &'static str, en: &'static str) -> Titles {
+    Titles { zh, en }
+}
+
+const fn p(name: &'static str, kind: PropertyKind, zh: &'static str, en: &'static str) -> Property {
+    Property { name, kind, title: t(zh, en), unit: None, queryable: false }
+}
+
+/// A property that may be asked for by name.
+const fn q(name: &'static str, kind: PropertyKind, zh: &'static str, en: &'static str) -> Property {
+    Property { name, kind, title: t(zh, en), unit: None, queryable: true }
+}
+
+const fn area(name: &'static str, zh: &'static str, en: &'static str, unit: &'static str) -> Property {
+    Property { name, kind: Number, title: t(zh, en), unit: Some(unit), queryable: false }
+}
+
+/// All published layers, in the order of the collections page.
+pub static LAYERS: [Layer; 3] = [PARKS, PARK_BLOCKS, DIVISIONS];
+
+/// The layer of this id.
+pub fn find(id: &str) -> Option<&'static Layer> {
+    LAYERS.iter().find(|layer| layer.id == id)
+}
+
+const PARKS: Layer = Layer {
+    id: "parks",
+    title: t("产业园区", "Industrial parks"),
+    description: t("园区名录与现行边界（各区块合成一个多面）；illustrative 为真者是示意边界", "Park directory with current boundaries, the blocks of a park as one multipolygon; illustrative = drawn, not surveyed"),
+    relation: "layer_parks",
+    current_only: false,
+    properties: &[
+        q("code", Text, "园区代码", "Park code"),
+        q("name", Text, "名称", "Name"),
+        p("aliases", TextList, "别名", "Aliases"),
+        q("level", Text, "级别", "Level"),
+        q("type", Text, "类型", "Type"),
+        q("prefecture_code", Text, "市州代码", "Prefecture code"),
+        q("prefecture_name", Text, "市州", "Prefecture"),
+        q("county_codes", TextList, "县区代码", "County codes"),
+        q("leading_industries", TextList, "主导产业", "Leading industries"),
+        p("approved_text", Text, "批准时间", "Approved (year.month)"),
+        area("approved_area_ha", "核准面积", "Approved area", "ha"),
+        area("stated_area_ha", "公告面积", "Stated area", "ha"),
+        area("computed_area_m2", "椭球面积", "Computed ellipsoidal area", "m2"),
+        area("computed_area_ha", "椭球面积", "Computed ellipsoidal area", "ha"),
+        area("computed_area_mu", "椭球面积", "Computed ellipsoidal area", "mu"),
+        p("block_count", Integer, "区块数", "Number of blocks"),
+        q("status", Text, "状态", "Status"),
+        p("successor_code", Text, "并入园区", "Successor"),
+        q("illustrative", Boolean, "示意", "Illustrative"),
+        p("source", Text, "来源", "Source"),
+    ],
+};
+
+const PARK_BLOCKS: Layer = Layer {
+    id: "park_blocks",
+    title: t("园区区块", "Park blocks"),
+    description: t("园区的区块边界、四至文字与面积", "Blocks of parks: boundary, four-extents words, areas"),
+    relation: "layer_park_blocks",
+    current_only: true,
+    properties: &[
+        q("id", Text, "区块标识", "Block id"),
+        q("park_code", Text, "园区代码", "Park code"),
+        q("park_name", Text, "园区名称", "Park name"),
+        q("number", Text, "区块编号", "Block number"),
+        q("name", Text, "区块名称", "Block name"),
+        area("stated_area_ha", "公告面积", "Stated area", "ha"),
+        area("computed_area_m2", "椭球面积", "Computed ellipsoidal area", "m2"),
+        area("computed_area_ha", "椭球面积", "Computed ellipsoidal area", "ha"),
+        area("computed_area_mu", "椭球面积", "Computed ellipsoidal area", "mu"),
+        p("east", Text, "东至", "East"),
+        p("south", Text, "南至", "South"),
+        p("west", Text, "西至", "West"),
+        p("north", Text, "北至", "North"),
+        p("four_extents", Text, "四至范围", "Four extents"),
+        q("illustrative", Boolean, "示意", "Illustrative"),
+        p("source", Text, "来源", "Source"),
+        p("source_crs", Text, "原坐标系", "Source CRS"),
+        q("prefecture_code", Text, "市州代码", "Prefecture code"),
+    ],
+};
+
+const DIVISIONS: Layer = Layer {
+    id: "divisions",
+    title: t("行政区划", "Administrative divisions"),
+    description: t("省、市州、县区代码；市州有概略界线，不作定界依据", "Province, prefecture and county codes; prefectures with a generalised outline that decides no boundary"),
+    relation: "layer_divisions",
+    current_only: false,
+    properties: &[
+        q("code", Text, "代码", "Code"),
+        q("name", Text, "名称", "Name"),
+        q("level", Text, "级别", "Level"),
+        q("parent_code", Text, "上级代码", "Parent code"),
+        q("maps_to", Text, "对应代码", "Stands for"),
+        p("note", Text, "说明", "Note"),
+        p("source", Text, "来源", "Source"),
+    ],
+};

@@ -1,0 +1,167 @@
+//! Reading features of a declared layer: one query interface behind collections, until the snapshot takes its place.
+//!
+//! SQL is put together from names of the declaration alone; every value of a request is bound.
+
+use std::fmt::Write as _;
+
+use sqlx::postgres::PgArguments;
+use sqlx::query::QueryAs;
+use sqlx::{AssertSqlSafe, PgPool, Postgres};
+
+use crate::domain::items_query::{FilterValue, ItemsQuery};
+use crate::domain::layer::{Layer, PropertyKind};
+use crate::error::Result;
+
+/// One feature as GeoJSON text, with its id.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureText {
+    pub id: String,
+    pub json: String,
+}
+
+/// One page of a layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    pub features: Vec<FeatureText>,
+    /// All features that match, on this page or not.
+    pub matched: i64,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+/// The feature as RFC 7946 has it: exterior rings counter-clockwise, eight decimals.
+fn feature_expression(layer: &Layer) -> String {
+    let mut sql = String::from(
+        "json_build_object('type', 'Feature', 'id', feature_id, 'geometry', ST_AsGeoJSON(ST_ForcePolygonCCW(geom), 8)::json, 'properties', json_build_object(",
+    );
+    for (i, property) in layer.properties.iter().enumerate() {
+        let _ = write!(sql, "{}'{1}', {1}", if i == 0 { "" } else { ", " }, property.name);
+    }
+    // `valid_from` and `valid_to` are every layer's temporal properties.
+    sql.push_str(", 'valid_from', valid_from, 'valid_to', valid_to))::text");
+    sql
+}
+
+/// Conditions of the query; parameters are numbered in the order that [`bind`] binds them.
+fn conditions(layer: &Layer, query: &ItemsQuery) -> String {
+    let mut sql = String::from("TRUE");
+    let mut next = 0;
+    let mut parameter = || {
+        next += 1;
+        next
+    };
+    if !query.boxes.is_empty() {
+        let boxes: Vec<String> = query
+            .boxes
+            .iter()
+            .map(|_| {
+                let (w, s, e, n) = (parameter(), parameter(), parameter(), parameter());
+                format!("ST_Intersects(geom, ST_MakeEnvelope(${w}, ${s}, ${e}, ${n}, 4490))")
+            })
+            .collect();
+        let _ = write!(sql, " AND ({})", boxes.join(" OR "));
+    }
+    match query.period {
+        Some(_) => {
+            let (from, to) = (parameter(), parameter());
+            // A life is [valid_from, valid_to); a row without dates matches always.
+            let _ = write!(
+                sql,
+                " AND (valid_from IS NULL OR ${to}::date IS NULL OR valid_from <= ${to}) AND (valid_to IS NULL OR ${from}::date IS NULL OR valid_to > ${from})"
+            );
+        }
+        None if layer.current_only => sql.push_str(" AND valid_to IS NULL"),
+        None => {}
+    }
+    for filter in &query.filters {
+        let n = parameter();
+        let name = filter.property.name;
+        let _ = match filter.property.kind {
+            PropertyKind::TextList => write!(sql, " AND ${n} = ANY({name})"),
+            _ => write!(sql, " AND {name} = ${n}"),
+        };
+    }
+    sql
+}
+
+fn parameter_count(query: &ItemsQuery) -> usize {
+    query.boxes.len() * 4 + query.period.map_or(0, |_| 2) + query.filters.len()
+}
+
+fn bind<'q, O>(mut sql: QueryAs<'q, Postgres, O, PgArguments>, query: &ItemsQuery) -> QueryAs<'q, Postgres, O, PgArguments> {
+    for side in query.boxes.iter().flatten() {
+        sql = sql.bind(*side);
+    }
+    if let Some((from, to)) = query.period {
+        sql = sql.bind(from).bind(to);
+    }
+    for filter in &query.filters {
+        sql = match &filter.value {
+            FilterValue::Text(text) => sql.bind(text.clone()),
+            FilterValue::Number(number) => sql.bind(*number),
+            FilterValue::Boolean(boolean) => sql.bind(*boolean),
+        };
+    }
+    sql
+}
+
+/// One page, ordered by feature id.
+pub async fn list_items(pool: &PgPool, layer: &Layer, query: &ItemsQuery) -> Result<Page> {
+    let conditions = conditions(layer, query);
+    let relation = layer.relation;
+    let n = parameter_count(query);
+    let count_sql = format!("SELECT count(*) FROM {relation} WHERE {conditions}");
+    let (matched,): (i64,) = bind(sqlx::query_as(AssertSqlSafe(count_sql)), query).fetch_one(pool).await?;
+    let feature = feature_expression(layer);
+    let (after, limit, offset) = (n + 1, n + 2, n + 3);
+    let page_sql = format!(
+        "SELECT feature_id, {feature} FROM {relation} WHERE {conditions} AND (${after}::text IS NULL OR feature_id > ${after})
+         ORDER BY feature_id LIMIT ${limit} OFFSET ${offset}"
+    );
+    // One more than asked for tells whether there is a next page.
+    let rows: Vec<(String, String)> = bind(sqlx::query_as(AssertSqlSafe(page_sql)), query)
+        .bind(query.after.clone())
+        .bind(i64::from(query.limit) + 1)
+        .bind(i64::from(query.offset))
+        .fetch_all(pool)
+        .await?;
+    let more = rows.len() > query.limit as usize;
+    let features = rows.into_iter().take(query.limit as usize).map(|(id, json)| FeatureText { id, json }).collect();
+    Ok(Page { features, matched, more })
+}
+
+/// One feature by its id.
+pub async fn find_item(pool: &PgPool, layer: &Layer, id: &str) -> Result<Option<FeatureText>> {
+    let sql = format!(
+        "SELECT feature_id, {} FROM {} WHERE feature_id = $1{} ORDER BY valid_to DESC NULLS FIRST LIMIT 1",
+        feature_expression(layer),
+        layer.relation,
+        if layer.current_only { " AND valid_to IS NULL" } else { "" }
+    );
+    let row: Option<(String, String)> = sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await?;
+    Ok(row.map(|(id, json)| FeatureText { id, json }))
+}
+
+/// Box and earliest date of a layer: its extent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LayerExtent {
+    pub bbox: Option<[f64; 4]>,
+    pub from: Option<chrono::NaiveDate>,
+}
+
+/// The extent of a layer's current features.
+pub async fn extent(pool: &PgPool, layer: &Layer) -> Result<LayerExtent> {
+    type Row = (Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<chrono::NaiveDate>);
+    let sql = format!(
+        "SELECT ST_XMin(e), ST_YMin(e), ST_XMax(e), ST_YMax(e), from_date
+         FROM (SELECT ST_Extent(geom) AS e, min(valid_from) AS from_date FROM {}) x",
+        layer.relation
+    );
+    let (w, s, e, n, from): Row = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(pool).await?;
+    Ok(LayerExtent { bbox: w.zip(s).zip(e).zip(n).map(|(((w, s), e), n)| [w, s, e, n]), from })
+}
+
+/// The newest revision, for ETags.
+pub async fn revision(pool: &PgPool) -> Result<i64> {
+    super::revision::latest(&mut *pool.acquire().await?).await
+}

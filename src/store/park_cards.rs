@@ -1,0 +1,183 @@
+//! Reads behind the park directory: lists with filters and facets, and all that one park's card shows.
+
+use chrono::NaiveDate;
+use serde_json::Value;
+use sqlx::{FromRow, PgPool};
+
+use super::blocks;
+use crate::domain::{Block, ParkCode};
+use crate::error::Result;
+
+/// What the directory is asked; every part optional, joined by “and”.
+#[derive(Debug, Clone, Default)]
+pub struct DirectoryQuery {
+    /// Division code prefix: `4301`.
+    pub prefecture: Option<String>,
+    pub county: Option<String>,
+    pub level: Option<String>,
+    pub kind: Option<String>,
+    pub industry: Option<String>,
+    pub status: Option<String>,
+    /// Text in name, alias, code or leading industry.
+    pub text: Option<String>,
+    pub sort: DirectorySort,
+    pub descending: bool,
+    pub limit: i64,
+    pub offset: i64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DirectorySort {
+    #[default]
+    Code,
+    Name,
+    ApprovedArea,
+    ComputedArea,
+    Approved,
+}
+
+impl DirectorySort {
+    /// The word of the `sort` parameter.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "code" => Some(Self::Code),
+            "name" => Some(Self::Name),
+            "approved_area" => Some(Self::ApprovedArea),
+            "computed_area" => Some(Self::ComputedArea),
+            "approved" => Some(Self::Approved),
+            _ => None,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Name => "name",
+            Self::ApprovedArea => "approved_area",
+            Self::ComputedArea => "computed_area",
+            Self::Approved => "approved",
+        }
+    }
+}
+
+/// One row of the directory.
+#[derive(Debug, Clone, FromRow)]
+pub struct DirectoryRow {
+    pub code: String,
+    pub name: String,
+    pub aliases: Vec<String>,
+    pub level: String,
+    #[sqlx(rename = "type")]
+    pub kind: String,
+    pub prefecture_code: String,
+    pub prefecture_name: String,
+    pub county_codes: Vec<String>,
+    pub leading_industries: Vec<String>,
+    pub approved_text: Option<String>,
+    pub approved_area_ha: Option<f64>,
+    pub stated_area_ha: Option<f64>,
+    pub computed_area_m2: Option<f64>,
+    pub block_count: i32,
+    pub status: String,
+    pub successor_code: Option<String>,
+    pub illustrative: bool,
+    pub source: String,
+    pub valid_from: Option<NaiveDate>,
+    pub valid_to: Option<NaiveDate>,
+}
+
+const MATCHES: &str = "
+    ($1::text IS NULL OR prefecture_code = $1) AND ($2::text IS NULL OR $2 = ANY(county_codes)) AND ($3::text IS NULL OR level = $3)
+    AND ($4::text IS NULL OR type = $4) AND ($5::text IS NULL OR $5 = ANY(leading_industries)) AND ($6::text IS NULL OR status = $6)
+    AND ($7::text IS NULL OR strpos(lower(name || ' ' || code || ' ' || array_to_string(aliases, ' ') || ' ' || array_to_string(leading_industries, ' ')), lower($7)) > 0)";
+
+const COLUMNS: &str = "code, name, aliases, level, type, prefecture_code, prefecture_name, county_codes, leading_industries, approved_text,
+    approved_area_ha::float8 AS approved_area_ha, stated_area_ha::float8 AS stated_area_ha, computed_area_m2::float8 AS computed_area_m2,
+    block_count, status, successor_code, illustrative, source, valid_from, valid_to";
+
+macro_rules! with_filters {
+    ($query:expr, $q:expr) => {
+        $query.bind(&$q.prefecture).bind(&$q.county).bind(&$q.level).bind(&$q.kind).bind(&$q.industry).bind(&$q.status).bind(&$q.text)
+    };
+}
+
+/// One page of the directory and how many parks match in all.
+pub async fn list(pool: &PgPool, q: &DirectoryQuery) -> Result<(Vec<DirectoryRow>, i64)> {
+    // Both put together from this file's own constants.
+    let count = format!("SELECT count(*) FROM layer_parks WHERE {MATCHES}");
+    let matched: i64 = with_filters!(sqlx::query_scalar(sqlx::AssertSqlSafe(count)), q).fetch_one(pool).await?;
+    let page = format!(
+        "SELECT {COLUMNS} FROM layer_parks WHERE {MATCHES}
+         ORDER BY
+           CASE WHEN $9 THEN NULL WHEN $8 = 'name' THEN name WHEN $8 = 'approved' THEN approved_text END ASC NULLS LAST,
+           CASE WHEN NOT $9 THEN NULL WHEN $8 = 'name' THEN name WHEN $8 = 'approved' THEN approved_text END DESC NULLS LAST,
+           CASE WHEN $9 THEN NULL WHEN $8 = 'approved_area' THEN approved_area_ha WHEN $8 = 'computed_area' THEN computed_area_m2 END ASC NULLS LAST,
+           CASE WHEN NOT $9 THEN NULL WHEN $8 = 'approved_area' THEN approved_area_ha WHEN $8 = 'computed_area' THEN computed_area_m2 END DESC NULLS LAST,
+           CASE WHEN $9 AND $8 = 'code' THEN code END DESC, code
+         LIMIT $10 OFFSET $11"
+    );
+    let rows = with_filters!(sqlx::query_as(sqlx::AssertSqlSafe(page)), q)
+        .bind(q.sort.as_str())
+        .bind(q.descending)
+        .bind(q.limit)
+        .bind(q.offset)
+        .fetch_all(pool)
+        .await?;
+    Ok((rows, matched))
+}
+
+/// How many matching parks have each value of level, type and prefecture.
+pub async fn facets(pool: &PgPool, q: &DirectoryQuery) -> Result<Vec<(String, String, i64)>> {
+    let sql = format!(
+        "WITH m AS (SELECT * FROM layer_parks WHERE {MATCHES})
+         SELECT 'level', level, count(*) FROM m GROUP BY level
+         UNION ALL SELECT 'type', type, count(*) FROM m GROUP BY type
+         UNION ALL SELECT 'prefecture', prefecture_code || ' ' || prefecture_name, count(*) FROM m GROUP BY prefecture_code, prefecture_name
+         ORDER BY 1, 2"
+    );
+    Ok(with_filters!(sqlx::query_as(sqlx::AssertSqlSafe(sql)), q).fetch_all(pool).await?)
+}
+
+/// All that a park's card needs.
+#[derive(Debug, Clone)]
+pub struct ParkCard {
+    pub park: DirectoryRow,
+    pub blocks: Vec<Block>,
+    /// Events, newest first, as JSON objects.
+    pub events: Vec<Value>,
+    /// What each published directory says of the park.
+    pub directory_versions: Vec<Value>,
+}
+
+/// The card of one park, read from one consistent state.
+pub async fn find(pool: &PgPool, code: &ParkCode) -> Result<Option<ParkCard>> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut *transaction).await?;
+    let sql = format!("SELECT {COLUMNS} FROM layer_parks WHERE code = $1");
+    let park: Option<DirectoryRow> =
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(code.as_str()).fetch_optional(&mut *transaction).await?;
+    let Some(park) = park else { return Ok(None) };
+    let blocks = blocks::list_current(&mut transaction, Some(code)).await?;
+    let events = sqlx::query_scalar(
+        "SELECT jsonb_build_object('id', id, 'kind', kind, 'occurred', occurred_text, 'stage', stage, 'document_no', document_no,
+             'area_before_ha', trim_scale(area_before_ha), 'area_out_ha', trim_scale(area_out_ha), 'area_in_ha', trim_scale(area_in_ha),
+             'area_after_ha', trim_scale(area_after_ha), 'block_areas_ha', (SELECT coalesce(jsonb_agg(trim_scale(a)), '[]') FROM unnest(block_areas_ha) a),
+             'related_park_codes', to_jsonb(related_park_codes), 'note', note, 'source', source)
+         FROM park_event WHERE park_code = $1 ORDER BY occurred_on DESC NULLS LAST, occurred_text DESC NULLS LAST, id",
+    )
+    .bind(code.as_str())
+    .fetch_all(&mut *transaction)
+    .await?;
+    let directory_versions = sqlx::query_scalar(
+        "SELECT jsonb_build_object('id', v.id, 'title', v.title, 'document_no', v.document_no, 'issued_on', v.issued_on, 'serial', e.serial,
+             'name', e.name, 'area_ha', trim_scale(e.area_ha), 'approved_text', e.approved_text,
+             'leading_industries', to_jsonb(e.leading_industries), 'four_extents', e.four_extents, 'source', v.source)
+         FROM directory_entry e JOIN directory_version v ON v.id = e.version_id WHERE e.park_code = $1
+         ORDER BY v.issued_on DESC NULLS LAST, v.id",
+    )
+    .bind(code.as_str())
+    .fetch_all(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(Some(ParkCard { park, blocks, events, directory_versions }))
+}
