@@ -1,0 +1,155 @@
+//! `/api/collections` and what a collection says of itself; all derived from the layer declarations.
+
+use actix_web::{HttpRequest, web};
+use serde_json::{Map, Value, json};
+
+use super::html;
+use super::params::Params;
+use super::problem::{Answer, Problem};
+use super::representation::{self, Form};
+use super::state::State;
+use crate::domain::layer::{Layer, Property, PropertyKind};
+use crate::error::Error;
+use crate::layers::declaration;
+use crate::store::features::{self, LayerExtent};
+
+const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
+
+/// The layer of the path, or 404.
+pub fn layer_of(id: &str) -> Result<&'static Layer, Problem> {
+    declaration::find(id).ok_or_else(|| {
+        let known: Vec<&str> = declaration::LAYERS.iter().map(|l| l.id).collect();
+        Error::not_found("collection_not_found", format!("没有这个图层；现有图层：{}", known.join("、"))).into()
+    })
+}
+
+pub async fn list(request: HttpRequest, state: web::Data<State>) -> Answer {
+    let params = Params::read(&request, &["f"], |_| false)?;
+    let form = representation::form(&request, &params)?;
+    let base = representation::base_url(&request, &state);
+    let mut collections = Vec::new();
+    for layer in &declaration::LAYERS {
+        let extent = features::extent(&state.pool, layer).await?;
+        collections.push(describe(layer, &base, &extent));
+    }
+    let url = format!("{base}/api/collections");
+    if form == Form::Html {
+        let rows: Vec<Vec<String>> = declaration::LAYERS
+            .iter()
+            .map(|l| vec![
+                format!("<a href=\"{}/{}?f=html\">{}</a>", html::escape(&url), l.id, html::escape(l.title.zh)),
+                format!("<code>{}</code>", l.id),
+                html::escape(l.description.zh),
+                format!("<a href=\"{}/{}/items?f=html\">浏览</a>", html::escape(&url), l.id),
+            ])
+            .collect();
+        let body = html::table("图层", &["名称", "代号", "说明", "要素"], &rows);
+        return representation::answer("text/html; charset=utf-8", None, html::page(&base, "图层", &body, &format!("{url}?f=json")));
+    }
+    let links = json!([
+        {"rel": "self", "type": "application/json", "href": format!("{url}?f=json")},
+        {"rel": "alternate", "type": "text/html", "href": format!("{url}?f=html")},
+    ]);
+    representation::answer("application/json; charset=utf-8", None, json!({"links": links, "collections": collections}).to_string())
+}
+
+pub async fn get(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    let params = Params::read(&request, &["f"], |_| false)?;
+    let layer = layer_of(&path)?;
+    let form = representation::form(&request, &params)?;
+    let base = representation::base_url(&request, &state);
+    let extent = features::extent(&state.pool, layer).await?;
+    if form == Form::Html {
+        let url = format!("{base}/api/collections/{}", layer.id);
+        let rows: Vec<Vec<String>> = layer
+            .properties
+            .iter()
+            .map(|p| vec![format!("<code>{}</code>", p.name), html::escape(p.title.zh), p.unit.unwrap_or_default().to_owned(), if p.queryable { "是".into() } else { String::new() }])
+            .collect();
+        let body = format!(
+            "<p>{}</p><p><a href=\"{}/items?f=html\">浏览要素</a></p><h2>属性</h2>{}",
+            html::escape(layer.description.zh),
+            html::escape(&url),
+            html::table("属性", &["字段", "含义", "单位", "可查询"], &rows)
+        );
+        return representation::answer("text/html; charset=utf-8", None, html::page(&base, layer.title.zh, &body, &format!("{url}?f=json")));
+    }
+    representation::answer("application/json; charset=utf-8", None, describe(layer, &base, &extent).to_string())
+}
+
+fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
+    let url = format!("{base}/api/collections/{}", layer.id);
+    let mut collection = Map::new();
+    collection.insert("id".into(), json!(layer.id));
+    collection.insert("title".into(), json!(layer.title.zh));
+    collection.insert("title_en".into(), json!(layer.title.en));
+    collection.insert("description".into(), json!(layer.description.zh));
+    collection.insert("itemType".into(), json!("feature"));
+    collection.insert("crs".into(), json!([CRS84]));
+    collection.insert("storageCrs".into(), json!("http://www.opengis.net/def/crs/EPSG/0/4490"));
+    let mut spans = Map::new();
+    if let Some(bbox) = extent.bbox {
+        spans.insert("spatial".into(), json!({"bbox": [bbox], "crs": CRS84}));
+    }
+    if let Some(from) = extent.from {
+        let from = format!("{from}T00:00:00Z");
+        spans.insert("temporal".into(), json!({"interval": [[from, null]], "trs": "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"}));
+    }
+    collection.insert("extent".into(), Value::Object(spans));
+    collection.insert(
+        "links".into(),
+        json!([
+            {"rel": "self", "type": "application/json", "href": format!("{url}?f=json")},
+            {"rel": "alternate", "type": "text/html", "href": format!("{url}?f=html")},
+            {"rel": "items", "type": "application/geo+json", "title": layer.title.zh, "href": format!("{url}/items?f=json")},
+            {"rel": "items", "type": "text/html", "title": layer.title.zh, "href": format!("{url}/items?f=html")},
+            {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json", "href": format!("{url}/queryables")},
+            {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},
+        ]),
+    );
+    Value::Object(collection)
+}
+
+pub async fn queryables(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    Params::read(&request, &["f"], |_| false)?;
+    let layer = layer_of(&path)?;
+    let base = representation::base_url(&request, &state);
+    json_schema(layer, &format!("{base}/api/collections/{}/queryables", layer.id), |p| p.queryable)
+}
+
+pub async fn schema(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    Params::read(&request, &["f"], |_| false)?;
+    let layer = layer_of(&path)?;
+    let base = representation::base_url(&request, &state);
+    json_schema(layer, &format!("{base}/api/collections/{}/schema", layer.id), |_| true)
+}
+
+fn json_schema(layer: &Layer, id: &str, wanted: impl Fn(&Property) -> bool) -> Answer {
+    let mut properties: Map<String, Value> =
+        layer.properties.iter().filter(|p| wanted(p)).map(|p| (p.name.to_owned(), property_schema(p))).collect();
+    properties.insert("geometry".into(), json!({"format": "geometry-multipolygon", "x-ogc-role": "primary-geometry", "title": "图形"}));
+    let document = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": id, "type": "object", "title": layer.title.zh,
+        "properties": properties, "additionalProperties": false,
+    });
+    representation::answer("application/schema+json; charset=utf-8", None, document.to_string())
+}
+
+/// The JSON schema of one property, with titles in both languages and the unit.
+pub fn property_schema(property: &Property) -> Value {
+    let mut schema = match property.kind {
+        PropertyKind::Text => json!({"type": "string"}),
+        PropertyKind::TextList => json!({"type": "array", "items": {"type": "string"}}),
+        PropertyKind::Number => json!({"type": "number"}),
+        PropertyKind::Integer => json!({"type": "integer"}),
+        PropertyKind::Boolean => json!({"type": "boolean"}),
+    };
+    if let Some(object) = schema.as_object_mut() {
+        object.insert("title".into(), json!(property.title.zh));
+        object.insert("x-title-en".into(), json!(property.title.en));
+        if let Some(unit) = property.unit {
+            object.insert("x-ogc-unit".into(), json!(unit));
+        }
+    }
+    schema
+}

@@ -1,0 +1,175 @@
+//! `…/items` and `…/items/{id}`: the features of a layer.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::{SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use super::collections::layer_of;
+use super::html;
+use super::params::{self, ITEMS_PARAMS, Params};
+use super::problem::Answer;
+use super::representation::{self, Form};
+use super::state::State;
+use crate::domain::layer::Layer;
+use crate::error::Error;
+use crate::store::features::{self, Page};
+
+const GEOJSON: &str = "application/geo+json; charset=utf-8";
+
+pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    let layer = layer_of(&path)?;
+    let params = Params::read(&request, &ITEMS_PARAMS, |name| layer.queryable(name).is_some())?;
+    let form = representation::form(&request, &params)?;
+    let query = params::items_query(&params, layer)?;
+    let base = representation::base_url(&request, &state);
+    // The number is read before the data: an ETag may be older than its body, never newer.
+    let etag = representation::etag(&request, &base, form, features::revision(&state.pool).await?);
+    if representation::is_current(&request, &etag) {
+        return representation::not_modified(&etag);
+    }
+    let page = features::list_items(&state.pool, layer, &query).await?;
+    let links = page_links(layer, &base, &params, &page, form);
+    if form == Form::Html {
+        let body = items_page(layer, &base, &page, &links);
+        let json_url = format!("{base}/api/collections/{}/items?{}", layer.id, representation::query_string(&with(&params, "f", "json")));
+        return representation::answer("text/html; charset=utf-8", Some(&etag), html::page(&base, layer.title.zh, &body, &json_url));
+    }
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CONTENT_TYPE, GEOJSON))
+        .insert_header((header::ETAG, etag))
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::VARY, "Accept, Accept-Encoding"))
+        .insert_header(("Content-Crs", "<http://www.opengis.net/def/crs/OGC/1.3/CRS84>"));
+    Ok(response.body(collection_text(&page, &links)))
+}
+
+/// The features are ready text: they are joined, not parsed.
+fn collection_text(page: &Page, links: &Value) -> String {
+    let size: usize = page.features.iter().map(|f| f.json.len() + 1).sum();
+    let mut text = String::with_capacity(size + 1_024);
+    text.push_str("{\"type\":\"FeatureCollection\",\"numberMatched\":");
+    text.push_str(&page.matched.to_string());
+    text.push_str(",\"numberReturned\":");
+    text.push_str(&page.features.len().to_string());
+    text.push_str(",\"timeStamp\":\"");
+    text.push_str(&Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true));
+    text.push_str("\",\"links\":");
+    text.push_str(&links.to_string());
+    text.push_str(",\"features\":[");
+    for (i, feature) in page.features.iter().enumerate() {
+        if i > 0 {
+            text.push(',');
+        }
+        text.push_str(&feature.json);
+    }
+    text.push_str("]}");
+    text
+}
+
+fn with(params: &Params, name: &str, value: &str) -> Vec<(String, String)> {
+    let mut pairs = params.without(&[name]);
+    pairs.push((name.to_owned(), value.to_owned()));
+    pairs
+}
+
+fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: Form) -> Value {
+    let url = format!("{base}/api/collections/{}/items", layer.id);
+    let href = |pairs: &[(String, String)]| format!("{url}?{}", representation::query_string(pairs));
+    let rel = |this: Form| if this == form { "self" } else { "alternate" };
+    let mut links = vec![
+        json!({"rel": rel(Form::Json), "type": "application/geo+json", "title": "GeoJSON", "href": href(&with(params, "f", "json"))}),
+        json!({"rel": rel(Form::Html), "type": "text/html", "title": "HTML", "href": href(&with(params, "f", "html"))}),
+        json!({"rel": "collection", "type": "application/json", "title": layer.title.zh, "href": format!("{base}/api/collections/{}", layer.id)}),
+    ];
+    if let Some(last) = page.features.last().filter(|_| page.more) {
+        let mut pairs = params.without(&["cursor", "offset"]);
+        pairs.push(("cursor".into(), params::cursor(&last.id)));
+        let kind = if form == Form::Json { "application/geo+json" } else { "text/html" };
+        links.push(json!({"rel": "next", "type": kind, "title": "下一页", "href": href(&pairs)}));
+    }
+    Value::Array(links)
+}
+
+fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
+    let mut head = vec!["标识"];
+    head.extend(layer.properties.iter().map(|p| p.title.zh));
+    let rows: Vec<Vec<String>> = page
+        .features
+        .iter()
+        .map(|feature| {
+            let parsed: Value = serde_json::from_str(&feature.json).unwrap_or(Value::Null);
+            let link = format!(
+                "<a href=\"{}/api/collections/{}/items/{}?f=html\">{}</a>",
+                html::escape(base),
+                layer.id,
+                representation::encode(&feature.id),
+                html::escape(&feature.id)
+            );
+            let cells = layer.properties.iter().map(|p| html::escape(&html::text_of(&parsed["properties"][p.name])));
+            std::iter::once(link).chain(cells).collect()
+        })
+        .collect();
+    let next = links
+        .as_array()
+        .and_then(|l| l.iter().find(|l| l["rel"] == "next"))
+        .and_then(|l| l["href"].as_str())
+        .map(|href| format!("<p><a rel=\"next\" href=\"{}\">下一页</a></p>", html::escape(href)))
+        .unwrap_or_default();
+    if page.features.is_empty() {
+        return "<p>没有符合条件的要素；请放宽范围、时间或属性条件。</p>".to_owned();
+    }
+    format!("<p>共 {} 个要素，本页 {} 个。</p>{}{next}", page.matched, page.features.len(), html::table(layer.title.zh, &head, &rows))
+}
+
+pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, state: web::Data<State>) -> Answer {
+    let (collection, id) = path.into_inner();
+    let layer = layer_of(&collection)?;
+    let params = Params::read(&request, &["f"], |_| false)?;
+    let form = representation::form(&request, &params)?;
+    let base = representation::base_url(&request, &state);
+    let shown: String = id.chars().filter(|c| !c.is_control()).take(40).collect();
+    let not_found = || Error::not_found("item_not_found", format!("图层“{}”中没有标识为“{shown}”的要素", layer.title.zh));
+    if id.contains('\0') {
+        return Err(not_found().into());
+    }
+    let etag = representation::etag(&request, &base, form, features::revision(&state.pool).await?);
+    let feature = features::find_item(&state.pool, layer, &id).await?.ok_or_else(not_found)?;
+    if representation::is_current(&request, &etag) {
+        return representation::not_modified(&etag);
+    }
+    let url = format!("{base}/api/collections/{}/items/{}", layer.id, representation::encode(&feature.id));
+    let mut parsed: Value = serde_json::from_str(&feature.json).map_err(|cause| Error::internal("要素无法解读", cause))?;
+    if form == Form::Html {
+        let mut pairs: Vec<(String, String)> = layer
+            .properties
+            .iter()
+            .map(|p| {
+                let unit = p.unit.map(|u| format!("（{u}）")).unwrap_or_default();
+                (format!("{}{unit}", p.title.zh), html::escape(&html::text_of(&parsed["properties"][p.name])))
+            })
+            .collect();
+        let kind = parsed["geometry"]["type"].as_str().unwrap_or("没有图形");
+        let parts = parsed["geometry"]["coordinates"].as_array().map_or(0, Vec::len);
+        pairs.push(("图形".into(), html::escape(&if parts > 0 { format!("{kind}，{parts} 个部分") } else { kind.to_owned() })));
+        let title = format!("{} {}", layer.title.zh, feature.id);
+        return representation::answer("text/html; charset=utf-8", Some(&etag), html::page(&base, &title, &html::definitions(&pairs), &format!("{url}?f=json")));
+    }
+    if let Some(object) = parsed.as_object_mut() {
+        object.insert(
+            "links".into(),
+            json!([
+                {"rel": "self", "type": "application/geo+json", "href": format!("{url}?f=json")},
+                {"rel": "alternate", "type": "text/html", "href": format!("{url}?f=html")},
+                {"rel": "collection", "type": "application/json", "title": layer.title.zh, "href": format!("{base}/api/collections/{}", layer.id)},
+            ]),
+        );
+    }
+    let mut answer = representation::answer(GEOJSON, Some(&etag), parsed.to_string())?;
+    answer.headers_mut().insert(
+        header::HeaderName::from_static("content-crs"),
+        header::HeaderValue::from_static("<http://www.opengis.net/def/crs/OGC/1.3/CRS84>"),
+    );
+    Ok(answer)
+}

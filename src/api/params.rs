@@ -1,0 +1,240 @@
+//! Query strings → typed values. Unknown, repeated and malformed parameters are named, never ignored.
+
+use actix_web::HttpRequest;
+use actix_web::web::Query;
+use chrono::{DateTime, FixedOffset, NaiveDate, TimeDelta};
+
+use crate::domain::items_query::{self, Filter, FilterValue, ItemsQuery};
+use crate::domain::layer::{Layer, PropertyKind};
+use crate::error::{Error, Result};
+
+/// The parameters of one request, each at most once.
+pub struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// Reads the query string; every name must be `allowed` or pass `also`.
+    pub fn read(request: &HttpRequest, allowed: &[&str], also: impl Fn(&str) -> bool) -> Result<Self> {
+        let pairs = Query::<Vec<(String, String)>>::from_query(request.query_string())
+            .map_err(|_| Error::invalid("query_invalid", "查询字符串无法解读"))?
+            .into_inner();
+        for (i, (name, value)) in pairs.iter().enumerate() {
+            if !allowed.contains(&name.as_str()) && !also(name) {
+                return Err(Error::invalid(
+                    "parameter_unknown",
+                    format!("不认识参数“{}”；可用的参数：{}", shorten(name), allowed.join("、")),
+                ));
+            }
+            if pairs[..i].iter().any(|(n, _)| n == name) {
+                return Err(Error::invalid("parameter_repeated", format!("参数“{name}”重复")));
+            }
+            if value.contains('\0') {
+                return Err(Error::invalid("value_invalid", format!("参数“{name}”含有不允许的字符")));
+            }
+        }
+        Ok(Self(pairs))
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// The value, or `None` where it is missing or blank.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned)
+    }
+
+    /// A boolean parameter; missing means false.
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        match self.get(name) {
+            None => Ok(false),
+            Some("true" | "1" | "") => Ok(true),
+            Some("false" | "0") => Ok(false),
+            Some(other) => Err(Error::invalid("value_invalid", format!("参数 {name} 应为 true 或 false，不是“{}”", shorten(other)))),
+        }
+    }
+
+    /// All parameters again, without the named ones: for links.
+    pub fn without(&self, dropped: &[&str]) -> Vec<(String, String)> {
+        self.0.iter().filter(|(n, _)| !dropped.contains(&n.as_str())).cloned().collect()
+    }
+
+    /// `limit`: at least 1; more than the largest page is answered with the largest page (OGC 17-069r4 /req/core/limit-response).
+    pub fn limit(&self, default: u32) -> Result<u32> {
+        let Some(text) = self.get("limit") else { return Ok(default) };
+        let invalid = || Error::invalid("limit_invalid", format!("limit 应为不小于 1 的整数，不是“{}”", shorten(text)));
+        if text.is_empty() || text.len() > 20 || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(invalid());
+        }
+        match text.parse::<u32>().unwrap_or(u32::MAX) {
+            0 => Err(invalid()),
+            n => Ok(n.min(items_query::MAX_LIMIT)),
+        }
+    }
+
+    /// `offset`: 0 to the bound.
+    pub fn offset(&self) -> Result<u32> {
+        let Some(text) = self.get("offset") else { return Ok(0) };
+        text.parse().ok().filter(|n| *n <= items_query::MAX_OFFSET).ok_or_else(|| {
+            Error::invalid("offset_invalid", format!("offset 应为 0 到 {} 的整数，不是“{}”；更远请用 next 链接", items_query::MAX_OFFSET, shorten(text)))
+        })
+    }
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(40).collect()
+}
+
+/// Parameters of `…/items`, besides the layer's own properties.
+pub const ITEMS_PARAMS: [&str; 6] = ["bbox", "datetime", "limit", "offset", "cursor", "f"];
+
+/// The typed question to a layer.
+pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
+    let mut query = ItemsQuery {
+        boxes: params.get("bbox").map(parse_bbox).transpose()?.unwrap_or_default(),
+        period: params.get("datetime").map(parse_datetime).transpose()?,
+        filters: Vec::new(),
+        limit: params.limit(items_query::DEFAULT_LIMIT)?,
+        offset: params.offset()?,
+        after: params.get("cursor").map(parse_cursor).transpose()?,
+    };
+    for (name, value) in &params.0 {
+        if let Some(property) = layer.queryable(name) {
+            let wrong = |kind: &str| Error::invalid("value_invalid", format!("参数 {name} 应为{kind}，不是“{}”", shorten(value)));
+            let value = match property.kind {
+                PropertyKind::Boolean => match value.as_str() {
+                    "true" => FilterValue::Boolean(true),
+                    "false" => FilterValue::Boolean(false),
+                    _ => return Err(wrong("true 或 false")),
+                },
+                PropertyKind::Number | PropertyKind::Integer => {
+                    FilterValue::Number(value.parse().ok().filter(|n: &f64| n.is_finite()).ok_or_else(|| wrong("数"))?)
+                }
+                PropertyKind::Text | PropertyKind::TextList => FilterValue::Text(value.clone()),
+            };
+            query.filters.push(Filter { property, value });
+        }
+    }
+    Ok(query)
+}
+
+/// 4 numbers, or 6 with heights that are checked and set aside. West greater than east crosses the antimeridian: two boxes.
+fn parse_bbox(text: &str) -> Result<Vec<items_query::Bbox>> {
+    let invalid = |why: &str| Error::invalid("bbox_invalid", format!("bbox“{}”不合规则：{why}", shorten(text)));
+    let numbers: Option<Vec<f64>> = text.split(',').map(|n| n.trim().parse().ok().filter(|n: &f64| n.is_finite())).collect();
+    let numbers = numbers.ok_or_else(|| invalid("应为逗号分隔的有限数"))?;
+    let [west, south, east, north] = match numbers.as_slice() {
+        [w, s, e, n] => [*w, *s, *e, *n],
+        [w, s, low, e, n, high] if low <= high => [*w, *s, *e, *n],
+        [_, _, _, _, _, _] => return Err(invalid("最低高度大于最高高度")),
+        _ => return Err(invalid("应为 4 个数（西,南,东,北）或 6 个数（含高度）")),
+    };
+    if !(west.abs() <= 180.0 && east.abs() <= 180.0) {
+        return Err(invalid("经度应在 -180 到 180 之间"));
+    }
+    if !(south.abs() <= 90.0 && north.abs() <= 90.0) {
+        return Err(invalid("纬度应在 -90 到 90 之间"));
+    }
+    if south > north {
+        return Err(invalid("南边的纬度大于北边的纬度"));
+    }
+    if west > east {
+        return Ok(vec![[west, south, 180.0, north], [-180.0, south, east, north]]);
+    }
+    Ok(vec![[west, south, east, north]])
+}
+
+type Period = (Option<NaiveDate>, Option<NaiveDate>);
+
+/// An instant, or `from/to` with `..` or nothing for an open end (but not two).
+fn parse_datetime(text: &str) -> Result<Period> {
+    let invalid = |why: &str| Error::invalid("datetime_invalid", format!("datetime“{}”不合规则：{why}", shorten(text)));
+    let rule = "应为 RFC 3339 日期或时间，或用“/”隔开的起止，开放端写“..”";
+    let instant = |text: &str| parse_instant(text).ok_or_else(|| invalid(rule));
+    let Some((from, to)) = text.split_once('/') else {
+        let day = instant(text)?;
+        return Ok((Some(day), Some(day)));
+    };
+    let end = |text: &str| if matches!(text, "" | "..") { Ok(None) } else { instant(text).map(Some) };
+    let (from, to) = (end(from)?, end(to)?);
+    match (from, to) {
+        (None, None) => Err(invalid("起止不能都是开放的")),
+        (Some(from), Some(to)) if from > to => Err(invalid("起始晚于终止")),
+        period => Ok(period),
+    }
+}
+
+/// A day, or a moment taken as the day it is in China (UTC+8): the register's dates have no time zone.
+fn parse_instant(text: &str) -> Option<NaiveDate> {
+    if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        // `%Y` also takes signs and more digits.
+        return (text.len() == 10).then_some(day);
+    }
+    // A `+` of the offset arrives as a blank when it was not encoded.
+    let moment = DateTime::parse_from_rfc3339(&text.replace(' ', "+")).ok()?;
+    let china = FixedOffset::east_opt(8 * 3600)?;
+    // At the very ends of the calendar the shift would overflow.
+    moment.naive_utc().checked_add_signed(TimeDelta::hours(8))?;
+    Some(moment.with_timezone(&china).date_naive())
+}
+
+/// Opaque to clients: the last feature id, in hex with a mark of the version.
+pub fn cursor(after: &str) -> String {
+    after.bytes().fold(String::from("c1"), |mut text, b| {
+        text.push_str(&format!("{b:02x}"));
+        text
+    })
+}
+
+fn parse_cursor(text: &str) -> Result<String> {
+    let invalid = || Error::invalid("cursor_invalid", "cursor 不是本服务给出的；请从第一页的 next 链接开始");
+    let hex = text.strip_prefix("c1").filter(|h| h.len() % 2 == 0 && h.len() <= 400 && h.is_ascii()).ok_or_else(invalid)?;
+    let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).ok()).collect();
+    String::from_utf8(bytes.ok_or_else(invalid)?).ok().filter(|t| !t.contains('\0')).ok_or_else(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> Option<NaiveDate> {
+        text.parse().ok()
+    }
+
+    #[test]
+    fn boxes() {
+        assert_eq!(parse_bbox("112,28,113,29").ok(), Some(vec![[112., 28., 113., 29.]]));
+        assert_eq!(parse_bbox("112,28,-10,113,29,500").ok(), Some(vec![[112., 28., 113., 29.]]));
+        assert_eq!(parse_bbox("170,-10,-170,10").ok(), Some(vec![[170., -10., 180., 10.], [-180., -10., -170., 10.]]));
+        for bad in ["", "1,2,3", "a,b,c,d", "NaN,0,1,1", "inf,0,1,1", "0,10,1,5", "0,0,181,1", "0,-91,1,1", "1,2,9,3,4,5", "1,2,3,4,5"] {
+            assert_eq!(parse_bbox(bad).err().map(|e| e.code()), Some("bbox_invalid"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn instants_and_intervals() {
+        for (text, expected) in [
+            ("2019-12-31", (day("2019-12-31"), day("2019-12-31"))),
+            ("2019-12-31T16:00:00Z", (day("2020-01-01"), day("2020-01-01"))),
+            ("2019-12-31T15:59:59Z", (day("2019-12-31"), day("2019-12-31"))),
+            ("2019-12-31T23:00:00 08:00", (day("2019-12-31"), day("2019-12-31"))),
+            ("2019-01-01/2019-12-31", (day("2019-01-01"), day("2019-12-31"))),
+            ("2019-01-01/..", (day("2019-01-01"), None)),
+            ("/2019-12-31", (None, day("2019-12-31"))),
+        ] {
+            assert_eq!(parse_datetime(text).ok(), Some(expected), "{text}");
+        }
+        for bad in ["", "..", "../..", "/", "2019", "2019-13-01", "2019-02-30", "2020-01-01/2019-01-01", "now", "a/b/c", "+12019-01-01"] {
+            assert_eq!(parse_datetime(bad).err().map(|e| e.code()), Some("datetime_invalid"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn cursors_round_trip() {
+        for id in ["G431176", "G431176-一号", ""] {
+            assert_eq!(parse_cursor(&cursor(id)).ok().as_deref(), Some(id));
+        }
+        for bad in ["", "c", "c1zz", "c1f", "c2ff", "c1ff", "c100"] {
+            assert_eq!(parse_cursor(bad).err().map(|e| e.code()), Some("cursor_invalid"), "{bad}");
+        }
+    }
+}

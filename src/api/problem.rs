@@ -1,0 +1,308 @@
+//! `Error` → RFC 9457 `application/problem+json`. The only file with error status codes.
+//!
+//! A client sees a Chinese sentence (English by `Accept-Language`), a stable code, and findings with places. The cause goes
+//! to the log with the request's id; it never goes into an answer.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use serde_json::{Map, Value, json};
+use tracing_actix_web::RequestId;
+
+use crate::error::Error;
+use crate::inventory::wire;
+
+/// An error on its way to a client. Handlers return it; [`problem_layer`] writes it out.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    error: Option<Error>,
+    allow: Option<&'static str>,
+}
+
+/// What handlers return.
+pub type Answer = Result<HttpResponse, Problem>;
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), error: None, allow: None }
+    }
+
+    /// 405 with the methods that there are.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "此地址不支持这种请求方法") }
+    }
+
+    /// 404 for an address that is none of ours.
+    pub fn no_such_address() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "address_not_found", "没有这个地址；可从 /api 开始浏览")
+    }
+
+    /// 406: a representation that there is not.
+    pub fn not_acceptable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
+    }
+
+    /// 415: a body in a form that is not read.
+    pub fn unsupported_media_type(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, detail)
+    }
+
+    /// 408: the body did not come in time.
+    pub fn too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "请求内容在 30 秒内没有传完")
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let status = match &error {
+            Error::NotFound { .. } => StatusCode::NOT_FOUND,
+            Error::Invalid { .. } => StatusCode::BAD_REQUEST,
+            Error::Conflict { .. } => StatusCode::CONFLICT,
+            Error::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Error::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
+            Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::UnsupportedFormat { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Error::Unavailable { code: "query_timeout", .. } => StatusCode::GATEWAY_TIMEOUT,
+            Error::Unavailable { code: "storage_full", .. } => StatusCode::INSUFFICIENT_STORAGE,
+            Error::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let detail = match &error {
+            // Our own sentence may name an inner step; a client gets none of it.
+            Error::Internal { .. } => "服务内部出错，请把 instance 里的编号告诉运维人员".to_owned(),
+            other => other.to_string(),
+        };
+        Self { status, code: error.code(), detail, error: Some(error), allow: None }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}: {}", self.status.as_u16(), self.code, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    /// A bare response: [`problem_layer`] gives it its body, because only there the request is known.
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        HttpResponse::new(self.status)
+    }
+}
+
+/// English sentences for codes that clients meet; the rest gets its title.
+const ENGLISH: [(&str, &str); 24] = [
+    ("address_not_found", "There is no such address; start from /api."),
+    ("method_not_allowed", "This address does not support that method."),
+    ("not_acceptable", "There is no such representation; use f=json or f=html."),
+    ("parameter_unknown", "Unknown query parameter."),
+    ("parameter_repeated", "A query parameter is given more than once."),
+    ("bbox_invalid", "bbox must be 4 or 6 finite numbers: west,south,east,north in degrees."),
+    ("datetime_invalid", "datetime must be an RFC 3339 date or date-time, or an interval of two with .. for open ends."),
+    ("limit_invalid", "limit must be a whole number from 1."),
+    ("offset_invalid", "offset must be a whole number from 0 to 100000; use the next link to page further."),
+    ("cursor_invalid", "The cursor is not one that this service gave out."),
+    ("value_invalid", "The value of a query parameter is not of its type."),
+    ("collection_not_found", "There is no such collection."),
+    ("item_not_found", "There is no such item in this collection."),
+    ("park_not_found", "There is no park of this code."),
+    ("park_code_invalid", "A park code is G or S and six digits."),
+    ("writing_closed", "Writing over HTTP is closed; the operator opens it by setting SIZHI_ADMIN_TOKEN."),
+    ("token_missing", "A bearer token is needed."),
+    ("token_wrong", "The bearer token is wrong."),
+    ("upload_too_large", "The upload is larger than the limit."),
+    ("import_not_found", "There is no import batch of this number."),
+    ("import_status", "The import batch is not in a state that allows this."),
+    ("database_unavailable", "The database is away; try again later."),
+    ("query_timeout", "The query took too long; ask for less."),
+    ("internal", "An internal error; tell the operator the number in instance."),
+];
+
+fn title(status: StatusCode, english: bool) -> &'static str {
+    if english {
+        return status.canonical_reason().unwrap_or("Error");
+    }
+    match status.as_u16() {
+        400 => "请求有误",
+        401 => "需要身份验证",
+        403 => "没有权限",
+        404 => "找不到",
+        405 => "方法不支持",
+        406 => "没有这种表示形式",
+        408 => "请求超时",
+        409 => "与现状冲突",
+        413 => "内容过大",
+        414 => "地址过长",
+        415 => "格式不支持",
+        431 => "请求头过大",
+        503 => "暂时不可用",
+        504 => "超时",
+        507 => "存储空间不足",
+        s if s < 500 => "请求有误",
+        _ => "服务出错",
+    }
+}
+
+/// True where the client ranks English before Chinese.
+pub fn prefers_english(request: &HttpRequest) -> bool {
+    let Some(accept) = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()) else { return false };
+    let weight = |language: &str| {
+        accept
+            .split(',')
+            .filter_map(|item| {
+                let mut parts = item.trim().split(';');
+                let name = parts.next()?.trim().to_ascii_lowercase();
+                let q = parts.find_map(|p| p.trim().strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+                (name == language || name.starts_with(&format!("{language}-"))).then_some(q)
+            })
+            .fold(0.0, f32::max)
+    };
+    weight("en") > weight("zh")
+}
+
+fn body_of(problem: &Problem, request: &HttpRequest, instance: &str) -> Value {
+    let english = prefers_english(request);
+    let english_detail = ENGLISH.iter().find(|(code, _)| *code == problem.code).map(|(_, text)| *text);
+    let detail = match (english, english_detail) {
+        (true, Some(text)) => text.to_owned(),
+        _ => problem.detail.clone(),
+    };
+    let mut object = Map::new();
+    object.insert("type".into(), json!(format!("urn:sizhi:problem:{}", problem.code)));
+    object.insert("title".into(), json!(title(problem.status, english)));
+    object.insert("status".into(), json!(problem.status.as_u16()));
+    object.insert("detail".into(), json!(detail));
+    object.insert("instance".into(), json!(instance));
+    object.insert("code".into(), json!(problem.code));
+    object.insert("findings".into(), wire::findings(problem.error.as_ref().map_or(&[], |e| e.findings())));
+    Value::Object(object)
+}
+
+/// Writes every error out as a problem: ours with code and findings, and whatever actix refuses by itself (extractors,
+/// unmatched paths, overlong bodies) by its status.
+pub async fn problem_layer<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let http_request = request.request().clone();
+    let answered = match next.call(request).await {
+        Ok(response) => response.map_into_boxed_body(),
+        Err(error) => {
+            let response = error.error_response();
+            let mut response = ServiceResponse::new(http_request.clone(), response);
+            write_problem(&mut response, error.as_error::<Problem>(), &http_request);
+            return Ok(response);
+        }
+    };
+    if !(answered.status().is_client_error() || answered.status().is_server_error()) {
+        return Ok(answered);
+    }
+    let mut answered = answered;
+    let (own, foreign) = match answered.response().error() {
+        Some(error) => (error.as_error::<Problem>().map(copy_of), true),
+        None => (None, false),
+    };
+    if own.is_some() || foreign || !is_problem(&answered) {
+        write_problem(&mut answered, own.as_ref(), &http_request);
+    }
+    Ok(answered)
+}
+
+fn copy_of(problem: &Problem) -> Problem {
+    let error = problem.error.as_ref().map(|e| Error::Invalid {
+        code: e.code(),
+        detail: String::new(),
+        findings: e.findings().to_vec(),
+    });
+    Problem { status: problem.status, code: problem.code, detail: problem.detail.clone(), error, allow: problem.allow }
+}
+
+fn is_problem(response: &ServiceResponse<BoxBody>) -> bool {
+    response.headers().get(header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/problem+json"))
+}
+
+fn write_problem(response: &mut ServiceResponse<BoxBody>, own: Option<&Problem>, request: &HttpRequest) {
+    use actix_web::HttpMessage as _;
+    let status = response.status();
+    let generic;
+    let problem = match own {
+        Some(problem) => problem,
+        None => {
+            generic = generic_problem(status);
+            &generic
+        }
+    };
+    let id = request.extensions().get::<RequestId>().map(|id| id.to_string()).unwrap_or_default();
+    let instance = format!("urn:uuid:{id}");
+    if problem.status.is_server_error() {
+        let cause = response.response().error().and_then(|e| e.as_error::<Problem>()).and_then(|p| p.error.as_ref()).map(|e| {
+            let mut text = e.to_string();
+            let mut source = std::error::Error::source(e);
+            while let Some(inner) = source {
+                text.push_str(": ");
+                text.push_str(&inner.to_string());
+                source = inner.source();
+            }
+            text
+        });
+        tracing::error!(status = problem.status.as_u16(), code = problem.code, request_id = %id, cause, "request failed");
+    }
+    let mut written = HttpResponse::build(problem.status);
+    written.insert_header((header::CONTENT_TYPE, "application/problem+json; charset=utf-8"));
+    written.insert_header((header::CACHE_CONTROL, "no-store"));
+    if let Some(allow) = problem.allow {
+        written.insert_header((header::ALLOW, allow));
+    }
+    if problem.status == StatusCode::UNAUTHORIZED {
+        written.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"sizhi\""));
+    }
+    if problem.status == StatusCode::SERVICE_UNAVAILABLE {
+        written.insert_header((header::RETRY_AFTER, "5"));
+    }
+    let body = if request.method() == Method::HEAD { String::new() } else { body_of(problem, request, &instance).to_string() };
+    *response.response_mut() = written.body(body);
+}
+
+fn generic_problem(status: StatusCode) -> Problem {
+    let (code, detail) = match status.as_u16() {
+        404 => ("address_not_found", "没有这个地址；可从 /api 开始浏览"),
+        405 => ("method_not_allowed", "此地址不支持这种请求方法"),
+        408 => ("request_timeout", "请求没有在时限内传完"),
+        413 => ("body_too_large", "请求内容超过上限"),
+        415 => ("media_type_unsupported", "不支持这种内容类型"),
+        s if s < 500 => ("request_invalid", "请求不合规则"),
+        _ => ("internal", "服务内部出错，请把 instance 里的编号告诉运维人员"),
+    };
+    Problem::new(status, code, detail)
+}
+
+/// Headers that every answer carries.
+pub async fn header_layer<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    use actix_web::HttpMessage as _;
+    let id = request.extensions().get::<RequestId>().map(|id| id.to_string());
+    let mut response = next.call(request).await?;
+    let headers = response.headers_mut();
+    if let Some(id) = id.and_then(|id| HeaderValue::from_str(&id).ok()) {
+        headers.insert(header::HeaderName::from_static("x-request-id"), id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"),
+    );
+    Ok(response)
+}

@@ -1,0 +1,135 @@
+//! Which representation, which links, which ETag: what all answers of the map side share.
+
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{HttpRequest, HttpResponse};
+use sha2::{Digest, Sha256};
+
+use super::params::Params;
+use super::problem::{Answer, Problem};
+use super::state::State;
+use crate::error::Error;
+
+/// JSON (or GeoJSON) or a page for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Json,
+    Html,
+}
+
+/// `f=`, else `Accept`, else JSON. A browser ranks text/html first and gets pages.
+pub fn form(request: &HttpRequest, params: &Params) -> Result<Form, Problem> {
+    match params.get("f") {
+        Some("json" | "geojson") => return Ok(Form::Json),
+        Some("html") => return Ok(Form::Html),
+        Some(other) => {
+            let shown: String = other.chars().filter(|c| !c.is_control()).take(20).collect();
+            return Err(Error::invalid("value_invalid", format!("f 应为 json 或 html，不是“{shown}”")).into());
+        }
+        None => {}
+    }
+    let Some(accept) = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()) else { return Ok(Form::Json) };
+    let mut best: Option<(f32, Form)> = None;
+    for item in accept.split(',') {
+        let mut parts = item.trim().split(';');
+        let kind = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+        let q = parts.find_map(|p| p.trim().strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+        let form = match kind.as_str() {
+            "text/html" | "application/xhtml+xml" => Form::Html,
+            "*/*" | "application/*" | "application/json" | "application/geo+json" | "application/vnd.oai.openapi+json"
+            | "application/schema+json" | "application/problem+json" => Form::Json,
+            "text/*" => Form::Html,
+            _ => continue,
+        };
+        if q > 0.0 && best.is_none_or(|(b, _)| q > b) {
+            best = Some((q, form));
+        }
+    }
+    best.map(|(_, form)| form)
+        .ok_or_else(|| Problem::not_acceptable("没有所要的表示形式；有 application/json、application/geo+json 和 text/html"))
+}
+
+/// The address that clients see, up to `/api` exclusive: configured, else from the proxy's headers, else the request's.
+pub fn base_url(request: &HttpRequest, state: &State) -> String {
+    if let Some(url) = &state.http.public_url {
+        return url.trim_end_matches('/').to_owned();
+    }
+    let headers = request.headers();
+    let forwarded = |name: &str| state.http.trust_forwarded.then(|| first_value(headers, name)).flatten();
+    let connection = request.connection_info();
+    let (scheme, host) = if state.http.trust_forwarded {
+        (connection.scheme().to_owned(), connection.host().to_owned())
+    } else {
+        let host = headers.get(header::HOST).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        ("http".to_owned(), host.to_owned())
+    };
+    let scheme = if scheme == "https" { "https" } else { "http" };
+    // A host goes into links: nothing but what a host may hold.
+    let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '_');
+    let host = if !host.is_empty() && host.len() <= 255 && host.chars().all(sound) { host } else { "localhost".to_owned() };
+    let prefix = forwarded("x-forwarded-prefix").unwrap_or_default();
+    let sound_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~');
+    let prefix = prefix.trim_end_matches('/');
+    let prefix = if prefix.starts_with('/') && !prefix.starts_with("//") && prefix.chars().all(sound_path) { prefix } else { "" };
+    format!("{scheme}://{host}{prefix}")
+}
+
+fn first_value(headers: &HeaderMap, name: &str) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    value.split(',').next().map(|v| v.trim().to_owned())
+}
+
+/// A weak ETag from the register's revision and all that shapes the answer.
+pub fn etag(request: &HttpRequest, base: &str, form: Form, revision: i64) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(request.path().as_bytes());
+    hasher.update([0]);
+    hasher.update(request.query_string().as_bytes());
+    hasher.update([0, form as u8]);
+    hasher.update(base.as_bytes());
+    // A new build may write the same data differently.
+    hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+    let digest = hasher.finalize();
+    let tag: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    format!("W/\"r{revision}-{tag}\"")
+}
+
+/// True where the client holds this very state.
+pub fn is_current(request: &HttpRequest, etag: &str) -> bool {
+    let held = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|v| v.to_str().ok());
+    let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    held.flat_map(|list| list.split(',')).any(|tag| tag.trim() == "*" || bare(tag) == bare(etag))
+}
+
+/// 304 for a client that is up to date.
+pub fn not_modified(etag: &str) -> Answer {
+    Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).insert_header((header::CACHE_CONTROL, "no-cache")).finish())
+}
+
+/// An answer of this type with its ETag; caches must ask again, which costs one number.
+pub fn answer(content_type: &str, etag: Option<&str>, body: impl Into<String>) -> Answer {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CONTENT_TYPE, content_type)).insert_header((header::CACHE_CONTROL, "no-cache"));
+    response.insert_header((header::VARY, "Accept, Accept-Language, Accept-Encoding"));
+    if let Some(etag) = etag {
+        response.insert_header((header::ETAG, etag));
+    }
+    Ok(response.body(body.into()))
+}
+
+/// A query string of these pairs, percent-encoded.
+pub fn query_string(pairs: &[(String, String)]) -> String {
+    pairs.iter().map(|(n, v)| format!("{}={}", encode(n), encode(v))).collect::<Vec<_>>().join("&")
+}
+
+/// Percent-encodes all but unreserved characters.
+pub fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b',' | b':') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}

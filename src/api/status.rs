@@ -1,0 +1,21 @@
+//! Liveness and readiness: alive is about this process, ready about the database behind it.
+
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use super::problem::Answer;
+use super::state::State;
+use crate::store;
+
+/// 200 as long as the process answers at all.
+pub async fn live() -> Answer {
+    Ok(HttpResponse::Ok().json(json!({"status": "alive"})))
+}
+
+/// 200 while the database answers; else 503 within two seconds.
+pub async fn ready(state: web::Data<State>) -> Answer {
+    store::ping(&state.pool, Duration::from_millis(1_500)).await?;
+    Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
+}
