@@ -23,7 +23,7 @@ pub fn layer_of(id: &str) -> Result<&'static Layer, Problem> {
     })
 }
 
-pub async fn list(request: HttpRequest, state: web::Data<State>) -> Answer {
+pub async fn list_collections(request: HttpRequest, state: web::Data<State>) -> Answer {
     let params = Params::read(&request, &["f"], |_| false)?;
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
@@ -53,7 +53,7 @@ pub async fn list(request: HttpRequest, state: web::Data<State>) -> Answer {
     representation::answer("application/json; charset=utf-8", None, json!({"links": links, "collections": collections}).to_string())
 }
 
-pub async fn get(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let params = Params::read(&request, &["f"], |_| false)?;
     let layer = layer_of(&path)?;
     let form = representation::form(&request, &params)?;
@@ -110,26 +110,49 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
     Value::Object(collection)
 }
 
-pub async fn queryables(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    Params::read(&request, &["f"], |_| false)?;
-    let layer = layer_of(&path)?;
-    let base = representation::base_url(&request, &state);
-    json_schema(layer, &format!("{base}/api/collections/{}/queryables", layer.id), |p| p.queryable)
+pub async fn get_queryables(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    json_schema(&request, &path, &state, ("queryables", "可查询的属性"), |p| p.queryable)
 }
 
-pub async fn schema(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    Params::read(&request, &["f"], |_| false)?;
-    let layer = layer_of(&path)?;
-    let base = representation::base_url(&request, &state);
-    json_schema(layer, &format!("{base}/api/collections/{}/schema", layer.id), |_| true)
+pub async fn get_schema(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    json_schema(&request, &path, &state, ("schema", "属性结构"), |_| true)
 }
 
-fn json_schema(layer: &Layer, id: &str, wanted: impl Fn(&Property) -> bool) -> Answer {
-    let mut properties: Map<String, Value> =
-        layer.properties.iter().filter(|p| wanted(p)).map(|p| (p.name.to_owned(), property_schema(p))).collect();
-    properties.insert("geometry".into(), json!({"format": "geometry-multipolygon", "x-ogc-role": "primary-geometry", "title": "图形"}));
+/// `what`: the last segment of the address and the page's title.
+fn json_schema(
+    request: &HttpRequest,
+    id: &str,
+    state: &State,
+    what: (&str, &str),
+    wanted: impl Fn(&Property) -> bool,
+) -> Answer {
+    let params = Params::read(request, &["f"], |_| false)?;
+    let layer = layer_of(id)?;
+    let form = representation::form(request, &params)?;
+    let base = representation::base_url(request, state);
+    let url = format!("{base}/api/collections/{}/{}", layer.id, what.0);
+    let chosen = || layer.properties.iter().filter(|p| wanted(p));
+    if form == Form::Html {
+        let rows: Vec<Vec<String>> = chosen()
+            .map(|p| vec![
+                format!("<code>{}</code>", p.name),
+                html::escape(p.title.zh),
+                html::escape(p.title.en),
+                p.unit.unwrap_or_default().to_owned(),
+            ])
+            .collect();
+        let title = format!("{}：{}", layer.title.zh, what.1);
+        let body = html::table(what.1, &["字段", "含义", "英文", "单位"], &rows);
+        let page = html::page(&base, &title, &body, &format!("{url}?f=json"));
+        return representation::answer("text/html; charset=utf-8", None, page);
+    }
+    let mut properties: Map<String, Value> = chosen().map(|p| (p.name.to_owned(), property_schema(p))).collect();
+    properties.insert(
+        "geometry".into(),
+        json!({"format": "geometry-multipolygon", "x-ogc-role": "primary-geometry", "title": "图形"}),
+    );
     let document = json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": id, "type": "object", "title": layer.title.zh,
+        "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": url, "type": "object", "title": layer.title.zh,
         "properties": properties, "additionalProperties": false,
     });
     representation::answer("application/schema+json; charset=utf-8", None, document.to_string())

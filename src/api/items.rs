@@ -32,7 +32,7 @@ pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: we
     let links = page_links(layer, &base, &params, &page, form);
     if form == Form::Html {
         let body = items_page(layer, &base, &page, &links);
-        let json_url = format!("{base}/api/collections/{}/items?{}", layer.id, representation::query_string(&with(&params, "f", "json")));
+        let json_url = format!("{base}/api/collections/{}/items?{}", layer.id, representation::query_string(&params.with("f", "json")));
         return representation::answer("text/html; charset=utf-8", Some(&etag), html::page(&base, layer.title.zh, &body, &json_url));
     }
     let mut response = HttpResponse::Ok();
@@ -40,7 +40,7 @@ pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: we
         .insert_header((header::CONTENT_TYPE, GEOJSON))
         .insert_header((header::ETAG, etag))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::VARY, "Accept, Accept-Encoding"))
+        .insert_header((header::VARY, representation::VARY))
         .insert_header(("Content-Crs", "<http://www.opengis.net/def/crs/OGC/1.3/CRS84>"));
     Ok(response.body(collection_text(&page, &links)))
 }
@@ -68,19 +68,13 @@ fn collection_text(page: &Page, links: &Value) -> String {
     text
 }
 
-fn with(params: &Params, name: &str, value: &str) -> Vec<(String, String)> {
-    let mut pairs = params.without(&[name]);
-    pairs.push((name.to_owned(), value.to_owned()));
-    pairs
-}
-
 fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: Form) -> Value {
     let url = format!("{base}/api/collections/{}/items", layer.id);
     let href = |pairs: &[(String, String)]| format!("{url}?{}", representation::query_string(pairs));
     let rel = |this: Form| if this == form { "self" } else { "alternate" };
     let mut links = vec![
-        json!({"rel": rel(Form::Json), "type": "application/geo+json", "title": "GeoJSON", "href": href(&with(params, "f", "json"))}),
-        json!({"rel": rel(Form::Html), "type": "text/html", "title": "HTML", "href": href(&with(params, "f", "html"))}),
+        json!({"rel": rel(Form::Json), "type": "application/geo+json", "title": "GeoJSON", "href": href(&params.with("f", "json"))}),
+        json!({"rel": rel(Form::Html), "type": "text/html", "title": "HTML", "href": href(&params.with("f", "html"))}),
         json!({"rel": "collection", "type": "application/json", "title": layer.title.zh, "href": format!("{base}/api/collections/{}", layer.id)}),
     ];
     if let Some(last) = page.features.last().filter(|_| page.more) {

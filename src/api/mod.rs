@@ -8,11 +8,17 @@ mod imports;
 mod items;
 mod landing;
 mod openapi;
+mod openapi_page;
+mod openapi_schemas;
 mod params;
+mod park_json;
+mod park_pages;
+mod park_words;
 mod problem;
 mod representation;
 mod state;
 mod status;
+mod upload;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,7 +27,7 @@ use actix_cors::Cors;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::{App, HttpServer, Resource, web};
+use actix_web::{App, FromRequest, Handler, HttpServer, Resource, Responder, web};
 use sqlx::PgPool;
 use tracing_actix_web::TracingLogger;
 
@@ -34,40 +40,56 @@ use problem::Problem;
 /// Every address of the service.
 fn routes(config: &mut web::ServiceConfig) {
     config
-        .service(get("/", web::get().to(landing::home), web::head().to(landing::home)))
-        .service(get("/livez", web::get().to(status::live), web::head().to(status::live)))
-        .service(get("/readyz", web::get().to(status::ready), web::head().to(status::ready)))
-        .service(get("/favicon.ico", web::get().to(landing::icon), web::head().to(landing::icon)))
-        .service(get("/api", web::get().to(landing::landing), web::head().to(landing::landing)))
-        .service(get("/api/", web::get().to(landing::landing), web::head().to(landing::landing)))
-        .service(get("/api/conformance", web::get().to(landing::conformance), web::head().to(landing::conformance)))
-        .service(get("/api/openapi.json", web::get().to(openapi::document), web::head().to(openapi::document)))
-        .service(get("/api/docs", web::get().to(openapi::page), web::head().to(openapi::page)))
-        .service(get("/api/collections", web::get().to(collections::list), web::head().to(collections::list)))
-        .service(get("/api/collections/{collection}", web::get().to(collections::get), web::head().to(collections::get)))
-        .service(get("/api/collections/{collection}/queryables", web::get().to(collections::queryables), web::head().to(collections::queryables)))
-        .service(get("/api/collections/{collection}/schema", web::get().to(collections::schema), web::head().to(collections::schema)))
-        .service(get("/api/collections/{collection}/items", web::get().to(items::list_items), web::head().to(items::list_items)))
-        .service(get("/api/collections/{collection}/items/{item}", web::get().to(items::get_item), web::head().to(items::get_item)))
-        .service(get("/api/parks", web::get().to(cards::list_parks), web::head().to(cards::list_parks)))
-        .service(get("/api/parks/{code}", web::get().to(cards::get_park), web::head().to(cards::get_park)))
+        .service(get("/", landing::home))
+        .service(get("/livez", status::live))
+        .service(get("/readyz", status::ready))
+        .service(get("/favicon.ico", landing::icon))
+        .service(get("/api", landing::landing))
+        .service(get("/api/", landing::landing))
+        .service(get("/api/conformance", landing::conformance))
+        .service(get("/api/openapi.json", openapi::document))
+        .service(get("/api/docs", openapi::page))
+        .service(get("/api/collections", collections::list_collections))
+        .service(get("/api/collections/{collection}", collections::get_collection))
+        .service(get("/api/collections/{collection}/queryables", collections::get_queryables))
+        .service(get("/api/collections/{collection}/schema", collections::get_schema))
+        .service(get("/api/collections/{collection}/items", items::list_items))
+        .service(get("/api/collections/{collection}/items/{item}", items::get_item))
+        .service(get("/api/parks", cards::list_parks))
+        .service(get("/api/parks/{code}", cards::get_park))
         .service(
             web::resource("/api/imports")
                 .route(web::get().to(imports::list_imports))
+                .route(web::head().to(imports::list_imports))
                 .route(web::post().to(imports::create_import))
-                .default_service(web::to(|| refuse("GET, POST"))),
+                .default_service(web::to(|| refuse("GET, HEAD, POST"))),
         )
-        .service(get("/api/imports/{id}", web::get().to(imports::get_import), web::head().to(imports::get_import)))
-        .service(post("/api/imports/{id}/commit", web::post().to(imports::commit_import)))
-        .service(post("/api/imports/{id}/undo", web::post().to(imports::undo_import)));
+        .service(get("/api/imports/{id}", imports::get_import))
+        .service(post("/api/imports/{id}/commit", imports::commit_import))
+        .service(post("/api/imports/{id}/undo", imports::undo_import));
 }
 
-fn get(path: &'static str, get: actix_web::Route, head: actix_web::Route) -> Resource {
-    web::resource(path).route(get).route(head).default_service(web::to(|| refuse("GET, HEAD")))
+/// A resource to read: GET, and HEAD by the same handler.
+fn get<F, Args>(path: &'static str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::head().to(handler))
+        .default_service(web::to(|| refuse("GET, HEAD")))
 }
 
-fn post(path: &'static str, post: actix_web::Route) -> Resource {
-    web::resource(path).route(post).default_service(web::to(|| refuse("POST")))
+/// A deed: POST alone.
+fn post<F, Args>(path: &'static str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path).route(web::post().to(handler)).default_service(web::to(|| refuse("POST")))
 }
 
 async fn refuse(allow: &'static str) -> problem::Answer {
@@ -101,9 +123,10 @@ pub fn app(
         .app_data(web::Data::new(state))
         .configure(routes)
         .default_service(web::to(no_such_address))
-        .wrap(from_fn(problem::problem_layer))
+        // The last one is the outermost. Problems are written outside of compression and CORS, which refuse things too.
         .wrap(Compress::default())
         .wrap(cors)
+        .wrap(from_fn(problem::problem_layer))
         .wrap(from_fn(problem::header_layer))
         .wrap(TracingLogger::default())
 }

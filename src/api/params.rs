@@ -8,30 +8,58 @@ use crate::domain::items_query::{self, Filter, FilterValue, ItemsQuery};
 use crate::domain::layer::{Layer, PropertyKind};
 use crate::error::{Error, Result};
 
-/// The parameters of one request, each at most once.
+/// The parameters of one request, each name at most once.
+#[derive(Debug)]
 pub struct Params(Vec<(String, String)>);
 
 impl Params {
-    /// Reads the query string; every name must be `allowed` or pass `also`.
+    /// Reads the query string; every name must be `allowed` or pass `also`, and may come once.
     pub fn read(request: &HttpRequest, allowed: &[&str], also: impl Fn(&str) -> bool) -> Result<Self> {
-        let pairs = Query::<Vec<(String, String)>>::from_query(request.query_string())
-            .map_err(|_| Error::invalid("query_invalid", "查询字符串无法解读"))?
-            .into_inner();
-        for (i, (name, value)) in pairs.iter().enumerate() {
-            if !allowed.contains(&name.as_str()) && !also(name) {
-                return Err(Error::invalid(
-                    "parameter_unknown",
-                    format!("不认识参数“{}”；可用的参数：{}", shorten(name), allowed.join("、")),
-                ));
+        Self::of_pairs(pairs(request)?, |name| allowed.contains(&name) || also(name), allowed, &[])
+    }
+
+    /// [`Params::read`] where some parameters are `lists`: these may come again, which adds to the list.
+    pub fn read_with_lists(request: &HttpRequest, allowed: &[&str], lists: &[&str]) -> Result<Self> {
+        Self::of_pairs(pairs(request)?, |name| allowed.contains(&name), allowed, lists)
+    }
+
+    fn of_pairs(
+        pairs: Vec<(String, String)>,
+        known: impl Fn(&str) -> bool,
+        allowed: &[&str],
+        lists: &[&str],
+    ) -> Result<Self> {
+        let mut params = Self(Vec::new());
+        for (name, value) in pairs {
+            if !known(&name) {
+                let may = if allowed.is_empty() {
+                    "此地址没有参数".to_owned()
+                } else {
+                    format!("可用的参数：{}", allowed.join("、"))
+                };
+                let detail = format!("不认识参数“{}”；{may}", shorten(&name));
+                return Err(Error::invalid("parameter_unknown", detail));
             }
-            if pairs[..i].iter().any(|(n, _)| n == name) {
-                return Err(Error::invalid("parameter_repeated", format!("参数“{name}”重复")));
-            }
-            if value.contains('\0') {
-                return Err(Error::invalid("value_invalid", format!("参数“{name}”含有不允许的字符")));
-            }
+            params.add(&name, &value, lists.contains(&name.as_str()))?;
         }
-        Ok(Self(pairs))
+        Ok(params)
+    }
+
+    /// Adds a parameter of a known name, also one that came another way than the query string. A list grows by commas;
+    /// anything else may come once.
+    pub fn add(&mut self, name: &str, value: &str, is_list: bool) -> Result<()> {
+        if value.contains('\0') {
+            return Err(Error::invalid("value_invalid", format!("参数“{name}”含有不允许的字符")));
+        }
+        match self.0.iter_mut().find(|(n, _)| n == name) {
+            Some((_, held)) if is_list => {
+                held.push(',');
+                held.push_str(value);
+            }
+            Some(_) => return Err(Error::invalid("parameter_repeated", format!("参数“{name}”重复"))),
+            None => self.0.push((name.to_owned(), value.to_owned())),
+        }
+        Ok(())
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -58,6 +86,13 @@ impl Params {
         self.0.iter().filter(|(n, _)| !dropped.contains(&n.as_str())).cloned().collect()
     }
 
+    /// All parameters again, with this one set to this value: for links.
+    pub fn with(&self, name: &str, value: &str) -> Vec<(String, String)> {
+        let mut pairs = self.without(&[name]);
+        pairs.push((name.to_owned(), value.to_owned()));
+        pairs
+    }
+
     /// `limit`: at least 1; more than the largest page is answered with the largest page (OGC 17-069r4 /req/core/limit-response).
     pub fn limit(&self, default: u32) -> Result<u32> {
         let Some(text) = self.get("limit") else { return Ok(default) };
@@ -80,7 +115,13 @@ impl Params {
     }
 }
 
-fn shorten(text: &str) -> String {
+fn pairs(request: &HttpRequest) -> Result<Vec<(String, String)>> {
+    let read = Query::<Vec<(String, String)>>::from_query(request.query_string());
+    Ok(read.map_err(|_| Error::invalid("query_invalid", "查询字符串无法解读"))?.into_inner())
+}
+
+/// The start of a client's text, for quoting it back.
+pub fn shorten(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 

@@ -6,7 +6,7 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
@@ -14,6 +14,9 @@ use tracing_actix_web::RequestId;
 
 use crate::error::Error;
 use crate::inventory::wire;
+
+/// Largest request head, in bytes (reliability.md “Limits to set”). actix itself takes up to 128 kB.
+const HEAD_LIMIT: usize = 16 * 1024;
 
 /// An error on its way to a client. Handlers return it; [`problem_layer`] writes it out.
 #[derive(Debug)]
@@ -51,6 +54,13 @@ impl Problem {
     /// 415: a body in a form that is not read.
     pub fn unsupported_media_type(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, detail)
+    }
+
+    /// 414 or 431: the request line alone, or with the headers, is larger than [`HEAD_LIMIT`].
+    pub fn head_too_large(line_alone: bool) -> Self {
+        let status =
+            if line_alone { StatusCode::URI_TOO_LONG } else { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE };
+        Self::new(status, "head_too_large", "请求的地址和请求头超过 16 kB")
     }
 
     /// 408: the body did not come in time.
@@ -101,7 +111,7 @@ impl ResponseError for Problem {
 }
 
 /// English sentences for codes that clients meet; the rest gets its title.
-const ENGLISH: [(&str, &str); 24] = [
+const ENGLISH: &[(&str, &str)] = &[
     ("address_not_found", "There is no such address; start from /api."),
     ("method_not_allowed", "This address does not support that method."),
     ("not_acceptable", "There is no such representation; use f=json or f=html."),
@@ -121,6 +131,20 @@ const ENGLISH: [(&str, &str); 24] = [
     ("token_missing", "A bearer token is needed."),
     ("token_wrong", "The bearer token is wrong."),
     ("upload_too_large", "The upload is larger than the limit."),
+    ("body_too_slow", "The body did not arrive within 30 seconds."),
+    ("head_too_large", "The request line and headers are larger than 16 kB."),
+    ("encoding_unsupported", "Compressed request bodies are not read; send the file as it is."),
+    ("media_type_unsupported", "The body must be multipart/form-data."),
+    ("multipart_invalid", "The multipart form cannot be read; it may have been cut off."),
+    ("part_unknown", "Unknown part of the form."),
+    ("file_missing", "The form has no part named file with a file name."),
+    ("file_name_invalid", "The file name must have 1 to 200 characters, without control characters."),
+    ("layer_missing", "Give the layer: park_blocks or parks."),
+    ("layer_unknown", "Files cannot be imported into that layer."),
+    ("crs_unknown", "Unknown coordinate system; give an EPSG code such as EPSG:4490."),
+    ("allow_not_possible", "That error cannot be allowed."),
+    ("import_expired", "The upload is kept for one day and is gone; send it again."),
+    ("import_refused_now", "The register has changed since the check; see findings."),
     ("import_not_found", "There is no import batch of this number."),
     ("import_status", "The import batch is not in a state that allows this."),
     ("database_unavailable", "The database is away; try again later."),
@@ -188,34 +212,33 @@ fn body_of(problem: &Problem, request: &HttpRequest, instance: &str) -> Value {
     Value::Object(object)
 }
 
-/// Writes every error out as a problem: ours with code and findings, and whatever actix refuses by itself (extractors,
-/// unmatched paths, overlong bodies) by its status.
+/// Writes every error out as a problem: ours with code and findings, and whatever the layers inside refuse by themselves
+/// (extractors, unmatched paths, compression, preflights) by its status.
 pub async fn problem_layer<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let http_request = request.request().clone();
-    let answered = match next.call(request).await {
-        Ok(response) => response.map_into_boxed_body(),
-        Err(error) => {
-            let response = error.error_response();
-            let mut response = ServiceResponse::new(http_request.clone(), response);
-            write_problem(&mut response, error.as_error::<Problem>(), &http_request);
-            return Ok(response);
-        }
+    // Never clone the request before routing: the router wants the only reference and panics over a second one.
+    let mut answered = match refuse_long_head(&request) {
+        Some(problem) => request.error_response(problem),
+        None => next.call(request).await?.map_into_boxed_body(),
     };
     if !(answered.status().is_client_error() || answered.status().is_server_error()) {
         return Ok(answered);
     }
-    let mut answered = answered;
-    let (own, foreign) = match answered.response().error() {
-        Some(error) => (error.as_error::<Problem>().map(copy_of), true),
-        None => (None, false),
-    };
-    if own.is_some() || foreign || !is_problem(&answered) {
-        write_problem(&mut answered, own.as_ref(), &http_request);
+    let error = answered.response().error();
+    let (own, foreign) = (error.and_then(|e| e.as_error::<Problem>()).map(copy_of), error.is_some());
+    if foreign || !is_problem(&answered) {
+        write_problem(&mut answered, own.as_ref());
     }
     Ok(answered)
+}
+
+fn refuse_long_head(request: &ServiceRequest) -> Option<Problem> {
+    let line = request.uri().path_and_query().map_or(0, |p| p.as_str().len());
+    // Four for the colon, the blank and the line end.
+    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    (line + headers > HEAD_LIMIT).then(|| Problem::head_too_large(line > HEAD_LIMIT))
 }
 
 fn copy_of(problem: &Problem) -> Problem {
@@ -231,9 +254,10 @@ fn is_problem(response: &ServiceResponse<BoxBody>) -> bool {
     response.headers().get(header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/problem+json"))
 }
 
-fn write_problem(response: &mut ServiceResponse<BoxBody>, own: Option<&Problem>, request: &HttpRequest) {
+fn write_problem(response: &mut ServiceResponse<BoxBody>, own: Option<&Problem>) {
     use actix_web::HttpMessage as _;
     let status = response.status();
+    let request = response.request().clone();
     let generic;
     let problem = match own {
         Some(problem) => problem,
@@ -269,14 +293,21 @@ fn write_problem(response: &mut ServiceResponse<BoxBody>, own: Option<&Problem>,
     if problem.status == StatusCode::SERVICE_UNAVAILABLE {
         written.insert_header((header::RETRY_AFTER, "5"));
     }
-    let body = if request.method() == Method::HEAD { String::new() } else { body_of(problem, request, &instance).to_string() };
-    *response.response_mut() = written.body(body);
+    // What the layers inside said to browsers and caches stays true of the problem.
+    for (name, value) in response.headers().iter() {
+        if name.as_str() == "vary" || name.as_str().starts_with("access-control-") {
+            written.append_header((name.clone(), value.clone()));
+        }
+    }
+    // A HEAD request gets the length of this body and no body: actix leaves it out.
+    *response.response_mut() = written.body(body_of(problem, &request, &instance).to_string());
 }
 
 fn generic_problem(status: StatusCode) -> Problem {
     let (code, detail) = match status.as_u16() {
         404 => ("address_not_found", "没有这个地址；可从 /api 开始浏览"),
         405 => ("method_not_allowed", "此地址不支持这种请求方法"),
+        406 => ("not_acceptable", "没有所要的表示形式或压缩方式"),
         408 => ("request_timeout", "请求没有在时限内传完"),
         413 => ("body_too_large", "请求内容超过上限"),
         415 => ("media_type_unsupported", "不支持这种内容类型"),

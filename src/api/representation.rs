@@ -9,6 +9,9 @@ use super::problem::{Answer, Problem};
 use super::state::State;
 use crate::error::Error;
 
+/// Request headers that shape an answer; the same for 200 and 304.
+pub const VARY: &str = "Accept, Accept-Language, Accept-Encoding";
+
 /// JSON (or GeoJSON) or a page for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -102,14 +105,16 @@ pub fn is_current(request: &HttpRequest, etag: &str) -> bool {
 
 /// 304 for a client that is up to date.
 pub fn not_modified(etag: &str) -> Answer {
-    Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).insert_header((header::CACHE_CONTROL, "no-cache")).finish())
+    let mut response = HttpResponse::NotModified();
+    response.insert_header((header::ETAG, etag)).insert_header((header::CACHE_CONTROL, "no-cache"));
+    Ok(response.insert_header((header::VARY, VARY)).finish())
 }
 
 /// An answer of this type with its ETag; caches must ask again, which costs one number.
 pub fn answer(content_type: &str, etag: Option<&str>, body: impl Into<String>) -> Answer {
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CONTENT_TYPE, content_type)).insert_header((header::CACHE_CONTROL, "no-cache"));
-    response.insert_header((header::VARY, "Accept, Accept-Language, Accept-Encoding"));
+    response.insert_header((header::VARY, VARY));
     if let Some(etag) = etag {
         response.insert_header((header::ETAG, etag));
     }

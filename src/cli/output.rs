@@ -81,7 +81,7 @@ pub fn print_findings(findings: &[Finding]) {
         return;
     }
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["级别", "代码", "行", "环", "点", "说明"]);
     let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
     for finding in findings.iter().take(FINDINGS_SHOWN) {

@@ -5,16 +5,16 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use geo::{Coord, LineString, MultiPolygon, Polygon};
+use geo::MultiPolygon;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::limits::{MAX_FEATURES, MAX_FINDINGS};
-use super::{Attribute, Candidate, ReadOptions, Reading, field_names, stated_area, text_encoding};
-use crate::domain::area::AreaUnit;
+use super::stated_area::read_stated_area;
+use super::{Attribute, Candidate, ReadOptions, Reading, field_names, rings, text_encoding};
 use crate::domain::{Finding, Place};
 use crate::geometry::crs::{self, Crs};
-use crate::geometry::{area, project, validity};
+use crate::geometry::validity;
 
 /// Reads a FeatureCollection, a Feature, a geometry, or a sequence of features (one a line, or RFC 8142).
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Reading {
@@ -40,7 +40,7 @@ struct Record {
     row: u64,
     id: Option<String>,
     properties: Vec<(usize, String)>,
-    rings: Vec<Vec<Vec<(f64, f64)>>>,
+    rings: rings::Parts,
     has_geometry: bool,
 }
 
@@ -166,7 +166,7 @@ impl Scan {
     }
 
     /// Rings of a Polygon or MultiPolygon as written; anything else is a finding.
-    fn take_geometry(&mut self, geometry: &Map<String, Value>, row: u64) -> Vec<Vec<Vec<(f64, f64)>>> {
+    fn take_geometry(&mut self, geometry: &Map<String, Value>, row: u64) -> rings::Parts {
         let kind = geometry.get("type").and_then(Value::as_str).unwrap_or_default();
         let coordinates = geometry.get("coordinates").and_then(Value::as_array);
         let place = Place::row(row);
@@ -234,6 +234,11 @@ impl Scan {
     }
 
     fn finish(mut self, options: &ReadOptions, reading: &mut Reading) {
+        if self.findings.len() > MAX_FINDINGS {
+            // The rest was not looked at: a file cut short by its warnings must not pass as whole.
+            let message = format!("问题超过 {MAX_FINDINGS} 条，其余要素没有读取；请先改正上面的问题");
+            self.findings.push(Finding::error("too_many_findings", Place::whole(), message));
+        }
         if self.records.len() > MAX_FEATURES {
             self.findings.push(Finding::error("too_many_records", Place::whole(), format!("要素超过 {MAX_FEATURES} 个，请分成几个文件")));
         }
@@ -316,73 +321,11 @@ impl Scan {
     }
 
     fn build(&mut self, record: &Record, crs: Crs) -> Option<MultiPolygon<f64>> {
-        let row = record.row;
-        let vertices: usize = record.rings.iter().flatten().map(Vec::len).sum();
-        if vertices > validity::MAX_VERTICES {
-            self.findings.push(Finding::error("too_many_vertices", Place::row(row), format!("第 {row} 个要素有 {vertices} 个点，超过上限 {}", validity::MAX_VERTICES)));
-            return None;
-        }
-        let mut polygons = Vec::with_capacity(record.rings.len());
-        for (part, rings) in (1_u32..).zip(&record.rings) {
-            let mut lines = Vec::with_capacity(rings.len());
-            for (ring, points) in (1_u32..).zip(rings) {
-                let place = Place::row(row).part(part).ring(ring);
-                if points.len() < 3 {
-                    self.findings.push(Finding::error("ring_too_few_points", place, format!("第 {row} 个要素第 {part} 部分第 {ring} 环只有 {} 个点，至少需要 4 个（含闭合点）", points.len())));
-                    return None;
-                }
-                if points.first() != points.last() {
-                    let last = points.len() as u32;
-                    self.findings.push(Finding::error("ring_not_closed", place.vertex(last), format!("第 {row} 个要素第 {part} 部分第 {ring} 环没有闭合：末点与首点不同")));
-                }
-                let projected: Option<Vec<Coord<f64>>> =
-                    points.iter().map(|(x, y)| project::inverse(crs, *x, *y).map(|(x, y)| Coord { x, y })).collect();
-                let Some(mut line) = projected else {
-                    let place = Place::row(row).part(part).ring(ring);
-                    self.findings.push(Finding::error("coordinate_out_of_range", place, format!("第 {row} 个要素第 {part} 部分第 {ring} 环有坐标不在{}的范围内", crs.label())));
-                    return None;
-                };
-                // Equal numbers project alike; this only makes sure of it.
-                if points.first() == points.last() && line.len() > 1 {
-                    let (first, last) = (line[0], line.len() - 1);
-                    line[last] = first;
-                }
-                lines.push(LineString(line));
-            }
-            let mut lines = lines.into_iter();
-            if let Some(exterior) = lines.next() {
-                polygons.push(Polygon::new(exterior, lines.collect()));
-            }
-        }
-        let geometry = (!polygons.is_empty()).then_some(MultiPolygon(polygons))?;
-        self.findings.extend(validity::check_orientation(&geometry, Some(row)));
+        let built = rings::build(&record.rings, crs, record.row);
+        self.findings.extend(built.findings);
+        let geometry = built.geometry?;
+        self.findings.extend(validity::check_orientation(&geometry, Some(record.row)));
         Some(geometry)
-    }
-}
-
-/// Reads the mapped area field; without a unit anywhere m², hectares and mu are weighed against the geometry.
-pub(super) fn read_stated_area(
-    attribute: &Attribute,
-    geometry: Option<&MultiPolygon<f64>>,
-    row: u64,
-) -> (Option<super::StatedArea>, Vec<Finding>) {
-    let unit = field_names::unit_of(&attribute.field);
-    match stated_area::parse(&attribute.value, unit) {
-        Some((number, unit)) => {
-            let likely = [AreaUnit::SquareMetre, AreaUnit::Hectare, AreaUnit::Mu];
-            let (stated, finding) =
-                stated_area::resolve(&attribute.value, number, unit, geometry.map(area::ellipsoidal), &likely, row);
-            (stated, finding.into_iter().collect())
-        }
-        None => {
-            let shown: String = attribute.value.chars().take(40).collect();
-            let finding = Finding::warning(
-                "area_not_a_number",
-                Place::row(row).field(attribute.field.clone()),
-                format!("第 {row} 条记录的面积“{shown}”不是数，未采用"),
-            );
-            (None, vec![finding])
-        }
     }
 }
 

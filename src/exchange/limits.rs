@@ -1,10 +1,28 @@
 //! Bounds on what a file may bring (reliability.md “Limits”); published in `docs/api.md`.
 
-/// Features an import reads. Larger registers come in several files, or through the command line with `--max-features`.
+use std::time::Duration;
+
+/// Features an import reads; a larger set comes in several files.
 pub const MAX_FEATURES: usize = 100_000;
 /// Findings kept; a file with more is refused as a whole anyway.
 pub const MAX_FINDINGS: usize = 10_000;
 /// Bytes of one file.
 pub const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
-/// Depth of JSON.
-pub const MAX_JSON_DEPTH: usize = 32;
+
+/// Files in an archive. A FileGDB is a folder of a hundred files and more, hence not fewer.
+pub const MAX_ARCHIVE_ENTRIES: usize = 1_000;
+/// Bytes that an archive unpacks to.
+pub const MAX_ARCHIVE_BYTES: u64 = 500 * 1024 * 1024;
+/// Unpacked bytes per packed byte …
+pub const MAX_ARCHIVE_RATIO: u64 = 100;
+/// … looked at above this size only: a small DBF of blanks packs as densely as a bomb.
+pub const ARCHIVE_RATIO_FLOOR_BYTES: u64 = 10 * 1024 * 1024;
+
+/// Wall-clock time of the GDAL child.
+pub const CHILD_PATIENCE: Duration = Duration::from_secs(120);
+/// Processor time of the GDAL child, seconds.
+pub const CHILD_CPU_S: u64 = 90;
+/// Address space of the GDAL child.
+pub const CHILD_MEMORY_BYTES: u64 = 3 * 1024 * 1024 * 1024;
+/// Bytes of one message between child and parent: a feature of 200,000 vertices and its attributes.
+pub const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;

@@ -2,12 +2,20 @@
 //!
 //! Readers never stop at the first fault: they give candidates and findings. Never: store, layers, actix.
 
+mod archive;
 pub mod candidate;
 pub mod coordinate_txt;
+pub mod directory_table;
 pub mod field_names;
 pub mod geojson;
 pub mod limits;
+mod open;
+mod plain_table;
+mod rings;
 pub mod stated_area;
 pub mod text_encoding;
+pub mod vector;
+pub mod vector_export;
 
 pub use candidate::{Attribute, Candidate, FieldMapping, ReadOptions, Reading, StatedArea};
+pub use open::read_file;

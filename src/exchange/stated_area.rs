@@ -1,8 +1,11 @@
 //! Stated areas: a number with a unit, from the value, from the field's name, or judged against the geometry.
 
-use super::StatedArea;
+use geo::MultiPolygon;
+
+use super::{Attribute, StatedArea, field_names};
 use crate::domain::area::AreaUnit;
 use crate::domain::{Finding, Place, SquareMetres};
+use crate::geometry::area;
 
 /// Reads an area: `12.8391`, `12.84公顷`, `1,206.5亩`, full-width digits. `unit` is what the field's name tells.
 pub fn parse(text: &str, unit: Option<AreaUnit>) -> Option<(f64, Option<AreaUnit>)> {
@@ -62,6 +65,32 @@ pub fn resolve(
             (with(unit), Some(finding))
         }
         _ => (with(usual), None),
+    }
+}
+
+/// Reads the mapped area field; without a unit anywhere m², hectares and mu are weighed against the geometry.
+pub(super) fn read_stated_area(
+    attribute: &Attribute,
+    geometry: Option<&MultiPolygon<f64>>,
+    row: u64,
+) -> (Option<StatedArea>, Vec<Finding>) {
+    let unit = field_names::unit_of(&attribute.field);
+    match parse(&attribute.value, unit) {
+        Some((number, unit)) => {
+            let likely = [AreaUnit::SquareMetre, AreaUnit::Hectare, AreaUnit::Mu];
+            let (stated, finding) =
+                resolve(&attribute.value, number, unit, geometry.map(area::ellipsoidal), &likely, row);
+            (stated, finding.into_iter().collect())
+        }
+        None => {
+            let shown: String = attribute.value.chars().take(40).collect();
+            let finding = Finding::warning(
+                "area_not_a_number",
+                Place::row(row).field(attribute.field.clone()),
+                format!("第 {row} 条记录的面积“{shown}”不是数，未采用"),
+            );
+            (None, vec![finding])
+        }
     }
 }
 

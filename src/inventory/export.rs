@@ -109,35 +109,47 @@ fn encode_txt(blocks: &[Block], request: &ExportRequest) -> Result<Vec<u8>> {
     coordinate_txt::write(&parcels, &options)
 }
 
-/// Field names of a Shapefile hold 10 bytes: five Chinese characters in GBK, three in UTF-8.
+/// Chinese, and English for a Shapefile in UTF-8, whose field names hold three Chinese characters only. The synonym table
+/// of the importer knows both.
+const FIELD_NAMES: [[&str; 2]; 10] = [
+    ["区块编号", "block_no"],
+    ["区块名称", "block_name"],
+    ["园区代码", "park_code"],
+    ["椭球面积", "computedm2"],
+    ["面积_公顷", "area_ha"],
+    ["东至", "east"],
+    ["南至", "south"],
+    ["西至", "west"],
+    ["北至", "north"],
+    ["来源", "source"],
+];
+
 fn encode_vector(blocks: &[Block], request: &ExportRequest, format: VectorFormat) -> Result<Vec<u8>> {
+    let encoding = request.encoding.clone().unwrap_or_else(|| "gbk".to_owned());
+    let english = format == VectorFormat::Shapefile && encoding != "gbk";
     let text = |value: Option<&str>| ExportValue::Text(value.unwrap_or_default().to_owned());
     let rows: Vec<ExportRow> = blocks
         .iter()
-        .map(|block| ExportRow {
-            fields: vec![
-                ("区块编号".to_owned(), text(Some(block.id.number()))),
-                ("区块名称".to_owned(), text(block.name.as_deref())),
-                ("园区代码".to_owned(), text(Some(block.id.park().as_str()))),
-                ("椭球面积".to_owned(), ExportValue::Number(block.area.value())),
-                (
-                    "标注面积".to_owned(),
-                    block.stated_area.map_or(ExportValue::Missing, |a| ExportValue::Number(Hectares::value(a))),
-                ),
-                ("东至".to_owned(), text(block.four_extents.east.as_deref())),
-                ("南至".to_owned(), text(block.four_extents.south.as_deref())),
-                ("西至".to_owned(), text(block.four_extents.west.as_deref())),
-                ("北至".to_owned(), text(block.four_extents.north.as_deref())),
-                ("来源".to_owned(), text(Some(&block.source))),
-            ],
-            geometry: block.boundary.clone(),
+        .map(|block| {
+            let words = &block.four_extents;
+            let values = [
+                text(Some(block.id.number())),
+                text(block.name.as_deref()),
+                text(Some(block.id.park().as_str())),
+                ExportValue::Number(block.area.value()),
+                block.stated_area.map_or(ExportValue::Missing, |a| ExportValue::Number(Hectares::value(a))),
+                text(words.east.as_deref()),
+                text(words.south.as_deref()),
+                text(words.west.as_deref()),
+                text(words.north.as_deref()),
+                text(Some(&block.source)),
+            ];
+            let names = FIELD_NAMES.iter().map(|names| names[usize::from(english)].to_owned());
+            ExportRow { fields: names.zip(values).collect(), geometry: block.boundary.clone() }
         })
         .collect();
-    let options = ExportOptions {
-        layer: "park_blocks".to_owned(),
-        crs: request.crs.unwrap_or(Crs::Cgcs2000),
-        encoding: request.encoding.clone().unwrap_or_else(|| "gbk".to_owned()),
-    };
+    let options =
+        ExportOptions { layer: "park_blocks".to_owned(), crs: request.crs.unwrap_or(Crs::Cgcs2000), encoding };
     vector_export::write(format, &rows, &options)
 }
 

@@ -51,7 +51,7 @@ fn to_park(
     row: &DirectoryRow,
     divisions: &[(String, String, Option<String>)],
     request: &ImportRequest,
-) -> Result<Park, Finding> {
+) -> std::result::Result<Park, Finding> {
     let find = |text: &str| {
         divisions
             .iter()
@@ -83,7 +83,7 @@ fn to_park(
     Ok(Park {
         code: row.code.clone(),
         name: row.name.clone(),
-        aliases: Vec::new(),
+        aliases: row.aliases.clone(),
         kind: row.kind.clone().unwrap_or_default(),
         prefecture,
         counties: county.into_iter().collect(),

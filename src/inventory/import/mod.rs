@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use sqlx::PgPool;
 
-pub use batch::{commit, get, import_now, list, stage, undo};
+pub use batch::{Imported, StagedImport, commit, get, import_now, list, stage, undo};
 pub use report::ImportReport;
 
 use crate::domain::{Block, Finding, Park, ParkCode, Severity};

@@ -1,0 +1,295 @@
+//! From what the child said to candidates and findings.
+
+use std::collections::BTreeMap;
+
+use super::dbf_text::{self, Chosen};
+use super::source::{Format, Source};
+use super::wire::{Feature, Header, Shape};
+use crate::domain::{Finding, Place};
+use crate::exchange::rings::{self, Parts};
+use crate::exchange::stated_area::read_stated_area;
+use crate::exchange::{Attribute, Candidate, FieldMapping, ReadOptions, Reading, field_names, text_encoding};
+use crate::geometry::crs::{self, Crs};
+
+/// Everything that the child said about a file.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    pub header: Header,
+    pub fields: Vec<Vec<u8>>,
+    pub features: Vec<Feature>,
+    /// The child came to the end of the records.
+    pub complete: bool,
+}
+
+/// Fills the reading.
+pub(super) fn finish(collected: Collected, source: &Source, options: &ReadOptions, reading: &mut Reading) {
+    let Some(texts) = decide_texts(&collected, source, options, reading) else { return };
+    check_count(&collected, reading);
+    let sample = first_point(&collected.features);
+    let system = decide_crs(&collected.header, sample, options, &mut reading.findings);
+    reading.crs = system.shown;
+    let names: Vec<String> = collected.fields.iter().map(|name| texts.name(name)).collect();
+    let (mapping, ambiguous) = field_names::map_fields(&names);
+    reading.findings.extend(ambiguous);
+    let mut skipped: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for (row, feature) in (1_u64..).zip(collected.features) {
+        if source.format == Format::Dxf
+            && let Shape::Other(kind) = &feature.shape
+        {
+            // A drawing is full of lines and texts; they are counted by kind, and only areas become candidates.
+            let entry = skipped.entry(kind.clone()).or_insert((row, 0));
+            entry.1 += 1;
+            continue;
+        }
+        let candidate = Builder { row, texts: &texts, system: &system, mapping: &mapping }.build(feature, &mut reading.findings);
+        reading.candidates.push(candidate);
+    }
+    for (kind, (row, count)) in skipped {
+        reading.findings.push(Finding::warning(
+            "dxf_entity_not_area",
+            Place::row(row),
+            format!("图中有 {count} 个 {kind} 实体不是闭合多段线或填充，未读取（第一个是第 {row} 个实体）"),
+        ));
+    }
+    reading.mapping = mapping;
+}
+
+/// How texts of this file are decoded.
+struct Texts {
+    chosen: Option<Chosen>,
+}
+
+impl Texts {
+    /// The text, and whether a half character was cut off; `None` where it does not decode.
+    fn decode(&self, bytes: &[u8]) -> Option<(String, bool)> {
+        match self.chosen {
+            Some(chosen) => dbf_text::decode(chosen, bytes),
+            None => std::str::from_utf8(bytes).ok().map(|text| (text.to_owned(), false)),
+        }
+    }
+
+    /// A field's name; what does not decode is shown by its bytes, so that two names never become one.
+    fn name(&self, bytes: &[u8]) -> String {
+        self.decode(bytes).map_or_else(|| bytes.escape_ascii().to_string(), |(text, _)| text_encoding::compose(text.trim()))
+    }
+}
+
+/// The encoding of a DBF; the other formats hold UTF-8. `None` with a finding where it cannot be told.
+fn decide_texts(collected: &Collected, source: &Source, options: &ReadOptions, reading: &mut Reading) -> Option<Texts> {
+    if source.format != Format::Shapefile {
+        return Some(Texts { chosen: None });
+    }
+    let values = collected.features.iter().flat_map(|f| &f.values).flatten().map(Vec::as_slice);
+    let texts = collected.fields.iter().map(Vec::as_slice).chain(values);
+    match dbf_text::choose(options.encoding.as_deref(), &source.declared, texts) {
+        Ok((chosen, findings)) => {
+            reading.findings.extend(findings);
+            reading.encoding = Some(chosen.name.to_owned());
+            Some(Texts { chosen: Some(chosen) })
+        }
+        Err(finding) => {
+            reading.findings.push(finding);
+            None
+        }
+    }
+}
+
+fn check_count(collected: &Collected, reading: &mut Reading) {
+    let read = collected.features.len() as u64;
+    let declared = collected.header.declared_count;
+    if !collected.complete {
+        let of = declared.map(|n| format!("（文件声明 {n} 条）")).unwrap_or_default();
+        let message = format!("文件在第 {} 条记录处读不下去{of}，可能被截断或损坏", read + 1);
+        reading.findings.push(Finding::error("records_lost", Place::row(read + 1), message));
+    } else if let Some(declared) = declared.filter(|n| *n != read) {
+        reading.findings.push(Finding::warning(
+            "record_count_mismatch",
+            Place::whole(),
+            format!("文件声明 {declared} 条记录，读到 {read} 条（已标记删除的记录不读）"),
+        ));
+    }
+}
+
+fn first_point(features: &[Feature]) -> Option<(f64, f64)> {
+    features
+        .iter()
+        .filter_map(|f| if let Shape::Polygons(parts) = &f.shape { Some(parts) } else { None })
+        .flatten()
+        .flatten()
+        .flatten()
+        .copied()
+        .find(|(x, y)| x.is_finite() && y.is_finite())
+}
+
+/// The system as reports show it, and as the coordinates at hand are in.
+struct System {
+    shown: Option<Crs>,
+    /// `None` where nobody knows, or the axes are turned: no geometry is built then.
+    usable: Option<Crs>,
+}
+
+fn decide_crs(
+    header: &Header,
+    sample: Option<(f64, f64)>,
+    options: &ReadOptions,
+    findings: &mut Vec<Finding>,
+) -> System {
+    let declared = options.crs.or(header.epsg.map(Crs::from_epsg));
+    if let Some(legacy) = declared.filter(|crs| crs.is_legacy_chinese_datum()) {
+        findings.push(Finding::error(
+            "datum_not_supported",
+            Place::whole(),
+            format!("坐标系 {legacy} 不是 2000 国家大地坐标系，转换参数属涉密资料，不能在此转换；请提供转换后的成果"),
+        ));
+        return System { shown: declared, usable: None };
+    }
+    if header.transformed {
+        let name = header.srs_name.as_deref().unwrap_or("未命名");
+        let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+        findings.push(Finding::info(
+            "crs_transformed",
+            Place::whole(),
+            format!("文件的坐标系是“{name}”，已转换为 2000 国家大地坐标系经纬度"),
+        ));
+        return System { shown: declared, usable: Some(Crs::Cgcs2000) };
+    }
+    let Some(sample) = sample else { return System { shown: declared, usable: declared } };
+    let detection = crs::detect(&[sample], None, None);
+    match declared {
+        None => {
+            let found = detection.crs;
+            findings.extend(at_first_row(detection.findings));
+            if let Some(found) = found.filter(|_| !detection.swapped) {
+                findings.push(Finding::warning(
+                    "crs_detected",
+                    Place::whole(),
+                    format!("文件没有说明坐标系，按坐标数值判断为{}（{found}）；不对时请用 --crs 指定", found.label()),
+                ));
+            }
+            System { shown: found, usable: found.filter(|_| !detection.swapped) }
+        }
+        Some(declared) if detection.swapped => {
+            findings.extend(at_first_row(detection.findings.into_iter().filter(|f| f.code == "axes_swapped").collect()));
+            System { shown: Some(declared), usable: None }
+        }
+        Some(declared) => {
+            let contradicts = detection.crs.is_some_and(|found| !agree(declared, found));
+            if contradicts {
+                findings.push(contradiction(declared, sample));
+            }
+            System { shown: Some(declared), usable: Some(declared).filter(|_| !contradicts) }
+        }
+    }
+}
+
+/// Whether numbers that look like `found` may stand in a file of system `declared`.
+fn agree(declared: Crs, found: Crs) -> bool {
+    match (declared, found) {
+        (Crs::GaussKruger3 { zone: a, prefixed: true }, Crs::GaussKruger3 { zone: b, .. })
+        | (Crs::GaussKruger6 { zone: a, prefixed: true }, Crs::GaussKruger6 { zone: b, .. }) => a == b,
+        (d, f) => d.is_geographic() == f.is_geographic() && !matches!(f, Crs::GaussKruger3 { .. } | Crs::GaussKruger6 { .. }),
+    }
+}
+
+fn contradiction(declared: Crs, (x, y): (f64, f64)) -> Finding {
+    Finding::error(
+        "crs_contradicts_numbers",
+        Place::row(1).coordinate(x, y),
+        format!("文件声明的坐标系是{}（{declared}），但坐标（{x}，{y}）不像；请核对带号，或用 --crs 指定", declared.label()),
+    )
+}
+
+fn at_first_row(mut findings: Vec<Finding>) -> Vec<Finding> {
+    for finding in &mut findings {
+        finding.place.row = Some(1);
+    }
+    findings
+}
+
+struct Builder<'a> {
+    row: u64,
+    texts: &'a Texts,
+    system: &'a System,
+    mapping: &'a [FieldMapping],
+}
+
+impl Builder<'_> {
+    fn build(&self, feature: Feature, findings: &mut Vec<Finding>) -> Candidate {
+        let row = self.row;
+        if feature.damaged {
+            let message = format!("第 {row} 条记录读取时出错，内容可能不完整");
+            findings.push(Finding::error("record_damaged", Place::row(row), message));
+        }
+        let attributes = self.attributes(&feature.values, findings);
+        let geometry = match feature.shape {
+            Shape::Polygons(parts) => self.geometry(&parts, findings),
+            Shape::None => {
+                findings.push(Finding::error("geometry_missing", Place::row(row), format!("第 {row} 条记录没有图形")));
+                None
+            }
+            Shape::Other(kind) => {
+                findings.push(Finding::error(
+                    "geometry_type_unsupported",
+                    Place::row(row),
+                    format!("第 {row} 条记录的图形类型 {kind} 不是面"),
+                ));
+                None
+            }
+            Shape::TooLarge(vertices) => {
+                findings.push(rings::too_many_vertices(row, usize::try_from(vertices).unwrap_or(usize::MAX)));
+                None
+            }
+        };
+        let value = |canonical: &str| attributes.iter().find(|a| a.canonical == Some(canonical) && !a.value.is_empty());
+        let stated_area = value("stated_area").and_then(|a| {
+            let (stated, told) = read_stated_area(a, geometry.as_ref(), row);
+            findings.extend(told);
+            stated
+        });
+        Candidate {
+            row,
+            id: value("id").map(|a| a.value.clone()),
+            name: value("name").map(|a| a.value.clone()),
+            geometry,
+            stated_area,
+            crs: self.system.shown,
+            attributes,
+        }
+    }
+
+    fn geometry(&self, parts: &Parts, findings: &mut Vec<Finding>) -> Option<geo::MultiPolygon<f64>> {
+        let built = rings::build(parts, self.system.usable?, self.row);
+        findings.extend(built.findings);
+        built.geometry
+    }
+
+    fn attributes(&self, values: &[Option<Vec<u8>>], findings: &mut Vec<Finding>) -> Vec<Attribute> {
+        let mut attributes = Vec::with_capacity(values.len());
+        for (mapped, value) in self.mapping.iter().zip(values) {
+            let place = || Place::row(self.row).field(mapped.field.clone());
+            let row = self.row;
+            let value = match value.as_deref().map(|bytes| self.texts.decode(bytes)) {
+                None => String::new(),
+                Some(Some((text, cut))) => {
+                    if cut {
+                        let message = format!("第 {row} 条记录的字段“{}”在宽度处被截断，末尾半个汉字已去掉", mapped.field);
+                        findings.push(Finding::warning("text_truncated", place(), message));
+                    }
+                    text_encoding::compose(text.trim())
+                }
+                Some(None) => {
+                    let message = format!("第 {row} 条记录的字段“{}”不是有效的文字编码", mapped.field);
+                    findings.push(Finding::error("encoding_undecodable", place(), message));
+                    continue;
+                }
+            };
+            if text_encoding::has_forbidden_character(&value) {
+                let message = format!("第 {row} 条记录的字段“{}”含有控制字符或改变显示方向的字符", mapped.field);
+                findings.push(Finding::error("text_control_character", place(), message));
+                continue;
+            }
+            attributes.push(Attribute { field: mapped.field.clone(), canonical: mapped.canonical, value });
+        }
+        attributes
+    }
+}

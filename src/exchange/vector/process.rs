@@ -1,0 +1,137 @@
+//! Starting the GDAL child: the same binary, an empty environment, limits on processor time, memory and files, no network
+//! where the kernel allows it, and an end after two minutes whatever it does.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
+
+use super::child::Request;
+use crate::error::{Error, Result};
+use crate::exchange::limits::{CHILD_CPU_S, CHILD_MEMORY_BYTES, CHILD_PATIENCE, MAX_ARCHIVE_BYTES};
+
+/// The program that has the hidden subcommand, where it is not the running one (tests run inside another binary).
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Names the program to start; the first call counts.
+pub fn use_program(path: &Path) {
+    let _ = PROGRAM.set(path.to_owned());
+}
+
+/// A running child and the watch over its time.
+pub(super) struct Running {
+    child: Child,
+    finished: mpsc::Sender<()>,
+    watch: Option<JoinHandle<bool>>,
+}
+
+fn failed(cause: io::Error) -> Error {
+    Error::internal("无法启动读写矢量文件的子进程", cause)
+}
+
+/// Starts the child in its own folder. Its complaints go to `child.log` there, for our log only.
+pub(super) fn start(request: &Request, folder: &Path, with_input: bool) -> Result<(Running, Option<ChildStdin>, ChildStdout)> {
+    let argument = serde_json::to_string(request).map_err(|cause| Error::internal("无法描述子进程的任务", cause))?;
+    // The link stays right while the binary is replaced by an upgrade.
+    let program = PROGRAM.get().map_or_else(|| Path::new("/proc/self/exe"), PathBuf::as_path);
+    let log = std::fs::File::create(folder.join("child.log")).map_err(failed)?;
+    let mut command = Command::new(program);
+    command
+        .arg("vector-child")
+        .arg(argument)
+        .env_clear()
+        .envs([
+            ("PATH", "/nonexistent"),
+            ("LC_ALL", "C.UTF-8"),
+            ("PROJ_NETWORK", "OFF"),
+            // Nothing is ever fetched: no driver of ours needs it, and curl's is told so besides.
+            ("CPL_VSIL_CURL_ALLOWED_EXTENSIONS", ".none"),
+            ("GDAL_HTTP_TIMEOUT", "1"),
+            ("GDAL_DRIVER_PATH", "disable"),
+            ("OGR_SQLITE_ALLOW_EXTERNAL_ACCESS", "NO"),
+            ("OGR_SQLITE_LOAD_EXTENSIONS", "NO"),
+            ("DXF_MAX_BSPLINE_CONTROL_POINTS", "2000"),
+        ])
+        .current_dir(folder)
+        .stdin(if with_input { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(log);
+    // SAFETY: only async-signal-safe system calls between fork and exec.
+    unsafe {
+        command.pre_exec(confine);
+    }
+    let mut child = command.spawn().map_err(failed)?;
+    let input = child.stdin.take();
+    let output = child.stdout.take().ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
+    let (finished, told) = mpsc::channel();
+    let pid = child.id().cast_signed();
+    let watch = std::thread::spawn(move || match told.recv_timeout(CHILD_PATIENCE) {
+        Err(RecvTimeoutError::Timeout) => {
+            // SAFETY: the parent has not waited on the child yet, so the pid is still the child's.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+            true
+        }
+        _ => false,
+    });
+    Ok((Running { child, finished, watch: Some(watch) }, input, output))
+}
+
+/// Runs in the child between fork and exec.
+fn confine() -> io::Result<()> {
+    let limit = |what, value: u64| {
+        let limits = libc::rlimit { rlim_cur: value, rlim_max: value };
+        // SAFETY: a plain system call on a local structure.
+        if unsafe { libc::setrlimit(what, &limits) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    limit(libc::RLIMIT_CPU, CHILD_CPU_S)?;
+    limit(libc::RLIMIT_AS, CHILD_MEMORY_BYTES)?;
+    limit(libc::RLIMIT_FSIZE, MAX_ARCHIVE_BYTES)?;
+    limit(libc::RLIMIT_NOFILE, 256)?;
+    limit(libc::RLIMIT_CORE, 0)?;
+    // SAFETY: plain system calls. Where the kernel refuses a namespace (containers), the explicit driver is the guard.
+    unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        if libc::unshare(libc::CLONE_NEWNET) != 0 {
+            libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET);
+        }
+    }
+    Ok(())
+}
+
+impl Running {
+    /// Waits for the end; an error where the child was killed or crashed.
+    pub(super) fn finish(mut self, folder: &Path) -> Result<()> {
+        let status = self.child.wait();
+        let _ = self.finished.send(());
+        let timed_out = self.watch.take().is_some_and(|watch| watch.join().unwrap_or(false));
+        if timed_out {
+            return Err(Error::too_large(
+                "file_too_slow",
+                format!("文件在 {} 秒内没有读完，请减少要素或分成几个文件", CHILD_PATIENCE.as_secs()),
+            ));
+        }
+        let status = status.map_err(|cause| Error::internal("无法等待子进程", cause))?;
+        if status.success() {
+            return Ok(());
+        }
+        let log = std::fs::read(folder.join("child.log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log[..log.len().min(2000)]).into_owned();
+        tracing::warn!(%status, log, "vector child ended badly");
+        Err(Error::invalid("file_unreadable", "文件已损坏或太大，读取程序中途停止；请用制图软件重新导出后再试"))
+    }
+}
+
+impl Drop for Running {
+    /// A parent that gives up early leaves no child behind.
+    fn drop(&mut self) {
+        if self.watch.is_some() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            let _ = self.finished.send(());
+        }
+    }
+}

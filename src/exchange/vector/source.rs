@@ -1,0 +1,169 @@
+//! A data set laid out for GDAL: in a folder of its own, under names of ours.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::dbf_text::Declared;
+use crate::domain::{Finding, Place};
+use crate::error::{Error, Result};
+
+/// A GDAL format and its one driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Shapefile,
+    GeoPackage,
+    FileGdb,
+    Dxf,
+}
+
+impl Format {
+    /// The word that reports show.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Shapefile => "shapefile",
+            Format::GeoPackage => "gpkg",
+            Format::FileGdb => "filegdb",
+            Format::Dxf => "dxf",
+        }
+    }
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Format::Shapefile => " Shapefile ",
+            Format::GeoPackage => " GeoPackage ",
+            Format::FileGdb => " FileGDB ",
+            Format::Dxf => " DXF ",
+        }
+    }
+
+    /// GDAL's name of the only driver allowed to open it.
+    pub fn driver(self) -> &'static str {
+        match self {
+            Format::Shapefile => "ESRI Shapefile",
+            Format::GeoPackage => "GPKG",
+            Format::FileGdb => "OpenFileGDB",
+            Format::Dxf => "DXF",
+        }
+    }
+}
+
+/// A data set in its own folder, which goes when this is dropped.
+#[derive(Debug)]
+pub struct Source {
+    pub format: Format,
+    /// What GDAL opens.
+    pub path: PathBuf,
+    pub(super) declared: Declared,
+    folder: TempDir,
+}
+
+/// A file as the user names it, and where its bytes lie.
+pub type Named<'a> = (&'a str, &'a Path);
+
+impl Source {
+    /// The child's working folder.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn make(format: Format, name: &str) -> Result<Self> {
+        let folder = TempDir::new().map_err(|cause| Error::internal("无法建立临时目录", cause))?;
+        let path = folder.path().join(name);
+        Ok(Self { format, path, declared: Declared::default(), folder })
+    }
+
+    /// A GeoPackage or DXF.
+    pub fn single(format: Format, file: &Path) -> Result<Self> {
+        let source = Self::make(format, if format == Format::GeoPackage { "data.gpkg" } else { "data.dxf" })?;
+        lay(file, &source.path)?;
+        Ok(source)
+    }
+
+    /// The files of one Shapefile, told apart by their endings. Without .shp the .dbf alone is a table.
+    pub fn shapefile(files: &[Named<'_>]) -> Result<std::result::Result<Self, Finding>> {
+        let find = |ending: &str| {
+            files.iter().find(|(name, _)| name.to_lowercase().ends_with(ending)).map(|(_, path)| *path)
+        };
+        let has_shape = find(".shp").is_some();
+        let mut source = Self::make(Format::Shapefile, if has_shape { "data.shp" } else { "data.dbf" })?;
+        if has_shape && find(".dbf").is_none() && files.len() > 1 {
+            return Ok(Err(Finding::error("shapefile_incomplete", Place::whole(), "缺少 .dbf 文件（属性表），请一并打包")));
+        }
+        for ending in [".shp", ".shx", ".dbf", ".prj"] {
+            if let Some(from) = find(ending) {
+                lay(from, &source.folder.path().join(format!("data{ending}")))?;
+            }
+        }
+        // The .cpg stays here: GDAL is to give the bytes as they are.
+        source.declared = Declared { cpg: find(".cpg").and_then(read_cpg), code_page: find(".dbf").and_then(code_page) };
+        Ok(Ok(source))
+    }
+
+    /// The files of a .gdb folder; only names that the format itself uses are laid out.
+    pub fn file_gdb(files: &[Named<'_>]) -> Result<Self> {
+        let source = Self::make(Format::FileGdb, "data.gdb")?;
+        fs::create_dir(&source.path).map_err(|cause| Error::internal("无法建立临时目录", cause))?;
+        for (name, from) in files {
+            let lower = name.rsplit('/').next().unwrap_or(name).to_lowercase();
+            if is_gdb_file(&lower) {
+                lay(from, &source.path.join(lower))?;
+            }
+        }
+        Ok(source)
+    }
+}
+
+/// `a0000000f.gdbtable`, `gdb`, `timestamps`; indexes are not needed for reading everything.
+fn is_gdb_file(name: &str) -> bool {
+    if matches!(name, "gdb" | "timestamps") {
+        return true;
+    }
+    let Some((stem, ending)) = name.split_once('.') else { return false };
+    stem.len() == 9
+        && stem.starts_with('a')
+        && stem[1..].bytes().all(|b| b.is_ascii_hexdigit())
+        && matches!(ending, "gdbtable" | "gdbtablx" | "gdbindexes")
+}
+
+/// A link where the file system allows it, else a copy: nothing of the child reaches the original's folder.
+fn lay(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).map(drop).map_err(|cause| Error::internal("无法写临时文件", cause))
+}
+
+fn read_cpg(path: &Path) -> Option<String> {
+    let mut text = Vec::new();
+    fs::File::open(path).ok()?.take(64).read_to_end(&mut text).ok()?;
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&text);
+    Some(String::from_utf8_lossy(text).trim_matches(['\0', '\r', '\n', ' ', '\t']).to_owned())
+}
+
+fn code_page(path: &Path) -> Option<u8> {
+    let mut head = [0; 32];
+    fs::File::open(path).ok()?.read_exact(&mut head).ok()?;
+    Some(head[29])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_a_file_geodatabase() {
+        for (name, expected) in [
+            ("a00000001.gdbtable", true),
+            ("a0000000f.gdbtablx", true),
+            ("a00000004.gdbindexes", true),
+            ("gdb", true),
+            ("timestamps", true),
+            ("a00000001.spx", false),
+            ("b00000001.gdbtable", false),
+            ("a0000001.gdbtable", false),
+            ("../gdb", false),
+        ] {
+            assert_eq!(is_gdb_file(name), expected, "{name}");
+        }
+    }
+}
