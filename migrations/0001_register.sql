@@ -146,9 +146,9 @@ $$;
 
 -- Finite, inside the province with a margin (Hunan 108.79-114.26 E, 24.64-30.13 N, in whole degrees outward).
 -- PostGIS calls some absurd coordinates valid and then computes NaN, hence bounds and validity both.
-CREATE FUNCTION inside_province_margin(geom geometry) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT ST_XMin(geom) >= 108 AND ST_XMax(geom) <= 115 AND ST_YMin(geom) >= 24 AND ST_YMax(geom) <= 31
-$$;
+-- The body is bound when created (no `AS $$`): a restore loads data with an empty search path and must still find ST_XMin.
+CREATE FUNCTION inside_province_margin(geom geometry) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ST_XMin(geom) >= 108 AND ST_XMax(geom) <= 115 AND ST_YMin(geom) >= 24 AND ST_YMax(geom) <= 31;
 
 -- 行政区划. GB/T 2260 codes, plus statistics-only and superseded codes that users paste; those name the real one.
 CREATE TABLE division (
@@ -438,13 +438,28 @@ CREATE TRIGGER park_event_no_truncate BEFORE TRUNCATE ON park_event FOR EACH STA
 -- Undo: a new revision that restores what stood before another one.
 -- ---------------------------------------------------------------------------------------------------------------
 
--- Rows of the target revision that a later revision touched again: while there is one, undo would overwrite it.
+-- Which row of its table a log row speaks of: a block's id lives through several rows.
+CREATE FUNCTION change_key(layer text, feature_id text, before jsonb, after jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE layer WHEN 'park_block' THEN feature_id || '@' || (coalesce(after, before) ->> 'valid_from') ELSE feature_id END;
+
+-- Rows of the target revision that stand otherwise now: undo would overwrite a later change. A row that was changed later and
+-- brought back since (by another undo) stands in nobody's way.
 CREATE FUNCTION undo_conflicts(target bigint)
 RETURNS TABLE (layer text, feature_id text, later_revision bigint) LANGUAGE sql STABLE AS $$
-    SELECT t.layer, t.feature_id, min(l.revision)
-    FROM (SELECT DISTINCT c.layer, c.feature_id FROM change c WHERE c.revision = target) t
-    JOIN change l ON l.layer = t.layer AND l.feature_id = t.feature_id AND l.revision > target
-    GROUP BY t.layer, t.feature_id ORDER BY 3, 1, 2
+    WITH touched AS (
+        SELECT DISTINCT ON (c.layer, key) c.layer, c.feature_id, key, c.after
+        FROM change c, LATERAL (SELECT change_key(c.layer, c.feature_id, c.before, c.after) AS key) k
+        WHERE c.revision = target
+        ORDER BY c.layer, key, c.ordinal DESC)
+    SELECT t.layer, t.feature_id, l.first_later
+    FROM touched t
+    CROSS JOIN LATERAL (
+        SELECT min(c.revision) AS first_later, (array_agg(c.after ORDER BY c.revision DESC, c.ordinal DESC))[1] AS now
+        FROM change c
+        WHERE c.layer = t.layer AND c.feature_id = t.feature_id AND c.revision > target
+          AND change_key(c.layer, c.feature_id, c.before, c.after) = t.key) l
+    WHERE l.first_later IS NOT NULL AND (l.now - 'revision') IS DISTINCT FROM (t.after - 'revision')
+    ORDER BY 3, 1, 2
 $$;
 
 -- Restores the `before` of every row the target revision touched; needs an open revision. Parents are inserted before

@@ -1,5 +1,5 @@
 -- What the published layers show, one view each: a feature id, the geometry, the life (NULL = unbounded), and one column a
--- property. The declarations in src/layers/declaration.rs name these columns; nothing else reads the views.
+-- property. The declarations in src/layers/declaration.rs name these columns; the park cards (src/store/park_cards.rs) read `layer_parks` too.
 
 CREATE VIEW layer_park_blocks AS
 SELECT b.id AS feature_id, b.geom,

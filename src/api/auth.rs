@@ -20,9 +20,14 @@ pub fn writer(request: &HttpRequest, state: &State) -> Result<String> {
         .headers()
         .get(header::AUTHORIZATION)
         .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.strip_prefix("Bearer ").or_else(|| v.strip_prefix("bearer ")));
+        .and_then(|v| v.split_once(' '))
+        // The scheme's name is not case-sensitive (RFC 9110, 11.1).
+        .and_then(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer").then_some(token));
     let Some(given) = given else {
-        return Err(Error::Unauthenticated { code: "token_missing", detail: "需要令牌：请在请求头加 Authorization: Bearer <令牌>".to_owned() });
+        return Err(Error::Unauthenticated {
+            code: "token_missing",
+            detail: "需要令牌：请在请求头加 Authorization: Bearer <令牌>".to_owned(),
+        });
     };
     // Hashes are of one length, so the comparison tells nothing of the token's.
     let (given, wanted) = (Sha256::digest(given.trim()), Sha256::digest(wanted));

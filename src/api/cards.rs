@@ -36,7 +36,7 @@ pub async fn list_parks(request: HttpRequest, state: web::Data<State>) -> Answer
     let query = directory_query(&params)?;
     let base = representation::base_url(&request, &state);
     // The number is read before the data: an ETag may be older than its body, never newer.
-    let etag = representation::etag(&request, &base, form, features::revision(&state.pool).await?);
+    let etag = representation::etag(&request, &base, form, &features::revision_mark(&state.pool).await?);
     if representation::is_current(&request, &etag) {
         return representation::not_modified(&etag);
     }
@@ -63,7 +63,7 @@ pub async fn get_park(request: HttpRequest, path: web::Path<String>, state: web:
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
     let code = ParkCode::parse(&path).map_err(|reason| Error::invalid("park_code_invalid", reason.to_string()))?;
-    let etag = representation::etag(&request, &base, form, features::revision(&state.pool).await?);
+    let etag = representation::etag(&request, &base, form, &features::revision_mark(&state.pool).await?);
     let card = park_cards::find(&state.pool, &code)
         .await?
         .ok_or_else(|| Error::not_found("park_not_found", format!("名录中没有代码为 {code} 的园区")))?;

@@ -36,21 +36,31 @@ pub async fn list_collections(request: HttpRequest, state: web::Data<State>) -> 
     if form == Form::Html {
         let rows: Vec<Vec<String>> = declaration::LAYERS
             .iter()
-            .map(|l| vec![
-                format!("<a href=\"{}/{}?f=html\">{}</a>", html::escape(&url), l.id, html::escape(l.title.zh)),
-                format!("<code>{}</code>", l.id),
-                html::escape(l.description.zh),
-                format!("<a href=\"{}/{}/items?f=html\">浏览</a>", html::escape(&url), l.id),
-            ])
+            .map(|l| {
+                vec![
+                    format!("<a href=\"{}/{}?f=html\">{}</a>", html::escape(&url), l.id, html::escape(l.title.zh)),
+                    format!("<code>{}</code>", l.id),
+                    html::escape(l.description.zh),
+                    format!("<a href=\"{}/{}/items?f=html\">浏览</a>", html::escape(&url), l.id),
+                ]
+            })
             .collect();
         let body = html::table("图层", &["名称", "代号", "说明", "要素"], &rows);
-        return representation::answer("text/html; charset=utf-8", None, html::page(&base, "图层", &body, &format!("{url}?f=json")));
+        return representation::answer(
+            "text/html; charset=utf-8",
+            None,
+            html::page(&base, "图层", &body, &format!("{url}?f=json")),
+        );
     }
     let links = json!([
         {"rel": "self", "type": "application/json", "href": format!("{url}?f=json")},
         {"rel": "alternate", "type": "text/html", "href": format!("{url}?f=html")},
     ]);
-    representation::answer("application/json; charset=utf-8", None, json!({"links": links, "collections": collections}).to_string())
+    representation::answer(
+        "application/json; charset=utf-8",
+        None,
+        json!({"links": links, "collections": collections}).to_string(),
+    )
 }
 
 pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
@@ -64,7 +74,14 @@ pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state
         let rows: Vec<Vec<String>> = layer
             .properties
             .iter()
-            .map(|p| vec![format!("<code>{}</code>", p.name), html::escape(p.title.zh), p.unit.unwrap_or_default().to_owned(), if p.queryable { "是".into() } else { String::new() }])
+            .map(|p| {
+                vec![
+                    format!("<code>{}</code>", p.name),
+                    html::escape(p.title.zh),
+                    p.unit.unwrap_or_default().to_owned(),
+                    if p.queryable { "是".into() } else { String::new() },
+                ]
+            })
             .collect();
         let body = format!(
             "<p>{}</p><p><a href=\"{}/items?f=html\">浏览要素</a></p><h2>属性</h2>{}",
@@ -72,7 +89,11 @@ pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state
             html::escape(&url),
             html::table("属性", &["字段", "含义", "单位", "可查询"], &rows)
         );
-        return representation::answer("text/html; charset=utf-8", None, html::page(&base, layer.title.zh, &body, &format!("{url}?f=json")));
+        return representation::answer(
+            "text/html; charset=utf-8",
+            None,
+            html::page(&base, layer.title.zh, &body, &format!("{url}?f=json")),
+        );
     }
     representation::answer("application/json; charset=utf-8", None, describe(layer, &base, &extent).to_string())
 }
@@ -93,7 +114,10 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
     }
     if let Some(from) = extent.from {
         let from = format!("{from}T00:00:00Z");
-        spans.insert("temporal".into(), json!({"interval": [[from, null]], "trs": "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"}));
+        spans.insert(
+            "temporal".into(),
+            json!({"interval": [[from, null]], "trs": "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"}),
+        );
     }
     collection.insert("extent".into(), Value::Object(spans));
     collection.insert(
@@ -134,12 +158,14 @@ fn json_schema(
     let chosen = || layer.properties.iter().filter(|p| wanted(p));
     if form == Form::Html {
         let rows: Vec<Vec<String>> = chosen()
-            .map(|p| vec![
-                format!("<code>{}</code>", p.name),
-                html::escape(p.title.zh),
-                html::escape(p.title.en),
-                p.unit.unwrap_or_default().to_owned(),
-            ])
+            .map(|p| {
+                vec![
+                    format!("<code>{}</code>", p.name),
+                    html::escape(p.title.zh),
+                    html::escape(p.title.en),
+                    p.unit.unwrap_or_default().to_owned(),
+                ]
+            })
             .collect();
         let title = format!("{}：{}", layer.title.zh, what.1);
         let body = html::table(what.1, &["字段", "含义", "英文", "单位"], &rows);
@@ -152,8 +178,8 @@ fn json_schema(
         json!({"format": "geometry-multipolygon", "x-ogc-role": "primary-geometry", "title": "图形"}),
     );
     let document = json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": url, "type": "object", "title": layer.title.zh,
-        "properties": properties, "additionalProperties": false,
+        "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": url, "type": "object",
+        "title": layer.title.zh, "properties": properties, "additionalProperties": false,
     });
     representation::answer("application/schema+json; charset=utf-8", None, document.to_string())
 }

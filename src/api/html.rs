@@ -64,7 +64,10 @@ pub fn table(caption: &str, head: &[&str], rows: &[Vec<String>]) -> String {
     if rows.is_empty() {
         return format!("<p>{}：没有内容。</p>", escape(caption));
     }
-    let mut out = format!("<div class=\"scroll\" role=\"region\" aria-label=\"{}\" tabindex=\"0\"><table><thead><tr>", escape(caption));
+    let mut out = format!(
+        "<div class=\"scroll\" role=\"region\" aria-label=\"{}\" tabindex=\"0\"><table><thead><tr>",
+        escape(caption)
+    );
     for cell in head {
         let _ = write!(out, "<th scope=\"col\">{}</th>", escape(cell));
     }

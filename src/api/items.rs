@@ -24,7 +24,7 @@ pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: we
     let query = params::items_query(&params, layer)?;
     let base = representation::base_url(&request, &state);
     // The number is read before the data: an ETag may be older than its body, never newer.
-    let etag = representation::etag(&request, &base, form, features::revision(&state.pool).await?);
+    let etag = representation::etag(&request, &base, form, &features::revision_mark(&state.pool).await?);
     if representation::is_current(&request, &etag) {
         return representation::not_modified(&etag);
     }
@@ -32,8 +32,16 @@ pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: we
     let links = page_links(layer, &base, &params, &page, form);
     if form == Form::Html {
         let body = items_page(layer, &base, &page, &links);
-        let json_url = format!("{base}/api/collections/{}/items?{}", layer.id, representation::query_string(&params.with("f", "json")));
-        return representation::answer("text/html; charset=utf-8", Some(&etag), html::page(&base, layer.title.zh, &body, &json_url));
+        let json_url = format!(
+            "{base}/api/collections/{}/items?{}",
+            layer.id,
+            representation::query_string(&params.with("f", "json"))
+        );
+        return representation::answer(
+            "text/html; charset=utf-8",
+            Some(&etag),
+            html::page(&base, layer.title.zh, &body, &json_url),
+        );
     }
     let mut response = HttpResponse::Ok();
     response
@@ -114,7 +122,12 @@ fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
     if page.features.is_empty() {
         return "<p>没有符合条件的要素；请放宽范围、时间或属性条件。</p>".to_owned();
     }
-    format!("<p>共 {} 个要素，本页 {} 个。</p>{}{next}", page.matched, page.features.len(), html::table(layer.title.zh, &head, &rows))
+    format!(
+        "<p>共 {} 个要素，本页 {} 个。</p>{}{next}",
+        page.matched,
+        page.features.len(),
+        html::table(layer.title.zh, &head, &rows)
+    )
 }
 
 pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, state: web::Data<State>) -> Answer {
@@ -124,17 +137,19 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
     let shown: String = id.chars().filter(|c| !c.is_control()).take(40).collect();
-    let not_found = || Error::not_found("item_not_found", format!("图层“{}”中没有标识为“{shown}”的要素", layer.title.zh));
+    let not_found =
+        || Error::not_found("item_not_found", format!("图层“{}”中没有标识为“{shown}”的要素", layer.title.zh));
     if id.contains('\0') {
         return Err(not_found().into());
     }
-    let etag = representation::etag(&request, &base, form, features::revision(&state.pool).await?);
+    let etag = representation::etag(&request, &base, form, &features::revision_mark(&state.pool).await?);
     let feature = features::find_item(&state.pool, layer, &id).await?.ok_or_else(not_found)?;
     if representation::is_current(&request, &etag) {
         return representation::not_modified(&etag);
     }
     let url = format!("{base}/api/collections/{}/items/{}", layer.id, representation::encode(&feature.id));
-    let mut parsed: Value = serde_json::from_str(&feature.json).map_err(|cause| Error::internal("要素无法解读", cause))?;
+    let mut parsed: Value =
+        serde_json::from_str(&feature.json).map_err(|cause| Error::internal("要素无法解读", cause))?;
     if form == Form::Html {
         let mut pairs: Vec<(String, String)> = layer
             .properties
@@ -146,9 +161,16 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
             .collect();
         let kind = parsed["geometry"]["type"].as_str().unwrap_or("没有图形");
         let parts = parsed["geometry"]["coordinates"].as_array().map_or(0, Vec::len);
-        pairs.push(("图形".into(), html::escape(&if parts > 0 { format!("{kind}，{parts} 个部分") } else { kind.to_owned() })));
+        pairs.push((
+            "图形".into(),
+            html::escape(&if parts > 0 { format!("{kind}，{parts} 个部分") } else { kind.to_owned() }),
+        ));
         let title = format!("{} {}", layer.title.zh, feature.id);
-        return representation::answer("text/html; charset=utf-8", Some(&etag), html::page(&base, &title, &html::definitions(&pairs), &format!("{url}?f=json")));
+        return representation::answer(
+            "text/html; charset=utf-8",
+            Some(&etag),
+            html::page(&base, &title, &html::definitions(&pairs), &format!("{url}?f=json")),
+        );
     }
     if let Some(object) = parsed.as_object_mut() {
         object.insert(

@@ -36,7 +36,10 @@ pub async fn home(request: HttpRequest, state: web::Data<State>) -> Answer {
 /// `/favicon.ico`: a small drawing, so that no page logs a missing file.
 pub async fn icon() -> Answer {
     let drawing = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><path d='M2 4l8-2 4 5-3 7-8-2z' fill='#bb9674' stroke='#5b3d26'/></svg>";
-    Ok(HttpResponse::Ok().insert_header(("Content-Type", "image/svg+xml")).insert_header(("Cache-Control", "max-age=86400")).body(drawing))
+    Ok(HttpResponse::Ok()
+        .insert_header(("Content-Type", "image/svg+xml"))
+        .insert_header(("Cache-Control", "max-age=86400"))
+        .body(drawing))
 }
 
 /// `/api`: the OGC landing page.
@@ -62,7 +65,11 @@ pub async fn landing(request: HttpRequest, state: web::Data<State>) -> Answer {
              <li><a href=\"{0}/openapi.json\">OpenAPI 3.0</a></li></ul>",
             html::escape(&api)
         );
-        return representation::answer("text/html; charset=utf-8", None, html::page(&base, TITLE, &body, &format!("{api}?f=json")));
+        return representation::answer(
+            "text/html; charset=utf-8",
+            None,
+            html::page(&base, TITLE, &body, &format!("{api}?f=json")),
+        );
     }
     let document = json!({"title": TITLE, "description": DESCRIPTION, "links": links});
     representation::answer("application/json; charset=utf-8", None, document.to_string())
@@ -74,7 +81,8 @@ pub async fn conformance(request: HttpRequest, state: web::Data<State>) -> Answe
     let base = representation::base_url(&request, &state);
     if representation::form(&request, &params)? == Form::Html {
         let items: String = CONFORMANCE.iter().map(|c| format!("<li><code>{}</code></li>", html::escape(c))).collect();
-        let page = html::page(&base, "符合的标准", &format!("<ul>{items}</ul>"), &format!("{base}/api/conformance?f=json"));
+        let page =
+            html::page(&base, "符合的标准", &format!("<ul>{items}</ul>"), &format!("{base}/api/conformance?f=json"));
         return representation::answer("text/html; charset=utf-8", None, page);
     }
     representation::answer("application/json; charset=utf-8", None, json!({"conformsTo": CONFORMANCE}).to_string())

@@ -151,7 +151,8 @@ pub async fn serve(http: &HttpArgs, pool: PgPool, ready: impl FnOnce(SocketAddr)
             };
             Error::Conflict { code: "port_unavailable", detail, findings: Vec::new() }
         })?;
-    let address = server.addrs().first().copied().ok_or_else(|| Error::conflict("port_unavailable", "没有可监听的地址"))?;
+    let address =
+        server.addrs().first().copied().ok_or_else(|| Error::conflict("port_unavailable", "没有可监听的地址"))?;
     ready(address);
     server.run().await.map_err(|cause| Error::internal("服务意外停止", cause))
 }

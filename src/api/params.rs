@@ -77,7 +77,10 @@ impl Params {
             None => Ok(false),
             Some("true" | "1" | "") => Ok(true),
             Some("false" | "0") => Ok(false),
-            Some(other) => Err(Error::invalid("value_invalid", format!("参数 {name} 应为 true 或 false，不是“{}”", shorten(other)))),
+            Some(other) => Err(Error::invalid(
+                "value_invalid",
+                format!("参数 {name} 应为 true 或 false，不是“{}”", shorten(other)),
+            )),
         }
     }
 
@@ -93,7 +96,8 @@ impl Params {
         pairs
     }
 
-    /// `limit`: at least 1; more than the largest page is answered with the largest page (OGC 17-069r4 /req/core/limit-response).
+    /// `limit`: at least 1; more than the largest page is answered with the largest page (OGC 17-069r4,
+    /// /req/core/limit-response).
     pub fn limit(&self, default: u32) -> Result<u32> {
         let Some(text) = self.get("limit") else { return Ok(default) };
         let invalid = || Error::invalid("limit_invalid", format!("limit 应为不小于 1 的整数，不是“{}”", shorten(text)));
@@ -110,7 +114,14 @@ impl Params {
     pub fn offset(&self) -> Result<u32> {
         let Some(text) = self.get("offset") else { return Ok(0) };
         text.parse().ok().filter(|n| *n <= items_query::MAX_OFFSET).ok_or_else(|| {
-            Error::invalid("offset_invalid", format!("offset 应为 0 到 {} 的整数，不是“{}”；更远请用 next 链接", items_query::MAX_OFFSET, shorten(text)))
+            Error::invalid(
+                "offset_invalid",
+                format!(
+                    "offset 应为 0 到 {} 的整数，不是“{}”；更远请用 next 链接",
+                    items_query::MAX_OFFSET,
+                    shorten(text)
+                ),
+            )
         })
     }
 }
@@ -140,7 +151,9 @@ pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
     };
     for (name, value) in &params.0 {
         if let Some(property) = layer.queryable(name) {
-            let wrong = |kind: &str| Error::invalid("value_invalid", format!("参数 {name} 应为{kind}，不是“{}”", shorten(value)));
+            let wrong = |kind: &str| {
+                Error::invalid("value_invalid", format!("参数 {name} 应为{kind}，不是“{}”", shorten(value)))
+            };
             let value = match property.kind {
                 PropertyKind::Boolean => match value.as_str() {
                     "true" => FilterValue::Boolean(true),
@@ -158,10 +171,12 @@ pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
     Ok(query)
 }
 
-/// 4 numbers, or 6 with heights that are checked and set aside. West greater than east crosses the antimeridian: two boxes.
+/// 4 numbers, or 6 with heights that are checked and set aside. West greater than east crosses the antimeridian: two
+/// boxes.
 fn parse_bbox(text: &str) -> Result<Vec<items_query::Bbox>> {
     let invalid = |why: &str| Error::invalid("bbox_invalid", format!("bbox“{}”不合规则：{why}", shorten(text)));
-    let numbers: Option<Vec<f64>> = text.split(',').map(|n| n.trim().parse().ok().filter(|n: &f64| n.is_finite())).collect();
+    let numbers: Option<Vec<f64>> =
+        text.split(',').map(|n| n.trim().parse().ok().filter(|n: &f64| n.is_finite())).collect();
     let numbers = numbers.ok_or_else(|| invalid("应为逗号分隔的有限数"))?;
     let [west, south, east, north] = match numbers.as_slice() {
         [w, s, e, n] => [*w, *s, *e, *n],
@@ -228,14 +243,32 @@ pub fn cursor(after: &str) -> String {
 
 fn parse_cursor(text: &str) -> Result<String> {
     let invalid = || Error::invalid("cursor_invalid", "cursor 不是本服务给出的；请从第一页的 next 链接开始");
-    let hex = text.strip_prefix("c1").filter(|h| h.len() % 2 == 0 && h.len() <= 400 && h.is_ascii()).ok_or_else(invalid)?;
-    let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).ok()).collect();
+    let hex =
+        text.strip_prefix("c1").filter(|h| h.len() % 2 == 0 && h.len() <= 400 && h.is_ascii()).ok_or_else(invalid)?;
+    let bytes: Option<Vec<u8>> =
+        (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).ok()).collect();
     String::from_utf8(bytes.ok_or_else(invalid)?).ok().filter(|t| !t.contains('\0')).ok_or_else(invalid)
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
+
+    #[test]
+    fn names_come_once_and_lists_grow() {
+        let read = |uri: &str| {
+            Params::read_with_lists(&TestRequest::with_uri(uri).to_http_request(), &["a", "list"], &["list"])
+        };
+        let params = read("/?list=x&a=1&list=y").expect("known names");
+        assert_eq!((params.get("a"), params.get("list")), (Some("1"), Some("x,y")));
+        for (uri, code) in
+            [("/?a=1&a=2", "parameter_repeated"), ("/?b=1", "parameter_unknown"), ("/?a=%00", "value_invalid")]
+        {
+            assert_eq!(read(uri).err().map(|e| e.code()), Some(code), "{uri}");
+        }
+    }
 
     fn day(text: &str) -> Option<NaiveDate> {
         text.parse().ok()
@@ -246,7 +279,18 @@ mod tests {
         assert_eq!(parse_bbox("112,28,113,29").ok(), Some(vec![[112., 28., 113., 29.]]));
         assert_eq!(parse_bbox("112,28,-10,113,29,500").ok(), Some(vec![[112., 28., 113., 29.]]));
         assert_eq!(parse_bbox("170,-10,-170,10").ok(), Some(vec![[170., -10., 180., 10.], [-180., -10., -170., 10.]]));
-        for bad in ["", "1,2,3", "a,b,c,d", "NaN,0,1,1", "inf,0,1,1", "0,10,1,5", "0,0,181,1", "0,-91,1,1", "1,2,9,3,4,5", "1,2,3,4,5"] {
+        for bad in [
+            "",
+            "1,2,3",
+            "a,b,c,d",
+            "NaN,0,1,1",
+            "inf,0,1,1",
+            "0,10,1,5",
+            "0,0,181,1",
+            "0,-91,1,1",
+            "1,2,9,3,4,5",
+            "1,2,3,4,5",
+        ] {
             assert_eq!(parse_bbox(bad).err().map(|e| e.code()), Some("bbox_invalid"), "{bad}");
         }
     }
@@ -264,7 +308,19 @@ mod tests {
         ] {
             assert_eq!(parse_datetime(text).ok(), Some(expected), "{text}");
         }
-        for bad in ["", "..", "../..", "/", "2019", "2019-13-01", "2019-02-30", "2020-01-01/2019-01-01", "now", "a/b/c", "+12019-01-01"] {
+        for bad in [
+            "",
+            "..",
+            "../..",
+            "/",
+            "2019",
+            "2019-13-01",
+            "2019-02-30",
+            "2020-01-01/2019-01-01",
+            "now",
+            "a/b/c",
+            "+12019-01-01",
+        ] {
             assert_eq!(parse_datetime(bad).err().map(|e| e.code()), Some("datetime_invalid"), "{bad}");
         }
     }

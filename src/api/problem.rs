@@ -1,12 +1,12 @@
 //! `Error` → RFC 9457 `application/problem+json`. The only file with error status codes.
 //!
-//! A client sees a Chinese sentence (English by `Accept-Language`), a stable code, and findings with places. The cause goes
-//! to the log with the request's id; it never goes into an answer.
+//! A client sees a Chinese sentence (English by `Accept-Language`), a stable code, and findings with places. The cause
+//! goes to the log with the request's id; it never goes into an answer.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
@@ -38,7 +38,10 @@ impl Problem {
 
     /// 405 with the methods that there are.
     pub fn method_not_allowed(allow: &'static str) -> Self {
-        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "此地址不支持这种请求方法") }
+        Self {
+            allow: Some(allow),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "此地址不支持这种请求方法")
+        }
     }
 
     /// 404 for an address that is none of ours.
@@ -58,8 +61,7 @@ impl Problem {
 
     /// 414 or 431: the request line alone, or with the headers, is larger than [`HEAD_LIMIT`].
     pub fn head_too_large(line_alone: bool) -> Self {
-        let status =
-            if line_alone { StatusCode::URI_TOO_LONG } else { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE };
+        let status = if line_alone { StatusCode::URI_TOO_LONG } else { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE };
         Self::new(status, "head_too_large", "请求的地址和请求头超过 16 kB")
     }
 
@@ -118,7 +120,10 @@ const ENGLISH: &[(&str, &str)] = &[
     ("parameter_unknown", "Unknown query parameter."),
     ("parameter_repeated", "A query parameter is given more than once."),
     ("bbox_invalid", "bbox must be 4 or 6 finite numbers: west,south,east,north in degrees."),
-    ("datetime_invalid", "datetime must be an RFC 3339 date or date-time, or an interval of two with .. for open ends."),
+    (
+        "datetime_invalid",
+        "datetime must be an RFC 3339 date or date-time, or an interval of two with .. for open ends.",
+    ),
     ("limit_invalid", "limit must be a whole number from 1."),
     ("offset_invalid", "offset must be a whole number from 0 to 100000; use the next link to page further."),
     ("cursor_invalid", "The cursor is not one that this service gave out."),
@@ -179,7 +184,9 @@ fn title(status: StatusCode, english: bool) -> &'static str {
 
 /// True where the client ranks English before Chinese.
 pub fn prefers_english(request: &HttpRequest) -> bool {
-    let Some(accept) = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()) else { return false };
+    let Some(accept) = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()) else {
+        return false;
+    };
     let weight = |language: &str| {
         accept
             .split(',')
@@ -212,8 +219,8 @@ fn body_of(problem: &Problem, request: &HttpRequest, instance: &str) -> Value {
     Value::Object(object)
 }
 
-/// Writes every error out as a problem: ours with code and findings, and whatever the layers inside refuse by themselves
-/// (extractors, unmatched paths, compression, preflights) by its status.
+/// Writes every error out as a problem: ours with code and findings, and whatever the layers inside refuse by
+/// themselves (extractors, unmatched paths, compression, preflights) by its status.
 pub async fn problem_layer<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -269,16 +276,17 @@ fn write_problem(response: &mut ServiceResponse<BoxBody>, own: Option<&Problem>)
     let id = request.extensions().get::<RequestId>().map(|id| id.to_string()).unwrap_or_default();
     let instance = format!("urn:uuid:{id}");
     if problem.status.is_server_error() {
-        let cause = response.response().error().and_then(|e| e.as_error::<Problem>()).and_then(|p| p.error.as_ref()).map(|e| {
-            let mut text = e.to_string();
-            let mut source = std::error::Error::source(e);
-            while let Some(inner) = source {
-                text.push_str(": ");
-                text.push_str(&inner.to_string());
-                source = inner.source();
-            }
-            text
-        });
+        let cause =
+            response.response().error().and_then(|e| e.as_error::<Problem>()).and_then(|p| p.error.as_ref()).map(|e| {
+                let mut text = e.to_string();
+                let mut source = std::error::Error::source(e);
+                while let Some(inner) = source {
+                    text.push_str(": ");
+                    text.push_str(&inner.to_string());
+                    source = inner.source();
+                }
+                text
+            });
         tracing::error!(status = problem.status.as_u16(), code = problem.code, request_id = %id, cause, "request failed");
     }
     let mut written = HttpResponse::build(problem.status);
@@ -336,4 +344,43 @@ pub async fn header_layer<B: MessageBody>(
         HeaderValue::from_static("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"),
     );
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::middleware::{Compress, from_fn};
+    use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
+    use actix_web::{App, web};
+
+    use super::*;
+
+    async fn nothing() -> Answer {
+        Err(Error::not_found("park_not_found", "没有这个园区").into())
+    }
+
+    /// Status and code of the problem that answers this request.
+    async fn problem_of(request: TestRequest) -> (u16, String) {
+        let app = App::new()
+            .route("/parks/{code}", web::get().to(nothing))
+            .wrap(Compress::default())
+            .wrap(from_fn(problem_layer));
+        let answer = call_service(&init_service(app).await, request.to_request()).await;
+        let status = answer.status().as_u16();
+        let body: Value = read_body_json(answer).await;
+        assert_eq!(body["status"], json!(status));
+        (status, body["code"].as_str().unwrap_or_default().to_owned())
+    }
+
+    #[actix_web::test]
+    async fn errors_behind_the_router_become_problems() {
+        let long = "a".repeat(HEAD_LIMIT);
+        for (request, status, code) in [
+            (TestRequest::with_uri("/parks/G431176"), 404, "park_not_found"),
+            (TestRequest::with_uri("/nowhere"), 404, "address_not_found"),
+            (TestRequest::with_uri("/parks/x").insert_header(("x-long", long.as_str())), 431, "head_too_large"),
+            (TestRequest::with_uri(&format!("/parks/x?q={long}")), 414, "head_too_large"),
+        ] {
+            assert_eq!(problem_of(request).await, (status, code.to_owned()));
+        }
+    }
 }

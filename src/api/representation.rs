@@ -30,7 +30,9 @@ pub fn form(request: &HttpRequest, params: &Params) -> Result<Form, Problem> {
         }
         None => {}
     }
-    let Some(accept) = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()) else { return Ok(Form::Json) };
+    let Some(accept) = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()) else {
+        return Ok(Form::Json);
+    };
     let mut best: Option<(f32, Form)> = None;
     for item in accept.split(',') {
         let mut parts = item.trim().split(';');
@@ -38,8 +40,13 @@ pub fn form(request: &HttpRequest, params: &Params) -> Result<Form, Problem> {
         let q = parts.find_map(|p| p.trim().strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
         let form = match kind.as_str() {
             "text/html" | "application/xhtml+xml" => Form::Html,
-            "*/*" | "application/*" | "application/json" | "application/geo+json" | "application/vnd.oai.openapi+json"
-            | "application/schema+json" | "application/problem+json" => Form::Json,
+            "*/*"
+            | "application/*"
+            | "application/json"
+            | "application/geo+json"
+            | "application/vnd.oai.openapi+json"
+            | "application/schema+json"
+            | "application/problem+json" => Form::Json,
             "text/*" => Form::Html,
             _ => continue,
         };
@@ -47,8 +54,9 @@ pub fn form(request: &HttpRequest, params: &Params) -> Result<Form, Problem> {
             best = Some((q, form));
         }
     }
-    best.map(|(_, form)| form)
-        .ok_or_else(|| Problem::not_acceptable("没有所要的表示形式；有 application/json、application/geo+json 和 text/html"))
+    best.map(|(_, form)| form).ok_or_else(|| {
+        Problem::not_acceptable("没有所要的表示形式；有 application/json、application/geo+json 和 text/html")
+    })
 }
 
 /// The address that clients see, up to `/api` exclusive: configured, else from the proxy's headers, else the request's.
@@ -68,11 +76,16 @@ pub fn base_url(request: &HttpRequest, state: &State) -> String {
     let scheme = if scheme == "https" { "https" } else { "http" };
     // A host goes into links: nothing but what a host may hold.
     let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']' | '_');
-    let host = if !host.is_empty() && host.len() <= 255 && host.chars().all(sound) { host } else { "localhost".to_owned() };
+    let host =
+        if !host.is_empty() && host.len() <= 255 && host.chars().all(sound) { host } else { "localhost".to_owned() };
     let prefix = forwarded("x-forwarded-prefix").unwrap_or_default();
     let sound_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~');
     let prefix = prefix.trim_end_matches('/');
-    let prefix = if prefix.starts_with('/') && !prefix.starts_with("//") && prefix.chars().all(sound_path) { prefix } else { "" };
+    let prefix = if prefix.starts_with('/') && !prefix.starts_with("//") && prefix.chars().all(sound_path) {
+        prefix
+    } else {
+        ""
+    };
     format!("{scheme}://{host}{prefix}")
 }
 
@@ -82,7 +95,7 @@ fn first_value(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// A weak ETag from the register's revision and all that shapes the answer.
-pub fn etag(request: &HttpRequest, base: &str, form: Form, revision: i64) -> String {
+pub fn etag(request: &HttpRequest, base: &str, form: Form, revision: &str) -> String {
     let mut hasher = Sha256::new();
     hasher.update(request.path().as_bytes());
     hasher.update([0]);

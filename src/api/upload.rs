@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use actix_multipart::{Field, Multipart, MultipartError};
-use actix_web::http::header::{self, ContentDisposition};
+use actix_web::http::header::{self, ContentDisposition, HeaderValue};
 use actix_web::{HttpMessage as _, HttpRequest};
 use futures_util::StreamExt as _;
 use tempfile::NamedTempFile;
@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::params::{Params, shorten};
 use super::problem::Problem;
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// Time for the whole body.
 const BODY_TIME: Duration = Duration::from_secs(30);
@@ -62,8 +62,8 @@ pub async fn receive(
 }
 
 fn check_head(request: &HttpRequest, limit_mb: usize) -> Result<(), Problem> {
-    let encodings = request.headers().get_all(header::CONTENT_ENCODING);
-    if encodings.into_iter().any(|v| !v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")) {
+    let plain = |v: &HeaderValue| v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    if !request.headers().get_all(header::CONTENT_ENCODING).all(plain) {
         let detail = "不接受压缩的请求内容（Content-Encoding）；请直接上传文件，文件本身可以是 zip";
         return Err(Problem::unsupported_media_type("encoding_unsupported", detail));
     }
@@ -152,12 +152,10 @@ async fn read_text(part: &mut Field, name: &str) -> Result<String, Problem> {
 }
 
 /// `filename*` where a client sends it, else `filename`.
-fn name_of(disposition: Option<&ContentDisposition>) -> Result<String> {
+fn name_of(disposition: Option<&ContentDisposition>) -> Result<String, Error> {
     let disposition = disposition.ok_or_else(no_file)?;
-    let extended = match disposition.get_filename_ext() {
-        Some(extended) => Some(String::from_utf8(extended.value.clone()).map_err(|_| bad_name("不是 UTF-8 文字"))?),
-        None => None,
-    };
+    let extended = disposition.get_filename_ext().map(|extended| String::from_utf8(extended.value.clone()));
+    let extended = extended.transpose().map_err(|_| bad_name("不是 UTF-8 文字"))?;
     match extended.as_deref().or(disposition.get_filename()) {
         Some(given) if !given.trim().is_empty() => checked_name(given),
         _ => Err(no_file()),
@@ -165,7 +163,7 @@ fn name_of(disposition: Option<&ContentDisposition>) -> Result<String> {
 }
 
 /// The last segment of a name: browsers of old and some programs send whole paths.
-fn checked_name(given: &str) -> Result<String> {
+fn checked_name(given: &str) -> Result<String, Error> {
     let name = given.rsplit(['/', '\\']).next().unwrap_or_default().trim();
     // Marks that turn the direction of display make a name look like another one.
     let hidden = |c: char| {
@@ -223,13 +221,12 @@ fn unwritable(cause: io::Error) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderValue;
-
     use super::*;
 
     #[test]
     fn names_are_last_segments_without_hidden_characters() {
         let longest = "长".repeat(NAME_LENGTH);
+        let too_long = format!("{longest}长");
         for (given, expected) in [
             ("边界.zip", Some("边界.zip")),
             ("C:\\数据\\边界.zip", Some("边界.zip")),
@@ -241,7 +238,7 @@ mod tests {
             ("a\nb.txt", None),
             ("a\0b.txt", None),
             ("abc\u{202E}txt.exe", None),
-            (&format!("{longest}长"), None),
+            (too_long.as_str(), None),
         ] {
             assert_eq!(checked_name(given).ok().as_deref(), expected, "{given:?}");
         }

@@ -105,6 +105,7 @@ fn encode_txt(blocks: &[Block], request: &ExportRequest) -> Result<Vec<u8>> {
         encoding,
         producer: request.producer.clone(),
         date: request.today,
+        nature: blocks.iter().find(|b| b.illustrative).map(|b| b.source.clone()),
     };
     coordinate_txt::write(&parcels, &options)
 }

@@ -111,8 +111,7 @@ const CHECKS: [&str; 3] = [
          UNION ALL SELECT 'park_event', id, id, to_jsonb(t), NULL FROM park_event t),
      logged AS (
          SELECT DISTINCT ON (layer, key) layer, feature_id, key, after, revision, ordinal
-         FROM (SELECT *, CASE layer WHEN 'park_block' THEN feature_id || '@' || (coalesce(after, before) ->> 'valid_from')
-                                    ELSE feature_id END AS key FROM change) c
+         FROM (SELECT *, change_key(layer, feature_id, before, after) AS key FROM change) c
          ORDER BY layer, key, revision DESC, ordinal DESC)
      SELECT l.revision, l.ordinal, coalesce(l.layer, s.layer), coalesce(l.feature_id, s.feature_id), 'row_differs_from_log'
      FROM standing s FULL JOIN logged l ON l.layer = s.layer AND l.key = s.key

@@ -29,10 +29,10 @@ pub struct Page {
     pub more: bool,
 }
 
-/// The feature as RFC 7946 has it: exterior rings counter-clockwise, eight decimals.
+/// The feature as RFC 7946 has it: exterior rings counter-clockwise, eight decimals, no `crs` member (option 0).
 fn feature_expression(layer: &Layer) -> String {
     let mut sql = String::from(
-        "json_build_object('type', 'Feature', 'id', feature_id, 'geometry', ST_AsGeoJSON(ST_ForcePolygonCCW(geom), 8)::json, 'properties', json_build_object(",
+        "json_build_object('type', 'Feature', 'id', feature_id, 'geometry', ST_AsGeoJSON(ST_ForcePolygonCCW(geom), 8, 0)::json, 'properties', json_build_object(",
     );
     for (i, property) in layer.properties.iter().enumerate() {
         let _ = write!(sql, "{}'{1}', {1}", if i == 0 { "" } else { ", " }, property.name);
@@ -161,7 +161,10 @@ pub async fn extent(pool: &PgPool, layer: &Layer) -> Result<LayerExtent> {
     Ok(LayerExtent { bbox: w.zip(s).zip(e).zip(n).map(|(((w, s), e), n)| [w, s, e, n]), from })
 }
 
-/// The newest revision, for ETags.
-pub async fn revision(pool: &PgPool) -> Result<i64> {
-    super::revision::latest(&mut *pool.acquire().await?).await
+/// A mark of the newest revision, for ETags: its number, and the start of its hash, since a register restored from an older
+/// backup counts the same numbers again.
+pub async fn revision_mark(pool: &PgPool) -> Result<String> {
+    let newest = "SELECT number || '-' || left(encode(hash, 'hex'), 8) FROM revision ORDER BY number DESC LIMIT 1";
+    let mark: Option<Option<String>> = sqlx::query_scalar(newest).fetch_optional(pool).await?;
+    Ok(mark.flatten().unwrap_or_else(|| "0".to_owned()))
 }

@@ -87,6 +87,11 @@ pub async fn list_names(connection: &mut PgConnection) -> Result<Vec<(String, Ve
     Ok(sqlx::query_as("SELECT code, array_prepend(name, aliases) FROM park ORDER BY code").fetch_all(connection).await?)
 }
 
+/// Every park's code with the source of its row.
+pub async fn list_sources(connection: &mut PgConnection) -> Result<Vec<(String, String)>> {
+    Ok(sqlx::query_as("SELECT code, source FROM park ORDER BY code").fetch_all(connection).await?)
+}
+
 /// True where the register knows the code.
 pub async fn exists(connection: &mut PgConnection, code: &ParkCode) -> Result<bool> {
     Ok(sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM park WHERE code = $1)")

@@ -2,6 +2,9 @@
 
 use crate::domain::{Finding, Place};
 
+/// The key under which drawn boundaries say so.
+pub(super) const NATURE: &str = "数据性质";
+
 /// What the head says, as far as it bears on the coordinates.
 #[derive(Debug, Default)]
 pub(super) struct Header {
@@ -9,10 +12,20 @@ pub(super) struct Header {
     pub zone: Option<u8>,
     /// 几度分带.
     pub width: Option<u8>,
-    pub has_attributes: bool,
+    /// 数据性质 of a file that sizhi wrote of drawn (示意) boundaries.
+    pub nature: Option<String>,
 }
 
 impl Header {
+    /// Takes a line of a section before the attributes ([项目信息]).
+    pub fn take_project(&mut self, text: &str) {
+        if let Some((key, value)) = text.split_once(['=', '＝'])
+            && key.trim() == NATURE
+        {
+            self.nature = Some(value.trim().to_owned());
+        }
+    }
+
     /// Takes one `key=value` line; `line` is its number.
     pub fn take(&mut self, text: &str, line: u64, findings: &mut Vec<Finding>) {
         let Some((key, value)) = text.split_once(['=', '＝']) else { return };

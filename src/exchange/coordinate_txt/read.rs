@@ -2,7 +2,7 @@
 
 use geo::{Coord, LineString, MultiPolygon};
 
-use super::header::{Header, half_width};
+use super::header::{Header, NATURE, half_width};
 use crate::domain::area::AreaUnit;
 use crate::domain::{Finding, Place, Severity};
 use crate::exchange::limits::{MAX_FEATURES, MAX_FINDINGS};
@@ -107,12 +107,11 @@ impl Scan {
                 "地块坐标" => Section::Coordinates,
                 _ => Section::Other,
             };
-            self.header.has_attributes |= self.section == Section::Attributes;
             return;
         }
         match self.section {
             Section::Attributes => self.header.take(text, line, &mut self.findings),
-            Section::Other => {}
+            Section::Other => self.header.take_project(text),
             Section::Coordinates => self.take_coordinates(line, text),
             Section::None => {
                 self.findings.push(Finding::warning(
@@ -235,6 +234,10 @@ fn finish(scan: Scan, options: &ReadOptions, reading: &mut Reading) {
         }
         let mut candidate = candidate(parcel, usable, &mut findings);
         candidate.crs = system;
+        if let Some(nature) = &header.nature {
+            let value = text_encoding::compose(nature);
+            candidate.attributes.push(Attribute { field: NATURE.to_owned(), canonical: Some("source"), value });
+        }
         reading.candidates.push(candidate);
     }
     findings.sort_by_key(|f| f.place.row);

@@ -188,7 +188,7 @@ fn parcels_of(reading: &Reading) -> Vec<TxtParcel> {
 
 fn options(crs: Crs, encoding: TxtEncoding) -> TxtOptions {
     let date = chrono::NaiveDate::from_ymd_opt(2026, 11, 20).expect("date");
-    TxtOptions { crs, encoding, producer: "虚构测绘单位(样例)".to_owned(), date }
+    TxtOptions { crs, encoding, producer: "虚构测绘单位(样例)".to_owned(), date, nature: None }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use encoding_rs::GBK;
 use geo::{LineString, MultiPolygon};
 
+use super::header::NATURE;
 use crate::domain::Hectares;
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
@@ -38,6 +39,8 @@ pub struct TxtOptions {
     pub encoding: TxtEncoding,
     pub producer: String,
     pub date: NaiveDate,
+    /// What the boundaries are, where they are not surveyed (示意): said in a section of its own, read back as the source.
+    pub nature: Option<String>,
 }
 
 /// The whole file. Refuses systems that are no Gauss–Krüger zone, places far outside the zone, and characters that the
@@ -55,6 +58,9 @@ pub fn write(parcels: &[TxtParcel], options: &TxtOptions) -> Result<Vec<u8>> {
     };
     let mut text = String::new();
     // Writing to a String cannot fail.
+    if let Some(nature) = &options.nature {
+        let _ = write!(text, "[项目信息]\r\n{NATURE}={}\r\n", clean(nature));
+    }
     let _ = write!(
         text,
         "[属性描述]\r\n格式版本号=1.01\r\n数据产生单位={}\r\n数据产生日期={}\r\n坐标系=2000国家大地坐标系\r\n几度分带={width}\r\n\

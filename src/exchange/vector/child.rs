@@ -92,6 +92,7 @@ fn read(
     let mut layer = choose_layer(&dataset, wanted)?;
     let system = System::decide(&layer, epsg)?;
     let header = Header {
+        other_layers: dataset.layers().map(|l| l.name()).filter(|name| *name != layer.name()).collect(),
         layer: layer.name(),
         epsg: system.crs.map(Crs::epsg),
         srs_name: system.name,

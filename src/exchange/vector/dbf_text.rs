@@ -21,6 +21,7 @@ pub struct Chosen {
 }
 
 const UTF8: Chosen = Chosen { encoding: UTF_8, name: "utf-8" };
+const WESTERN: Chosen = Chosen { encoding: WINDOWS_1252, name: "windows-1252" };
 const GBK: Chosen = Chosen { encoding: GB18030, name: "gbk" };
 
 /// An encoding by the names and numbers that .cpg files and people use.
@@ -72,10 +73,8 @@ pub fn choose<'a>(
     let by_page = match declared.code_page {
         Some(0x4D) => Some(GBK),
         Some(0x4F) => Some(Chosen { encoding: BIG5, name: "big5" }),
-        // Western programs; Chinese ones also write 0x03 and mean GBK, which shows in high bytes standing in pairs.
-        Some(0x03 | 0x58 | 0x59) if !texts.clone().all(high_bytes_pair) => {
-            Some(Chosen { encoding: WINDOWS_1252, name: "windows-1252" })
-        }
+        // Western programs; Chinese ones also write 0x03 and mean GBK.
+        Some(0x03 | 0x58 | 0x59) if looks_western(texts.clone()) => Some(WESTERN),
         _ => None,
     };
     if let Some(chosen) = by_page.filter(|c| whole(*c)) {
@@ -83,6 +82,14 @@ pub fn choose<'a>(
     }
     if plausibly_utf8(texts.clone()) {
         return Ok((UTF8, findings));
+    }
+    if looks_western(texts.clone()) {
+        findings.push(Finding::warning(
+            "encoding_guessed",
+            Place::whole(),
+            "文件没有说明编码，文字像是西欧字母，按 windows-1252 读取；不对时请用 --encoding 指定",
+        ));
+        return Ok((WESTERN, findings));
     }
     if whole(GBK) {
         return Ok((GBK, findings));
@@ -111,9 +118,16 @@ fn plausibly_utf8<'a>(mut texts: impl Iterator<Item = &'a [u8]>) -> bool {
     texts.all(|text| decode(UTF8, text).is_some_and(|(text, _)| text.chars().all(plausible)))
 }
 
-/// True where bytes above 0x7F come in even runs, as in GB 2312, and not one by one, as accented letters do.
-fn high_bytes_pair(text: &[u8]) -> bool {
-    text.split(u8::is_ascii).all(|run| run.len() % 2 == 0)
+/// Accented letters stand one by one between ASCII letters; Chinese characters come in runs of bytes. GBK would read
+/// `Græs` as a rare character without complaint, so the runs are counted.
+fn looks_western<'a>(texts: impl Iterator<Item = &'a [u8]>) -> bool {
+    let (mut alone, mut runs) = (0_usize, 0_usize);
+    for text in texts {
+        for run in text.split(u8::is_ascii).filter(|r| !r.is_empty()) {
+            if run.len() == 1 { alone += 1 } else { runs += 1 }
+        }
+    }
+    alone > runs
 }
 
 fn decodes(chosen: Chosen, text: &[u8]) -> bool {
@@ -176,6 +190,7 @@ mod tests {
             ("code page GBK, UTF-8 all the same", None, None, Some(0x4D), vec![utf8], ("utf-8", none())),
             ("ArcGIS' 0x57 with GBK", None, None, Some(0x57), vec![CHINESE_GBK], ("gbk", none())),
             ("code page GBK", None, None, Some(0x4D), vec![CHINESE_GBK], ("gbk", none())),
+            ("nothing said, Western", None, None, Some(0x57), vec![b"Gr\xE6s".as_slice(), b"kl\xF8ver"], ("windows-1252", vec!["encoding_guessed".to_owned()])),
             ("code page 1252", None, None, Some(0x03), vec![CAFE_1252], ("windows-1252", none())),
             ("code page 1252, Chinese all the same", None, None, Some(0x03), vec![CHINESE_GBK], ("gbk", none())),
             (".cpg GBK", None, Some("GBK"), None, vec![CHINESE_GBK], ("gbk", none())),

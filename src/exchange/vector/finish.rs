@@ -24,6 +24,7 @@ pub(super) struct Collected {
 /// Fills the reading.
 pub(super) fn finish(collected: Collected, source: &Source, options: &ReadOptions, reading: &mut Reading) {
     let Some(texts) = decide_texts(&collected, source, options, reading) else { return };
+    tell_layer(&collected.header, options, reading);
     check_count(&collected, reading);
     let sample = first_point(&collected.features);
     let system = decide_crs(&collected.header, sample, options, &mut reading.findings);
@@ -92,6 +93,20 @@ fn decide_texts(collected: &Collected, source: &Source, options: &ReadOptions, r
             None
         }
     }
+}
+
+/// Which layer was read, where the file has others and nobody chose.
+fn tell_layer(header: &Header, options: &ReadOptions, reading: &mut Reading) {
+    if options.source_layer.is_some() || header.other_layers.is_empty() {
+        return;
+    }
+    let shown = |name: &String| name.chars().filter(|c| !c.is_control()).take(60).collect::<String>();
+    let others: Vec<String> = header.other_layers.iter().take(20).map(shown).collect();
+    reading.findings.push(Finding::info(
+        "source_layer_chosen",
+        Place::whole(),
+        format!("文件里有几个图层，读取唯一有面的“{}”；未读：{}", shown(&header.layer), others.join("、")),
+    ));
 }
 
 fn check_count(collected: &Collected, reading: &mut Reading) {

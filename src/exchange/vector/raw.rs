@@ -11,6 +11,9 @@ use super::wire::Shape;
 use crate::exchange::rings::Parts;
 use crate::geometry::validity::MAX_VERTICES;
 
+/// Ends of a drawn line closer than this are one point: a micrometre, or 0.1 m for a drawing in degrees.
+const CLOSING: f64 = 1e-6;
+
 /// Names of the fields as the file's bytes; the `gdal` crate would replace what is no UTF-8.
 pub fn field_names(defn: &Defn) -> Vec<Vec<u8>> {
     // SAFETY: the definition lives as long as `defn`; GDAL returns NUL-terminated names owned by it.
@@ -75,9 +78,9 @@ unsafe fn straight_shape(geometry: OGRGeometryH, transform: Option<&CoordTransfo
             Kind::wkbPolygon => vec![geometry],
             Kind::wkbMultiPolygon => children(geometry),
             Kind::wkbLineString if closed_lines => {
-                return match points(geometry, transform) {
-                    ring if ring.len() >= 4 && ring.first() == ring.last() => Shape::Polygons(vec![vec![ring]]),
-                    _ => Shape::Other("LINESTRING".to_owned()),
+                return match closed(points(geometry, transform)) {
+                    Some(ring) => Shape::Polygons(vec![vec![ring]]),
+                    None => Shape::Other("LINESTRING".to_owned()),
                 };
             }
             _ => return Shape::Other(name(geometry)),
@@ -94,6 +97,14 @@ unsafe fn straight_shape(geometry: OGRGeometryH, transform: Option<&CoordTransfo
             rings.into_iter().map(|part| part.into_iter().map(|ring| points(ring, transform)).collect()).collect();
         Shape::Polygons(polygons)
     }
+}
+
+/// The line as a ring, if it ends where it began up to the rounding of arcs.
+fn closed(mut line: Vec<(f64, f64)>) -> Option<Vec<(f64, f64)>> {
+    let (first, last) = (*line.first()?, line.last_mut()?);
+    let near = (first.0 - last.0).abs() <= CLOSING && (first.1 - last.1).abs() <= CLOSING;
+    *last = if near { first } else { *last };
+    (near && line.len() >= 4).then_some(line)
 }
 
 unsafe fn children(geometry: OGRGeometryH) -> Vec<OGRGeometryH> {

@@ -35,6 +35,8 @@ pub enum Message {
 pub struct Header {
     /// Name of the layer read.
     pub layer: String,
+    /// Names of the layers that were not.
+    pub other_layers: Vec<String>,
     /// EPSG code of the declared system, where it has one.
     pub epsg: Option<u32>,
     /// The declared system's own name.

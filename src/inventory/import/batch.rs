@@ -17,9 +17,6 @@ use crate::inventory::progress::{Progress, Silent};
 use crate::store;
 use crate::store::import_batches::{self, BatchStatus, ImportBatch, NewBatch};
 
-/// Largest file taken, in bytes (reliability.md: upload 50 MB). A command-line import may be larger: see `docs/cli.md`.
-const UPLOAD_LIMIT: u64 = 50 * 1024 * 1024;
-
 /// Size and SHA-256 of the file; a folder (FileGDB) is fingerprinted by its files in name order.
 pub(super) async fn fingerprint(path: &Path) -> Result<(u64, [u8; 32])> {
     let unreadable = |cause: std::io::Error| {
@@ -188,11 +185,7 @@ pub struct StagedImport {
 }
 
 async fn read_content(path: &Path) -> Result<Vec<u8>> {
-    let content = tokio::fs::read(path).await.map_err(|cause| Error::internal("上传的文件无法读取", cause))?;
-    if content.len() as u64 > UPLOAD_LIMIT {
-        return Err(Error::too_large("upload_too_large", "上传的文件超过 50 MB"));
-    }
-    Ok(content)
+    tokio::fs::read(path).await.map_err(|cause| Error::internal("上传的文件无法读取", cause))
 }
 
 /// Commits a checked upload. The file is judged again under what the register says now: what was fine yesterday may

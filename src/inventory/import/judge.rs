@@ -89,6 +89,11 @@ fn judge_candidate(candidate: Candidate, context: &Context) -> JudgedCandidate {
         crs: candidate.crs,
         bbox: bbox(geometry.as_ref().or(candidate.geometry.as_ref())),
     };
+    let drawn = candidate.value("source").filter(|s| s.contains("示意")).map(str::to_owned);
+    if drawn.is_some() {
+        let message = format!("第 {row} 条记录的来源写明是示意图形，将按示意区块导入");
+        findings.push(Finding::warning("illustrative_import", Place::row(row), message));
+    }
     let block = match (id, geometry, area) {
         (Some(id), Some(boundary), Some(area)) => Some(Block {
             id,
@@ -98,8 +103,8 @@ fn judge_candidate(candidate: Candidate, context: &Context) -> JudgedCandidate {
             stated_area: candidate.stated_area.map(|s| s.area.to_hectares()),
             four_extents: words,
             four_extents_text: text,
-            illustrative: false,
-            source: format!("导入文件 {}", context.file_name),
+            illustrative: drawn.is_some(),
+            source: drawn.unwrap_or_else(|| format!("导入文件 {}", context.file_name)),
             source_crs: candidate.crs.map(|c| c.to_string()),
             attributes: candidate.attributes.into_iter().map(|a| (a.field, a.value)).collect(),
         }),

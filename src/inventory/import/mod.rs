@@ -120,6 +120,7 @@ async fn check_blocks(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn 
         report.findings.extend(overlaps::with_register(&mut connection, &blocks).await?);
         report.counts = Some(store::blocks::preview(&mut connection, &blocks).await?);
         report.findings.extend(overlaps::illustrative_notice(&mut connection, &blocks).await?);
+        report.findings.extend(overlaps::drawn_over_real(&mut connection, &blocks).await?);
     }
     Ok(Judged { report, rows: Rows::Blocks(blocks) })
 }

@@ -63,6 +63,22 @@ pub(super) async fn with_register(connection: &mut PgConnection, blocks: &[Block
     Ok(findings)
 }
 
+/// Drawn blocks must not take the place of surveyed ones.
+pub(super) async fn drawn_over_real(connection: &mut PgConnection, blocks: &[Block]) -> Result<Vec<Finding>> {
+    let drawn: Vec<&Block> = blocks.iter().filter(|b| b.illustrative).collect();
+    if drawn.is_empty() {
+        return Ok(Vec::new());
+    }
+    let real = store::blocks::list_parks_with_real_blocks(connection).await?;
+    let over_real = drawn.into_iter().filter(|b| real.iter().any(|code| code == b.id.park().as_str()));
+    Ok(over_real
+        .map(|b| {
+            let message = format!("区块 {} 是示意图形，园区 {} 已有实测边界，不能用示意图形取代", b.id, b.id.park());
+            Finding::error("illustrative_over_real", Place::whole(), message)
+        })
+        .collect())
+}
+
 /// Says which illustrative blocks a commit would end, because real ones take their place.
 pub(super) async fn illustrative_notice(connection: &mut PgConnection, blocks: &[Block]) -> Result<Vec<Finding>> {
     let replaced = store::blocks::list_illustrative_replaced(connection, blocks).await?;

@@ -77,11 +77,12 @@ pub async fn seed(pool: &PgPool, actor: &str) -> Result<SeedReport> {
     let real = store::blocks::list_parks_with_real_blocks(connection).await?;
     let blocks: Vec<Block> =
         sample.blocks.into_iter().filter(|b| !real.iter().any(|code| code == b.id.park().as_str())).collect();
+    let parks = keep_newer_parks(connection, sample.parks).await?;
     let revision = store::revision::open(connection, actor, "载入示例清单", "sizhi seed").await?;
     let mut report = SeedReport {
         revision: Some(revision),
         divisions: store::divisions::upsert(connection, &sample.divisions).await?,
-        parks: store::parks::upsert(connection, &sample.parks).await?.changed(),
+        parks: store::parks::upsert(connection, &parks).await?.changed(),
         directory_rows: store::directories::upsert(connection, &sample.directory).await?,
         events: store::events::upsert(connection, &sample.events).await?,
         blocks: store::blocks::upsert(connection, &blocks).await?.changed(),
@@ -95,6 +96,12 @@ pub async fn seed(pool: &PgPool, actor: &str) -> Result<SeedReport> {
         transaction.commit().await?;
     }
     Ok(report)
+}
+
+/// The sample's parks without those that the register knows from another source: seeding must not bring back 2018.
+async fn keep_newer_parks(connection: &mut sqlx::PgConnection, parks: Vec<Park>) -> Result<Vec<Park>> {
+    let known: std::collections::HashMap<String, String> = store::parks::list_sources(connection).await?.into_iter().collect();
+    Ok(parks.into_iter().filter(|p| known.get(p.code.as_str()).is_none_or(|source| *source == p.source)).collect())
 }
 
 /// A broken fixture is our own fault, found by the first test that runs.

@@ -1,0 +1,227 @@
+//! `/api/imports`: an upload is checked, then committed or left, and can be undone as a whole.
+//!
+//! Every address here asks for the writer's token, reading too: reports may quote what is not public. Writes go through
+//! `inventory`. Never: a decision about a file's content.
+
+use actix_multipart::Multipart;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use serde_json::{Value, json};
+
+use super::auth;
+use super::params::{Params, shorten};
+use super::problem::Answer;
+use super::representation;
+use super::state::State;
+use super::upload::{self, Names, Upload};
+use crate::domain::{ParkCode, items_query};
+use crate::error::{Error, Result};
+use crate::geometry::crs::Crs;
+use crate::inventory::import::{self, ImportRequest, LAYERS, ReadOptions};
+
+/// What a caller may say of an upload, as form parts or in the query string; `allow` may come again.
+const NAMES: Names =
+    Names { all: &["layer", "park", "crs", "encoding", "source_layer", "repair", "allow"], lists: &["allow"] };
+
+/// `GET /api/imports`: newest first, without reports.
+pub async fn list_imports(request: HttpRequest, state: web::Data<State>) -> Answer {
+    auth::writer(&request, &state)?;
+    let params = Params::read(&request, &["limit", "before"], |_| false)?;
+    let limit = params.limit(items_query::DEFAULT_LIMIT)?;
+    let before = params.text("before").map(|text| before(&text)).transpose()?;
+    let base = representation::base_url(&request, &state);
+    // One more than asked for tells whether there is a next page.
+    let mut batches = import::list(&state.pool, i64::from(limit) + 1, before).await?;
+    let more = batches.len() > limit as usize;
+    batches.truncate(limit as usize);
+    let mut links = vec![link("self", &list_url(&base, &params.without(&[])))];
+    if let Some(last) = batches.last().filter(|_| more) {
+        links.push(link("next", &list_url(&base, &params.with("before", &last["id"].to_string()))));
+    }
+    let imports: Vec<Value> = batches.into_iter().map(|batch| with_links(batch, &base)).collect();
+    let document = json!({"numberReturned": imports.len(), "imports": imports, "links": links});
+    answer(HttpResponse::Ok(), &document)
+}
+
+/// `POST /api/imports`: checks an upload against the register and writes nothing but the batch.
+///
+/// The answer is 201 also where the file was refused: the batch exists, says `refused` and why, and can be fetched
+/// again. A 4xx means that there was nothing to check.
+pub async fn create_import(request: HttpRequest, form: Multipart, state: web::Data<State>) -> Answer {
+    let actor = auth::writer(&request, &state)?;
+    let upload = upload::receive(&request, form, &NAMES, state.http.upload_limit_mb).await?;
+    let wanted = import_request(&upload, actor)?;
+    let staged = import::stage(&state.pool, &wanted).await?;
+    let batch = import::get(&state.pool, staged.id).await?;
+    let base = representation::base_url(&request, &state);
+    let mut response = HttpResponse::Created();
+    response.insert_header((header::LOCATION, import_url(&base, &staged.id.to_string())));
+    answer(response, &with_links(batch, &base))
+}
+
+/// `GET /api/imports/{id}`: the batch with its report.
+pub async fn get_import(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    auth::writer(&request, &state)?;
+    Params::read(&request, &[], |_| false)?;
+    let batch = import::get(&state.pool, import_id(&path)?).await?;
+    let base = representation::base_url(&request, &state);
+    answer(HttpResponse::Ok(), &with_links(batch, &base))
+}
+
+/// `POST /api/imports/{id}/commit`: judges the upload again and writes it as one revision, or nothing.
+pub async fn commit_import(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    let actor = auth::writer(&request, &state)?;
+    Params::read(&request, &[], |_| false)?;
+    let batch = import::commit(&state.pool, import_id(&path)?, &actor).await?;
+    let base = representation::base_url(&request, &state);
+    answer(HttpResponse::Ok(), &with_links(batch, &base))
+}
+
+/// `POST /api/imports/{id}/undo`: takes a committed import back as a new revision.
+pub async fn undo_import(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    let actor = auth::writer(&request, &state)?;
+    Params::read(&request, &[], |_| false)?;
+    let batch = import::undo(&state.pool, import_id(&path)?, &actor).await?;
+    let base = representation::base_url(&request, &state);
+    answer(HttpResponse::Ok(), &with_links(batch, &base))
+}
+
+fn import_request(upload: &Upload, actor: String) -> Result<ImportRequest> {
+    let params = &upload.params;
+    let layer = params.text("layer").ok_or_else(|| {
+        Error::invalid("layer_missing", format!("请说明导入到哪个图层（layer）：{}", LAYERS.join("、")))
+    })?;
+    let park = params.text("park").map(|text| ParkCode::parse(&text)).transpose();
+    Ok(ImportRequest {
+        path: upload.file.path().to_owned(),
+        file_name: upload.file_name.clone(),
+        layer,
+        read: ReadOptions {
+            crs: params.text("crs").map(|text| crs(&text)).transpose()?,
+            encoding: params.text("encoding"),
+            source_layer: params.text("source_layer"),
+            file_name: None,
+        },
+        park: park.map_err(|reason| Error::invalid("park_code_invalid", reason.to_string()))?,
+        repair: params.flag("repair")?,
+        allow: params.text("allow").map(|list| codes(&list)).unwrap_or_default(),
+        actor,
+    })
+}
+
+fn crs(text: &str) -> Result<Crs> {
+    Crs::parse(text).ok_or_else(|| {
+        let detail = format!("不认识坐标系“{}”；请写 EPSG 代码，例如 EPSG:4490、EPSG:4526", shorten(text));
+        Error::invalid("crs_unknown", detail)
+    })
+}
+
+/// The codes of a comma-separated list, each once.
+fn codes(list: &str) -> Vec<String> {
+    let mut codes: Vec<String> = Vec::new();
+    for code in list.split(',').map(str::trim).filter(|code| !code.is_empty()) {
+        if !codes.iter().any(|known| known == code) {
+            // Unknown ones are quoted back, so they are cut to what a sentence bears.
+            codes.push(shorten(code));
+        }
+    }
+    codes
+}
+
+/// A batch's number: digits alone, from 1.
+fn number(text: &str) -> Option<i64> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().filter(|n| *n > 0)
+}
+
+fn import_id(text: &str) -> Result<i64> {
+    number(text).ok_or_else(|| {
+        Error::not_found("import_not_found", format!("没有编号为“{}”的导入批次；编号是正整数", shorten(text)))
+    })
+}
+
+fn before(text: &str) -> Result<i64> {
+    number(text).ok_or_else(|| {
+        Error::invalid("value_invalid", format!("参数 before 应为导入批次的编号，不是“{}”", shorten(text)))
+    })
+}
+
+fn list_url(base: &str, pairs: &[(String, String)]) -> String {
+    let mark = if pairs.is_empty() { "" } else { "?" };
+    format!("{base}/api/imports{mark}{}", representation::query_string(pairs))
+}
+
+fn import_url(base: &str, id: &str) -> String {
+    format!("{base}/api/imports/{id}")
+}
+
+fn link(rel: &str, href: &str) -> Value {
+    json!({"rel": rel, "type": "application/json", "href": href})
+}
+
+/// The batch with links to what can follow: a checked one is committed, a committed one undone.
+fn with_links(mut batch: Value, base: &str) -> Value {
+    let url = import_url(base, &batch["id"].to_string());
+    let status = batch["status"].as_str().unwrap_or_default();
+    let mut links = vec![link("self", &url)];
+    if status == "checked" {
+        links.push(link("commit", &format!("{url}/commit")));
+    }
+    if matches!(status, "checked" | "committed") {
+        links.push(link("undo", &format!("{url}/undo")));
+    }
+    if let Some(object) = batch.as_object_mut() {
+        object.insert("links".into(), Value::Array(links));
+    }
+    batch
+}
+
+/// No cache may keep these answers: they are for the holder of the token.
+fn answer(mut response: HttpResponseBuilder, document: &Value) -> Answer {
+    response
+        .insert_header((header::CONTENT_TYPE, "application/json; charset=utf-8"))
+        .insert_header((header::CACHE_CONTROL, "no-store"));
+    Ok(response.body(document.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_batches() {
+        for (text, expected) in [
+            ("1", Some(1)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("9223372036854775808", None),
+            ("0", None),
+            ("-1", None),
+            ("+1", None),
+            ("1.0", None),
+            ("", None),
+            ("１", None),
+        ] {
+            assert_eq!(number(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn lists_of_codes() {
+        assert_eq!(codes(" a, b,,a ,"), ["a", "b"]);
+        assert_eq!(codes(","), [""; 0]);
+    }
+
+    #[test]
+    fn links_lead_to_what_can_follow() {
+        let rels = |status: &str| {
+            let batch = with_links(json!({"id": 7, "status": status}), "http://x");
+            let rels = batch["links"].as_array().into_iter().flatten();
+            rels.filter_map(|l| l["rel"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+        };
+        assert_eq!(rels("checked"), ["self", "commit", "undo"]);
+        assert_eq!(rels("committed"), ["self", "undo"]);
+        for status in ["refused", "unchanged", "undone"] {
+            assert_eq!(rels(status), ["self"], "{status}");
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! `/api/openapi.json`: the OpenAPI 3.0 document, put together from the layer declarations and the URL table.
+//!
+//! Paths stand under the server's address, which ends in `/api`. `/` and the icon are pages and not part of the
+//! interface. Operation ids are the handlers' names; where an operation stands once a layer, the layer's id follows.
+
+use actix_web::{HttpRequest, web};
+use serde_json::{Map, Value, json};
+
+use super::cards;
+use super::collections::property_schema;
+use super::html;
+use super::openapi_page;
+use super::openapi_schemas as schemas;
+use super::params::Params;
+use super::problem::Answer;
+use super::representation::{self, Form};
+use super::state::State;
+use crate::domain::items_query::{DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET};
+use crate::domain::layer::{Layer, PropertyKind};
+use crate::domain::lifecycle::ParkStatus;
+use crate::layers::declaration::LAYERS;
+
+const MEDIA_TYPE: &str = "application/vnd.oai.openapi+json;version=3.0";
+const JSON: &str = "application/json";
+const HTML: &str = "text/html";
+const GEOJSON: &str = "application/geo+json";
+
+/// `/api/openapi.json`; `f=html` leads to the page.
+pub async fn document(request: HttpRequest, state: web::Data<State>) -> Answer {
+    let params = Params::read(&request, &["f"], |_| false)?;
+    // Whatever `Accept` says, this address is the document: only `f` may ask for the page.
+    if params.get("f").is_some() && representation::form(&request, &params)? == Form::Html {
+        return for_people(&request, &state);
+    }
+    let base = representation::base_url(&request, &state);
+    representation::answer(MEDIA_TYPE, None, describe(&base, state.http.upload_limit_mb).to_string())
+}
+
+/// `/api/docs`: the same document for people, with links to try.
+pub async fn page(request: HttpRequest, state: web::Data<State>) -> Answer {
+    Params::read(&request, &[], |_| false)?;
+    for_people(&request, &state)
+}
+
+fn for_people(request: &HttpRequest, state: &State) -> Answer {
+    let base = representation::base_url(request, state);
+    let body = openapi_page::body(&describe(&base, state.http.upload_limit_mb));
+    let page = html::page(&base, "接口说明", &body, &format!("{base}/api/openapi.json"));
+    representation::answer("text/html; charset=utf-8", None, page)
+}
+
+/// The whole document for a service at `base`.
+fn describe(base: &str, upload_limit_mb: usize) -> Value {
+    let mut paths = Map::new();
+    service_paths(&mut paths, base);
+    for layer in &LAYERS {
+        layer_paths(&mut paths, layer);
+    }
+    park_paths(&mut paths);
+    import_paths(&mut paths, upload_limit_mb);
+    let limits = format!(
+        "limit 为 1 至 {MAX_LIMIT}，更大的按 {MAX_LIMIT} 处理；offset 不超过 {MAX_OFFSET}，更远请用 next 链接；\
+         请求头不超过 16 kB；上传的文件不超过 {upload_limit_mb} MB，整个请求 30 秒内传完。不认识的参数一律拒绝（400）。\
+         坐标为经度、纬度（OGC:CRS84）。"
+    );
+    json!({
+        "openapi": "3.0.3",
+        "info": {
+            "title": "四至：产业园区土地清单",
+            "description": limits,
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": {"name": "MIT OR Apache-2.0"},
+        },
+        "servers": [{"url": format!("{base}/api")}],
+        "tags": [
+            {"name": "service", "description": "服务"},
+            {"name": "layers", "description": "图层（OGC API Features）"},
+            {"name": "parks", "description": "园区名录"},
+            {"name": "imports", "description": "导入（需要令牌）"},
+        ],
+        "paths": paths,
+        "components": schemas::components(&LAYERS),
+    })
+}
+
+/// One operation, put together step by step.
+struct Operation(Map<String, Value>);
+
+impl Operation {
+    fn new(id: impl Into<String>, tag: &str, summary: impl Into<String>) -> Self {
+        let mut fields = Map::new();
+        fields.insert("operationId".into(), json!(id.into()));
+        fields.insert("tags".into(), json!([tag]));
+        fields.insert("summary".into(), json!(summary.into()));
+        fields.insert("parameters".into(), json!([]));
+        fields.insert("responses".into(), json!({}));
+        Self(fields)
+    }
+
+    fn field(mut self, name: &str, value: Value) -> Self {
+        self.0.insert(name.to_owned(), value);
+        self
+    }
+
+    fn parameters(self, list: Vec<Value>) -> Self {
+        self.field("parameters", Value::Array(list))
+    }
+
+    fn response(mut self, status: &str, response: Value) -> Self {
+        if let Some(responses) = self.0.get_mut("responses").and_then(Value::as_object_mut) {
+            responses.insert(status.to_owned(), response);
+        }
+        self
+    }
+
+    /// What comes where all is well: media types with the schema of each.
+    fn answers(self, status: &str, description: &str, content: &[(&str, Value)]) -> Self {
+        let content: Map<String, Value> =
+            content.iter().map(|(kind, schema)| ((*kind).to_owned(), json!({"schema": schema}))).collect();
+        self.response(status, json!({"description": description, "content": content}))
+    }
+
+    /// The shared error responses of these statuses, and one for all others.
+    fn errors(self, statuses: &[&str]) -> Self {
+        let operation = statuses.iter().fold(self, |operation, status| {
+            let reference = json!({"$ref": format!("#/components/responses/Problem{status}")});
+            operation.response(status, reference)
+        });
+        operation.response("default", json!({"$ref": "#/components/responses/Problem"}))
+    }
+
+    /// Addresses to try, for the page: not part of OpenAPI.
+    fn tries(self, paths: &[&str]) -> Self {
+        self.field("x-try", json!(paths))
+    }
+
+    fn get(self) -> Value {
+        json!({"get": self.0})
+    }
+
+    fn post(self) -> Value {
+        json!({"post": self.0})
+    }
+}
+
+fn query(name: &str, title: &str, schema: Value) -> Value {
+    json!({
+        "name": name, "in": "query", "required": false, "description": title, "style": "form", "explode": false,
+        "schema": schema,
+    })
+}
+
+fn segment(name: &str, title: &str, example: &str) -> Value {
+    json!({
+        "name": name, "in": "path", "required": true, "description": title, "schema": {"type": "string"},
+        "example": example,
+    })
+}
+
+fn form_parameter() -> Value {
+    query("f", "表示形式；不给时按 Accept", json!({"type": "string", "enum": ["json", "html"]}))
+}
+
+fn limit_parameter() -> Value {
+    let schema = json!({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT});
+    query("limit", "一页最多多少条", schema)
+}
+
+fn offset_parameter() -> Value {
+    query("offset", "跳过多少条", json!({"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}))
+}
+
+fn text_parameter(name: &str, title: &str) -> Value {
+    query(name, title, json!({"type": "string"}))
+}
+
+/// JSON of this schema, or a page.
+fn json_or_page(schema: &str) -> [(&'static str, Value); 2] {
+    [(JSON, schemas::reference(schema)), (HTML, json!({"type": "string"}))]
+}
+
+fn service_paths(paths: &mut Map<String, Value>, base: &str) {
+    let read = |id: &str, summary: &str, schema: &str| {
+        Operation::new(id, "service", summary)
+            .parameters(vec![form_parameter()])
+            .answers("200", summary, &json_or_page(schema))
+            .errors(&["400", "406"])
+    };
+    let path = |operation: Operation, path: &str| operation.tries(&[path]).get();
+    paths.insert("/".into(), path(read("landing", "首页与链接", "LandingPage"), "/"));
+    paths.insert("/conformance".into(), path(read("conformance", "符合的标准", "Conformance"), "/conformance"));
+    paths.insert("/collections".into(), path(read("list_collections", "图层列表", "Collections"), "/collections"));
+    let document = Operation::new("document", "service", "本说明，OpenAPI 3.0")
+        .parameters(vec![form_parameter()])
+        .answers("200", "OpenAPI 文档", &[(MEDIA_TYPE, json!({"type": "object"}))])
+        .errors(&["400"]);
+    paths.insert("/openapi.json".into(), path(document, "/openapi.json"));
+    let page = Operation::new("page", "service", "本说明，供人阅读")
+        .answers("200", "网页", &[(HTML, json!({"type": "string"}))])
+        .errors(&["400"]);
+    paths.insert("/docs".into(), path(page, "/docs"));
+    // Probes stand beside /api, so these two name their server themselves.
+    for (id, probe, summary) in [("live", "/livez", "进程是否存活"), ("ready", "/readyz", "数据库是否可用")]
+    {
+        let status = json!({"type": "object", "properties": {"status": {"type": "string"}}});
+        let operation = Operation::new(id, "service", summary).answers("200", summary, &[(JSON, status)]);
+        let mut item = path(operation.errors(&["503"]), probe);
+        item["servers"] = json!([{"url": base}]);
+        paths.insert(probe.into(), item);
+    }
+}
+
+fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
+    let (id, title) = (layer.id, layer.title.zh);
+    let url = format!("/collections/{id}");
+    let read = |handler: &str, what: &str, content: &[(&str, Value)]| {
+        Operation::new(format!("{handler}_{id}"), "layers", format!("{title}：{what}"))
+            .parameters(vec![form_parameter()])
+            .answers("200", what, content)
+            .errors(&["400", "406"])
+    };
+    let schema = [("application/schema+json", json!({"type": "object"})), (HTML, json!({"type": "string"}))];
+    paths.insert(url.clone(), read("get_collection", "图层说明", &json_or_page("Collection")).tries(&[&url]).get());
+    for (handler, segment, what) in
+        [("get_queryables", "queryables", "可查询的属性"), ("get_schema", "schema", "属性结构")]
+    {
+        let url = format!("{url}/{segment}");
+        paths.insert(url.clone(), read(handler, what, &schema).tries(&[&url]).get());
+    }
+    let items = format!("{url}/items");
+    let page = json!({"allOf": [
+        schemas::reference("FeatureCollection"),
+        {"type": "object", "properties": {"features": {"type": "array", "items": schemas::layer_reference(layer)}}},
+    ]});
+    let list = read("list_items", "要素列表", &[(GEOJSON, page), (HTML, json!({"type": "string"}))])
+        .parameters(items_parameters(layer))
+        .tries(&[&format!("{items}?limit=5"), &format!("{items}?bbox=112,27,114,29&limit=5")]);
+    paths.insert(items.clone(), list.get());
+    let item =
+        read("get_item", "一个要素", &[(GEOJSON, schemas::layer_reference(layer)), (HTML, json!({"type": "string"}))])
+            .parameters(vec![segment("featureId", "要素标识", example_of(layer)), form_parameter()])
+            .errors(&["400", "404", "406"]);
+    paths.insert(format!("{items}/{{featureId}}"), item.get());
+}
+
+fn example_of(layer: &Layer) -> &'static str {
+    match layer.id {
+        "park_blocks" => "G431176-1",
+        "divisions" => "430100",
+        _ => "G431176",
+    }
+}
+
+/// The fixed parameters of `…/items`, then one for each property that may be asked for.
+fn items_parameters(layer: &Layer) -> Vec<Value> {
+    let bbox = json!({"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}});
+    let mut list = vec![
+        query("bbox", "范围：西,南,东,北（度）；6 个数时第 3、6 个是高度，不起作用；西大于东时跨 180° 经线", bbox),
+        text_parameter("datetime", "时间：日期或时刻，或用“/”隔开的起止，开放端写“..”"),
+        limit_parameter(),
+        offset_parameter(),
+        text_parameter("cursor", "接着上一页，见 next 链接；不要自己拼写"),
+        form_parameter(),
+    ];
+    for property in layer.properties.iter().filter(|p| p.queryable) {
+        // A list is asked for by one of its members.
+        let schema =
+            if property.kind == PropertyKind::TextList { json!({"type": "string"}) } else { property_schema(property) };
+        list.push(query(property.name, property.title.zh, schema));
+    }
+    list
+}
+
+fn park_paths(paths: &mut Map<String, Value>) {
+    let orders: Vec<String> = cards::SORTS.iter().flat_map(|s| [(*s).to_owned(), format!("-{s}")]).collect();
+    let words = |words: &[&str]| json!({"type": "string", "enum": words});
+    let parameters = vec![
+        text_parameter("prefecture", "市州代码，例如 430100"),
+        text_parameter("county", "县区代码，例如 430112"),
+        query("level", "级别", words(&cards::LEVELS)),
+        text_parameter("type", "类型，与 facets 所列一致"),
+        text_parameter("industry", "主导产业之一"),
+        query("status", "状态", words(&ParkStatus::ALL.map(ParkStatus::as_str))),
+        text_parameter("q", "名称、别名、代码或主导产业中的文字"),
+        query("sort", "排序；前面加 - 表示倒序", json!({"type": "string", "enum": orders, "default": "code"})),
+        limit_parameter(),
+        offset_parameter(),
+        form_parameter(),
+    ];
+    let list = Operation::new("list_parks", "parks", "园区名录：查找、筛选、排序，附各项计数")
+        .parameters(parameters)
+        .answers("200", "一页名录", &json_or_page("ParkList"))
+        .errors(&["400", "406"])
+        .tries(&["/parks?limit=10", "/parks?prefecture=430100&sort=-approved_area", "/parks?q=电子信息"]);
+    paths.insert("/parks".into(), list.get());
+    let card = Operation::new("get_park", "parks", "园区卡片：面积、四至文字与坐标四至、核对、区块、沿革")
+        .parameters(vec![segment("code", "园区代码", "G431176"), form_parameter()])
+        .answers("200", "园区卡片", &json_or_page("ParkCard"))
+        .errors(&["400", "404", "406"])
+        .tries(&["/parks/G431176"]);
+    paths.insert("/parks/{code}".into(), card.get());
+}
+
+fn import_paths(paths: &mut Map<String, Value>, upload_limit_mb: usize) {
+    let secured =
+        |id: &str, summary: &str| Operation::new(id, "imports", summary).field("security", json!([{"token": []}]));
+    let batch = [(JSON, schemas::reference("Import"))];
+    let before = query("before", "只列编号更小的批次", json!({"type": "integer", "minimum": 1}));
+    let list = secured("list_imports", "导入批次，新的在前")
+        .parameters(vec![limit_parameter(), before])
+        .answers("200", "一页批次，不含报告", &[(JSON, schemas::reference("ImportList"))])
+        .errors(&["400", "401", "403"]);
+    let body = json!({
+        "required": true,
+        "description": format!("文件不超过 {upload_limit_mb} MB；除文件外的各项也可以写在查询字符串里"),
+        "content": {"multipart/form-data": {"schema": schemas::reference("ImportForm")}},
+    });
+    let create = secured("create_import", "上传文件并检查（不写入）；未通过的也返回 201，status 为 refused")
+        .field("requestBody", body)
+        .answers("201", "批次与检查报告；地址在 Location", &batch)
+        .errors(&["400", "401", "403", "408", "413", "415", "507"]);
+    paths.insert("/imports".into(), json!({"get": list.0, "post": create.0}));
+    let id = || vec![segment("id", "批次编号", "1")];
+    let get = secured("get_import", "一个批次及其检查报告").parameters(id()).answers("200", "批次", &batch);
+    paths.insert("/imports/{id}".into(), get.errors(&["400", "401", "403", "404"]).get());
+    for (handler, deed, summary) in [
+        ("commit_import", "commit", "提交检查过的批次：重新检查，全部合格才写入，成为一个修订"),
+        ("undo_import", "undo", "撤销已提交的批次，成为一个新的修订"),
+    ] {
+        let operation = secured(handler, summary).parameters(id()).answers("200", "批次", &batch);
+        paths.insert(format!("/imports/{{id}}/{deed}"), operation.errors(&["400", "401", "403", "404", "409"]).post());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn operations(document: &Value) -> Vec<(String, String, Value)> {
+        let paths = document["paths"].as_object().expect("paths");
+        let of = |(path, item): (&String, &Value)| -> Vec<(String, String, Value)> {
+            let item = item.as_object().expect("item").iter().filter(|(method, _)| *method != "servers");
+            item.map(|(method, operation)| (path.clone(), method.clone(), operation.clone())).collect()
+        };
+        paths.iter().flat_map(of).collect()
+    }
+
+    #[test]
+    fn every_operation_has_an_id_of_its_own_and_its_path_parameters() {
+        let document = describe("http://x", 50);
+        let mut seen = HashSet::new();
+        for (path, method, operation) in operations(&document) {
+            let id = operation["operationId"].as_str().expect("id").to_owned();
+            assert!(seen.insert(id.clone()), "{id} stands twice");
+            let named = |place: &str| -> Vec<&str> {
+                let list = operation["parameters"].as_array().expect("parameters").iter();
+                list.filter(|p| p["in"] == place).filter_map(|p| p["name"].as_str()).collect()
+            };
+            let in_path: Vec<&str> = path.split(['{', '}']).skip(1).step_by(2).collect();
+            assert_eq!(named("path"), in_path, "{method} {path}");
+            let distinct: HashSet<&str> = named("query").into_iter().collect();
+            assert_eq!(distinct.len(), named("query").len(), "{method} {path}");
+            assert!(operation["responses"].as_object().is_some_and(|r| r.keys().any(|s| s.starts_with('2'))));
+        }
+        assert!(seen.contains("list_items_parks") && seen.contains("create_import"));
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn references(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(map) => {
+                    found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                    map.values().for_each(|v| references(v, found));
+                }
+                Value::Array(list) => list.iter().for_each(|v| references(v, found)),
+                _ => {}
+            }
+        }
+        let document = describe("http://x", 50);
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(found.len() > 50, "{}", found.len());
+        for reference in found {
+            let pointer = reference.strip_prefix('#').expect("local");
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! `components` of the OpenAPI document: schemas and error responses. Layers bring their own from their declarations.
+
+use serde_json::{Map, Value, json};
+
+use super::cards::LEVELS;
+use super::collections::property_schema;
+use crate::domain::layer::Layer;
+use crate::domain::lifecycle::ParkStatus;
+use crate::inventory::import::{ALLOWABLE, LAYERS};
+
+/// Statuses that have an error response of their own, with what they mean to a caller.
+const PROBLEMS: [(&str, &str); 11] = [
+    ("400", "请求有误：不认识的参数、不合规则的值或内容；detail 与 findings 说明哪里、哪条规则"),
+    ("401", "缺少令牌或令牌不正确"),
+    ("403", "写接口没有开放"),
+    ("404", "找不到"),
+    ("406", "没有所要的表示形式"),
+    ("408", "请求内容在 30 秒内没有传完"),
+    ("409", "与登记库的现状冲突；能改正的写在 findings 里"),
+    ("413", "上传的文件超过上限"),
+    ("415", "不支持的内容类型或压缩方式"),
+    ("503", "数据库暂时不可用；过 Retry-After 秒后重试"),
+    ("507", "服务器的磁盘已满"),
+];
+
+/// `$ref` to a schema.
+pub fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// `$ref` to the feature of a layer.
+pub fn layer_reference(layer: &Layer) -> Value {
+    reference(&feature_name(layer))
+}
+
+fn feature_name(layer: &Layer) -> String {
+    format!("Feature_{}", layer.id)
+}
+
+/// All components, with one feature schema a layer.
+pub fn components(layers: &[Layer]) -> Value {
+    let mut schemas = Map::new();
+    let groups = [common(), service(), features(), parks(), import()];
+    schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));
+    schemas.extend(layers.iter().map(|layer| (feature_name(layer), layer_feature(layer))));
+    let mut responses = Map::new();
+    responses.insert("Problem".into(), problem("出错；服务器一侧的错误请把 instance 里的编号告诉运维人员"));
+    responses.extend(PROBLEMS.map(|(status, meaning)| (format!("Problem{status}"), problem(meaning))));
+    json!({
+        "schemas": schemas,
+        "responses": responses,
+        "securitySchemes": {
+            "token": {"type": "http", "scheme": "bearer", "description": "运维人员设置的 SIZHI_ADMIN_TOKEN"},
+        },
+    })
+}
+
+fn problem(description: &str) -> Value {
+    json!({"description": description, "content": {"application/problem+json": {"schema": reference("Problem")}}})
+}
+
+type Schemas = Vec<(&'static str, Value)>;
+
+fn text(title: &str) -> Value {
+    json!({"type": "string", "title": title})
+}
+
+fn text_or_null(title: &str) -> Value {
+    json!({"type": "string", "title": title, "nullable": true})
+}
+
+fn number(title: &str) -> Value {
+    json!({"type": "number", "title": title})
+}
+
+fn number_or_null(title: &str) -> Value {
+    json!({"type": "number", "title": title, "nullable": true})
+}
+
+fn whole(title: &str) -> Value {
+    json!({"type": "integer", "title": title})
+}
+
+fn yes_or_no(title: &str) -> Value {
+    json!({"type": "boolean", "title": title})
+}
+
+fn list(of: Value) -> Value {
+    json!({"type": "array", "items": of})
+}
+
+/// A list of objects whose fields are the register's own and may grow.
+fn records(title: &str) -> Value {
+    json!({"type": "array", "title": title, "items": {"type": "object"}})
+}
+
+fn one_of(title: &str, words: &[&str]) -> Value {
+    json!({"type": "string", "title": title, "enum": words})
+}
+
+fn object(required: &[&str], properties: Value) -> Value {
+    json!({"type": "object", "required": required, "properties": properties})
+}
+
+/// A schema that may also be `null`; OpenAPI 3.0 allows nothing beside a `$ref`.
+fn or_null(name: &str) -> Value {
+    json!({"nullable": true, "allOf": [reference(name)]})
+}
+
+fn common() -> Schemas {
+    let link = json!({
+        "href": {"type": "string", "format": "uri"},
+        "rel": text("关系"),
+        "type": text("内容类型"),
+        "title": text("标题"),
+    });
+    let finding = json!({
+        "code": text("代码，稳定"),
+        "severity": one_of("程度", &["info", "warning", "error"]),
+        "message": text("一句话：什么、在哪里、怎么办"),
+        "row": {"type": "integer", "title": "记录号或行号，从 1 起", "nullable": true},
+        "part": whole("多面中的部分，从 1 起"),
+        "ring": {"type": "integer", "title": "环，从 1 起", "nullable": true},
+        "vertex": {"type": "integer", "title": "点，从 1 起", "nullable": true},
+        "field": text("字段"),
+        "coordinate": {"type": "array", "title": "坐标", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+    });
+    let problem = json!({
+        "type": text("urn:sizhi:problem:<code>"),
+        "title": text("这类错误"),
+        "status": whole("与 HTTP 状态码相同"),
+        "detail": text("可据以改正的一句话；Accept-Language: en 时为英文"),
+        "instance": text("本次请求的编号"),
+        "code": text("代码，稳定"),
+        "findings": list(reference("Finding")),
+    });
+    vec![
+        ("Link", object(&["href", "rel"], link)),
+        ("Finding", object(&["code", "severity", "message"], finding)),
+        ("Problem", object(&["type", "title", "status", "detail", "instance", "code", "findings"], problem)),
+    ]
+}
+
+fn service() -> Schemas {
+    let links = list(reference("Link"));
+    let collection = json!({
+        "id": text("代号"),
+        "title": text("名称"),
+        "title_en": text("英文名称"),
+        "description": text("说明"),
+        "itemType": text("feature"),
+        "crs": list(text("坐标系")),
+        "storageCrs": text("存储坐标系"),
+        "extent": {"type": "object", "title": "范围与时间"},
+        "links": links,
+    });
+    vec![
+        (
+            "LandingPage",
+            object(&["links"], json!({"title": text("名称"), "description": text("说明"), "links": links})),
+        ),
+        ("Conformance", object(&["conformsTo"], json!({"conformsTo": list(text("标准的地址"))}))),
+        ("Collection", object(&["id", "links"], collection)),
+        (
+            "Collections",
+            object(&["links", "collections"], json!({"links": links, "collections": list(reference("Collection"))})),
+        ),
+    ]
+}
+
+fn features() -> Schemas {
+    let coordinates = list(list(list(json!({
+        "type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
+    }))));
+    let geometry = json!({"type": one_of("类型", &["MultiPolygon"]), "coordinates": coordinates});
+    let feature = json!({
+        "type": one_of("类型", &["Feature"]),
+        "id": text("标识"),
+        "geometry": or_null("MultiPolygon"),
+        "properties": {"type": "object"},
+        "links": list(reference("Link")),
+    });
+    let collection = json!({
+        "type": one_of("类型", &["FeatureCollection"]),
+        "numberMatched": whole("符合条件的总数"),
+        "numberReturned": whole("本页的数目"),
+        "timeStamp": {"type": "string", "format": "date-time"},
+        "links": list(reference("Link")),
+        "features": list(reference("Feature")),
+    });
+    vec![
+        ("MultiPolygon", object(&["type", "coordinates"], geometry)),
+        ("Feature", object(&["type", "id", "geometry", "properties"], feature)),
+        ("FeatureCollection", object(&["type", "features"], collection)),
+    ]
+}
+
+/// The feature of one layer: what its declaration says of its properties.
+fn layer_feature(layer: &Layer) -> Value {
+    let mut properties = Map::new();
+    for property in layer.properties {
+        let mut schema = property_schema(property);
+        schema["nullable"] = json!(true);
+        properties.insert(property.name.to_owned(), schema);
+    }
+    for (name, title) in [("valid_from", "生效日期"), ("valid_to", "失效日期")] {
+        properties.insert(name.to_owned(), day(title));
+    }
+    let own = json!({"properties": {"type": "object", "title": layer.title.zh, "properties": properties}});
+    json!({"allOf": [reference("Feature"), {"type": "object", "properties": own}]})
+}
+
+fn day(title: &str) -> Value {
+    json!({"type": "string", "format": "date", "title": title, "nullable": true})
+}
+
+fn parks() -> Schemas {
+    let area = json!({"m2": number("平方米"), "ha": number("公顷"), "mu": number("亩")});
+    let facet = json!({"value": text("值"), "title": text("名称"), "count": whole("园区数")});
+    let facets = list(object(&["value", "count"], facet));
+    let page = json!({
+        "numberMatched": whole("符合条件的总数"),
+        "numberReturned": whole("本页的数目"),
+        "parks": list(reference("Park")),
+        "facets": {"type": "object", "properties": {"level": facets, "type": facets, "prefecture": facets}},
+        "links": list(reference("Link")),
+    });
+    let card = json!({
+        "four_extents": reference("FourExtents"),
+        "computed": or_null("Extremes"),
+        "check": reference("ExtentsCheck"),
+        "blocks": list(reference("Block")),
+        "lineage": records("沿革，新的在前"),
+        "directory_versions": records("各版名录所载"),
+    });
+    let check = json!({
+        "verdict": one_of("结论", &["not_checkable", "consistent", "doubtful", "inconsistent"]),
+        "verdict_label": text("结论"),
+        "findings": list(reference("Finding")),
+    });
+    vec![
+        ("Area", object(&["m2", "ha", "mu"], area)),
+        ("Park", object(&["code", "name", "areas", "illustrative", "links"], park())),
+        ("ParkList", object(&["numberMatched", "numberReturned", "parks", "facets", "links"], page)),
+        ("FourExtents", four_extents()),
+        ("Extremes", extremes()),
+        ("ExtentsCheck", object(&["verdict", "verdict_label", "findings"], check)),
+        ("Block", block()),
+        ("ParkCard", json!({"allOf": [reference("Park"), {"type": "object", "properties": card}]})),
+    ]
+}
+
+fn park() -> Value {
+    let areas = json!({"approved": or_null("Area"), "stated": or_null("Area"), "computed": or_null("Area")});
+    json!({
+        "code": text("园区代码"),
+        "name": text("名称"),
+        "aliases": list(text("别名")),
+        "level": one_of("级别", &LEVELS),
+        "type": text("类型"),
+        "prefecture": object(&["code", "name"], json!({"code": text("市州代码"), "name": text("市州")})),
+        "county_codes": list(text("县区代码")),
+        "leading_industries": list(text("主导产业")),
+        "approved_text": text_or_null("批准时间"),
+        "areas": object(&["approved", "stated", "computed"], areas),
+        "block_count": {"type": "integer", "title": "区块数", "nullable": true},
+        "status": one_of("状态", &ParkStatus::ALL.map(ParkStatus::as_str)),
+        "successor_code": text_or_null("并入园区"),
+        "illustrative": yes_or_no("示意：边界由程序绘制，不是测绘成果"),
+        "source": text("来源"),
+        "valid_from": day("生效日期"),
+        "valid_to": day("失效日期"),
+        "links": list(reference("Link")),
+    })
+}
+
+/// The four sides in words, with what else is given.
+fn sides(more: Value) -> Value {
+    let mut properties = Map::new();
+    for (name, title) in [("east", "东至"), ("south", "南至"), ("west", "西至"), ("north", "北至")] {
+        properties.insert(name.to_owned(), text_or_null(title));
+    }
+    if let Value::Object(more) = more {
+        properties.extend(more);
+    }
+    json!({"type": "object", "properties": properties})
+}
+
+fn four_extents() -> Value {
+    let said = sides(json!({"name": text_or_null("区块"), "area_ha": number_or_null("文字中的面积，公顷")}));
+    let words = json!({
+        "text": text_or_null("四至文字"),
+        "total_area_ha": number_or_null("文字中的总面积，公顷"),
+        "blocks": list(said),
+        "warnings": list(text("例如 missing:west")),
+    });
+    object(&["text", "blocks", "warnings"], words)
+}
+
+fn extremes() -> Value {
+    let corner = json!({
+        "lon": number("经度，度"),
+        "lat": number("纬度，度"),
+        "lon_dms": text("经度，度分秒"),
+        "lat_dms": text("纬度，度分秒"),
+        "block": text("区块标识"),
+        "part": whole("部分，从 1 起"),
+        "ring": whole("环，从 1 起"),
+        "vertex": whole("点，从 1 起"),
+    });
+    let corner = object(&["lon", "lat", "lon_dms", "lat_dms", "block"], corner);
+    let found = json!({
+        "bbox": {"type": "array", "title": "西、南、东、北", "items": {"type": "number"}, "minItems": 4, "maxItems": 4},
+        "easternmost": corner,
+        "southernmost": corner,
+        "westernmost": corner,
+        "northernmost": corner,
+    });
+    object(&["bbox", "easternmost", "southernmost", "westernmost", "northernmost"], found)
+}
+
+fn block() -> Value {
+    let words = sides(json!({
+        "text": text_or_null("原文"),
+        "landmarks": {"type": "object", "title": "各边的地物与距离"},
+    }));
+    let block = json!({
+        "id": text("区块标识"),
+        "number": text("区块编号"),
+        "name": text_or_null("区块名称"),
+        "parts": whole("多边形数"),
+        "rings": whole("环数"),
+        "areas": {"type": "object", "properties": {"stated": or_null("Area"), "computed": or_null("Area")}},
+        "four_extents": words,
+        "extremes": or_null("Extremes"),
+        "illustrative": yes_or_no("示意"),
+        "source": text("来源"),
+        "source_crs": text_or_null("原坐标系"),
+    });
+    object(&["id", "number", "areas", "four_extents", "illustrative", "source"], block)
+}
+
+fn import() -> Schemas {
+    let form = json!({
+        "file": {"type": "string", "format": "binary", "title": "文件"},
+        "layer": one_of("导入到哪个图层", &LAYERS),
+        "park": text("所有记录所属的园区代码；不给时从文件读取"),
+        "crs": text("坐标系，如 EPSG:4526；不给时按文件声明或坐标数值判断"),
+        "encoding": text("文字编码，如 gbk；不给时自动判断"),
+        "source_layer": text("文件中有多个图层时读哪一个"),
+        "repair": yes_or_no("修复不合规的图形；每一步都会列出"),
+        "allow": list(one_of("放行的错误代码，可重复或用逗号隔开", &ALLOWABLE)),
+    });
+    let batch = json!({
+        "id": whole("批次编号"),
+        "status": one_of("状态", &["checked", "refused", "committed", "unchanged", "undone"]),
+        "layer": text("图层"),
+        "file_name": text("文件名"),
+        "file_sha256": text("文件的 SHA-256"),
+        "file_size": whole("字节数"),
+        "options": {"type": "object", "title": "上传时的各项"},
+        "actor": text("操作人"),
+        "created_at": {"type": "string", "format": "date-time"},
+        "revision": {"type": "integer", "title": "写入的修订", "nullable": true},
+        "undone_revision": {"type": "integer", "title": "撤销的修订", "nullable": true},
+        "report": {"type": "object", "title": "检查报告，见 docs/cli.md；列表中没有"},
+        "links": list(reference("Link")),
+    });
+    let page = json!({
+        "numberReturned": whole("本页的数目"),
+        "imports": list(reference("Import")),
+        "links": list(reference("Link")),
+    });
+    vec![
+        ("ImportForm", object(&["file", "layer"], form)),
+        ("Import", object(&["id", "status", "layer", "links"], batch)),
+        ("ImportList", object(&["numberReturned", "imports", "links"], page)),
+    ]
+}

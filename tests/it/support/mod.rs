@@ -1,0 +1,227 @@
+//! What tests share: a PostGIS cluster made by sizhi itself, a database per test, the application in process, builders.
+
+pub mod files;
+pub mod http;
+pub mod process;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sizhi::config::HttpArgs;
+use sizhi::inventory::import::{self, ImportRequest, Imported, ReadOptions};
+use sizhi::inventory::progress::Silent;
+use sizhi::inventory::sample;
+use sizhi::store::embedded::{Embedded, Options};
+use sizhi::store::{self, PoolLimits};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use tokio::sync::{Mutex, OnceCell};
+
+/// One cluster for the whole run, under the target folder; it ends with this process.
+struct Cluster {
+    embedded: Embedded,
+    /// Databases are made one at a time: a template must have no other user.
+    making: Mutex<()>,
+    with_sample: OnceCell<()>,
+}
+
+static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+const EMPTY: &str = "template_empty";
+const SAMPLE: &str = "template_sample";
+
+/// The binary under test.
+pub fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_sizhi"))
+}
+
+/// The project's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder of this run, emptied by the next.
+pub fn scratch() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+}
+
+async fn cluster() -> &'static Cluster {
+    CLUSTER
+        .get_or_init(|| async {
+            // GDAL runs in a child of the real binary: this one has no hidden subcommand.
+            sizhi::exchange::vector::use_program(binary());
+            let options = Options { for_tests: true, ..Options::default() };
+            let embedded = Embedded::start(&scratch().join("cluster"), options).await.expect("test cluster");
+            let cluster = Cluster { embedded, making: Mutex::new(()), with_sample: OnceCell::new() };
+            cluster.drop_leftovers().await;
+            cluster.make(EMPTY, "template1").await;
+            let pool = cluster.pool(EMPTY);
+            store::migrate(&pool).await.expect("migrations");
+            pool.close().await;
+            cluster
+        })
+        .await
+}
+
+impl Cluster {
+    async fn run(&self, sql: String) {
+        let mut admin = PgConnection::connect_with(&self.embedded.superuser_options("postgres")).await.expect("superuser");
+        sqlx::query(AssertSqlSafe(sql.clone())).execute(&mut admin).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        admin.close().await.expect("closed");
+    }
+
+    async fn drop_leftovers(&self) {
+        let mut admin = PgConnection::connect_with(&self.embedded.superuser_options("postgres")).await.expect("superuser");
+        let old: Vec<String> = sqlx::query_scalar("SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%' OR datname LIKE 'template\\_%'")
+            .fetch_all(&mut admin)
+            .await
+            .expect("databases");
+        admin.close().await.expect("closed");
+        for name in old {
+            self.run(format!("DROP DATABASE {name} WITH (FORCE)")).await;
+        }
+    }
+
+    async fn make(&self, name: &str, template: &str) {
+        let _one_at_a_time = self.making.lock().await;
+        self.run(format!("CREATE DATABASE {name} TEMPLATE {template} OWNER sizhi")).await;
+    }
+
+    fn pool(&self, database: &str) -> PgPool {
+        store::connect(self.embedded.connect_options().database(database), PoolLimits::default())
+    }
+}
+
+/// A database of one test.
+pub struct Database {
+    pub pool: PgPool,
+    pub name: String,
+}
+
+impl Database {
+    /// Migrated and empty.
+    pub async fn empty() -> Self {
+        Self::of(EMPTY).await
+    }
+
+    /// With the sample inventory.
+    pub async fn with_sample() -> Self {
+        let cluster = cluster().await;
+        cluster
+            .with_sample
+            .get_or_init(|| async {
+                cluster.make(SAMPLE, EMPTY).await;
+                let pool = cluster.pool(SAMPLE);
+                sample::seed(&pool, "test").await.expect("sample");
+                pool.close().await;
+            })
+            .await;
+        Self::of(SAMPLE).await
+    }
+
+    async fn of(template: &str) -> Self {
+        let cluster = cluster().await;
+        let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        cluster.make(&name, template).await;
+        Self { pool: cluster.pool(&name), name }
+    }
+
+    /// A connection that may do anything, as a tamperer would.
+    pub async fn superuser(&self) -> PgConnection {
+        let cluster = cluster().await;
+        PgConnection::connect_with(&cluster.embedded.superuser_options(&self.name)).await.expect("superuser")
+    }
+
+    /// For a process of its own: `DATABASE_URL`.
+    pub async fn url(&self) -> String {
+        let address = cluster().await.embedded.connection_string();
+        let socket = address.split_whitespace().find_map(|part| part.strip_prefix("host=")).expect("socket");
+        format!("postgres://sizhi@localhost/{}?host={socket}", self.name)
+    }
+
+    /// For GDAL: `PG:…`.
+    pub async fn ogr_address(&self) -> String {
+        let address = cluster().await.embedded.connection_string();
+        format!("PG:{}", address.replace("dbname=sizhi", &format!("dbname={}", self.name)))
+    }
+
+    /// One value by SQL: the independent look at what was stored.
+    pub async fn value<T>(&self, sql: &'static str) -> T
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+    {
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap_or_else(|e| panic!("{sql}: {e}"))
+    }
+
+    /// Imports a file of boundaries as the command line does.
+    pub async fn import(&self, path: &Path, edit: impl FnOnce(&mut ImportRequest)) -> sizhi::error::Result<Imported> {
+        let mut request = import_request(path);
+        edit(&mut request);
+        import::import_now(&self.pool, &request, false, Arc::new(Silent)).await
+    }
+
+    /// The same without writing.
+    pub async fn dry_run(&self, path: &Path, edit: impl FnOnce(&mut ImportRequest)) -> sizhi::error::Result<Imported> {
+        let mut request = import_request(path);
+        edit(&mut request);
+        import::import_now(&self.pool, &request, true, Arc::new(Silent)).await
+    }
+
+    /// `audit verify`: the first bad row, if any.
+    pub async fn audit(&self) -> Option<store::audit::BadRow> {
+        let mut connection = self.pool.acquire().await.expect("connection");
+        let mut transaction = connection.begin().await.expect("transaction");
+        store::audit::verify(&mut transaction).await.expect("verified").first_bad
+    }
+}
+
+/// A request to import this file as park blocks.
+pub fn import_request(path: &Path) -> ImportRequest {
+    ImportRequest {
+        path: path.to_owned(),
+        file_name: path.file_name().expect("a file").to_string_lossy().into_owned(),
+        layer: "park_blocks".to_owned(),
+        read: ReadOptions::default(),
+        park: None,
+        repair: false,
+        allow: Vec::new(),
+        actor: "test".to_owned(),
+    }
+}
+
+/// The codes of a report's findings, in order.
+pub fn codes(imported: &Imported) -> Vec<String> {
+    imported.report.findings.iter().map(|f| f.code.to_string()).collect()
+}
+
+/// How the service is configured in tests; writing is open with this token.
+pub const TOKEN: &str = "a-token-for-tests";
+
+pub fn http_args() -> HttpArgs {
+    HttpArgs {
+        port: 0,
+        bind: "127.0.0.1".to_owned(),
+        admin_token: Some(TOKEN.to_owned()),
+        public_url: None,
+        trust_forwarded: true,
+        upload_limit_mb: 5,
+        workers: Some(1),
+    }
+}
+
+/// A file of the shared real data, or `None` where it is absent: CI has it and must not skip.
+pub fn real(path: &str) -> Option<PathBuf> {
+    let full = root().join("../shared/data/real").join(path);
+    if full.exists() {
+        return Some(full);
+    }
+    assert!(std::env::var_os("CI").is_none(), "shared real data is absent in CI: {path}");
+    eprintln!("skipped: shared real data is absent: {path}");
+    None
+}
+
+/// A fixture of the project.
+pub fn fixture(path: &str) -> PathBuf {
+    root().join("fixtures").join(path)
+}
