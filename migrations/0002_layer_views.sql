@@ -20,6 +20,7 @@ SELECT p.code AS feature_id, g.geom,
        p.leading_industries, p.approved_text,
        trim_scale(p.approved_area_ha) AS approved_area_ha,
        trim_scale(g.stated_area_ha) AS stated_area_ha,
+       g.area_m2 AS exact_area_m2,
        round(g.area_m2::numeric, 2) AS computed_area_m2,
        round((g.area_m2 / 10000)::numeric, 4) AS computed_area_ha,
        round((g.area_m2 * 3 / 2000)::numeric, 2) AS computed_area_mu,
@@ -28,7 +29,9 @@ SELECT p.code AS feature_id, g.geom,
 FROM park p
 JOIN division d ON d.code = p.prefecture_code
 LEFT JOIN LATERAL (
-    SELECT count(*) AS block_count, sum(b.area_m2) AS area_m2, sum(b.stated_area_ha) AS stated_area_ha, bool_or(b.illustrative) AS illustrative,
+    SELECT count(*) AS block_count, sum(b.area_m2) AS area_m2, 
+           -- a sum over some of the blocks would look like the park's
+           CASE WHEN count(b.stated_area_ha) = count(*) THEN sum(b.stated_area_ha) END AS stated_area_ha, bool_or(b.illustrative) AS illustrative,
            string_agg(DISTINCT b.source, '；') AS source,
            (SELECT ST_Collect(part.geom ORDER BY length(c.number), c.number, part.path)
             FROM park_block c, ST_Dump(c.geom) part WHERE c.park_code = p.code AND c.valid_to = 'infinity') AS geom

@@ -40,14 +40,13 @@ pub async fn list_parks(request: HttpRequest, state: web::Data<State>) -> Answer
     if representation::is_current(&request, &etag) {
         return representation::not_modified(&etag);
     }
-    let (rows, matched) = park_cards::list(&state.pool, &query).await?;
-    let facets = park_cards::facets(&state.pool, &query).await?;
+    let page = park_cards::list(&state.pool, &query).await?;
     let document = json!({
-        "numberMatched": matched,
-        "numberReturned": rows.len(),
-        "parks": rows.iter().map(|row| park_json::summary(row, &base)).collect::<Vec<_>>(),
-        "facets": facets_json(&facets),
-        "links": page_links(&params, &base, form, &query, matched),
+        "numberMatched": page.matched,
+        "numberReturned": page.rows.len(),
+        "parks": page.rows.iter().map(|row| park_json::summary(row, &base)).collect::<Vec<_>>(),
+        "facets": facets_json(&page.facets),
+        "links": page_links(&params, &base, form, &query, page.matched),
     });
     if form == Form::Html {
         let json_url = format!("{base}/api/parks?{}", representation::query_string(&params.with("f", "json")));

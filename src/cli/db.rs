@@ -113,7 +113,10 @@ fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
-        let pair = tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let pair = tail
+            .get(..2)
+            .and_then(|pair| std::str::from_utf8(pair).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match pair.filter(|_| first == b'%') {
             Some(byte) => {
                 bytes.push(byte);
@@ -153,7 +156,8 @@ async fn backup(file: &Path, database: &DatabaseArgs) -> Result<()> {
 
 /// `pg_dump` to standard output, since the server's programs may not write where the caller may.
 fn dump(address: &Address, file: &Path) -> Result<()> {
-    let unwritable = |cause: std::io::Error| Error::invalid("file_not_writable", format!("无法写入 {}：{cause}", file.display()));
+    let unwritable =
+        |cause: std::io::Error| Error::invalid("file_not_writable", format!("无法写入 {}：{cause}", file.display()));
     let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let target = tempfile::NamedTempFile::new_in(folder).map_err(unwritable)?;
     let out = target.reopen().map_err(unwritable)?;
@@ -186,16 +190,19 @@ async fn restore(file: &Path, replace: bool, database: &DatabaseArgs) -> Result<
     // Before anything is touched: is this a backup at all?
     let mut list = Command::new(embedded::binaries()?.join("pg_restore"));
     list.arg("--list").arg(file).stdout(Stdio::null());
-    finish(list, "pg_restore --list").map_err(|_| {
-        Error::invalid("not_a_backup", format!("{} 不是 sizhi db backup 写的备份文件", file.display()))
-    })?;
+    finish(list, "pg_restore --list")
+        .map_err(|_| Error::invalid("not_a_backup", format!("{} 不是 sizhi db backup 写的备份文件", file.display())))?;
     let opened = serve::open_unmigrated(database).await?;
-    let empty: bool = sqlx::query_scalar("SELECT to_regclass('park') IS NULL").fetch_one(opened.pool()).await.map_err(Error::from)?;
+    let empty: bool =
+        sqlx::query_scalar("SELECT to_regclass('park') IS NULL").fetch_one(opened.pool()).await.map_err(Error::from)?;
     opened.close().await;
     let (_embedded, address) = open(database).await?;
     if !empty {
         if !replace {
-            return Err(Error::conflict("register_not_empty", "登记库不是空的；要替换现有内容请加 --replace（会先自动备份）"));
+            return Err(Error::conflict(
+                "register_not_empty",
+                "登记库不是空的；要替换现有内容请加 --replace（会先自动备份）",
+            ));
         }
         let mut safety = file.as_os_str().to_owned();
         safety.push(".before-restore");
@@ -226,7 +233,11 @@ fn write_listing(file: &Path, to: &Path) -> Result<()> {
         .output()
         .map_err(|cause| Error::internal("无法运行 pg_restore", cause))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let kept: String = text.lines().filter(|l| !l.contains(" EXTENSION ") && !l.contains(" spatial_ref_sys ")).map(|l| format!("{l}\n")).collect();
+    let kept: String = text
+        .lines()
+        .filter(|l| !l.contains(" EXTENSION ") && !l.contains(" spatial_ref_sys "))
+        .map(|l| format!("{l}\n"))
+        .collect();
     std::fs::write(to, kept).map_err(|cause| Error::internal("无法写临时文件", cause))
 }
 

@@ -86,9 +86,10 @@ fn finish(result: Result<ExitCode, Error>) -> ExitCode {
         Err(error) => {
             output::print_error(&error);
             match error {
-                Error::Invalid { .. } | Error::Conflict { .. } | Error::UnsupportedFormat { .. } | Error::TooLarge { .. } => {
-                    ExitCode::from(REFUSED)
-                }
+                Error::Invalid { .. }
+                | Error::Conflict { .. }
+                | Error::UnsupportedFormat { .. }
+                | Error::TooLarge { .. } => ExitCode::from(REFUSED),
                 _ => ExitCode::FAILURE,
             }
         }

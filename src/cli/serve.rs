@@ -99,7 +99,8 @@ async fn is_empty(pool: &PgPool) -> Result<bool> {
 
 fn start_logging(json: bool) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("SIZHI_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,tracing_actix_web=info"));
+    let filter = EnvFilter::try_from_env("SIZHI_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn,tracing_actix_web=info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if json { builder.json().init() } else { builder.init() }
 }

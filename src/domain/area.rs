@@ -223,9 +223,17 @@ mod tests {
         assert_eq!(m2(AreaUnit::Mu, -1.0), None);
         assert_eq!(m2(AreaUnit::SquareMetre, f64::NAN), None);
         let area = SquareMetres::new(128_377.6).expect("finite");
-        assert_eq!((area.to_string(), area.to_hectares().to_string(), area.to_mu().to_string()), ("128377.60".into(), "12.8378".into(), "192.57".into()));
+        assert_eq!(
+            (area.to_string(), area.to_hectares().to_string(), area.to_mu().to_string()),
+            ("128377.60".into(), "12.8378".into(), "192.57".into())
+        );
         assert_eq!(Hectares::new(1.0).map(|h| h.to_mu().value()), Some(15.0));
-        for (text, unit) in [("公顷", AreaUnit::Hectare), ("㎡", AreaUnit::SquareMetre), (" 亩 ", AreaUnit::Mu), ("KM2", AreaUnit::SquareKilometre)] {
+        for (text, unit) in [
+            ("公顷", AreaUnit::Hectare),
+            ("㎡", AreaUnit::SquareMetre),
+            (" 亩 ", AreaUnit::Mu),
+            ("KM2", AreaUnit::SquareKilometre),
+        ] {
             assert_eq!(AreaUnit::parse(text), Some(unit));
         }
         assert_eq!(AreaUnit::parse("顷"), None);

@@ -64,21 +64,39 @@ pub fn check(words: &ExtentsText, measured: &[MeasuredBlock], approved: Option<H
             severity,
             "extents_block_count_mismatch",
             Place::whole(),
-            format!("四至文字写了 {} 个区块，登记的边界有 {} 个区块（{parts} 个多边形）", words.blocks.len(), measured.len()),
+            format!(
+                "四至文字写了 {} 个区块，登记的边界有 {} 个区块（{parts} 个多边形）",
+                words.blocks.len(),
+                measured.len()
+            ),
         ));
     }
     findings.extend(compare_blocks(words, measured));
     findings.extend(measured.iter().enumerate().filter_map(|(i, block)| {
         let stated = block.stated_area?;
         let name = block.name.clone().unwrap_or_else(|| format!("第 {} 个区块", i + 1));
-        compare("stated_vs_computed_area", &format!("{name}的公告面积"), stated, "图形椭球面积", block.computed_area.to_hectares())
+        compare(
+            "stated_vs_computed_area",
+            &format!("{name}的公告面积"),
+            stated,
+            "图形椭球面积",
+            block.computed_area.to_hectares(),
+        )
     }));
     let computed = measured.iter().map(|b| b.computed_area.value()).sum::<f64>();
     if let (Some(approved), Some(computed), false) = (approved, SquareMetres::new(computed), measured.is_empty()) {
-        findings.extend(compare("approved_vs_computed_area", "园区核准面积", approved, "各区块椭球面积之和", computed.to_hectares()));
+        findings.extend(compare(
+            "approved_vs_computed_area",
+            "园区核准面积",
+            approved,
+            "各区块椭球面积之和",
+            computed.to_hectares(),
+        ));
     }
     let stated: Option<Vec<f64>> = measured.iter().map(|b| b.stated_area.map(Hectares::value)).collect();
-    if let (Some(approved), Some(sum)) = (approved, stated.filter(|s| !s.is_empty()).and_then(|s| Hectares::new(s.iter().sum()))) {
+    if let (Some(approved), Some(sum)) =
+        (approved, stated.filter(|s| !s.is_empty()).and_then(|s| Hectares::new(s.iter().sum())))
+    {
         findings.extend(compare("approved_vs_stated_area", "园区核准面积", approved, "各区块公告面积之和", sum));
     }
     findings
@@ -175,14 +193,70 @@ mod tests {
         let two = format!("区块一：面积3公顷，{sides}。区块二：面积2公顷，{sides}。");
         let none: &[&str] = &[];
         let cases: [(&str, String, Vec<MeasuredBlock>, Option<f64>, &[&str], Verdict); 9] = [
-            ("all agree", two.clone(), vec![measured(3.02, Some(3.0)), measured(2.0, Some(2.0))], Some(5.0), none, Verdict::Consistent),
-            ("one block missing", two.clone(), vec![measured(5.0, None)], None, &["extents_block_count_mismatch"], Verdict::Inconsistent),
-            ("two polygons in one block", two.clone(), vec![MeasuredBlock { parts: 2, ..measured(5.0, None) }], None, &["extents_block_count_mismatch"], Verdict::Doubtful),
-            ("words 4 % off", two.clone(), vec![measured(3.12, None), measured(2.0, None)], None, &["words_vs_computed_area"], Verdict::Doubtful),
-            ("stated 20 % off", sides.into(), vec![measured(3.0, Some(3.6))], None, &["stated_vs_computed_area"], Verdict::Inconsistent),
-            ("approved off both", sides.into(), vec![measured(3.0, Some(3.0))], Some(3.1), &["approved_vs_computed_area", "approved_vs_stated_area"], Verdict::Doubtful),
-            ("a side missing", "东至甲路，南至乙路，西至丙河".into(), vec![measured(3.0, None)], None, &["extents_missing_direction"], Verdict::Doubtful),
-            ("no words", String::new(), vec![measured(3.0, None)], None, &["extents_no_directions"], Verdict::NotCheckable),
+            (
+                "all agree",
+                two.clone(),
+                vec![measured(3.02, Some(3.0)), measured(2.0, Some(2.0))],
+                Some(5.0),
+                none,
+                Verdict::Consistent,
+            ),
+            (
+                "one block missing",
+                two.clone(),
+                vec![measured(5.0, None)],
+                None,
+                &["extents_block_count_mismatch"],
+                Verdict::Inconsistent,
+            ),
+            (
+                "two polygons in one block",
+                two.clone(),
+                vec![MeasuredBlock { parts: 2, ..measured(5.0, None) }],
+                None,
+                &["extents_block_count_mismatch"],
+                Verdict::Doubtful,
+            ),
+            (
+                "words 4 % off",
+                two.clone(),
+                vec![measured(3.12, None), measured(2.0, None)],
+                None,
+                &["words_vs_computed_area"],
+                Verdict::Doubtful,
+            ),
+            (
+                "stated 20 % off",
+                sides.into(),
+                vec![measured(3.0, Some(3.6))],
+                None,
+                &["stated_vs_computed_area"],
+                Verdict::Inconsistent,
+            ),
+            (
+                "approved off both",
+                sides.into(),
+                vec![measured(3.0, Some(3.0))],
+                Some(3.1),
+                &["approved_vs_computed_area", "approved_vs_stated_area"],
+                Verdict::Doubtful,
+            ),
+            (
+                "a side missing",
+                "东至甲路，南至乙路，西至丙河".into(),
+                vec![measured(3.0, None)],
+                None,
+                &["extents_missing_direction"],
+                Verdict::Doubtful,
+            ),
+            (
+                "no words",
+                String::new(),
+                vec![measured(3.0, None)],
+                None,
+                &["extents_no_directions"],
+                Verdict::NotCheckable,
+            ),
             ("no boundary", sides.into(), vec![], Some(3.0), none, Verdict::NotCheckable),
         ];
         for (name, text, blocks, approved, expected, verdict) in cases {
@@ -196,6 +270,9 @@ mod tests {
     fn the_difference_is_told_in_hectares_and_percent() {
         let words = parse("");
         let findings = check(&words, &[measured(100.0, Some(103.0))], None);
-        assert_eq!(findings[1].message, "第 1 个区块的公告面积 103.00 公顷，图形椭球面积 100.00 公顷，相差 +3.00 公顷（+3.00%）");
+        assert_eq!(
+            findings[1].message,
+            "第 1 个区块的公告面积 103.00 公顷，图形椭球面积 100.00 公顷，相差 +3.00 公顷（+3.00%）"
+        );
     }
 }

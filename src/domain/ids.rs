@@ -203,7 +203,10 @@ mod tests {
     #[test]
     fn block_ids() {
         let id = BlockId::parse("G431176-XJ-2026-001").expect("id");
-        assert_eq!((id.park().as_str(), id.number(), id.to_string().as_str()), ("G431176", "XJ-2026-001", "G431176-XJ-2026-001"));
+        assert_eq!(
+            (id.park().as_str(), id.number(), id.to_string().as_str()),
+            ("G431176", "XJ-2026-001", "G431176-XJ-2026-001")
+        );
         assert_eq!(BlockId::parse("G431176-一号").expect("Chinese").number(), "一号");
         for bad in ["G431176", "G431176-", "G431176-a b", "G431176-a/b", "1-1", ""] {
             assert!(BlockId::parse(bad).is_err(), "{bad}");

@@ -96,7 +96,11 @@ impl fmt::Display for DecimalHectares {
     /// At least two decimals, as documents print; more only where they say something.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, fraction) = (self.0 / 10_000, (self.0 % 10_000).abs());
-        if fraction % 100 == 0 { write!(f, "{whole}.{:02}", fraction / 100) } else { write!(f, "{whole}.{fraction:04}") }
+        if fraction % 100 == 0 {
+            write!(f, "{whole}.{:02}", fraction / 100)
+        } else {
+            write!(f, "{whole}.{fraction:04}")
+        }
     }
 }
 
@@ -135,7 +139,10 @@ pub fn check_event_arithmetic(event: &ParkEvent) -> Vec<Finding> {
         findings.push(Finding::error(
             "event_area_arithmetic",
             Place::whole(),
-            format!("{before} − {out} + {added} = {}，不等于调整后的 {after} 公顷", DecimalHectares(before.0 - out.0 + added.0)),
+            format!(
+                "{before} − {out} + {added} = {}，不等于调整后的 {after} 公顷",
+                DecimalHectares(before.0 - out.0 + added.0)
+            ),
         ));
     }
     if let Some(after) = event.area_after
@@ -234,9 +241,12 @@ mod tests {
 
     #[test]
     fn decimals_are_exact() {
-        for (text, square_metres, printed) in
-            [("2113.10", 21_131_000, "2113.10"), ("0.0003", 3, "0.0003"), ("7", 70_000, "7.00"), ("1658.54", 16_585_400, "1658.54")]
-        {
+        for (text, square_metres, printed) in [
+            ("2113.10", 21_131_000, "2113.10"),
+            ("0.0003", 3, "0.0003"),
+            ("7", 70_000, "7.00"),
+            ("1658.54", 16_585_400, "1658.54"),
+        ] {
             let parsed = DecimalHectares::parse(text).expect("decimal");
             assert_eq!((parsed.square_metres(), parsed.to_string().as_str()), (square_metres, printed));
         }
@@ -267,7 +277,10 @@ mod tests {
         };
         assert_eq!(check_event_arithmetic(&event), []);
         let wrong = ParkEvent { area_in: area("278.81"), ..event.clone() };
-        assert_eq!(check_event_arithmetic(&wrong)[0].message, "2161.12 − 326.82 + 278.81 = 2113.11，不等于调整后的 2113.10 公顷");
+        assert_eq!(
+            check_event_arithmetic(&wrong)[0].message,
+            "2161.12 − 326.82 + 278.81 = 2113.11，不等于调整后的 2113.10 公顷"
+        );
         let wrong = ParkEvent { block_areas: vec![], area_after: area("2113.11"), ..event };
         assert_eq!(check_event_arithmetic(&wrong).len(), 1);
     }

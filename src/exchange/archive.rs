@@ -43,8 +43,8 @@ pub fn unpack(file: &Path) -> Result<Unpacked, Finding> {
     let unreadable = |_: io::Error| refuse("archive_unreadable", "压缩包无法读取");
     let packed = File::open(file).map_err(unreadable)?;
     let packed_size = packed.metadata().map_err(unreadable)?.len();
-    let mut archive = ZipArchive::new(packed)
-        .map_err(|_| refuse("archive_unreadable", "不是有效的 zip 压缩包，或压缩包已损坏"))?;
+    let mut archive =
+        ZipArchive::new(packed).map_err(|_| refuse("archive_unreadable", "不是有效的 zip 压缩包，或压缩包已损坏"))?;
     check_entries(&mut archive, packed_size)?;
     let folder = TempDir::new().map_err(|_| refuse("archive_unreadable", "无法建立临时目录"))?;
     let mut entries = Vec::new();
@@ -138,7 +138,10 @@ fn entry_name(raw: &[u8]) -> Result<String, Finding> {
         || text_encoding::has_forbidden_character(&name);
     if odd {
         let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
-        return Err(refuse("archive_name", format!("压缩包里的文件名“{shown}”不合规则（绝对路径、上级目录或特殊字符）")));
+        return Err(refuse(
+            "archive_name",
+            format!("压缩包里的文件名“{shown}”不合规则（绝对路径、上级目录或特殊字符）"),
+        ));
     }
     Ok(name)
 }
@@ -205,7 +208,8 @@ mod tests {
     #[test]
     fn archives_and_the_rules_they_break() {
         let zeros = vec![0_u8; 20 * 1024 * 1024];
-        let many: Vec<(String, &[u8])> = (0..=MAX_ARCHIVE_ENTRIES).map(|i| (format!("f{i}"), b"x".as_slice())).collect();
+        let many: Vec<(String, &[u8])> =
+            (0..=MAX_ARCHIVE_ENTRIES).map(|i| (format!("f{i}"), b"x".as_slice())).collect();
         let many: Vec<(&str, &[u8])> = many.iter().map(|(n, b)| (n.as_str(), *b)).collect();
         for (files, expected) in [
             (vec![("甲.shp", b"x".as_slice()), ("甲.dbf", b"y")], "ok"),

@@ -105,7 +105,11 @@ fn table_of(range: &calamine::Range<Data>, findings: &mut Vec<Finding>) -> Plain
         let blank = std::iter::repeat_n(String::new(), left as usize);
         plain_table::take_row(&mut table, row, blank.chain(cells.iter().map(cell_text)).collect(), findings);
         if table.rows.len() > MAX_FEATURES {
-            findings.push(Finding::error("too_many_records", Place::row(row), format!("记录超过 {MAX_FEATURES} 条，请分成几个文件")));
+            findings.push(Finding::error(
+                "too_many_records",
+                Place::row(row),
+                format!("记录超过 {MAX_FEATURES} 条，请分成几个文件"),
+            ));
             break;
         }
     }
@@ -119,7 +123,9 @@ fn cell_text(cell: &Data) -> String {
         // Display prints the shortest decimal that reads back: 430100, 633.3.
         Data::Float(number) => number.to_string(),
         Data::Bool(value) => value.to_string(),
-        Data::DateTime(moment) => day_of_serial(moment.as_f64()).map_or_else(|| moment.as_f64().to_string(), |d| d.to_string()),
+        Data::DateTime(moment) => {
+            day_of_serial(moment.as_f64()).map_or_else(|| moment.as_f64().to_string(), |d| d.to_string())
+        }
         _ => String::new(),
     }
 }
@@ -232,7 +238,11 @@ impl Cells<'_> {
         let Some(level) = self.text("level") else { return };
         let by_code = if code.is_national() { "国家级" } else { "省级" };
         if level != by_code {
-            findings.push(self.error("level_contradicts_code", "level", format!("级别“{level}”与代码 {code}（{by_code}）不一致")));
+            findings.push(self.error(
+                "level_contradicts_code",
+                "level",
+                format!("级别“{level}”与代码 {code}（{by_code}）不一致"),
+            ));
         }
     }
 
@@ -277,7 +287,8 @@ impl Cells<'_> {
 fn parse_month(text: &str) -> Option<(NaiveDate, bool)> {
     let plain = text.trim().replace(['年', '月', '/', '-'], ".").replace('日', "");
     let parts: Vec<&str> = plain.trim_end_matches('.').split('.').map(str::trim).collect();
-    let number = |t: &str| (!t.is_empty() && t.bytes().all(|b| b.is_ascii_digit())).then(|| t.parse::<u32>().ok()).flatten();
+    let number =
+        |t: &str| (!t.is_empty() && t.bytes().all(|b| b.is_ascii_digit())).then(|| t.parse::<u32>().ok()).flatten();
     let year = i32::try_from(number(parts.first()?)?).ok().filter(|y| (1949..=2200).contains(y))?;
     match parts.as_slice() {
         [_, "1"] if text.contains('.') => Some((NaiveDate::from_ymd_opt(year, 10, 1)?, true)),
@@ -328,7 +339,8 @@ mod tests {
         let (reading, rows) = read_file(Path::new(&path), &ReadOptions::default()).expect("fixture");
         assert_eq!(codes(&reading), []);
         assert_eq!(rows.len(), 129);
-        let hectares: f64 = rows.iter().filter_map(|r| r.approved_area.as_ref()).map(|a| a.area.value() / 10_000.0).sum();
+        let hectares: f64 =
+            rows.iter().filter_map(|r| r.approved_area.as_ref()).map(|a| a.area.value() / 10_000.0).sum();
         assert!((hectares - 71_177.01).abs() < 1e-6, "{hectares}");
         assert_eq!(rows[0].leading_industries, ["有色金属加工", "食品", "电子信息"]);
         assert_eq!(rows[0].prefecture.as_deref(), Some("430100"));
@@ -336,10 +348,18 @@ mod tests {
 
     #[test]
     fn titles_units_and_faults() {
-        let (reading, rows) = read("湖南省园区名录,,\n\n园区代码,园区名称,核准面积（亩）,级别,批准时间\nG431176,望城经开区,9499.5,国家级,2014.02\n");
-        assert_eq!(codes(&reading), [("column_missing".into(), None)], "园区名称 is the name of a block's park, not the row's own");
+        let (reading, rows) = read(
+            "湖南省园区名录,,\n\n园区代码,园区名称,核准面积（亩）,级别,批准时间\nG431176,望城经开区,9499.5,国家级,2014.02\n",
+        );
+        assert_eq!(
+            codes(&reading),
+            [("column_missing".into(), None)],
+            "园区名称 is the name of a block's park, not the row's own"
+        );
         assert_eq!(rows, []);
-        let (reading, rows) = read("湖南省园区名录,,\n\n园区代码,名称,核准面积（亩）,级别,批准时间\nG431176,望城经开区,9499.5,国家级,2014.02\n");
+        let (reading, rows) = read(
+            "湖南省园区名录,,\n\n园区代码,名称,核准面积（亩）,级别,批准时间\nG431176,望城经开区,9499.5,国家级,2014.02\n",
+        );
         assert_eq!(codes(&reading), []);
         let area = rows[0].approved_area.as_ref().expect("area");
         assert_eq!((area.unit, area.area.to_hectares().value()), ("mu", 633.3));

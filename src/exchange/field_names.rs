@@ -6,11 +6,72 @@ use crate::domain::{Finding, Place};
 
 /// Canonical name, Chinese title, and what files call it (compared without case, blanks, width and marks).
 const SYNONYMS: [(&str, &str, &[&str]); 27] = [
-    ("id", "编号", &["id", "编号", "地块编号", "区块编号", "区块号", "宗地编号", "宗地代码", "地块代码", "dkbh", "qkbh", "zdbh", "zddm", "dkdm", "bsm", "标识码", "parcel_no", "parcelid", "block_no", "number", "gml_id", "fid_1"]),
-    ("name", "名称", &["name", "名称", "地块名称", "区块名称", "片区名称", "dkmc", "qkmc", "mc", "block_name", "parcel_name"]),
-    ("park_code", "园区代码", &["park_code", "园区代码", "开发区代码", "园区编码", "yqdm", "kfqdm", "yqbm", "parkcode", "代码", "code"]),
+    (
+        "id",
+        "编号",
+        &[
+            "id",
+            "编号",
+            "地块编号",
+            "区块编号",
+            "区块号",
+            "宗地编号",
+            "宗地代码",
+            "地块代码",
+            "dkbh",
+            "qkbh",
+            "zdbh",
+            "zddm",
+            "dkdm",
+            "bsm",
+            "标识码",
+            "parcel_no",
+            "parcelid",
+            "block_no",
+            "number",
+            "gml_id",
+            "fid_1",
+        ],
+    ),
+    (
+        "name",
+        "名称",
+        &["name", "名称", "地块名称", "区块名称", "片区名称", "dkmc", "qkmc", "mc", "block_name", "parcel_name"],
+    ),
+    (
+        "park_code",
+        "园区代码",
+        &["park_code", "园区代码", "开发区代码", "园区编码", "yqdm", "kfqdm", "yqbm", "parkcode", "代码", "code"],
+    ),
     ("park_name", "园区名称", &["park_name", "园区名称", "开发区名称", "园区", "yqmc", "kfqmc", "parkname"]),
-    ("stated_area", "面积", &["area", "面积", "地块面积", "区块面积", "标注面积", "公告面积", "核准面积", "批准面积", "规划面积", "用地面积", "mj", "dkmj", "qkmj", "pzmj", "stated_area", "approved_area", "contenance", "area_ha", "area_mu", "area_m2", "approved_area_ha", "stated_area_ha"]),
+    (
+        "stated_area",
+        "面积",
+        &[
+            "area",
+            "面积",
+            "地块面积",
+            "区块面积",
+            "标注面积",
+            "公告面积",
+            "核准面积",
+            "批准面积",
+            "规划面积",
+            "用地面积",
+            "mj",
+            "dkmj",
+            "qkmj",
+            "pzmj",
+            "stated_area",
+            "approved_area",
+            "contenance",
+            "area_ha",
+            "area_mu",
+            "area_m2",
+            "approved_area_ha",
+            "stated_area_ha",
+        ],
+    ),
     ("east", "东至", &["east", "东", "东至", "四至东", "dz", "szd", "东侧", "东临"]),
     ("south", "南至", &["south", "南", "南至", "四至南", "nz", "szn", "南侧", "南临"]),
     ("west", "西至", &["west", "西", "西至", "四至西", "xz", "szx", "西侧", "西临"]),
@@ -22,7 +83,21 @@ const SYNONYMS: [(&str, &str, &[&str]); 27] = [
     ("type", "类型", &["type", "类型", "园区类型", "lx", "类别", "开发区类型"]),
     ("prefecture", "市州", &["prefecture", "市州", "所在市州", "地市", "所属市州", "sz", "市", "prefecture_name"]),
     ("prefecture_code", "市州代码", &["prefecture_code", "市州代码", "地市代码"]),
-    ("county_code", "县区代码", &["county_code", "县区代码", "区县代码", "行政区代码", "行政区划代码", "xzqdm", "xzqhdm", "county_code_guess", "项目所在县区代码"]),
+    (
+        "county_code",
+        "县区代码",
+        &[
+            "county_code",
+            "县区代码",
+            "区县代码",
+            "行政区代码",
+            "行政区划代码",
+            "xzqdm",
+            "xzqhdm",
+            "county_code_guess",
+            "项目所在县区代码",
+        ],
+    ),
     ("county", "县区", &["county", "县区", "区县", "县市区", "xzqmc", "行政区名称"]),
     ("land_use", "用途", &["land_use", "地块用途", "用途", "土地用途", "dkyt", "yt"]),
     ("land_use_code", "地类编码", &["land_use_code", "地类编码", "地类代码", "dlbm", "dldm"]),
@@ -42,7 +117,10 @@ pub fn canonical(field: &str) -> Option<&'static str> {
     if plain.is_empty() {
         return None;
     }
-    let found = SYNONYMS.iter().find(|(_, _, words)| words.iter().any(|word| self::plain(word) == plain)).map(|(name, ..)| *name);
+    let found = SYNONYMS
+        .iter()
+        .find(|(_, _, words)| words.iter().any(|word| self::plain(word) == plain))
+        .map(|(name, ..)| *name);
     // A heading with a unit of area names an area or nothing of ours: 备注（亩） is no note.
     if unit.is_some() { found.filter(|name| *name == "stated_area") } else { found }
 }
@@ -83,7 +161,12 @@ fn split_unit(field: &str) -> (String, Option<AreaUnit>) {
 }
 
 fn plain(field: &str) -> String {
-    field.chars().map(half_width).filter(|c| !c.is_whitespace() && !matches!(c, '.' | ':' | '-' | '*')).flat_map(char::to_lowercase).collect()
+    field
+        .chars()
+        .map(half_width)
+        .filter(|c| !c.is_whitespace() && !matches!(c, '.' | ':' | '-' | '*'))
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 fn half_width(c: char) -> char {
@@ -183,7 +266,10 @@ mod tests {
     fn two_fields_for_one_name_are_told() {
         let fields = ["DKBH", "BSM", "name", "面积"].map(str::to_owned);
         let (mapping, findings) = map_fields(&fields);
-        assert_eq!(mapping.iter().map(|m| m.canonical).collect::<Vec<_>>(), [Some("id"), None, Some("name"), Some("stated_area")]);
+        assert_eq!(
+            mapping.iter().map(|m| m.canonical).collect::<Vec<_>>(),
+            [Some("id"), None, Some("name"), Some("stated_area")]
+        );
         assert_eq!(findings.iter().map(|f| f.code.as_ref()).collect::<Vec<_>>(), ["field_ambiguous"]);
         let (mapping, _) = map_fields(&["BSM".to_owned(), "id".to_owned()]);
         assert_eq!(mapping[1].canonical, Some("id"), "a field spelled as the canonical name wins");

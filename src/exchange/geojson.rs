@@ -27,7 +27,14 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Reading {
         }
     };
     reading.encoding = Some(decoded.encoding);
-    let mut scan = Scan { records: Vec::new(), findings: Vec::new(), crs_member: None, seen: HashMap::new(), fields: Vec::new(), field_index: HashMap::new() };
+    let mut scan = Scan {
+        records: Vec::new(),
+        findings: Vec::new(),
+        crs_member: None,
+        seen: HashMap::new(),
+        fields: Vec::new(),
+        field_index: HashMap::new(),
+    };
     // RFC 8142 separates records with U+001E.
     let text = decoded.text.replace('\u{1e}', " ");
     scan.read_documents(&text);
@@ -98,33 +105,53 @@ impl Scan {
     fn take_feature(&mut self, feature: &Value) {
         let row = self.records.len() as u64 + 1;
         let Some(object) = feature.as_object() else {
-            self.findings.push(Finding::error("feature_not_object", Place::row(row), format!("第 {row} 个要素不是 JSON 对象")));
+            self.findings.push(Finding::error(
+                "feature_not_object",
+                Place::row(row),
+                format!("第 {row} 个要素不是 JSON 对象"),
+            ));
             self.push_empty(row);
             return;
         };
         if object.get("type").and_then(Value::as_str) != Some("Feature") {
-            self.findings.push(Finding::error("feature_type", Place::row(row), format!("第 {row} 个要素的 type 不是 Feature")));
+            self.findings.push(Finding::error(
+                "feature_type",
+                Place::row(row),
+                format!("第 {row} 个要素的 type 不是 Feature"),
+            ));
         }
         let id = match object.get("id") {
             Some(Value::String(id)) => Some(id.clone()),
             Some(Value::Number(id)) => Some(id.to_string()),
             Some(Value::Null) | None => None,
             Some(_) => {
-                self.findings.push(Finding::warning("feature_id_type", Place::row(row).field("id"), format!("第 {row} 个要素的 id 应为字符串或数，未采用")));
+                self.findings.push(Finding::warning(
+                    "feature_id_type",
+                    Place::row(row).field("id"),
+                    format!("第 {row} 个要素的 id 应为字符串或数，未采用"),
+                ));
                 None
             }
         };
         if let Some(id) = &id
             && let Some(first) = self.seen.insert(id.clone(), row)
         {
-            self.findings.push(Finding::error("id_duplicate", Place::row(row).field("id"), format!("第 {row} 个要素与第 {first} 个要素的 id 相同：{id}")));
+            self.findings.push(Finding::error(
+                "id_duplicate",
+                Place::row(row).field("id"),
+                format!("第 {row} 个要素与第 {first} 个要素的 id 相同：{id}"),
+            ));
         }
         let properties = self.take_properties(object.get("properties"), row);
         let (rings, has_geometry) = match object.get("geometry") {
             Some(Value::Object(geometry)) => (self.take_geometry(geometry, row), true),
             Some(Value::Null) | None => (Vec::new(), false),
             Some(_) => {
-                self.findings.push(Finding::error("geometry_type_unsupported", Place::row(row), format!("第 {row} 个要素的 geometry 不是对象")));
+                self.findings.push(Finding::error(
+                    "geometry_type_unsupported",
+                    Place::row(row),
+                    format!("第 {row} 个要素的 geometry 不是对象"),
+                ));
                 (Vec::new(), true)
             }
         };
@@ -187,7 +214,11 @@ impl Scan {
                 parts
             }
             ("Polygon" | "MultiPolygon", None) => {
-                self.findings.push(Finding::error("coordinates_nesting", place, format!("第 {row} 个要素没有 coordinates 数组")));
+                self.findings.push(Finding::error(
+                    "coordinates_nesting",
+                    place,
+                    format!("第 {row} 个要素没有 coordinates 数组"),
+                ));
                 Vec::new()
             }
             _ => {
@@ -208,7 +239,11 @@ impl Scan {
         for (ring, positions) in (1_u32..).zip(rings) {
             let place = Place::row(row).part(part).ring(ring);
             let Some(positions) = positions.as_array() else {
-                self.findings.push(Finding::error("coordinates_nesting", place, format!("第 {row} 个要素第 {part} 部分第 {ring} 环的坐标层次不对")));
+                self.findings.push(Finding::error(
+                    "coordinates_nesting",
+                    place,
+                    format!("第 {row} 个要素第 {part} 部分第 {ring} 环的坐标层次不对"),
+                ));
                 continue;
             };
             let mut line = Vec::with_capacity(positions.len());
@@ -219,7 +254,9 @@ impl Scan {
                         self.findings.push(Finding::error(
                             "coordinate_not_a_number",
                             place.clone().vertex(vertex),
-                            format!("第 {row} 个要素第 {part} 部分第 {ring} 环第 {vertex} 点的坐标不是两个以上的有限数"),
+                            format!(
+                                "第 {row} 个要素第 {part} 部分第 {ring} 环第 {vertex} 点的坐标不是两个以上的有限数"
+                            ),
                         ));
                         break;
                     }
@@ -228,7 +265,11 @@ impl Scan {
             lines.push(line);
         }
         if rings.is_empty() {
-            self.findings.push(Finding::error("geometry_empty", Place::row(row).part(part), format!("第 {row} 个要素第 {part} 部分没有环")));
+            self.findings.push(Finding::error(
+                "geometry_empty",
+                Place::row(row).part(part),
+                format!("第 {row} 个要素第 {part} 部分没有环"),
+            ));
         }
         (self.findings.len() == before).then_some(lines)
     }
@@ -240,7 +281,11 @@ impl Scan {
             self.findings.push(Finding::error("too_many_findings", Place::whole(), message));
         }
         if self.records.len() > MAX_FEATURES {
-            self.findings.push(Finding::error("too_many_records", Place::whole(), format!("要素超过 {MAX_FEATURES} 个，请分成几个文件")));
+            self.findings.push(Finding::error(
+                "too_many_records",
+                Place::whole(),
+                format!("要素超过 {MAX_FEATURES} 个，请分成几个文件"),
+            ));
         }
         let (mapping, ambiguous) = field_names::map_fields(&self.fields);
         self.findings.extend(ambiguous);
@@ -252,11 +297,16 @@ impl Scan {
             let attributes: Vec<Attribute> = record
                 .properties
                 .iter()
-                .map(|(i, value)| Attribute { field: mapping[*i].field.clone(), canonical: mapping[*i].canonical, value: value.clone() })
+                .map(|(i, value)| Attribute {
+                    field: mapping[*i].field.clone(),
+                    canonical: mapping[*i].canonical,
+                    value: value.clone(),
+                })
                 .collect();
             let row = record.row;
             let geometry = usable.filter(|_| record.has_geometry).and_then(|crs| self.build(&record, crs));
-            let value = |canonical: &str| attributes.iter().find(|a| a.canonical == Some(canonical) && !a.value.is_empty());
+            let value =
+                |canonical: &str| attributes.iter().find(|a| a.canonical == Some(canonical) && !a.value.is_empty());
             let stated = value("stated_area").and_then(|a| {
                 let (stated, findings) = read_stated_area(a, geometry.as_ref(), row);
                 self.findings.extend(findings);
@@ -284,18 +334,30 @@ impl Scan {
             let parsed = Crs::parse(&name);
             if parsed.is_none() && !member.is_null() {
                 let shown: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
-                self.findings.push(Finding::error("crs_unknown", Place::whole(), format!("不认识文件声明的坐标系“{shown}”；请用 --crs 指定")));
+                self.findings.push(Finding::error(
+                    "crs_unknown",
+                    Place::whole(),
+                    format!("不认识文件声明的坐标系“{shown}”；请用 --crs 指定"),
+                ));
             }
             parsed
         });
         let decided = options.crs.or(named);
         if let Some(crs) = decided {
             if crs.is_legacy_chinese_datum() {
-                self.findings.push(Finding::error("datum_not_supported", Place::whole(), format!("坐标系 {crs} 不是 2000 国家大地坐标系，请提供转换后的成果")));
+                self.findings.push(Finding::error(
+                    "datum_not_supported",
+                    Place::whole(),
+                    format!("坐标系 {crs} 不是 2000 国家大地坐标系，请提供转换后的成果"),
+                ));
                 return None;
             }
             if matches!(crs, Crs::Other(_)) {
-                self.findings.push(Finding::error("crs_not_supported", Place::whole(), format!("GeoJSON 的坐标系 {crs} 不支持；请转换为经纬度（EPSG:4490）")));
+                self.findings.push(Finding::error(
+                    "crs_not_supported",
+                    Place::whole(),
+                    format!("GeoJSON 的坐标系 {crs} 不支持；请转换为经纬度（EPSG:4490）"),
+                ));
                 return None;
             }
             return Some(crs);
@@ -377,7 +439,10 @@ impl<'de> Visitor<'de> for Document<'_> {
         match rest.get("type").and_then(Value::as_str) {
             Some("FeatureCollection") if had_features => {}
             Some("Feature") => self.scan.take_feature(&Value::Object(rest)),
-            Some("Polygon" | "MultiPolygon" | "Point" | "LineString" | "MultiPoint" | "MultiLineString" | "GeometryCollection") => {
+            Some(
+                "Polygon" | "MultiPolygon" | "Point" | "LineString" | "MultiPoint" | "MultiLineString"
+                | "GeometryCollection",
+            ) => {
                 let feature = serde_json::json!({"type": "Feature", "properties": null, "geometry": rest});
                 self.scan.take_feature(&feature);
             }

@@ -10,7 +10,9 @@ fn read_text(text: &str) -> Reading {
 }
 
 fn polygon(ring: &str) -> String {
-    format!(r#"{{"type":"FeatureCollection","features":[{{"type":"Feature","id":"a","properties":{{}},"geometry":{{"type":"Polygon","coordinates":[{ring}]}}}}]}}"#)
+    format!(
+        r#"{{"type":"FeatureCollection","features":[{{"type":"Feature","id":"a","properties":{{}},"geometry":{{"type":"Polygon","coordinates":[{ring}]}}}}]}}"#
+    )
 }
 
 const RING: &str = "[[112,28],[112.1,28],[112.1,28.1],[112,28]]";
@@ -26,19 +28,59 @@ fn faults_with_their_places() {
         ("a single feature", feature(&format!(r#"{{"type":"Polygon","coordinates":[{RING}]}}"#)), vec![]),
         ("a bare geometry", format!(r#"{{"type":"Polygon","coordinates":[{RING}]}}"#), vec![]),
         ("height is dropped", polygon("[[112,28,5],[112.1,28,5],[112.1,28.1,5],[112,28,5]]"), vec![]),
-        ("one feature a line", format!("{0}\n{0}", feature(&format!(r#"{{"type":"Polygon","coordinates":[{RING}]}}"#))), vec![]),
-        ("not closed", polygon("[[112,28],[112.1,28],[112.1,28.1],[112,28.1]]"), vec![("ring_not_closed", Some(1), Some(1), Some(4))]),
+        (
+            "one feature a line",
+            format!("{0}\n{0}", feature(&format!(r#"{{"type":"Polygon","coordinates":[{RING}]}}"#))),
+            vec![],
+        ),
+        (
+            "not closed",
+            polygon("[[112,28],[112.1,28],[112.1,28.1],[112,28.1]]"),
+            vec![("ring_not_closed", Some(1), Some(1), Some(4))],
+        ),
         ("two points", polygon("[[112,28],[112.1,28]]"), vec![("ring_too_few_points", Some(1), Some(1), None)]),
-        ("clockwise", polygon("[[112,28],[112.1,28.1],[112.1,28],[112,28]]"), vec![("ring_orientation", Some(1), Some(1), None)]),
-        ("a string as number", polygon(r#"[["112",28],[112.1,28],[112.1,28.1],["112",28]]"#), vec![("coordinate_not_a_number", Some(1), Some(1), Some(1))]),
-        ("one number", polygon("[[112,28],[112.1],[112.1,28.1],[112,28]]"), vec![("coordinate_not_a_number", Some(1), Some(1), Some(2))]),
+        (
+            "clockwise",
+            polygon("[[112,28],[112.1,28.1],[112.1,28],[112,28]]"),
+            vec![("ring_orientation", Some(1), Some(1), None)],
+        ),
+        (
+            "a string as number",
+            polygon(r#"[["112",28],[112.1,28],[112.1,28.1],["112",28]]"#),
+            vec![("coordinate_not_a_number", Some(1), Some(1), Some(1))],
+        ),
+        (
+            "one number",
+            polygon("[[112,28],[112.1],[112.1,28.1],[112,28]]"),
+            vec![("coordinate_not_a_number", Some(1), Some(1), Some(2))],
+        ),
         ("wrong nesting", polygon("5"), vec![("coordinates_nesting", Some(1), Some(1), None)]),
-        ("swapped axes", polygon("[[28,112],[28,112.1],[28.1,112.1],[28,112]]"), vec![("axes_swapped", Some(1), None, None)]),
-        ("projected", polygon("[[38435200,3123400],[38435300,3123400],[38435300,3123500],[38435200,3123400]]"), vec![("crs_detected", None, None, None)]),
+        (
+            "swapped axes",
+            polygon("[[28,112],[28,112.1],[28.1,112.1],[28,112]]"),
+            vec![("axes_swapped", Some(1), None, None)],
+        ),
+        (
+            "projected",
+            polygon("[[38435200,3123400],[38435300,3123400],[38435300,3123500],[38435200,3123400]]"),
+            vec![("crs_detected", None, None, None)],
+        ),
         ("null geometry", feature("null"), vec![("geometry_missing", Some(1), None, None)]),
-        ("a point", feature(r#"{"type":"Point","coordinates":[112,28]}"#), vec![("geometry_type_unsupported", Some(1), None, None)]),
-        ("a collection", feature(r#"{"type":"GeometryCollection","geometries":[]}"#), vec![("geometry_type_unsupported", Some(1), None, None)]),
-        ("overflowing number", polygon("[[1e999,28],[112.1,28],[112.1,28.1],[112,28]]"), vec![("coordinate_not_finite", Some(1), None, None)]),
+        (
+            "a point",
+            feature(r#"{"type":"Point","coordinates":[112,28]}"#),
+            vec![("geometry_type_unsupported", Some(1), None, None)],
+        ),
+        (
+            "a collection",
+            feature(r#"{"type":"GeometryCollection","geometries":[]}"#),
+            vec![("geometry_type_unsupported", Some(1), None, None)],
+        ),
+        (
+            "overflowing number",
+            polygon("[[1e999,28],[112.1,28],[112.1,28.1],[112,28]]"),
+            vec![("coordinate_not_finite", Some(1), None, None)],
+        ),
         ("NaN", polygon("[[NaN,28],[112.1,28],[112.1,28.1],[112,28]]"), vec![("json_invalid", Some(1), None, None)]),
         ("truncated", good[..good.len() - 20].to_owned(), vec![("json_truncated", Some(1), None, None)]),
         ("trailing garbage", format!("{good}\n}} x"), vec![("json_trailing", Some(2), None, None)]),
@@ -47,10 +89,26 @@ fn faults_with_their_places() {
         ("an array", "[1,2]".into(), vec![("geojson_type", None, None, None)]),
         ("deep nesting around", "[".repeat(100_000), vec![("json_truncated", Some(1), None, None)]),
         ("deep nesting inside", polygon(&"[".repeat(100_000)), vec![("json_too_deep", Some(1), None, None)]),
-        ("NUL escape", r#"{"type":"Feature","properties":{"name":"a\u0000b"},"geometry":null}"#.into(), vec![("text_control_character", Some(1), None, None), ("geometry_missing", Some(1), None, None)]),
-        ("unknown system", good.replacen('{', r#"{"crs":{"type":"name","properties":{"name":"urn:x"}},"#, 1), vec![("crs_unknown", None, None, None)]),
-        ("a system that needs PROJ", good.replacen('{', r#"{"crs":{"type":"name","properties":{"name":"EPSG:28992"}},"#, 1), vec![("crs_not_supported", None, None, None)]),
-        ("Xi'an 80", good.replacen('{', r#"{"crs":{"type":"name","properties":{"name":"EPSG:2362"}},"#, 1), vec![("datum_not_supported", None, None, None)]),
+        (
+            "NUL escape",
+            r#"{"type":"Feature","properties":{"name":"a\u0000b"},"geometry":null}"#.into(),
+            vec![("text_control_character", Some(1), None, None), ("geometry_missing", Some(1), None, None)],
+        ),
+        (
+            "unknown system",
+            good.replacen('{', r#"{"crs":{"type":"name","properties":{"name":"urn:x"}},"#, 1),
+            vec![("crs_unknown", None, None, None)],
+        ),
+        (
+            "a system that needs PROJ",
+            good.replacen('{', r#"{"crs":{"type":"name","properties":{"name":"EPSG:28992"}},"#, 1),
+            vec![("crs_not_supported", None, None, None)],
+        ),
+        (
+            "Xi'an 80",
+            good.replacen('{', r#"{"crs":{"type":"name","properties":{"name":"EPSG:2362"}},"#, 1),
+            vec![("datum_not_supported", None, None, None)],
+        ),
         (
             "same id twice",
             good.replacen("[{", r#"[{"type":"Feature","id":"a","properties":null,"geometry":null},{"#, 1),
@@ -58,8 +116,13 @@ fn faults_with_their_places() {
         ),
     ];
     for (name, text, expected) in cases {
-        let found: Vec<_> = read_text(&text).findings.into_iter().map(|f| (f.code.into_owned(), f.place.row, f.place.ring, f.place.vertex)).collect();
-        let expected: Vec<_> = expected.into_iter().map(|(c, row, ring, vertex)| (c.to_owned(), row, ring, vertex)).collect();
+        let found: Vec<_> = read_text(&text)
+            .findings
+            .into_iter()
+            .map(|f| (f.code.into_owned(), f.place.row, f.place.ring, f.place.vertex))
+            .collect();
+        let expected: Vec<_> =
+            expected.into_iter().map(|(c, row, ring, vertex)| (c.to_owned(), row, ring, vertex)).collect();
         assert_eq!(found, expected, "{name}");
     }
 }
@@ -73,7 +136,10 @@ fn attributes_are_mapped_and_areas_understood() {
     assert_eq!((c.id.as_deref(), c.value("note")), (Some("甲-1"), None));
     let stated = c.stated_area.as_ref().expect("area");
     assert_eq!((stated.unit, stated.area.value()), ("mu", 1_000_000.0));
-    assert_eq!(reading.mapping.iter().map(|m| m.canonical).collect::<Vec<_>>(), [Some("id"), Some("stated_area"), Some("note"), None]);
+    assert_eq!(
+        reading.mapping.iter().map(|m| m.canonical).collect::<Vec<_>>(),
+        [Some("id"), Some("stated_area"), Some("note"), None]
+    );
     assert_eq!(reading.crs, Some(Crs::Wgs84));
 }
 
@@ -91,8 +157,12 @@ fn the_french_cadastre_is_read_whole() {
     let Some(bytes) = real("cadastre/fr_cadastre_91216_parcelles.geojson") else { return };
     let reading = read(&bytes, &ReadOptions::default());
     assert_eq!(reading.candidates.len(), 4241, "ORIGIN.md");
-    assert_eq!(reading.findings.iter().filter(|f| f.severity > Severity::Info).collect::<Vec<_>>(), Vec::<&Finding>::new());
-    let vertices: usize = reading.candidates.iter().filter_map(|c| c.geometry.as_ref()).map(geo::CoordsIter::coords_count).sum();
+    assert_eq!(
+        reading.findings.iter().filter(|f| f.severity > Severity::Info).collect::<Vec<_>>(),
+        Vec::<&Finding>::new()
+    );
+    let vertices: usize =
+        reading.candidates.iter().filter_map(|c| c.geometry.as_ref()).map(geo::CoordsIter::coords_count).sum();
     assert_eq!(vertices, 49450, "ORIGIN.md");
     assert!(reading.candidates.iter().filter_map(|c| c.stated_area.as_ref()).all(|s| s.unit == "m2"));
 }
@@ -109,10 +179,14 @@ fn files_of_the_geojson_rules_give_their_fault() {
         ("formats/point_with_utf8bom.json", Some("geometry_type_unsupported")),
     ] {
         let Some(bytes) = real(file) else { return };
-        let codes: Vec<String> = read(&bytes, &ReadOptions::default()).findings.into_iter().map(|f| f.code.into_owned()).collect();
+        let codes: Vec<String> =
+            read(&bytes, &ReadOptions::default()).findings.into_iter().map(|f| f.code.into_owned()).collect();
         match expected {
             Some(code) => assert!(codes.iter().any(|c| c == code), "{file}: {codes:?}"),
-            None => assert!(!codes.iter().any(|c| c.starts_with("ring") || c.starts_with("json") || c.starts_with("coord")), "{file}: {codes:?}"),
+            None => assert!(
+                !codes.iter().any(|c| c.starts_with("ring") || c.starts_with("json") || c.starts_with("coord")),
+                "{file}: {codes:?}"
+            ),
         }
     }
 }

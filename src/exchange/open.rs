@@ -196,7 +196,11 @@ fn read_archive(path: &Path, options: &ReadOptions) -> Result<Reading> {
         Some((_, Inside::Single(kind, name, path))) => read_single(kind, &path, &name, options),
         None => Ok(refused(
             "zip",
-            Finding::error("archive_without_data", Place::whole(), "压缩包里没有可导入的数据（.shp、.gdb、.gpkg、.dxf、.geojson、.txt）"),
+            Finding::error(
+                "archive_without_data",
+                Place::whole(),
+                "压缩包里没有可导入的数据（.shp、.gdb、.gpkg、.dxf、.geojson、.txt）",
+            ),
         )),
     }
 }

@@ -36,7 +36,8 @@ pub fn parse_csv(bytes: &[u8], options: &ReadOptions, findings: &mut Vec<Finding
         }
     };
     let first = decoded.text.lines().next().unwrap_or_default();
-    let separator = [b',', b'\t', b';'].into_iter().max_by_key(|s| (first.bytes().filter(|b| b == s).count(), *s == b','));
+    let separator =
+        [b',', b'\t', b';'].into_iter().max_by_key(|s| (first.bytes().filter(|b| b == s).count(), *s == b','));
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -59,7 +60,11 @@ pub fn parse_csv(bytes: &[u8], options: &ReadOptions, findings: &mut Vec<Finding
         let row = record.position().map_or(0, |at| at.line() + blank_lines(&decoded.text, at.byte()));
         take_row(&mut table, row, record.iter().map(str::to_owned).collect(), findings);
         if table.rows.len() > MAX_FEATURES || findings.len() > MAX_FINDINGS {
-            findings.push(Finding::error("too_many_records", Place::row(row), format!("记录超过 {MAX_FEATURES} 条，请分成几个文件")));
+            findings.push(Finding::error(
+                "too_many_records",
+                Place::row(row),
+                format!("记录超过 {MAX_FEATURES} 条，请分成几个文件"),
+            ));
             break;
         }
     }
@@ -152,7 +157,10 @@ mod tests {
         assert_eq!(findings, []);
         let table = table.expect("table");
         assert_eq!(table.headings, ["代码", "名称"]);
-        assert_eq!(table.rows, [(3, vec!["G431001".into(), "甲\n园".into()]), (6, vec!["G431002".into(), "乙".into()])]);
+        assert_eq!(
+            table.rows,
+            [(3, vec!["G431001".into(), "甲\n园".into()]), (6, vec!["G431002".into(), "乙".into()])]
+        );
         let (table, _) = parse("代码;名称\nG431001;甲\n");
         assert_eq!(table.expect("table").rows[0].1, ["G431001", "甲"]);
         let (table, findings) = parse("a,b\n1\n1,2,3\n");

@@ -76,7 +76,11 @@ fn line(
     let closed = points.first() == points.last();
     if !closed {
         let last = u32::try_from(points.len()).unwrap_or(u32::MAX);
-        findings.push(Finding::error("ring_not_closed", place().vertex(last), format!("{name}没有闭合：末点与首点不同")));
+        findings.push(Finding::error(
+            "ring_not_closed",
+            place().vertex(last),
+            format!("{name}没有闭合：末点与首点不同"),
+        ));
     }
     let projected: Option<Vec<Coord<f64>>> =
         points.iter().map(|(x, y)| project::inverse(crs, *x, *y).map(|(x, y)| Coord { x, y })).collect();

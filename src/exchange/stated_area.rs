@@ -19,7 +19,8 @@ pub fn parse(text: &str, unit: Option<AreaUnit>) -> Option<(f64, Option<AreaUnit
         .filter(|c| !c.is_whitespace() && *c != ',')
         .collect();
     let form = form.trim_start_matches('约');
-    let end = form.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'))).unwrap_or(form.len());
+    let end =
+        form.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'))).unwrap_or(form.len());
     let number: f64 = form[..end].parse().ok()?;
     let written = match &form[end..] {
         "" => unit,
@@ -126,6 +127,9 @@ mod tests {
         let (area, finding) = resolve(128_390.85);
         assert_eq!(area.map(|a| a.unit), Some("m2"));
         assert!(finding.expect("told").message.contains("图形面积 ÷ 标注数值 = 0.9999"));
-        assert!(matches!(resolve(5.0), (Some(StatedArea { unit: "ha", .. }), None)), "agrees with nothing: the usual unit");
+        assert!(
+            matches!(resolve(5.0), (Some(StatedArea { unit: "ha", .. }), None)),
+            "agrees with nothing: the usual unit"
+        );
     }
 }

@@ -75,7 +75,9 @@ fn strict(bytes: &[u8], encoding: &'static Encoding, name: &str) -> Result<Decod
             Err(Finding::error(
                 "encoding_undecodable",
                 Place::row(line),
-                format!("第 {line} 行起的文字不是有效的 {name} 编码，也不是 UTF-8；请另存为 UTF-8 或 GBK，或用 --encoding 指定"),
+                format!(
+                    "第 {line} 行起的文字不是有效的 {name} 编码，也不是 UTF-8；请另存为 UTF-8 或 GBK，或用 --encoding 指定"
+                ),
             ))
         }
     }

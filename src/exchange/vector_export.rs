@@ -53,7 +53,9 @@ pub struct ExportOptions {
 
 /// The file's bytes.
 pub fn write(format: VectorFormat, rows: &[ExportRow], options: &ExportOptions) -> Result<Vec<u8>> {
-    let Some(first) = rows.first() else { return Err(Error::not_found("nothing_to_export", "没有可导出的记录")) };
+    let Some(first) = rows.first() else {
+        return Err(Error::not_found("nothing_to_export", "没有可导出的记录"));
+    };
     let encoding = encoding_name(format, &options.encoding)?;
     let fields: Vec<WriteField> = first
         .fields
@@ -63,7 +65,8 @@ pub fn write(format: VectorFormat, rows: &[ExportRow], options: &ExportOptions) 
     if format == VectorFormat::Shapefile {
         check_dbf(rows, encoding)?;
     }
-    let head = WriteHead { layer: options.layer.clone(), epsg: options.crs.epsg(), encoding: encoding.to_owned(), fields };
+    let head =
+        WriteHead { layer: options.layer.clone(), epsg: options.crs.epsg(), encoding: encoding.to_owned(), fields };
     let folder = TempDir::new().map_err(failed)?;
     let (driver, name) = match format {
         VectorFormat::Shapefile => (Format::Shapefile, "data.shp"),
@@ -85,7 +88,9 @@ fn encoding_name(format: VectorFormat, asked: &str) -> Result<&'static str> {
     match (format, asked) {
         (VectorFormat::GeoPackage, _) | (_, "utf-8" | "utf8") => Ok("UTF-8"),
         (_, "gbk") => Ok("GBK"),
-        (_, other) => Err(Error::invalid("encoding_unknown", format!("Shapefile 的编码只能是 gbk 或 utf-8，不能是“{other}”"))),
+        (_, other) => {
+            Err(Error::invalid("encoding_unknown", format!("Shapefile 的编码只能是 gbk 或 utf-8，不能是“{other}”")))
+        }
     }
 }
 
@@ -98,14 +103,20 @@ fn check_dbf(rows: &[ExportRow], encoding: &str) -> Result<()> {
         let (bytes, _, lossy) = GBK.encode(text);
         if lossy {
             let missing = text.chars().find(|c| GBK.encode(c.encode_utf8(&mut [0; 4])).2).unwrap_or('?');
-            return Err(Error::invalid("character_not_in_gbk", format!("字符“{missing}”不在 GBK 编码中；请改用 utf-8 导出")));
+            return Err(Error::invalid(
+                "character_not_in_gbk",
+                format!("字符“{missing}”不在 GBK 编码中；请改用 utf-8 导出"),
+            ));
         }
         Ok(bytes.len())
     };
     for row in rows {
         for (name, value) in &row.fields {
             if length(name)? > DBF_NAME_BYTES {
-                return Err(Error::invalid("field_name_too_long", format!("字段名“{name}”超过 Shapefile 的 {DBF_NAME_BYTES} 字节")));
+                return Err(Error::invalid(
+                    "field_name_too_long",
+                    format!("字段名“{name}”超过 Shapefile 的 {DBF_NAME_BYTES} 字节"),
+                ));
             }
             if let ExportValue::Text(text) = value
                 && length(text)? > DBF_TEXT_BYTES
@@ -155,7 +166,8 @@ fn pack(folder: &TempDir, layer: &str, encoding: &str) -> Result<Vec<u8>> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().large_file(false);
     for ending in ["shp", "shx", "dbf", "prj"] {
-        let mut file = BufReader::new(std::fs::File::open(folder.path().join(format!("data.{ending}"))).map_err(failed)?);
+        let mut file =
+            BufReader::new(std::fs::File::open(folder.path().join(format!("data.{ending}"))).map_err(failed)?);
         writer.start_file(format!("{layer}.{ending}"), options).map_err(broken)?;
         std::io::copy(&mut file, &mut writer).map_err(failed)?;
     }

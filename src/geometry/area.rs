@@ -93,8 +93,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::geometry::project::{self, inverse};
     use crate::geometry::crs::Crs;
+    use crate::geometry::project::{self, inverse};
 
     /// Geodesic polygon area on the CGCS2000 ellipsoid: an independent algorithm (Karney 2013).
     fn geodesic_area(ring: &LineString<f64>) -> f64 {

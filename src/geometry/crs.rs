@@ -185,7 +185,10 @@ pub fn detect(sample: &[(f64, f64)], declared_zone: Option<u8>, declared_width: 
             if let Some(zone) = declared_zone.filter(|zone| *zone != prefix) {
                 detection.findings.push(zone_finding(
                     "crs_zone_conflict",
-                    format!("文件声明带号为 {zone}，但横坐标 {} 的前两位是 {prefix}，两者矛盾；请核对带号", if detection.swapped { y } else { x }),
+                    format!(
+                        "文件声明带号为 {zone}，但横坐标 {} 的前两位是 {prefix}，两者矛盾；请核对带号",
+                        if detection.swapped { y } else { x }
+                    ),
                 ));
             }
             detection.crs = gauss_kruger(prefix, declared_width, true);
@@ -194,18 +197,21 @@ pub fn detect(sample: &[(f64, f64)], declared_zone: Option<u8>, declared_width: 
             Some(zone) => {
                 detection.crs = gauss_kruger(zone, declared_width, false);
                 if detection.crs.is_none() {
-                    detection.findings.push(zone_finding("crs_zone_invalid", format!("带号 {zone} 不是我国的高斯克吕格带号")));
+                    detection
+                        .findings
+                        .push(zone_finding("crs_zone_invalid", format!("带号 {zone} 不是我国的高斯克吕格带号")));
                 }
             }
             None => detection.findings.push(zone_finding(
                 "crs_zone_missing",
-                format!("横坐标 {x} 为 6 位数，不含带号，文件也没有说明带号；请用 --crs 指定，例如第 38 带为 EPSG:4547"),
+                format!(
+                    "横坐标 {x} 为 6 位数，不含带号，文件也没有说明带号；请用 --crs 指定，例如第 38 带为 EPSG:4547"
+                ),
             )),
         },
-        _ => detection.findings.push(zone_finding(
-            "crs_undetected",
-            format!("无法从坐标数值（{x}，{y}）判断坐标系；请用 --crs 指定"),
-        )),
+        _ => detection
+            .findings
+            .push(zone_finding("crs_undetected", format!("无法从坐标数值（{x}，{y}）判断坐标系；请用 --crs 指定"))),
     }
     detection
 }
@@ -253,7 +259,16 @@ mod tests {
 
     #[test]
     fn legacy_datums_are_told_apart() {
-        for (epsg, legacy) in [(2360, true), (2383, true), (2412, true), (2435, true), (4610, true), (4214, true), (4526, false), (28992, false)] {
+        for (epsg, legacy) in [
+            (2360, true),
+            (2383, true),
+            (2412, true),
+            (2435, true),
+            (4610, true),
+            (4214, true),
+            (4526, false),
+            (28992, false),
+        ] {
             assert_eq!(Crs::from_epsg(epsg).is_legacy_chinese_datum(), legacy, "EPSG:{epsg}");
         }
     }
@@ -266,7 +281,14 @@ mod tests {
             ("degrees swapped", (28.2, 112.9), None, Some(4490), true, &["axes_swapped"]),
             ("prefixed zone 38", (38_435_200.0, 3_123_400.0), None, Some(4526), false, &[]),
             ("prefixed, zone declared", (38_435_200.0, 3_123_400.0), Some(38), Some(4526), false, &[]),
-            ("prefixed, other zone declared", (38_435_200.0, 3_123_400.0), Some(37), Some(4526), false, &["crs_zone_conflict"]),
+            (
+                "prefixed, other zone declared",
+                (38_435_200.0, 3_123_400.0),
+                Some(37),
+                Some(4526),
+                false,
+                &["crs_zone_conflict"],
+            ),
             ("prefixed swapped", (3_123_400.0, 38_435_200.0), Some(38), Some(4526), true, &["axes_swapped"]),
             ("unprefixed, zone declared", (435_200.0, 3_123_400.0), Some(38), Some(4547), false, &[]),
             ("unprefixed, no zone", (435_200.0, 3_123_400.0), None, None, false, &["crs_zone_missing"]),

@@ -76,9 +76,8 @@ struct Edges {
 
 impl<'a> Prepared<'a> {
     fn new(geometry: &'a MultiPolygon<f64>) -> Self {
-        let envelope = geometry
-            .bounding_rect()
-            .map(|r| AABB::from_corners([r.min().x, r.min().y], [r.max().x, r.max().y]));
+        let envelope =
+            geometry.bounding_rect().map(|r| AABB::from_corners([r.min().x, r.min().y], [r.max().x, r.max().y]));
         Self { geometry, envelope, edges: OnceLock::new() }
     }
 
@@ -119,9 +118,10 @@ fn prepare<'a>(shapes: &[&'a MultiPolygon<f64>]) -> Vec<Prepared<'a>> {
 }
 
 fn boxes(prepared: &[Prepared<'_>]) -> BoxTree {
-    let entries = prepared.iter().enumerate().filter_map(|(i, p)| {
-        p.envelope.map(|e| GeomWithData::new(Rectangle::from_corners(e.lower(), e.upper()), i))
-    });
+    let entries = prepared
+        .iter()
+        .enumerate()
+        .filter_map(|(i, p)| p.envelope.map(|e| GeomWithData::new(Rectangle::from_corners(e.lower(), e.upper()), i)));
     RTree::bulk_load(entries.collect())
 }
 
@@ -160,10 +160,7 @@ fn relate_all(left: &[Prepared<'_>], right: &[Prepared<'_>], candidates: Vec<(us
             }
         };
         let handles: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        handles
-            .into_iter()
-            .flat_map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
+        handles.into_iter().flat_map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     });
     results.sort_unstable_by_key(|(i, _)| *i);
     results.into_iter().flat_map(|(_, pairs)| pairs).collect()
@@ -267,7 +264,8 @@ impl Contacts<'_> {
     /// Position of a point of this edge, from 0 at its start to 1 at its end, on the longer axis.
     fn along(&self, p: Coord<f64>) -> f64 {
         let (a, b) = (self.edge.a, self.edge.b);
-        let t = if (b.x - a.x).abs() >= (b.y - a.y).abs() { (p.x - a.x) / (b.x - a.x) } else { (p.y - a.y) / (b.y - a.y) };
+        let t =
+            if (b.x - a.x).abs() >= (b.y - a.y).abs() { (p.x - a.x) / (b.x - a.x) } else { (p.y - a.y) / (b.y - a.y) };
         t.clamp(0.0, 1.0)
     }
 

@@ -7,8 +7,7 @@ use super::*;
 use crate::geometry::validity;
 
 fn rectangle(x: f64, y: f64, width: f64, height: f64) -> MultiPolygon<f64> {
-    let ring: LineString<f64> =
-        vec![(x, y), (x + width, y), (x + width, y + height), (x, y + height), (x, y)].into();
+    let ring: LineString<f64> = vec![(x, y), (x + width, y), (x + width, y + height), (x, y + height), (x, y)].into();
     MultiPolygon(vec![Polygon::new(ring, vec![])])
 }
 
@@ -27,7 +26,11 @@ fn rectangles_in_every_position() {
         ("corner overlap", rectangle(112.125, 28.125, 0.25, 0.25), Some(rectangle(112.125, 28.125, 0.125, 0.125))),
         ("inside", rectangle(112.0625, 28.0625, 0.125, 0.125), Some(rectangle(112.0625, 28.0625, 0.125, 0.125))),
         ("identical", a.clone(), Some(a.clone())),
-        ("inside, sharing an edge", rectangle(112.0, 28.0625, 0.125, 0.125), Some(rectangle(112.0, 28.0625, 0.125, 0.125))),
+        (
+            "inside, sharing an edge",
+            rectangle(112.0, 28.0625, 0.125, 0.125),
+            Some(rectangle(112.0, 28.0625, 0.125, 0.125)),
+        ),
         ("through", rectangle(111.875, 28.0625, 0.5, 0.125), Some(rectangle(112.0, 28.0625, 0.25, 0.125))),
         ("shared edge outside", rectangle(112.25, 28.0, 0.25, 0.25), None),
         ("corner to corner", rectangle(112.25, 28.25, 0.25, 0.25), None),
@@ -129,7 +132,13 @@ fn french_cadastre_neighbours() {
         found.iter().filter(|p| matches!(p.relation, Relation::Overlap { area } if area.value() > limit)).count()
     };
     let touching = found.iter().filter(|p| p.relation == Relation::Touch).count();
-    eprintln!("pairs {} touching {touching} overlaps >1e-4 {} >0.01 {} >1 {}", found.len(), over(CONTACT_M2), over(0.01), over(1.0));
+    eprintln!(
+        "pairs {} touching {touching} overlaps >1e-4 {} >0.01 {} >1 {}",
+        found.len(),
+        over(CONTACT_M2),
+        over(0.01),
+        over(1.0)
+    );
     assert_eq!(over(0.01), 2, "ORIGIN.md: 2 overlap by more than 0.01 m²");
     assert_eq!(over(1.0), 0, "ORIGIN.md: none by more than 1 m²");
 }

@@ -55,9 +55,7 @@ pub fn inverse(crs: Crs, x: f64, y: f64) -> Option<(f64, f64)> {
     }
     let (longitude, latitude) = match crs {
         Crs::Cgcs2000 | Crs::Wgs84 => (x, y),
-        Crs::WebMercator => {
-            ((x / SEMI_MAJOR_AXIS_M).to_degrees(), (y / SEMI_MAJOR_AXIS_M).sinh().atan().to_degrees())
-        }
+        Crs::WebMercator => ((x / SEMI_MAJOR_AXIS_M).to_degrees(), (y / SEMI_MAJOR_AXIS_M).sinh().atan().to_degrees()),
         Crs::GaussKruger3 { .. } | Crs::GaussKruger6 { .. } => {
             let easting = x - crs.false_easting()?;
             // A quarter meridian is about 10,002 km; eastings beyond ±1,100 km lie more than 10° away.
@@ -74,16 +72,12 @@ pub fn inverse(crs: Crs, x: f64, y: f64) -> Option<(f64, f64)> {
 
 /// The same rings in EPSG:4490; `None` where one vertex cannot be projected.
 pub fn to_cgcs2000(geometry: &MultiPolygon<f64>, crs: Crs) -> Option<MultiPolygon<f64>> {
-    geometry
-        .try_map_coords(|c| inverse(crs, c.x, c.y).map(|(x, y)| Coord { x, y }).ok_or(()))
-        .ok()
+    geometry.try_map_coords(|c| inverse(crs, c.x, c.y).map(|(x, y)| Coord { x, y }).ok_or(())).ok()
 }
 
 /// The same rings in another system; `None` where one vertex cannot be projected.
 pub fn from_cgcs2000(geometry: &MultiPolygon<f64>, crs: Crs) -> Option<MultiPolygon<f64>> {
-    geometry
-        .try_map_coords(|c| forward(crs, c.x, c.y).map(|(x, y)| Coord { x, y }).ok_or(()))
-        .ok()
+    geometry.try_map_coords(|c| forward(crs, c.x, c.y).map(|(x, y)| Coord { x, y }).ok_or(())).ok()
 }
 
 impl Crs {
@@ -132,10 +126,7 @@ impl Series {
             e: (f * (2.0 - f)).sqrt(),
             rectifying_radius: a / (1.0 + n) * (1.0 + n.powi(2) / 4.0 + n.powi(4) / 64.0 + n.powi(6) / 256.0),
             alpha: [
-                polynomial(
-                    &[1. / 2., -2. / 3., 5. / 16., 41. / 180., -127. / 288., 7891. / 37800.],
-                    1,
-                ),
+                polynomial(&[1. / 2., -2. / 3., 5. / 16., 41. / 180., -127. / 288., 7891. / 37800.], 1),
                 polynomial(&[13. / 48., -3. / 5., 557. / 1440., 281. / 630., -1_983_433. / 1_935_360.], 2),
                 polynomial(&[61. / 240., -103. / 140., 15061. / 26880., 167_603. / 181_440.], 3),
                 polynomial(&[49561. / 161_280., -179. / 168., 6_601_661. / 7_257_600.], 4),
@@ -143,10 +134,7 @@ impl Series {
                 polynomial(&[212_378_941. / 319_334_400.], 6),
             ],
             beta: [
-                polynomial(
-                    &[1. / 2., -2. / 3., 37. / 96., -1. / 360., -81. / 512., 96199. / 604_800.],
-                    1,
-                ),
+                polynomial(&[1. / 2., -2. / 3., 37. / 96., -1. / 360., -81. / 512., 96199. / 604_800.], 1),
                 polynomial(&[1. / 48., 1. / 15., -437. / 1440., 46. / 105., -1_118_711. / 3_870_720.], 2),
                 polynomial(&[17. / 480., -37. / 840., -209. / 4480., 5569. / 90720.], 3),
                 polynomial(&[4397. / 161_280., -11. / 504., -830_251. / 7_257_600.], 4),
@@ -199,8 +187,8 @@ impl Series {
         let mut tau = target / (1.0 - e2);
         for _ in 0..5 {
             let guess = self.conformal_tangent(tau);
-            let step = (target - guess) / guess.hypot(1.0) * (1.0 + (1.0 - e2) * tau * tau)
-                / ((1.0 - e2) * tau.hypot(1.0));
+            let step =
+                (target - guess) / guess.hypot(1.0) * (1.0 + (1.0 - e2) * tau * tau) / ((1.0 - e2) * tau.hypot(1.0));
             tau += step;
             if step.abs() < 1e-16 * tau.abs().max(1.0) {
                 break;
@@ -246,7 +234,8 @@ mod tests {
     #[test]
     fn web_mercator_reference_point() {
         // EPSG Guidance Note 7-2, 3857: 24°22′54.433″N 100°20′00.000″W gives E −11169055.58 N 2800000.00.
-        let (x, y) = forward(Crs::WebMercator, -(100.0 + 20.0 / 60.0), 24.0 + 22.0 / 60.0 + 54.433 / 3600.0).expect("inside");
+        let (x, y) =
+            forward(Crs::WebMercator, -(100.0 + 20.0 / 60.0), 24.0 + 22.0 / 60.0 + 54.433 / 3600.0).expect("inside");
         assert!((x + 11_169_055.58).abs() < 0.01 && (y - 2_800_000.0).abs() < 0.01, "{x} {y}");
     }
 

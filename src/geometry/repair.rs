@@ -32,7 +32,10 @@ pub fn repair(geometry: &MultiPolygon<f64>) -> Result<Repair, Finding> {
     let refuse = |code: &'static str, why: String| Err(Finding::error(code, Place::whole(), why));
     let vertices: usize = geometry.iter().flat_map(rings).map(|r| r.0.len()).sum();
     if vertices > MAX_VERTICES {
-        return refuse("repair_refused", format!("图形有 {vertices} 个点，超过可自动修复的上限 {MAX_VERTICES}，请在制图软件中修复"));
+        return refuse(
+            "repair_refused",
+            format!("图形有 {vertices} 个点，超过可自动修复的上限 {MAX_VERTICES}，请在制图软件中修复"),
+        );
     }
     if geometry.iter().flat_map(rings).flat_map(|r| r.coords()).any(|c| !(c.x.is_finite() && c.y.is_finite())) {
         return refuse("repair_refused", "图形含有不是有限数的坐标，无法自动修复".to_owned());
@@ -55,8 +58,7 @@ pub fn repair(geometry: &MultiPolygon<f64>) -> Result<Repair, Finding> {
     if repaired.0.is_empty() {
         return refuse("repair_refused", "修复后图形没有面积，无法自动修复".to_owned());
     }
-    let left: Vec<_> =
-        validity::check(&repaired, None).into_iter().filter(|f| f.severity == Severity::Error).collect();
+    let left: Vec<_> = validity::check(&repaired, None).into_iter().filter(|f| f.severity == Severity::Error).collect();
     if let Some(fault) = left.first() {
         return refuse("repair_failed", format!("自动修复后仍有问题：{}；请在制图软件中修复", fault.message));
     }
@@ -85,7 +87,10 @@ fn clean(geometry: &MultiPolygon<f64>, steps: &mut Vec<Finding>) -> MultiPolygon
         for (ring, line) in (1..).zip(rings(polygon)) {
             let (cleaned, repeated, spikes) = clean_ring(line);
             if repeated > 0 {
-                steps.push(step("repair_repeated_points", format!("第 {part} 部分第 {ring} 环删除重复点 {repeated} 个")));
+                steps.push(step(
+                    "repair_repeated_points",
+                    format!("第 {part} 部分第 {ring} 环删除重复点 {repeated} 个"),
+                ));
             }
             if spikes > 0 {
                 steps.push(step("repair_spikes", format!("第 {part} 部分第 {ring} 环删除尖刺 {spikes} 处")));
@@ -176,10 +181,7 @@ fn resolve(geometry: &MultiPolygon<f64>, crossings: usize, steps: &mut Vec<Findi
         let land = polygon.interiors().iter().fold(shell, |land, hole| land.difference(&even_odd(hole)));
         sum.union(&land)
     });
-    steps.push(step(
-        "repair_crossings",
-        format!("解开自相交 {crossings} 处，得到 {} 个部分", united.0.len()),
-    ));
+    steps.push(step("repair_crossings", format!("解开自相交 {crossings} 处，得到 {} 个部分", united.0.len())));
     let (tidy, ..) = united.0.iter().fold((Vec::new(), ()), |(mut list, ()), polygon| {
         let shell = clean_ring(polygon.exterior()).0;
         if shell.0.len() >= 4 {
@@ -203,8 +205,10 @@ mod tests {
     fn a_bow_tie_becomes_its_two_triangles() {
         let bow_tie = polygon(&[(112.0, 28.0), (112.25, 28.25), (112.25, 28.0), (112.0, 28.25), (112.0, 28.0)]);
         let repaired = repair(&bow_tie).expect("repairable");
-        let triangles = area::ellipsoidal(&polygon(&[(112.0, 28.0), (112.125, 28.125), (112.0, 28.25), (112.0, 28.0)])).value()
-            + area::ellipsoidal(&polygon(&[(112.25, 28.0), (112.25, 28.25), (112.125, 28.125), (112.25, 28.0)])).value();
+        let triangles = area::ellipsoidal(&polygon(&[(112.0, 28.0), (112.125, 28.125), (112.0, 28.25), (112.0, 28.0)]))
+            .value()
+            + area::ellipsoidal(&polygon(&[(112.25, 28.0), (112.25, 28.25), (112.125, 28.125), (112.25, 28.0)]))
+                .value();
         assert_eq!(repaired.geometry.0.len(), 2);
         assert_eq!(repaired.area_before, None, "a bow tie has no area: its halves cancel");
         assert!((repaired.area_after.value() - triangles).abs() < 1.0, "{} {triangles}", repaired.area_after);
@@ -215,7 +219,14 @@ mod tests {
     fn spikes_and_repeated_points_go_and_the_area_stays() {
         let square = polygon(&[(112.0, 28.0), (112.25, 28.0), (112.25, 28.25), (112.0, 28.25), (112.0, 28.0)]);
         let dirty = polygon(&[
-            (112.0, 28.0), (112.25, 28.0), (112.25, 28.0), (112.25, 28.25), (112.25, 28.5), (112.25, 28.25), (112.0, 28.25), (112.0, 28.0),
+            (112.0, 28.0),
+            (112.25, 28.0),
+            (112.25, 28.0),
+            (112.25, 28.25),
+            (112.25, 28.5),
+            (112.25, 28.25),
+            (112.0, 28.25),
+            (112.0, 28.0),
         ]);
         assert!(!validity::is_valid(&dirty));
         let repaired = repair(&dirty).expect("repairable");
@@ -228,7 +239,11 @@ mod tests {
     fn a_hole_outside_its_shell_becomes_a_part() {
         let mut wrong = polygon(&[(112.0, 28.0), (112.25, 28.0), (112.25, 28.25), (112.0, 28.25), (112.0, 28.0)]);
         wrong.0[0].interiors_push(LineString::from(vec![
-            (112.5, 28.0), (112.75, 28.0), (112.75, 28.25), (112.5, 28.25), (112.5, 28.0),
+            (112.5, 28.0),
+            (112.75, 28.0),
+            (112.75, 28.25),
+            (112.5, 28.25),
+            (112.5, 28.0),
         ]));
         let repaired = repair(&wrong).expect("repairable");
         assert_eq!(repaired.geometry.0.len(), 2);

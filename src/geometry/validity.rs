@@ -183,7 +183,11 @@ fn check_rings(geometry: &MultiPolygon<f64>, faults: &mut Faults) {
             }
             let last = line.0.len() - 1;
             if line.0[0] != line.0[last] {
-                faults.error("ring_not_closed", Spot::vertex(part, ring, last, line.0[last]), "不是环的起点，环没有闭合");
+                faults.error(
+                    "ring_not_closed",
+                    Spot::vertex(part, ring, last, line.0[last]),
+                    "不是环的起点，环没有闭合",
+                );
                 continue;
             }
             let distinct: HashSet<_> = line.0.iter().take(4096).map(|c| (c.x.to_bits(), c.y.to_bits())).collect();
@@ -279,10 +283,18 @@ fn judge_pair(s: &Segment, t: &Segment, faults: &mut Faults, touches: &mut Touch
             faults.error("ring_self_intersection", Spot::segment(s, at), format!("起的边与{}相交，环自相交", other(t)));
         }
         Meeting::Cross(at) if s.part == t.part => {
-            faults.error("rings_cross", Spot::segment(s, at), format!("起的边与{}相交，同一部分的环不能相交", other(t)));
+            faults.error(
+                "rings_cross",
+                Spot::segment(s, at),
+                format!("起的边与{}相交，同一部分的环不能相交", other(t)),
+            );
         }
         Meeting::Along(at, _) if s.part == t.part => {
-            faults.error("rings_cross", Spot::segment(s, at), format!("起的边与{}重合，同一部分的环不能共边", other(t)));
+            faults.error(
+                "rings_cross",
+                Spot::segment(s, at),
+                format!("起的边与{}重合，同一部分的环不能共边", other(t)),
+            );
         }
         Meeting::Cross(at) => {
             faults.error("parts_overlap", Spot::segment(s, at), format!("起的边与{}相交，不同部分不能重叠", other(t)));
@@ -331,7 +343,11 @@ fn check_nesting(geometry: &MultiPolygon<f64>, touches: &Touches, faults: &mut F
             let (_, outside, witness) = sides(hole, polygon.exterior(), touches.touch((part, 0), (part, i + 1)));
             if outside {
                 let vertex = witness.unwrap_or(0);
-                faults.error("hole_outside_shell", Spot::vertex(part, i + 1, vertex, hole.0[vertex]), "在外环之外，内环必须在外环之内");
+                faults.error(
+                    "hole_outside_shell",
+                    Spot::vertex(part, i + 1, vertex, hole.0[vertex]),
+                    "在外环之外，内环必须在外环之内",
+                );
             }
             for (j, other) in polygon.interiors().iter().enumerate() {
                 if i != j && boxes_meet(hole, other) {

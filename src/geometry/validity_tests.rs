@@ -30,23 +30,38 @@ fn every_fault_is_named_with_its_place() {
     type Rings<'a> = &'a [&'a [&'a [(f64, f64)]]];
     let cases: &[(&str, Rings, Vec<(String, Option<u32>, Option<u32>, Option<u32>)>)] = &[
         ("square", &[&[SHELL]], vec![]),
-        ("bow tie", &[&[&[(0., 0.), (2., 2.), (2., 0.), (0., 2.), (0., 0.)]]], vec![fault("ring_self_intersection", 1, 1, 1)]),
+        (
+            "bow tie",
+            &[&[&[(0., 0.), (2., 2.), (2., 0.), (0., 2.), (0., 0.)]]],
+            vec![fault("ring_self_intersection", 1, 1, 1)],
+        ),
         (
             "ring touches itself in a vertex",
             &[&[&[(0., 0.), (4., 0.), (2., 2.), (4., 4.), (0., 4.), (2., 2.), (0., 0.)]]],
             vec![fault("ring_self_touch", 1, 1, 2)],
         ),
-        ("spike", &[&[&[(0., 0.), (4., 0.), (4., 4.), (4., 8.), (4., 4.), (0., 4.), (0., 0.)]]], vec![
-            fault("ring_self_touch", 1, 1, 2), fault("spike", 1, 1, 3),
-        ]),
-        ("hole crosses shell", &[&[SHELL, &[(8., 4.), (12., 4.), (12., 6.), (8., 6.), (8., 4.)]]], vec![
-            fault("rings_cross", 1, 1, 2), fault("rings_cross", 1, 1, 2),
-        ]),
-        ("hole outside", &[&[SHELL, &[(20., 4.), (22., 4.), (22., 6.), (20., 4.)]]], vec![fault("hole_outside_shell", 1, 2, 1)]),
+        (
+            "spike",
+            &[&[&[(0., 0.), (4., 0.), (4., 4.), (4., 8.), (4., 4.), (0., 4.), (0., 0.)]]],
+            vec![fault("ring_self_touch", 1, 1, 2), fault("spike", 1, 1, 3)],
+        ),
+        (
+            "hole crosses shell",
+            &[&[SHELL, &[(8., 4.), (12., 4.), (12., 6.), (8., 6.), (8., 4.)]]],
+            vec![fault("rings_cross", 1, 1, 2), fault("rings_cross", 1, 1, 2)],
+        ),
+        (
+            "hole outside",
+            &[&[SHELL, &[(20., 4.), (22., 4.), (22., 6.), (20., 4.)]]],
+            vec![fault("hole_outside_shell", 1, 2, 1)],
+        ),
         ("hole touches shell once", &[&[SHELL, &[(0., 5.), (4., 4.), (4., 6.), (0., 5.)]]], vec![]),
         (
             "hole leaves a concave shell through a shared vertex",
-            &[&[&[(0., 0.), (10., 0.), (5., 5.), (10., 10.), (0., 10.), (0., 0.)], &[(2., 5.), (5., 5.), (9., 5.), (5., 6.), (2., 5.)]]],
+            &[&[
+                &[(0., 0.), (10., 0.), (5., 5.), (10., 10.), (0., 10.), (0., 0.)],
+                &[(2., 5.), (5., 5.), (9., 5.), (5., 6.), (2., 5.)],
+            ]],
             vec![fault("rings_cross", 1, 1, 3)],
         ),
         (
@@ -59,19 +74,41 @@ fn every_fault_is_named_with_its_place() {
             &[&[SHELL, &[(2., 2.), (8., 2.), (8., 8.), (2., 8.), (2., 2.)], &[(4., 4.), (6., 4.), (6., 6.), (4., 4.)]]],
             vec![fault("hole_in_hole", 1, 3, 1)],
         ),
-        ("parts cross", &[&[SHELL], &[&[(5., 5.), (15., 5.), (15., 15.), (5., 15.), (5., 5.)]]], vec![
-            fault("parts_overlap", 1, 1, 2), fault("parts_overlap", 1, 1, 3),
-        ]),
-        ("part in part", &[&[SHELL], &[&[(2., 2.), (4., 2.), (4., 4.), (2., 2.)]]], vec![fault("parts_overlap", 2, 1, 1)]),
-        ("part in the hole of another", &[
-            &[SHELL, &[(2., 2.), (8., 2.), (8., 8.), (2., 8.), (2., 2.)]],
-            &[&[(4., 4.), (6., 4.), (6., 6.), (4., 4.)]],
-        ], vec![]),
-        ("parts share an edge", &[&[SHELL], &[&[(10., 0.), (20., 0.), (20., 10.), (10., 10.), (10., 0.)]]], vec![fault("parts_overlap", 1, 1, 2)]),
+        (
+            "parts cross",
+            &[&[SHELL], &[&[(5., 5.), (15., 5.), (15., 15.), (5., 15.), (5., 5.)]]],
+            vec![fault("parts_overlap", 1, 1, 2), fault("parts_overlap", 1, 1, 3)],
+        ),
+        (
+            "part in part",
+            &[&[SHELL], &[&[(2., 2.), (4., 2.), (4., 4.), (2., 2.)]]],
+            vec![fault("parts_overlap", 2, 1, 1)],
+        ),
+        (
+            "part in the hole of another",
+            &[
+                &[SHELL, &[(2., 2.), (8., 2.), (8., 8.), (2., 8.), (2., 2.)]],
+                &[&[(4., 4.), (6., 4.), (6., 6.), (4., 4.)]],
+            ],
+            vec![],
+        ),
+        (
+            "parts share an edge",
+            &[&[SHELL], &[&[(10., 0.), (20., 0.), (20., 10.), (10., 10.), (10., 0.)]]],
+            vec![fault("parts_overlap", 1, 1, 2)],
+        ),
         ("parts touch in a corner", &[&[SHELL], &[&[(10., 10.), (20., 10.), (20., 20.), (10., 10.)]]], vec![]),
         ("a line", &[&[&[(0., 0.), (4., 0.), (0., 0.)]]], vec![("ring_too_few_points".into(), Some(1), Some(1), None)]),
-        ("not finite", &[&[&[(0., 0.), (f64::NAN, 0.), (4., 4.), (0., 0.)]]], vec![fault("coordinate_not_finite", 1, 1, 2)]),
-        ("infinite", &[&[&[(0., 0.), (f64::INFINITY, 0.), (4., 4.), (0., 0.)]]], vec![fault("coordinate_not_finite", 1, 1, 2)]),
+        (
+            "not finite",
+            &[&[&[(0., 0.), (f64::NAN, 0.), (4., 4.), (0., 0.)]]],
+            vec![fault("coordinate_not_finite", 1, 1, 2)],
+        ),
+        (
+            "infinite",
+            &[&[&[(0., 0.), (f64::INFINITY, 0.), (4., 4.), (0., 0.)]]],
+            vec![fault("coordinate_not_finite", 1, 1, 2)],
+        ),
     ];
     for (name, rings, expected) in cases {
         assert_eq!(&faults(&multi(rings)), expected, "{name}");
@@ -172,7 +209,9 @@ fn agrees_with_the_jts_validity_suite() {
         };
         for case in text.split("<case>").skip(1) {
             let between = |open: &str, close: &str| {
-                case.split_once(open).and_then(|(_, rest)| rest.split_once(close)).map(|(inner, _)| inner.trim().to_owned())
+                case.split_once(open)
+                    .and_then(|(_, rest)| rest.split_once(close))
+                    .map(|(inner, _)| inner.trim().to_owned())
             };
             let verdict = case.split_once("name=\"isValid\"").and_then(|(_, rest)| {
                 let value = rest.split_once('>')?.1.split_once('<')?.0.trim().to_owned();

@@ -163,7 +163,20 @@ fn encode_csv(blocks: &[Block]) -> Result<Vec<u8>> {
     // The BOM makes spreadsheets read UTF-8; without it Chinese turns to mojibake there.
     let mut writer = csv::Writer::from_writer(b"\xEF\xBB\xBF".to_vec());
     writer
-        .write_record(["区块编号", "区块名称", "园区代码", "椭球面积_m2", "椭球面积_公顷", "椭球面积_亩", "标注面积_公顷", "东至", "南至", "西至", "北至", "来源"])
+        .write_record([
+            "区块编号",
+            "区块名称",
+            "园区代码",
+            "椭球面积_m2",
+            "椭球面积_公顷",
+            "椭球面积_亩",
+            "标注面积_公顷",
+            "东至",
+            "南至",
+            "西至",
+            "北至",
+            "来源",
+        ])
         .map_err(failed)?;
     for block in blocks {
         let words = &block.four_extents;

@@ -31,7 +31,10 @@ pub fn find(id: &str) -> Option<&'static Layer> {
 const PARKS: Layer = Layer {
     id: "parks",
     title: t("产业园区", "Industrial parks"),
-    description: t("园区名录与现行边界（各区块合成一个多面）；illustrative 为真者是示意边界", "Park directory with current boundaries, the blocks of a park as one multipolygon; illustrative = drawn, not surveyed"),
+    description: t(
+        "园区名录与现行边界（各区块合成一个多面）；illustrative 为真者是示意边界",
+        "Park directory with current boundaries, the blocks of a park as one multipolygon; illustrative = drawn, not surveyed",
+    ),
     relation: "layer_parks",
     current_only: false,
     properties: &[
@@ -89,7 +92,10 @@ const PARK_BLOCKS: Layer = Layer {
 const DIVISIONS: Layer = Layer {
     id: "divisions",
     title: t("行政区划", "Administrative divisions"),
-    description: t("省、市州、县区代码；市州有概略界线，不作定界依据", "Province, prefecture and county codes; prefectures with a generalised outline that decides no boundary"),
+    description: t(
+        "省、市州、县区代码；市州有概略界线，不作定界依据",
+        "Province, prefecture and county codes; prefectures with a generalised outline that decides no boundary",
+    ),
     relation: "layer_divisions",
     current_only: false,
     properties: &[

@@ -36,7 +36,8 @@ fn block_feature(block: &Block) -> Feature {
     put("computed_area_m2", json!(round_decimal(block.area.value(), 2)));
     put("computed_area_ha", json!(round_decimal(block.area.to_hectares().value(), 4)));
     put("computed_area_mu", json!(round_decimal(block.area.to_mu().value(), 2)));
-    for (key, side) in [("east", &words.east), ("south", &words.south), ("west", &words.west), ("north", &words.north)] {
+    for (key, side) in [("east", &words.east), ("south", &words.south), ("west", &words.west), ("north", &words.north)]
+    {
         put(key, json!(side));
     }
     put("four_extents", json!(block.four_extents_text));

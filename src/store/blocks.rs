@@ -267,7 +267,9 @@ fn block_of_row(row: &sqlx::postgres::PgRow) -> Result<Block> {
 
 /// Parks that have at least one block which is not illustrative.
 pub async fn list_parks_with_real_blocks(connection: &mut PgConnection) -> Result<Vec<String>> {
-    Ok(sqlx::query_scalar("SELECT DISTINCT park_code FROM park_block WHERE NOT illustrative AND valid_to = 'infinity' ORDER BY 1")
-        .fetch_all(connection)
-        .await?)
+    Ok(sqlx::query_scalar(
+        "SELECT DISTINCT park_code FROM park_block WHERE NOT illustrative AND valid_to = 'infinity' ORDER BY 1",
+    )
+    .fetch_all(connection)
+    .await?)
 }

@@ -210,7 +210,8 @@ pub fn binaries() -> Result<PathBuf> {
 
 /// Installed versions with their programs, oldest first. Debian keeps them by version; others have one on the PATH.
 fn installations() -> Vec<(u32, PathBuf)> {
-    let complete = |bin: &Path| ["postgres", "initdb", "pg_isready", "pg_dump", "pg_restore"].iter().all(|p| bin.join(p).exists());
+    let complete =
+        |bin: &Path| ["postgres", "initdb", "pg_isready", "pg_dump", "pg_restore"].iter().all(|p| bin.join(p).exists());
     let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -219,7 +220,8 @@ fn installations() -> Vec<(u32, PathBuf)> {
         .filter(|(version, bin)| *version >= OLDEST_VERSION && complete(bin))
         .collect();
     if versions.is_empty() {
-        let on_path = std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+        let on_path =
+            std::env::var_os("PATH").into_iter().flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
         versions.extend(on_path.filter(|bin| complete(bin)).take(1).map(|bin| (OLDEST_VERSION, bin)));
     }
     versions.sort();
@@ -230,7 +232,8 @@ fn installations() -> Vec<(u32, PathBuf)> {
 fn choose_binaries(made_by: Option<u32>) -> Result<PathBuf> {
     let mut versions = installations();
     if let Some(made_by) = made_by {
-        let exact = versions.iter().position(|(version, bin)| *version == made_by || !bin.starts_with("/usr/lib/postgresql"));
+        let exact =
+            versions.iter().position(|(version, bin)| *version == made_by || !bin.starts_with("/usr/lib/postgresql"));
         return exact.map(|at| versions.swap_remove(at).1).ok_or_else(|| {
             refuse(
                 "cluster_version",
@@ -238,7 +241,9 @@ fn choose_binaries(made_by: Option<u32>) -> Result<PathBuf> {
             )
         });
     }
-    let with_postgis = |(version, _): &(u32, PathBuf)| Path::new(&format!("/usr/share/postgresql/{version}/extension/postgis.control")).exists();
+    let with_postgis = |(version, _): &(u32, PathBuf)| {
+        Path::new(&format!("/usr/share/postgresql/{version}/extension/postgis.control")).exists()
+    };
     let newest = versions.iter().rposition(with_postgis).or(versions.len().checked_sub(1));
     newest.map(|at| versions.swap_remove(at).1).ok_or_else(|| {
         refuse(
@@ -295,12 +300,17 @@ impl Place {
         let found = fs::symlink_metadata(folder).map_err(|e| failed("无法检查数据库目录", e))?;
         if let Some((uid, gid)) = self.user {
             if found.uid() != uid {
-                std::os::unix::fs::chown(folder, Some(uid), Some(gid)).map_err(|e| failed("无法更改数据库目录的属主", e))?;
+                std::os::unix::fs::chown(folder, Some(uid), Some(gid))
+                    .map_err(|e| failed("无法更改数据库目录的属主", e))?;
             }
         } else if found.uid() != own_uid() {
-            return Err(refuse("cluster_owner", format!("目录 {} 属于另一个用户，请换一个 --data 目录", folder.display())));
+            return Err(refuse(
+                "cluster_owner",
+                format!("目录 {} 属于另一个用户，请换一个 --data 目录", folder.display()),
+            ));
         }
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(|e| failed("无法设置数据库目录的权限", e))
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+            .map_err(|e| failed("无法设置数据库目录的权限", e))
     }
 
     /// Two sizhi that start at once must not both run initdb.
@@ -368,10 +378,21 @@ impl Place {
 
     /// Starts the server; bound to this thread's life unless detached.
     fn spawn(&self) -> Result<Child> {
-        let log = OpenOptions::new().create(true).append(true).open(&self.log).map_err(|e| failed("无法打开数据库日志", e))?;
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .map_err(|e| failed("无法打开数据库日志", e))?;
         let errors = log.try_clone().map_err(|e| failed("无法打开数据库日志", e))?;
         let mut command = self.command("postgres");
-        command.arg("-D").arg(&self.cluster).arg("-k").arg(&self.socket).stdin(Stdio::null()).stdout(log).stderr(errors);
+        command
+            .arg("-D")
+            .arg(&self.cluster)
+            .arg("-k")
+            .arg(&self.socket)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors);
         let detached = self.options.detached;
         // SAFETY: only async-signal-safe calls; runs after the uid change, which would clear the death signal.
         unsafe {
@@ -420,7 +441,8 @@ impl Place {
         while !self.accepts() {
             if Instant::now() > deadline {
                 let tail = fs::read_to_string(&self.log).unwrap_or_default();
-                let tail: String = tail.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
+                let tail: String =
+                    tail.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
                 return Err(Error::internal("自带的数据库没有启动起来", io::Error::other(tail)));
             }
             std::thread::sleep(Duration::from_millis(30));
@@ -515,7 +537,11 @@ fn watch(place: &Place, stopping: &AtomicBool, child: &Mutex<Option<u32>>, first
             return;
         }
         // Children of a killed postmaster hold its memory for a moment: each early death waits longer, to 5 s.
-        pause = if started.elapsed() > Duration::from_secs(60) { Duration::from_millis(100) } else { (pause * 2).min(Duration::from_secs(5)) };
+        pause = if started.elapsed() > Duration::from_secs(60) {
+            Duration::from_millis(100)
+        } else {
+            (pause * 2).min(Duration::from_secs(5))
+        };
         std::thread::sleep(pause);
     }
 }
@@ -544,7 +570,10 @@ fn system_user() -> Result<Option<(u32, u32)>> {
         Some((fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?))
     });
     ids.map(Some).ok_or_else(|| {
-        refuse("postgres_user_missing", "以 root 运行时需要系统用户 postgres；请安装 postgresql 软件包，或换用普通用户运行")
+        refuse(
+            "postgres_user_missing",
+            "以 root 运行时需要系统用户 postgres；请安装 postgresql 软件包，或换用普通用户运行",
+        )
     })
 }
 

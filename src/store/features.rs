@@ -88,7 +88,10 @@ fn parameter_count(query: &ItemsQuery) -> usize {
     query.boxes.len() * 4 + query.period.map_or(0, |_| 2) + query.filters.len()
 }
 
-fn bind<'q, O>(mut sql: QueryAs<'q, Postgres, O, PgArguments>, query: &ItemsQuery) -> QueryAs<'q, Postgres, O, PgArguments> {
+fn bind<'q, O>(
+    mut sql: QueryAs<'q, Postgres, O, PgArguments>,
+    query: &ItemsQuery,
+) -> QueryAs<'q, Postgres, O, PgArguments> {
     for side in query.boxes.iter().flatten() {
         sql = sql.bind(*side);
     }

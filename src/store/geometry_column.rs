@@ -11,7 +11,8 @@ const HAS_SRID: u32 = 0x2000_0000;
 
 /// EWKB bytes.
 pub fn encode(geometry: &MultiPolygon<f64>) -> Vec<u8> {
-    let vertices: usize = geometry.iter().map(|p| p.exterior().0.len() + p.interiors().iter().map(|r| r.0.len()).sum::<usize>()).sum();
+    let vertices: usize =
+        geometry.iter().map(|p| p.exterior().0.len() + p.interiors().iter().map(|r| r.0.len()).sum::<usize>()).sum();
     let mut out = Vec::with_capacity(16 + vertices * 16);
     out.push(1);
     put(&mut out, MULTI_POLYGON | HAS_SRID);
@@ -135,11 +136,13 @@ mod tests {
     use super::*;
 
     fn ring() -> impl Strategy<Value = LineString<f64>> {
-        prop::collection::vec((any::<f64>().prop_filter("a number", |x| !x.is_nan()), -90.0..90.0f64), 3..12).prop_map(|points| {
-            let mut line: Vec<Coord<f64>> = points.into_iter().map(|(x, y)| Coord { x, y }).collect();
-            line.push(line[0]);
-            LineString(line)
-        })
+        prop::collection::vec((any::<f64>().prop_filter("a number", |x| !x.is_nan()), -90.0..90.0f64), 3..12).prop_map(
+            |points| {
+                let mut line: Vec<Coord<f64>> = points.into_iter().map(|(x, y)| Coord { x, y }).collect();
+                line.push(line[0]);
+                LineString(line)
+            },
+        )
     }
 
     #[test]

@@ -17,8 +17,13 @@ pub enum BatchStatus {
 }
 
 impl BatchStatus {
-    const ALL: [BatchStatus; 5] =
-        [BatchStatus::Checked, BatchStatus::Refused, BatchStatus::Committed, BatchStatus::Unchanged, BatchStatus::Undone];
+    const ALL: [BatchStatus; 5] = [
+        BatchStatus::Checked,
+        BatchStatus::Refused,
+        BatchStatus::Committed,
+        BatchStatus::Unchanged,
+        BatchStatus::Undone,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -181,7 +186,12 @@ pub async fn content(connection: &mut PgConnection, id: i64) -> Result<Option<Ve
 }
 
 /// Marks a checked batch as committed (or unchanged, where no revision was needed) and lets go of the upload.
-pub async fn set_committed(connection: &mut PgConnection, id: i64, revision: Option<i64>, report: &Value) -> Result<()> {
+pub async fn set_committed(
+    connection: &mut PgConnection,
+    id: i64,
+    revision: Option<i64>,
+    report: &Value,
+) -> Result<()> {
     let status = if revision.is_some() { BatchStatus::Committed } else { BatchStatus::Unchanged };
     sqlx::query("UPDATE import_batch SET status = $2, revision = $3, report = $4, content = NULL WHERE id = $1")
         .bind(id)

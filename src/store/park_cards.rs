@@ -11,8 +11,9 @@ use crate::error::Result;
 /// What the directory is asked; every part optional, joined by “and”.
 #[derive(Debug, Clone, Default)]
 pub struct DirectoryQuery {
-    /// Division code prefix: `4301`.
+    /// Division code: `430100`.
     pub prefecture: Option<String>,
+    /// Division code; a statistical or superseded one means the county that it stands for.
     pub county: Option<String>,
     pub level: Option<String>,
     pub kind: Option<String>,
@@ -49,13 +50,19 @@ impl DirectorySort {
         }
     }
 
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Code => "code",
-            Self::Name => "name",
-            Self::ApprovedArea => "approved_area",
-            Self::ComputedArea => "computed_area",
-            Self::Approved => "approved",
+    /// The column that orders; names by pinyin, as ICU has it.
+    fn order(self, descending: bool) -> &'static str {
+        match (self, descending) {
+            (Self::Code, false) => "code",
+            (Self::Code, true) => "code DESC",
+            (Self::Name, false) => "name COLLATE \"zh-x-icu\"",
+            (Self::Name, true) => "name COLLATE \"zh-x-icu\" DESC",
+            (Self::ApprovedArea, false) => "layer_parks.approved_area_ha NULLS LAST",
+            (Self::ApprovedArea, true) => "layer_parks.approved_area_ha DESC NULLS LAST",
+            (Self::ComputedArea, false) => "exact_area_m2 NULLS LAST",
+            (Self::ComputedArea, true) => "exact_area_m2 DESC NULLS LAST",
+            (Self::Approved, false) => "layer_parks.valid_from NULLS LAST",
+            (Self::Approved, true) => "layer_parks.valid_from DESC NULLS LAST",
         }
     }
 }
@@ -87,55 +94,62 @@ pub struct DirectoryRow {
 }
 
 const MATCHES: &str = "
-    ($1::text IS NULL OR prefecture_code = $1) AND ($2::text IS NULL OR $2 = ANY(county_codes)) AND ($3::text IS NULL OR level = $3)
+    ($1::text IS NULL OR prefecture_code = $1) AND ($2::text IS NULL OR coalesce((SELECT maps_to FROM division WHERE division.code = $2), $2) = ANY(county_codes)) AND ($3::text IS NULL OR level = $3)
     AND ($4::text IS NULL OR type = $4) AND ($5::text IS NULL OR $5 = ANY(leading_industries)) AND ($6::text IS NULL OR status = $6)
     AND ($7::text IS NULL OR strpos(lower(name || ' ' || code || ' ' || array_to_string(aliases, ' ') || ' ' || array_to_string(leading_industries, ' ')), lower($7)) > 0)";
 
 const COLUMNS: &str = "code, name, aliases, level, type, prefecture_code, prefecture_name, county_codes, leading_industries, approved_text,
-    approved_area_ha::float8 AS approved_area_ha, stated_area_ha::float8 AS stated_area_ha, computed_area_m2::float8 AS computed_area_m2,
+    approved_area_ha::float8 AS approved_area_ha, stated_area_ha::float8 AS stated_area_ha, exact_area_m2 AS computed_area_m2,
     block_count, status, successor_code, illustrative, source, valid_from, valid_to";
 
 macro_rules! with_filters {
     ($query:expr, $q:expr) => {
-        $query.bind(&$q.prefecture).bind(&$q.county).bind(&$q.level).bind(&$q.kind).bind(&$q.industry).bind(&$q.status).bind(&$q.text)
+        $query
+            .bind(&$q.prefecture)
+            .bind(&$q.county)
+            .bind(&$q.level)
+            .bind(&$q.kind)
+            .bind(&$q.industry)
+            .bind(&$q.status)
+            .bind(&$q.text)
     };
 }
 
-/// One page of the directory and how many parks match in all.
-pub async fn list(pool: &PgPool, q: &DirectoryQuery) -> Result<(Vec<DirectoryRow>, i64)> {
-    // Both put together from this file's own constants.
-    let count = format!("SELECT count(*) FROM layer_parks WHERE {MATCHES}");
-    let matched: i64 = with_filters!(sqlx::query_scalar(sqlx::AssertSqlSafe(count)), q).fetch_one(pool).await?;
-    let page = format!(
-        "SELECT {COLUMNS} FROM layer_parks WHERE {MATCHES}
-         ORDER BY
-           CASE WHEN $9 THEN NULL WHEN $8 = 'name' THEN name WHEN $8 = 'approved' THEN approved_text END ASC NULLS LAST,
-           CASE WHEN NOT $9 THEN NULL WHEN $8 = 'name' THEN name WHEN $8 = 'approved' THEN approved_text END DESC NULLS LAST,
-           CASE WHEN $9 THEN NULL WHEN $8 = 'approved_area' THEN approved_area_ha WHEN $8 = 'computed_area' THEN computed_area_m2 END ASC NULLS LAST,
-           CASE WHEN NOT $9 THEN NULL WHEN $8 = 'approved_area' THEN approved_area_ha WHEN $8 = 'computed_area' THEN computed_area_m2 END DESC NULLS LAST,
-           CASE WHEN $9 AND $8 = 'code' THEN code END DESC, code
-         LIMIT $10 OFFSET $11"
-    );
-    let rows = with_filters!(sqlx::query_as(sqlx::AssertSqlSafe(page)), q)
-        .bind(q.sort.as_str())
-        .bind(q.descending)
-        .bind(q.limit)
-        .bind(q.offset)
-        .fetch_all(pool)
-        .await?;
-    Ok((rows, matched))
+/// One page of the directory, from one state of the register.
+#[derive(Debug, Clone)]
+pub struct DirectoryPage {
+    pub rows: Vec<DirectoryRow>,
+    /// All parks that match, on this page or not.
+    pub matched: i64,
+    /// Facet (`level`, `type`, `prefecture`), value, number of matching parks.
+    pub facets: Vec<(String, String, i64)>,
 }
 
-/// How many matching parks have each value of level, type and prefecture.
-pub async fn facets(pool: &PgPool, q: &DirectoryQuery) -> Result<Vec<(String, String, i64)>> {
-    let sql = format!(
+/// Rows, count and facets agree: they are read in one snapshot.
+pub async fn list(pool: &PgPool, q: &DirectoryQuery) -> Result<DirectoryPage> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut *transaction).await?;
+    // All put together from this file's own constants.
+    let count = format!("SELECT count(*) FROM layer_parks WHERE {MATCHES}");
+    let matched: i64 =
+        with_filters!(sqlx::query_scalar(sqlx::AssertSqlSafe(count)), q).fetch_one(&mut *transaction).await?;
+    let order = q.sort.order(q.descending);
+    let page = format!("SELECT {COLUMNS} FROM layer_parks WHERE {MATCHES} ORDER BY {order}, code LIMIT $8 OFFSET $9");
+    let rows = with_filters!(sqlx::query_as(sqlx::AssertSqlSafe(page)), q)
+        .bind(q.limit)
+        .bind(q.offset)
+        .fetch_all(&mut *transaction)
+        .await?;
+    let facets = format!(
         "WITH m AS (SELECT * FROM layer_parks WHERE {MATCHES})
          SELECT 'level', level, count(*) FROM m GROUP BY level
          UNION ALL SELECT 'type', type, count(*) FROM m GROUP BY type
          UNION ALL SELECT 'prefecture', prefecture_code || ' ' || prefecture_name, count(*) FROM m GROUP BY prefecture_code, prefecture_name
          ORDER BY 1, 2"
     );
-    Ok(with_filters!(sqlx::query_as(sqlx::AssertSqlSafe(sql)), q).fetch_all(pool).await?)
+    let facets = with_filters!(sqlx::query_as(sqlx::AssertSqlSafe(facets)), q).fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(DirectoryPage { rows, matched, facets })
 }
 
 /// All that a park's card needs.

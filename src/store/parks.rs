@@ -84,7 +84,9 @@ pub async fn preview(connection: &mut PgConnection, parks: &[Park]) -> Result<Up
 
 /// Every park's code with all names it goes by.
 pub async fn list_names(connection: &mut PgConnection) -> Result<Vec<(String, Vec<String>)>> {
-    Ok(sqlx::query_as("SELECT code, array_prepend(name, aliases) FROM park ORDER BY code").fetch_all(connection).await?)
+    Ok(sqlx::query_as("SELECT code, array_prepend(name, aliases) FROM park ORDER BY code")
+        .fetch_all(connection)
+        .await?)
 }
 
 /// Every park's code with the source of its row.

@@ -26,16 +26,14 @@ impl Default for PoolLimits {
 
 /// A pool that opens connections when first needed and replaces broken ones by itself.
 pub fn connect(options: PgConnectOptions, limits: PoolLimits) -> PgPool {
-    let options = options
-        .application_name("sizhi")
-        .options([
-            ("statement_timeout", format!("{}ms", limits.statement.as_millis())),
-            ("lock_timeout", "2s".to_owned()),
-            ("idle_in_transaction_session_timeout", "10s".to_owned()),
-            ("timezone", "UTC".to_owned()),
-            // Plans of short queries: compiling them costs more than running them.
-            ("jit", "off".to_owned()),
-        ]);
+    let options = options.application_name("sizhi").options([
+        ("statement_timeout", format!("{}ms", limits.statement.as_millis())),
+        ("lock_timeout", "2s".to_owned()),
+        ("idle_in_transaction_session_timeout", "10s".to_owned()),
+        ("timezone", "UTC".to_owned()),
+        // Plans of short queries: compiling them costs more than running them.
+        ("jit", "off".to_owned()),
+    ]);
     PgPoolOptions::new()
         .max_connections(limits.connections)
         .acquire_timeout(limits.acquire)
@@ -79,11 +77,11 @@ pub async fn ping(pool: &PgPool, patience: Duration) -> Result<()> {
     let query = sqlx::query("SELECT 1").execute(pool);
     match tokio::time::timeout(patience, query).await {
         Ok(answer) => answer.map(drop).map_err(Error::from),
-        Err(_) => Err(Error::Unavailable {
-            code: "database_unavailable",
-            detail: "数据库没有应答".to_owned(),
-            cause: None,
-        }),
+        Err(_) => {
+            Err(Error::Unavailable {
+                code: "database_unavailable", detail: "数据库没有应答".to_owned(), cause: None
+            })
+        }
     }
 }
 

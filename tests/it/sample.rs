@@ -9,7 +9,10 @@ const AREA_TOLERANCE: f64 = 1e-7;
 async fn counts_are_those_of_the_sources() {
     let db = Database::with_sample().await;
     assert_eq!(db.value::<i64>("SELECT count(*) FROM park").await, 129);
-    assert_eq!(db.value::<i64>("SELECT count(*) FROM division WHERE level IN ('province', 'prefecture', 'county')").await, 137);
+    assert_eq!(
+        db.value::<i64>("SELECT count(*) FROM division WHERE level IN ('province', 'prefecture', 'county')").await,
+        137
+    );
     assert_eq!(db.value::<i64>("SELECT count(*) FROM directory_entry WHERE version_id = 'cn-2018'").await, 129);
     assert_eq!(db.value::<i64>("SELECT count(*) FROM park_event").await, 7);
     assert_eq!(db.value::<i64>("SELECT count(*) FROM revision").await, 1);
@@ -20,8 +23,7 @@ async fn counts_are_those_of_the_sources() {
 #[tokio::test]
 async fn block_areas_agree_with_postgis() {
     let db = Database::with_sample().await;
-    let worst: f64 =
-        db.value("SELECT max(abs(area_m2 / ST_Area(geom::geography) - 1)) FROM park_block").await;
+    let worst: f64 = db.value("SELECT max(abs(area_m2 / ST_Area(geom::geography) - 1)) FROM park_block").await;
     assert!(worst <= AREA_TOLERANCE, "worst relative difference {worst:e}");
     let worst: f64 = db
         .value(
@@ -37,7 +39,10 @@ async fn blocks_are_valid_apart_and_in_their_prefecture() {
     let db = Database::with_sample().await;
     assert_eq!(db.value::<i64>("SELECT count(*) FROM park_block WHERE NOT ST_IsValid(geom)").await, 0);
     assert_eq!(
-        db.value::<i64>("SELECT count(*) FROM park_block a JOIN park_block b ON a.id < b.id AND ST_Intersects(a.geom, b.geom)").await,
+        db.value::<i64>(
+            "SELECT count(*) FROM park_block a JOIN park_block b ON a.id < b.id AND ST_Intersects(a.geom, b.geom)"
+        )
+        .await,
         0
     );
     assert_eq!(

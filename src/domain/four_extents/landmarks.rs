@@ -41,7 +41,9 @@ fn offset(text: &str) -> Option<Offset> {
     let marked = Marked::new(text);
     let form: String = marked.form.iter().collect();
     let body = form.strip_suffix('处').unwrap_or(&form).strip_suffix('米')?.trim_end();
-    let number_start = body.rfind(|c: char| !(c.is_ascii_digit() || c == '.')).map(|at| at + body[at..].chars().next().map_or(0, char::len_utf8))?;
+    let number_start = body
+        .rfind(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .map(|at| at + body[at..].chars().next().map_or(0, char::len_utf8))?;
     let metres: f64 = body[number_start..].parse().ok()?;
     let before = body[..number_start].trim_end().trim_end_matches('约').trim_end();
     let direction = Direction::from_char(before.chars().next_back()?)?;

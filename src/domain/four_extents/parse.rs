@@ -249,7 +249,8 @@ fn read_block(
     // An area behind the sides is the block's, unless it calls itself the total.
     let (mut after, mut total) = (None, None);
     if let Some(found) = (!sides.is_empty()).then(|| find_area(marked, behind, to)).flatten() {
-        let is_total = ["总面积", "合计", "共计", "总计"].iter().any(|word| contains(marked, behind, found.start, word));
+        let is_total =
+            ["总面积", "合计", "共计", "总计"].iter().any(|word| contains(marked, behind, found.start, word));
         if is_total { total = Some(found.hectares) } else { after = Some(found.hectares) }
     }
     block.area = header.and_then(|h| h.area).or(before.map(|a| a.hectares)).or(after);

@@ -71,7 +71,8 @@ fn landmarks_and_offsets() {
 
 #[test]
 fn long_adversarial_texts_are_answered_soon() {
-    for unit in ["东至", "区块一", "（", "东、南、", "1,", "：东", "。核心区：", "面积1", "东、", "-"] {
+    for unit in ["东至", "区块一", "（", "东、南、", "1,", "：东", "。核心区：", "面积1", "东、", "-"]
+    {
         let text = unit.repeat(100_000 / unit.len());
         let begun = std::time::Instant::now();
         let _ = parse(&text);
@@ -82,7 +83,8 @@ fn long_adversarial_texts_are_answered_soon() {
 }
 
 fn words() -> impl Strategy<Value = String> {
-    prop::string::string_regex("[友谊和平星湖大道枫林路绕城高速白鹭河金桥铁支线村组桥X0-9（）]{1,3}[路街河村桥]").expect("regex")
+    prop::string::string_regex("[友谊和平星湖大道枫林路绕城高速白鹭河金桥铁支线村组桥X0-9（）]{1,3}[路街河村桥]")
+        .expect("regex")
 }
 
 fn block(name: Option<String>) -> impl Strategy<Value = BlockExtents> {
@@ -97,9 +99,8 @@ fn block(name: Option<String>) -> impl Strategy<Value = BlockExtents> {
 
 fn whole_text() -> impl Strategy<Value = ExtentsText> {
     let names = ["区块一", "区块二", "区块三（装备园）", "核心区", "徐家片区"];
-    let many = (1..=names.len()).prop_flat_map(move |n| {
-        names[..n].iter().map(|name| block(Some((*name).to_owned()))).collect::<Vec<_>>()
-    });
+    let many = (1..=names.len())
+        .prop_flat_map(move |n| names[..n].iter().map(|name| block(Some((*name).to_owned()))).collect::<Vec<_>>());
     (prop::option::of(1u32..10_000_000), many).prop_map(|(total, blocks)| ExtentsText {
         total_area: total.and_then(|a| Hectares::new(f64::from(a) / 10_000.0)),
         blocks,

@@ -37,7 +37,11 @@ impl Header {
         match key {
             "带号" => match half_width(value).parse::<u8>() {
                 Ok(zone) => self.zone = Some(zone),
-                Err(_) => findings.push(Finding::error("crs_zone_invalid", place(), format!("第 {line} 行：带号“{value}”不是整数"))),
+                Err(_) => findings.push(Finding::error(
+                    "crs_zone_invalid",
+                    place(),
+                    format!("第 {line} 行：带号“{value}”不是整数"),
+                )),
             },
             "几度分带" => match half_width(value).trim_end_matches('度').parse::<u8>() {
                 Ok(width @ (3 | 6)) => self.width = Some(width),
@@ -57,11 +61,19 @@ impl Header {
                         format!("第 {line} 行：坐标系“{value}”到 2000 国家大地坐标系的转换参数属涉密资料，不能在此转换；请提供转换后的成果"),
                     ));
                 } else if !known {
-                    findings.push(Finding::warning("datum_unknown", place(), format!("第 {line} 行：不认识坐标系“{value}”，按 2000 国家大地坐标系处理")));
+                    findings.push(Finding::warning(
+                        "datum_unknown",
+                        place(),
+                        format!("第 {line} 行：不认识坐标系“{value}”，按 2000 国家大地坐标系处理"),
+                    ));
                 }
             }
             "计量单位" if !matches!(value, "米" | "m" | "M" | "meter" | "metre") => {
-                findings.push(Finding::error("unit_not_supported", place(), format!("第 {line} 行：计量单位“{value}”不支持，应为米")));
+                findings.push(Finding::error(
+                    "unit_not_supported",
+                    place(),
+                    format!("第 {line} 行：计量单位“{value}”不支持，应为米"),
+                ));
             }
             "投影类型" if !(value.contains("高斯") || value.to_lowercase().contains("gauss")) => {
                 findings.push(Finding::error(
@@ -71,7 +83,8 @@ impl Header {
                 ));
             }
             "转换参数" => {
-                let shifts = value.split([',', '，']).any(|p| half_width(p).trim().parse::<f64>().is_ok_and(|n| n != 0.0));
+                let shifts =
+                    value.split([',', '，']).any(|p| half_width(p).trim().parse::<f64>().is_ok_and(|n| n != 0.0));
                 if shifts {
                     findings.push(Finding::warning(
                         "transformation_ignored",

@@ -36,9 +36,12 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Reading {
         }
     };
     reading.encoding = Some(decoded.encoding);
-    reading.mapping =
-        PARCEL_FIELDS.iter().map(|(field, canonical)| FieldMapping { field: (*field).to_owned(), canonical: *canonical }).collect();
-    let mut scan = Scan { findings: Vec::new(), header: Header::default(), parcels: Vec::new(), section: Section::None };
+    reading.mapping = PARCEL_FIELDS
+        .iter()
+        .map(|(field, canonical)| FieldMapping { field: (*field).to_owned(), canonical: *canonical })
+        .collect();
+    let mut scan =
+        Scan { findings: Vec::new(), header: Header::default(), parcels: Vec::new(), section: Section::None };
     for (line, text) in (1_u64..).zip(split_lines(&decoded.text)) {
         scan.take(line, text);
         if scan.findings.len() > MAX_FINDINGS || scan.parcels.len() > MAX_FEATURES {
@@ -202,9 +205,7 @@ impl Scan {
 
 /// `[地块坐标]`, `【属性描述】`, with blanks.
 fn section_name(text: &str) -> Option<String> {
-    let inner = text
-        .strip_prefix(['[', '【', '［'])
-        .and_then(|rest| rest.strip_suffix([']', '】', '］']))?;
+    let inner = text.strip_prefix(['[', '【', '［']).and_then(|rest| rest.strip_suffix([']', '】', '］']))?;
     Some(inner.chars().filter(|c| !c.is_whitespace()).collect())
 }
 
@@ -319,7 +320,8 @@ fn attributes(fields: &[String]) -> Vec<Attribute> {
         // The point count and the word 面 describe the file, not the land.
         .filter(|(i, _)| !matches!(i, 0 | 4))
         .map(|(i, value)| {
-            let (field, canonical) = known.get(&i).map_or((format!("字段{}", i + 1), None), |(f, c)| ((*f).to_owned(), *c));
+            let (field, canonical) =
+                known.get(&i).map_or((format!("字段{}", i + 1), None), |(f, c)| ((*f).to_owned(), *c));
             Attribute { field, canonical, value: text_encoding::compose(value) }
         })
         .collect()
@@ -332,7 +334,9 @@ fn check_count(parcel: &Parcel, findings: &mut Vec<Finding>) {
     let found: usize = parcel.rings.iter().map(|r| r.points.len()).sum();
     let closing = parcel.rings.iter().filter(|r| is_closed(r)).count();
     match text.parse::<usize>() {
-        Ok(declared) if declared == found || declared == found - closing || declared == found + parcel.rings.len() - closing => {}
+        Ok(declared)
+            if declared == found || declared == found - closing || declared == found + parcel.rings.len() - closing => {
+        }
         Ok(declared) => findings.push(Finding::warning(
             "point_count_mismatch",
             Place::row(row),
@@ -365,7 +369,11 @@ fn geometry(parcel: &Parcel, crs: Crs, findings: &mut Vec<Finding>) -> Option<Mu
         return None;
     }
     if parcel.rings.is_empty() {
-        findings.push(Finding::error("geometry_missing", Place::row(parcel.line), format!("第 {} 行：地块没有界址点", parcel.line)));
+        findings.push(Finding::error(
+            "geometry_missing",
+            Place::row(parcel.line),
+            format!("第 {} 行：地块没有界址点", parcel.line),
+        ));
         return None;
     }
     let mut lines = Vec::with_capacity(parcel.rings.len());

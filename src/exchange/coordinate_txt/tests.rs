@@ -89,7 +89,8 @@ fn the_malformed_files_give_a_finding_with_line_and_rule() {
     assert_eq!(recovered.candidates[0].geometry, read_fixture("hole_zone38_prefixed.txt").candidates[0].geometry);
 }
 
-const HEAD: &str = "[属性描述]\n坐标系=2000国家大地坐标系\n几度分带=3\n投影类型=高斯克吕格\n计量单位=米\n带号=38\n[地块坐标]\n";
+const HEAD: &str =
+    "[属性描述]\n坐标系=2000国家大地坐标系\n几度分带=3\n投影类型=高斯克吕格\n计量单位=米\n带号=38\n[地块坐标]\n";
 const TRIANGLE: &str = "3,0.5000,T1,甲,面,,,,@\nJ1,1,3123400,38435200\nJ2,1,3123400,38435300\nJ3,1,3123500,38435300\n";
 
 #[test]
@@ -103,34 +104,96 @@ fn malformed_snippets() {
         ("point first", format!("{HEAD}J1,1,3123400,38435200\n{TRIANGLE}"), vec![("point_before_parcel", 8)]),
         ("three columns", format!("{HEAD}{TRIANGLE}J4,1,3123500\n"), vec![("point_line_columns", 12)]),
         ("not a number", format!("{HEAD}{TRIANGLE}J4,1,3123500,东\n"), vec![("coordinate_not_a_number", 12)]),
-        ("not finite", format!("{HEAD}{TRIANGLE}J4,1,NaN,1e999\n"), vec![("coordinate_not_a_number", 12), ("coordinate_not_a_number", 12)]),
+        (
+            "not finite",
+            format!("{HEAD}{TRIANGLE}J4,1,NaN,1e999\n"),
+            vec![("coordinate_not_a_number", 12), ("coordinate_not_a_number", 12)],
+        ),
         ("two points", format!("{HEAD}2,0.5,T1,甲,面,,,,@\n{p}"), vec![("ring_too_few_points", 9)]),
-        ("no points", format!("{HEAD}0,0.5,T1,甲,面,,,,@\n{TRIANGLE}").replace("T1,甲,面,,,,@\nJ", "T2,乙,面,,,,@\nJ"), vec![("geometry_missing", 8)]),
+        (
+            "no points",
+            format!("{HEAD}0,0.5,T1,甲,面,,,,@\n{TRIANGLE}").replace("T1,甲,面,,,,@\nJ", "T2,乙,面,,,,@\nJ"),
+            vec![("geometry_missing", 8)],
+        ),
         ("short parcel line", format!("{HEAD}3,@\n{p}J3,1,3123500,38435300\n"), vec![("parcel_line_too_short", 8)]),
         ("same number twice", format!("{HEAD}{TRIANGLE}{TRIANGLE}"), vec![("id_duplicate", 12)]),
-        ("area is no number", format!("{HEAD}{}", TRIANGLE.replace("0.5000", "半公顷")), vec![("area_not_a_number", 8)]),
-        ("count is no number", format!("{HEAD}{}", TRIANGLE.replace("3,0.5", "三,0.5")), vec![("point_count_mismatch", 8)]),
+        (
+            "area is no number",
+            format!("{HEAD}{}", TRIANGLE.replace("0.5000", "半公顷")),
+            vec![("area_not_a_number", 8)],
+        ),
+        (
+            "count is no number",
+            format!("{HEAD}{}", TRIANGLE.replace("3,0.5", "三,0.5")),
+            vec![("point_count_mismatch", 8)],
+        ),
         ("area in m²", format!("{HEAD}{}", TRIANGLE.replace("0.5000", "5000")), vec![("stated_area_unit_guessed", 8)]),
         ("area in mu", format!("{HEAD}{}", TRIANGLE.replace("0.5000", "7.5")), vec![("stated_area_unit_guessed", 8)]),
-        ("Xi'an 80", format!("{}{TRIANGLE}", HEAD.replace("2000国家大地坐标系", "1980西安坐标系")), vec![("datum_not_supported", 2)]),
-        ("Beijing 54", format!("{}{TRIANGLE}", HEAD.replace("2000国家大地坐标系", "北京54")), vec![("datum_not_supported", 2)]),
-        ("unknown datum", format!("{}{TRIANGLE}", HEAD.replace("2000国家大地坐标系", "地方坐标系")), vec![("datum_unknown", 2)]),
+        (
+            "Xi'an 80",
+            format!("{}{TRIANGLE}", HEAD.replace("2000国家大地坐标系", "1980西安坐标系")),
+            vec![("datum_not_supported", 2)],
+        ),
+        (
+            "Beijing 54",
+            format!("{}{TRIANGLE}", HEAD.replace("2000国家大地坐标系", "北京54")),
+            vec![("datum_not_supported", 2)],
+        ),
+        (
+            "unknown datum",
+            format!("{}{TRIANGLE}", HEAD.replace("2000国家大地坐标系", "地方坐标系")),
+            vec![("datum_unknown", 2)],
+        ),
         ("four degrees", format!("{}{TRIANGLE}", HEAD.replace("分带=3", "分带=4")), vec![("zone_width_invalid", 3)]),
-        ("Mercator", format!("{}{TRIANGLE}", HEAD.replace("高斯克吕格", "墨卡托")), vec![("projection_not_supported", 4)]),
+        (
+            "Mercator",
+            format!("{}{TRIANGLE}", HEAD.replace("高斯克吕格", "墨卡托")),
+            vec![("projection_not_supported", 4)],
+        ),
         ("kilometres", format!("{}{TRIANGLE}", HEAD.replace("单位=米", "单位=千米")), vec![("unit_not_supported", 5)]),
-        ("zone is no number", format!("{}{TRIANGLE}", HEAD.replace("带号=38", "带号=三十八")), vec![("crs_zone_invalid", 6)]),
-        ("shift parameters", format!("转换参数\n{HEAD}{TRIANGLE}").replace("转换参数\n[属性描述]\n", "[属性描述]\n转换参数=1.5,0,0,0,0,0,0\n"), vec![("transformation_ignored", 2)]),
-        ("blank parameters", format!("x\n{HEAD}{TRIANGLE}").replace("x\n[属性描述]\n", "[属性描述]\n转换参数=,,,,,,\n"), vec![]),
-        ("no zone for six digits", format!("{}{}", HEAD.replace("带号=38\n", "\n"), TRIANGLE.replace(",38435", ",435")), vec![("crs_zone_missing", 9)]),
-        ("the same ring twice", format!("{HEAD}6,0.5,T1,甲,面,,,,@\n{p}J3,1,3123500,38435300\n{}J3,2,3123500,38435300\n", p.replace(",1,", ",2,")), vec![("duplicate_ring", 8)]),
-        ("bidi override in the name", format!("{HEAD}{}", TRIANGLE.replace("甲", "甲\u{202E}乙")), vec![("text_control_character", 8)]),
+        (
+            "zone is no number",
+            format!("{}{TRIANGLE}", HEAD.replace("带号=38", "带号=三十八")),
+            vec![("crs_zone_invalid", 6)],
+        ),
+        (
+            "shift parameters",
+            format!("转换参数\n{HEAD}{TRIANGLE}")
+                .replace("转换参数\n[属性描述]\n", "[属性描述]\n转换参数=1.5,0,0,0,0,0,0\n"),
+            vec![("transformation_ignored", 2)],
+        ),
+        (
+            "blank parameters",
+            format!("x\n{HEAD}{TRIANGLE}").replace("x\n[属性描述]\n", "[属性描述]\n转换参数=,,,,,,\n"),
+            vec![],
+        ),
+        (
+            "no zone for six digits",
+            format!("{}{}", HEAD.replace("带号=38\n", "\n"), TRIANGLE.replace(",38435", ",435")),
+            vec![("crs_zone_missing", 9)],
+        ),
+        (
+            "the same ring twice",
+            format!(
+                "{HEAD}6,0.5,T1,甲,面,,,,@\n{p}J3,1,3123500,38435300\n{}J3,2,3123500,38435300\n",
+                p.replace(",1,", ",2,")
+            ),
+            vec![("duplicate_ring", 8)],
+        ),
+        (
+            "bidi override in the name",
+            format!("{HEAD}{}", TRIANGLE.replace("甲", "甲\u{202E}乙")),
+            vec![("text_control_character", 8)],
+        ),
         ("far outside the zone", format!("{HEAD}{TRIANGLE}J4,1,3123500,3\n"), vec![("coordinate_out_of_range", 12)]),
     ];
     for (name, text, expected) in cases {
         let found: Vec<(String, u64)> = read(text.as_bytes(), &ReadOptions::default())
             .findings
             .into_iter()
-            .filter(|f| f.code != "point_count_mismatch" || expected.iter().any(|(code, _)| *code == "point_count_mismatch"))
+            .filter(|f| {
+                f.code != "point_count_mismatch" || expected.iter().any(|(code, _)| *code == "point_count_mismatch")
+            })
             .map(|f| (f.code.into_owned(), f.place.row.unwrap_or(0)))
             .collect();
         let expected: Vec<(String, u64)> = expected.into_iter().map(|(code, line)| (code.to_owned(), line)).collect();

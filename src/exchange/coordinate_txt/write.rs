@@ -79,8 +79,12 @@ pub fn write(parcels: &[TxtParcel], options: &TxtOptions) -> Result<Vec<u8>> {
 
 fn write_parcel(text: &mut String, parcel: &TxtParcel, crs: Crs) -> Result<()> {
     let rings: usize = parcel.geometry.iter().map(|p| 1 + p.interiors().len()).sum();
-    let points: usize =
-        parcel.geometry.iter().flat_map(|p| std::iter::once(p.exterior()).chain(p.interiors())).map(|r| r.0.len()).sum();
+    let points: usize = parcel
+        .geometry
+        .iter()
+        .flat_map(|p| std::iter::once(p.exterior()).chain(p.interiors()))
+        .map(|r| r.0.len())
+        .sum();
     if rings == 0 {
         return Err(Error::invalid("geometry_empty", format!("地块 {} 没有图形，不能写入界址点文件", parcel.id)));
     }
@@ -106,7 +110,14 @@ fn write_parcel(text: &mut String, parcel: &TxtParcel, crs: Crs) -> Result<()> {
     Ok(())
 }
 
-fn write_ring(text: &mut String, ring: &LineString<f64>, number: u32, next: &mut u32, crs: Crs, id: &str) -> Result<()> {
+fn write_ring(
+    text: &mut String,
+    ring: &LineString<f64>,
+    number: u32,
+    next: &mut u32,
+    crs: Crs,
+    id: &str,
+) -> Result<()> {
     let first = *next;
     let last = ring.0.len().saturating_sub(1);
     for (i, c) in ring.coords().enumerate() {

@@ -127,9 +127,7 @@ fn read(
 fn choose_layer<'a>(dataset: &'a Dataset, wanted: Option<&str>) -> Result<Layer<'a>, Failure> {
     let names: Vec<String> = dataset.layers().map(|l| l.name()).collect();
     if let Some(wanted) = wanted {
-        return dataset
-            .layer_by_name(wanted)
-            .map_err(|e| Failure { layers: names, ..fail("layer_unknown", e) });
+        return dataset.layer_by_name(wanted).map_err(|e| Failure { layers: names, ..fail("layer_unknown", e) });
     }
     let found = |index: usize| dataset.layer(index).map_err(|e| fail("no_layer", e));
     match names.len() {

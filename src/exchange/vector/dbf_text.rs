@@ -55,7 +55,13 @@ pub fn choose<'a>(
     texts: impl Iterator<Item = &'a [u8]> + Clone,
 ) -> Result<(Chosen, Vec<Finding>), Finding> {
     if let Some(label) = asked {
-        let unknown = || Finding::error("encoding_unknown", Place::whole(), format!("不认识编码“{label}”；常用的有 utf-8、gbk、gb18030"));
+        let unknown = || {
+            Finding::error(
+                "encoding_unknown",
+                Place::whole(),
+                format!("不认识编码“{label}”；常用的有 utf-8、gbk、gb18030"),
+            )
+        };
         return by_label(label).map(|chosen| (chosen, Vec::new())).ok_or_else(unknown);
     }
     let whole = |chosen: Chosen| texts.clone().all(|t| decodes(chosen, t));
@@ -66,7 +72,10 @@ pub fn choose<'a>(
             _ => findings.push(Finding::warning(
                 "encoding_contradicts_declaration",
                 Place::whole(),
-                format!(".cpg 声明的编码“{}”读不出文件里的文字，改按内容判断", label.trim().chars().take(30).collect::<String>()),
+                format!(
+                    ".cpg 声明的编码“{}”读不出文件里的文字，改按内容判断",
+                    label.trim().chars().take(30).collect::<String>()
+                ),
             )),
         }
     }
@@ -171,7 +180,9 @@ mod tests {
     fn chosen(asked: Option<&str>, cpg: Option<&str>, page: Option<u8>, texts: &[&[u8]]) -> (String, Vec<String>) {
         let declared = Declared { cpg: cpg.map(str::to_owned), code_page: page };
         match choose(asked, &declared, texts.iter().copied()) {
-            Ok((chosen, findings)) => (chosen.name.to_owned(), findings.into_iter().map(|f| f.code.into_owned()).collect()),
+            Ok((chosen, findings)) => {
+                (chosen.name.to_owned(), findings.into_iter().map(|f| f.code.into_owned()).collect())
+            }
             Err(finding) => (finding.code.into_owned(), Vec::new()),
         }
     }
@@ -190,7 +201,14 @@ mod tests {
             ("code page GBK, UTF-8 all the same", None, None, Some(0x4D), vec![utf8], ("utf-8", none())),
             ("ArcGIS' 0x57 with GBK", None, None, Some(0x57), vec![CHINESE_GBK], ("gbk", none())),
             ("code page GBK", None, None, Some(0x4D), vec![CHINESE_GBK], ("gbk", none())),
-            ("nothing said, Western", None, None, Some(0x57), vec![b"Gr\xE6s".as_slice(), b"kl\xF8ver"], ("windows-1252", vec!["encoding_guessed".to_owned()])),
+            (
+                "nothing said, Western",
+                None,
+                None,
+                Some(0x57),
+                vec![b"Gr\xE6s".as_slice(), b"kl\xF8ver"],
+                ("windows-1252", vec!["encoding_guessed".to_owned()]),
+            ),
             ("code page 1252", None, None, Some(0x03), vec![CAFE_1252], ("windows-1252", none())),
             ("code page 1252, Chinese all the same", None, None, Some(0x03), vec![CHINESE_GBK], ("gbk", none())),
             (".cpg GBK", None, Some("GBK"), None, vec![CHINESE_GBK], ("gbk", none())),

@@ -42,7 +42,8 @@ pub(super) fn finish(collected: Collected, source: &Source, options: &ReadOption
             entry.1 += 1;
             continue;
         }
-        let candidate = Builder { row, texts: &texts, system: &system, mapping: &mapping }.build(feature, &mut reading.findings);
+        let candidate =
+            Builder { row, texts: &texts, system: &system, mapping: &mapping }.build(feature, &mut reading.findings);
         reading.candidates.push(candidate);
     }
     for (kind, (row, count)) in skipped {
@@ -71,7 +72,8 @@ impl Texts {
 
     /// A field's name; what does not decode is shown by its bytes, so that two names never become one.
     fn name(&self, bytes: &[u8]) -> String {
-        self.decode(bytes).map_or_else(|| bytes.escape_ascii().to_string(), |(text, _)| text_encoding::compose(text.trim()))
+        self.decode(bytes)
+            .map_or_else(|| bytes.escape_ascii().to_string(), |(text, _)| text_encoding::compose(text.trim()))
     }
 }
 
@@ -184,7 +186,8 @@ fn decide_crs(
             System { shown: found, usable: found.filter(|_| !detection.swapped) }
         }
         Some(declared) if detection.swapped => {
-            findings.extend(at_first_row(detection.findings.into_iter().filter(|f| f.code == "axes_swapped").collect()));
+            findings
+                .extend(at_first_row(detection.findings.into_iter().filter(|f| f.code == "axes_swapped").collect()));
             System { shown: Some(declared), usable: None }
         }
         Some(declared) => {
@@ -202,7 +205,9 @@ fn agree(declared: Crs, found: Crs) -> bool {
     match (declared, found) {
         (Crs::GaussKruger3 { zone: a, prefixed: true }, Crs::GaussKruger3 { zone: b, .. })
         | (Crs::GaussKruger6 { zone: a, prefixed: true }, Crs::GaussKruger6 { zone: b, .. }) => a == b,
-        (d, f) => d.is_geographic() == f.is_geographic() && !matches!(f, Crs::GaussKruger3 { .. } | Crs::GaussKruger6 { .. }),
+        (d, f) => {
+            d.is_geographic() == f.is_geographic() && !matches!(f, Crs::GaussKruger3 { .. } | Crs::GaussKruger6 { .. })
+        }
     }
 }
 
@@ -210,7 +215,10 @@ fn contradiction(declared: Crs, (x, y): (f64, f64)) -> Finding {
     Finding::error(
         "crs_contradicts_numbers",
         Place::row(1).coordinate(x, y),
-        format!("文件声明的坐标系是{}（{declared}），但坐标（{x}，{y}）不像；请核对带号，或用 --crs 指定", declared.label()),
+        format!(
+            "文件声明的坐标系是{}（{declared}），但坐标（{x}，{y}）不像；请核对带号，或用 --crs 指定",
+            declared.label()
+        ),
     )
 }
 
@@ -287,7 +295,8 @@ impl Builder<'_> {
                 None => String::new(),
                 Some(Some((text, cut))) => {
                     if cut {
-                        let message = format!("第 {row} 条记录的字段“{}”在宽度处被截断，末尾半个汉字已去掉", mapped.field);
+                        let message =
+                            format!("第 {row} 条记录的字段“{}”在宽度处被截断，末尾半个汉字已去掉", mapped.field);
                         findings.push(Finding::warning("text_truncated", place(), message));
                     }
                     text_encoding::compose(text.trim())

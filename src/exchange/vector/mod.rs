@@ -91,8 +91,12 @@ fn collect(source: &Source, options: &ReadOptions) -> Result<std::result::Result
 
 fn of_failure(failure: &Failure, source: &Source) -> Finding {
     tracing::info!(code = failure.code, cause = failure.cause, "vector file not read");
-    let layers: Vec<String> =
-        failure.layers.iter().take(30).map(|name| name.chars().filter(|c| !c.is_control()).take(60).collect()).collect();
+    let layers: Vec<String> = failure
+        .layers
+        .iter()
+        .take(30)
+        .map(|name| name.chars().filter(|c| !c.is_control()).take(60).collect())
+        .collect();
     let whole = Place::whole();
     match failure.code.as_str() {
         "layer_ambiguous" => Finding::error(
@@ -104,7 +108,9 @@ fn of_failure(failure: &Failure, source: &Source) -> Finding {
             Finding::error("source_layer_unknown", whole, format!("文件里没有这个图层；有：{}", layers.join("、")))
         }
         "no_layer" => Finding::error("file_without_records", whole, "文件里没有图层"),
-        "no_transformation" => Finding::error("crs_not_supported", whole, "无法从文件的坐标系转换到 2000 国家大地坐标系；请转换后再导入"),
+        "no_transformation" => {
+            Finding::error("crs_not_supported", whole, "无法从文件的坐标系转换到 2000 国家大地坐标系；请转换后再导入")
+        }
         _ => Finding::error("file_unreadable", whole, format!("不是有效的{}文件，或文件已损坏", source.format.label())),
     }
 }
@@ -118,7 +124,8 @@ pub fn write(
 ) -> Result<()> {
     let request = Request::Write { driver: format.driver().to_owned(), path: path.to_string_lossy().into_owned() };
     let (running, input, output) = process::start(&request, folder, true)?;
-    let mut input = input.ok_or_else(|| Error::Internal { detail: "子进程没有输入端".to_owned(), cause: None })?;
+    let mut input =
+        input.ok_or_else(|| Error::Internal { detail: "子进程没有输入端".to_owned(), cause: None })?;
     let sent = send(&mut input);
     drop(input);
     let answer = wire::read(&mut BufReader::new(output));
@@ -129,6 +136,8 @@ pub fn write(
             // The child stopped reading: its word explains the broken pipe better than ours.
             Err(Error::internal("写矢量文件失败", std::io::Error::other(failure.cause)))
         }
-        _ => sent.and(Err(Error::Internal { detail: "写矢量文件的子进程没有应答".to_owned(), cause: None })),
+        _ => {
+            sent.and(Err(Error::Internal { detail: "写矢量文件的子进程没有应答".to_owned(), cause: None }))
+        }
     }
 }

@@ -33,7 +33,11 @@ fn failed(cause: io::Error) -> Error {
 }
 
 /// Starts the child in its own folder. Its complaints go to `child.log` there, for our log only.
-pub(super) fn start(request: &Request, folder: &Path, with_input: bool) -> Result<(Running, Option<ChildStdin>, ChildStdout)> {
+pub(super) fn start(
+    request: &Request,
+    folder: &Path,
+    with_input: bool,
+) -> Result<(Running, Option<ChildStdin>, ChildStdout)> {
     let argument = serde_json::to_string(request).map_err(|cause| Error::internal("无法描述子进程的任务", cause))?;
     // The link stays right while the binary is replaced by an upgrade.
     let program = PROGRAM.get().map_or_else(|| Path::new("/proc/self/exe"), PathBuf::as_path);

@@ -125,7 +125,15 @@ unsafe fn points(ring: OGRGeometryH, transform: Option<&CoordTransform>) -> Vec<
         let n = point_count(ring);
         let (mut x, mut y) = (vec![0.0_f64; n], vec![0.0_f64; n]);
         let stride = size_of::<f64>() as std::ffi::c_int;
-        gdal_sys::OGR_G_GetPoints(ring, x.as_mut_ptr().cast(), stride, y.as_mut_ptr().cast(), stride, std::ptr::null_mut(), 0);
+        gdal_sys::OGR_G_GetPoints(
+            ring,
+            x.as_mut_ptr().cast(),
+            stride,
+            y.as_mut_ptr().cast(),
+            stride,
+            std::ptr::null_mut(),
+            0,
+        );
         (x, y)
     };
     if let Some(transform) = transform

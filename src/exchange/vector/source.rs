@@ -84,13 +84,16 @@ impl Source {
 
     /// The files of one Shapefile, told apart by their endings. Without .shp the .dbf alone is a table.
     pub fn shapefile(files: &[Named<'_>]) -> Result<std::result::Result<Self, Finding>> {
-        let find = |ending: &str| {
-            files.iter().find(|(name, _)| name.to_lowercase().ends_with(ending)).map(|(_, path)| *path)
-        };
+        let find =
+            |ending: &str| files.iter().find(|(name, _)| name.to_lowercase().ends_with(ending)).map(|(_, path)| *path);
         let has_shape = find(".shp").is_some();
         let mut source = Self::make(Format::Shapefile, if has_shape { "data.shp" } else { "data.dbf" })?;
         if has_shape && find(".dbf").is_none() && files.len() > 1 {
-            return Ok(Err(Finding::error("shapefile_incomplete", Place::whole(), "缺少 .dbf 文件（属性表），请一并打包")));
+            return Ok(Err(Finding::error(
+                "shapefile_incomplete",
+                Place::whole(),
+                "缺少 .dbf 文件（属性表），请一并打包",
+            )));
         }
         for ending in [".shp", ".shx", ".dbf", ".prj"] {
             if let Some(from) = find(ending) {
@@ -98,7 +101,8 @@ impl Source {
             }
         }
         // The .cpg stays here: GDAL is to give the bytes as they are.
-        source.declared = Declared { cpg: find(".cpg").and_then(read_cpg), code_page: find(".dbf").and_then(code_page) };
+        source.declared =
+            Declared { cpg: find(".cpg").and_then(read_cpg), code_page: find(".dbf").and_then(code_page) };
         Ok(Ok(source))
     }
 

@@ -20,7 +20,14 @@ pub fn identify(srs: &SpatialRef) -> Option<Crs> {
     if mentions(&["BEIJING"]) {
         return Some(Crs::Other(epsg(srs).unwrap_or(BEIJING_1954)));
     }
-    if mentions(&["CGCS2000", "CGCS_2000", "CHINA_2000", "CHINA 2000", "CHINA_GEODETIC_COORDINATE_SYSTEM_2000", "CHINA GEODETIC COORDINATE SYSTEM 2000"]) {
+    if mentions(&[
+        "CGCS2000",
+        "CGCS_2000",
+        "CHINA_2000",
+        "CHINA 2000",
+        "CHINA_GEODETIC_COORDINATE_SYSTEM_2000",
+        "CHINA GEODETIC COORDINATE SYSTEM 2000",
+    ]) {
         if srs.is_geographic() {
             return Some(Crs::Cgcs2000);
         }

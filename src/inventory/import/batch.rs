@@ -8,9 +8,10 @@ use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
 use tokio::io::AsyncReadExt;
 
+use super::overlaps;
 use super::report::Status;
 use super::{ImportReport, ImportRequest, Judged, ReadOptions, Rows, check};
-use crate::domain::ParkCode;
+use crate::domain::{Finding, ParkCode, Severity};
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::inventory::progress::{Progress, Silent};
@@ -97,6 +98,7 @@ async fn write(
 ) -> Result<Option<i64>> {
     // Under the write lock the register cannot move between this look and the writes.
     store::revision::lock(connection).await?;
+    judge_again(connection, judged, request).await?;
     let changes = match &judged.rows {
         Rows::Blocks(blocks) => {
             let counts = store::blocks::preview(connection, blocks).await?;
@@ -126,6 +128,27 @@ async fn write(
         }
     }
     Ok(Some(revision))
+}
+
+/// Two imports may be judged side by side and overlap each other: the one that writes second looks at the register again.
+async fn judge_again(connection: &mut PgConnection, judged: &Judged, request: &ImportRequest) -> Result<()> {
+    let Rows::Blocks(blocks) = &judged.rows else { return Ok(()) };
+    if store::revision::latest(connection).await? == judged.judged_at {
+        return Ok(());
+    }
+    let mut findings = overlaps::with_register(connection, blocks).await?;
+    findings.extend(overlaps::drawn_over_real(connection, blocks).await?);
+    super::allow(&mut findings, &request.allow);
+    findings.retain(|f| f.severity == Severity::Error);
+    if findings.is_empty() { Ok(()) } else { Err(refused_now(findings)) }
+}
+
+fn refused_now(findings: Vec<Finding>) -> Error {
+    Error::Conflict {
+        code: "import_refused_now",
+        detail: "检查之后登记库有了变化，现在不能提交；原因见 findings".to_owned(),
+        findings,
+    }
 }
 
 async fn record(
@@ -201,11 +224,7 @@ pub async fn commit(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
     let request = restore_request(&batch, file.path(), actor)?;
     let judged = check(pool, &request, Arc::new(Silent)).await?;
     if judged.report.status == Status::Refused {
-        return Err(Error::Conflict {
-            code: "import_refused_now",
-            detail: format!("导入批次 {id} 检查之后登记库有了变化，现在不能提交；原因见 findings"),
-            findings: judged.report.findings,
-        });
+        return Err(refused_now(judged.report.findings));
     }
     let mut transaction = store::begin_write(pool).await?;
     // Two commits of one batch at once: the second sees the first one's status under the row lock.

@@ -28,7 +28,7 @@ pub(super) async fn check(pool: &PgPool, request: &ImportRequest) -> Result<Judg
     if !report.has_errors() && !parks.is_empty() {
         report.counts = Some(store::parks::preview(&mut connection, &parks).await?);
     }
-    Ok(Judged { report, rows: Rows::Parks(parks) })
+    Ok(Judged { report, rows: Rows::Parks(parks), judged_at: 0 })
 }
 
 fn summary(row: &DirectoryRow) -> CandidateSummary {
@@ -61,7 +61,11 @@ fn to_park(
     };
     let place = || Place::row(row.row);
     let Some(prefecture_text) = row.prefecture.as_deref() else {
-        return Err(Finding::error("prefecture_missing", place(), format!("第 {} 行没有所在市州（代码或名称）", row.row)));
+        return Err(Finding::error(
+            "prefecture_missing",
+            place(),
+            format!("第 {} 行没有所在市州（代码或名称）", row.row),
+        ));
     };
     let prefecture = find(prefecture_text).ok_or_else(|| {
         Finding::error(

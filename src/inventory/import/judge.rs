@@ -35,8 +35,15 @@ impl Context {
     /// `parks`: code, and every name and alias it goes by.
     pub(super) fn new(request: &ImportRequest, parks: Vec<(String, Vec<String>)>) -> Self {
         let known = parks.iter().map(|(code, _)| code.clone()).collect();
-        let by_name = parks.into_iter().flat_map(|(code, names)| names.into_iter().map(move |n| (n, code.clone()))).collect();
-        Self { park: request.park.clone(), repair: request.repair, file_name: request.file_name.clone(), known, by_name }
+        let by_name =
+            parks.into_iter().flat_map(|(code, names)| names.into_iter().map(move |n| (n, code.clone()))).collect();
+        Self {
+            park: request.park.clone(),
+            repair: request.repair,
+            file_name: request.file_name.clone(),
+            known,
+            by_name,
+        }
     }
 }
 
@@ -229,17 +236,25 @@ fn judge_park(candidate: &Candidate, context: &Context, findings: &mut Vec<Findi
         match ParkCode::parse(text) {
             Ok(code) => code,
             Err(reason) => {
-                findings.push(Finding::error("park_code_invalid", Place::row(row), format!("第 {row} 条记录：{reason}")));
+                findings.push(Finding::error(
+                    "park_code_invalid",
+                    Place::row(row),
+                    format!("第 {row} 条记录：{reason}"),
+                ));
                 return None;
             }
         }
     } else if let Some(code) = candidate.value("park_name").and_then(|n| context.by_name.get(n)) {
         ParkCode::parse(code).ok()?
-    } else if let Some(park) = candidate.id.as_deref().and_then(|id| BlockId::parse(id).ok()).map(|id| id.park().clone()) {
+    } else if let Some(park) =
+        candidate.id.as_deref().and_then(|id| BlockId::parse(id).ok()).map(|id| id.park().clone())
+    {
         park
     } else {
         let message = match candidate.value("park_name") {
-            Some(name) => format!("第 {row} 条记录的园区名称“{name}”在名录中查不到；请用园区代码，或导入时指定园区（--park）"),
+            Some(name) => {
+                format!("第 {row} 条记录的园区名称“{name}”在名录中查不到；请用园区代码，或导入时指定园区（--park）")
+            }
             None => format!("第 {row} 条记录没有园区代码或园区名称；请在文件中加上，或导入时指定园区（--park）"),
         };
         findings.push(Finding::error("park_missing", Place::row(row), message));

@@ -74,6 +74,8 @@ impl Rows {
 struct Judged {
     report: ImportReport,
     rows: Rows,
+    /// The register's newest revision when judging began.
+    judged_at: i64,
 }
 
 /// Reads and judges: everything but the write. `Err` only where there is nothing to judge (no such file, unreadable
@@ -92,6 +94,7 @@ async fn check(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Progres
         ));
     }
     let file = batch::fingerprint(&request.path).await?;
+    let judged_at = store::revision::latest(&mut *pool.acquire().await?).await?;
     progress.stage("读取文件", None);
     let mut judged = if request.layer == "parks" {
         directory::check(pool, request).await?
@@ -102,6 +105,7 @@ async fn check(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Progres
     judged.report.layer = request.layer.clone();
     allow(&mut judged.report.findings, &request.allow);
     judged.report.settle(judged.rows.len());
+    judged.judged_at = judged_at;
     Ok(judged)
 }
 
@@ -118,11 +122,11 @@ async fn check_blocks(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn 
         progress.stage("与现有区块比对", None);
         let mut connection = pool.acquire().await?;
         report.findings.extend(overlaps::with_register(&mut connection, &blocks).await?);
-        report.counts = Some(store::blocks::preview(&mut connection, &blocks).await?);
-        report.findings.extend(overlaps::illustrative_notice(&mut connection, &blocks).await?);
         report.findings.extend(overlaps::drawn_over_real(&mut connection, &blocks).await?);
+        report.findings.extend(overlaps::illustrative_notice(&mut connection, &blocks).await?);
+        report.counts = Some(store::blocks::preview(&mut connection, &blocks).await?);
     }
-    Ok(Judged { report, rows: Rows::Blocks(blocks) })
+    Ok(Judged { report, rows: Rows::Blocks(blocks), judged_at: 0 })
 }
 
 async fn read(request: &ImportRequest) -> Result<Reading> {

@@ -102,7 +102,8 @@ impl ImportReport {
             ));
         }
         // Errors first, then by place, as a clerk works through them.
-        self.findings.sort_by_key(|f| (std::cmp::Reverse(f.severity), f.place.row, f.place.part, f.place.ring, f.place.vertex));
+        self.findings
+            .sort_by_key(|f| (std::cmp::Reverse(f.severity), f.place.row, f.place.part, f.place.ring, f.place.vertex));
         self.status = if self.has_errors() {
             self.counts = None;
             Status::Refused
@@ -121,12 +122,15 @@ impl ImportReport {
         object.insert("format".into(), json!(self.format));
         object.insert("encoding".into(), json!(self.encoding));
         object.insert("crs".into(), json!(self.crs.map(|c| c.to_string())));
-        let mapping: Map<String, Value> =
-            self.mapping.iter().map(|m| (m.field.clone(), json!(m.canonical))).collect();
+        let mapping: Map<String, Value> = self.mapping.iter().map(|m| (m.field.clone(), json!(m.canonical))).collect();
         object.insert("mapping".into(), Value::Object(mapping));
         object.insert(
             "file".into(),
-            json!(self.file.as_ref().map(|(name, size, sha256)| json!({"name": name, "size": size, "sha256": hex(sha256)}))),
+            json!(
+                self.file
+                    .as_ref()
+                    .map(|(name, size, sha256)| json!({"name": name, "size": size, "sha256": hex(sha256)}))
+            ),
         );
         object.insert(
             "counts".into(),

@@ -21,6 +21,9 @@ pub const SOURCE: &str = "示意：由 sizhi seed 按核准面积绘制，非测
 
 /// Free strip around every shape, metres.
 const GAP_M: f64 = 40.0;
+/// Longest edge, metres. Between two vertices the survey formula and the geodesic take slightly different lines; at this
+/// length the areas agree within 1e-7, at 800 m within 3e-6 only. Surveyed boundaries have points as close.
+const EDGE_M: f64 = 70.0;
 /// Farthest that a shape is moved from its park's point, metres.
 const REACH_M: f64 = 80_000.0;
 
@@ -74,10 +77,24 @@ fn star(dice: &mut Dice, corners: u64, radius: f64) -> Vec<(f64, f64)> {
         .collect()
 }
 
+/// The same ring with a point at least every [`EDGE_M`].
+fn densify(corners: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut ring = Vec::new();
+    for (i, &(x, y)) in corners.iter().enumerate() {
+        let (next_x, next_y) = corners[(i + 1) % corners.len()];
+        let pieces = ((next_x - x).hypot(next_y - y) / EDGE_M).ceil().max(1.0);
+        ring.extend((0..pieces as usize).map(|k| {
+            let share = k as f64 / pieces;
+            (x + (next_x - x) * share, y + (next_y - y) * share)
+        }));
+    }
+    ring
+}
+
 fn shape(dice: &mut Dice, area_m2: f64, corners: u64, with_hole: bool) -> Shape {
     let mean_radius = (area_m2 / std::f64::consts::PI).sqrt();
-    let outer = star(dice, corners, mean_radius);
-    let hole = with_hole.then(|| star(dice, 6, mean_radius * 0.18));
+    let outer = densify(&star(dice, corners, mean_radius));
+    let hole = with_hole.then(|| densify(&star(dice, 6, mean_radius * 0.18)));
     // The later exact scaling moves vertices by far less than this tenth.
     let radius = 1.1 * outer.iter().map(|(x, y)| x.hypot(*y)).fold(0.0, f64::max);
     Shape { outer, hole, radius }
@@ -142,7 +159,9 @@ fn home(park: &Park, points: &HashMap<String, (f64, f64)>, dice: &mut Dice) -> R
     let mut near: Vec<_> = points.iter().filter(|(code, _)| code.starts_with(park.prefecture.prefix())).collect();
     near.sort_unstable_by_key(|(code, _)| code.as_str());
     let count = near.len() as u64;
-    near.get(if count == 0 { 0 } else { dice.below(count) as usize }).map(|(_, p)| **p).ok_or_else(|| broken("prefecture without points"))
+    near.get(if count == 0 { 0 } else { dice.below(count) as usize })
+        .map(|(_, p)| **p)
+        .ok_or_else(|| broken("prefecture without points"))
 }
 
 fn draw_park(
@@ -237,8 +256,10 @@ fn draw_at(shape: &Shape, area_m2: f64, longitude: f64, latitude: f64) -> Option
     let crs = Crs::GaussKruger3 { zone: (longitude / 3.0).round() as u8, prefixed: false };
     let (x, y) = project::forward(crs, longitude, latitude)?;
     let ring = |points: &[(f64, f64)]| -> Option<LineString<f64>> {
-        let mut line: Vec<Coord<f64>> =
-            points.iter().map(|(dx, dy)| project::inverse(crs, x + dx, y + dy).map(|(x, y)| Coord { x, y })).collect::<Option<_>>()?;
+        let mut line: Vec<Coord<f64>> = points
+            .iter()
+            .map(|(dx, dy)| project::inverse(crs, x + dx, y + dy).map(|(x, y)| Coord { x, y }))
+            .collect::<Option<_>>()?;
         line.push(*line.first()?);
         Some(LineString(line))
     };
@@ -263,9 +284,12 @@ pub fn grid_blocks(n: usize, parks: &[Park]) -> Vec<Block> {
     let mut dice = Dice::new("grid");
     let mut blocks = Vec::with_capacity(n);
     for i in 0..n {
-        let (longitude, latitude) = (109.0 + width * (0.5 + (i % columns) as f64), 24.8 + height * (0.5 + (i / columns) as f64));
+        let (longitude, latitude) =
+            (109.0 + width * (0.5 + (i % columns) as f64), 24.8 + height * (0.5 + (i / columns) as f64));
         let drawn = Shape { outer: star(&mut dice, 30, radius), hole: None, radius };
-        let Some(polygon) = draw_at(&drawn, std::f64::consts::PI * radius * radius, longitude, latitude) else { continue };
+        let Some(polygon) = draw_at(&drawn, std::f64::consts::PI * radius * radius, longitude, latitude) else {
+            continue;
+        };
         let boundary = MultiPolygon(vec![polygon]);
         let park = &parks[i % parks.len()];
         let Ok(id) = BlockId::new(park.code.clone(), &format!("B{i}")) else { continue };

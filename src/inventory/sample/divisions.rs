@@ -14,7 +14,10 @@ const SOURCE: &str = "民政部行政区划代码（2020年末，祁阳市按202
 const EXTRA_SOURCE: &str = "国家统计局统计用区划代码（2023年）；只作输入，对应实际县区";
 
 pub(super) fn rows(text: &str) -> Result<Vec<csv::StringRecord>> {
-    csv::Reader::from_reader(text.as_bytes()).into_records().collect::<std::result::Result<_, _>>().map_err(|e| broken(&e.to_string()))
+    csv::Reader::from_reader(text.as_bytes())
+        .into_records()
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|e| broken(&e.to_string()))
 }
 
 pub(super) fn code(text: &str) -> Result<DivisionCode> {
@@ -23,8 +26,7 @@ pub(super) fn code(text: &str) -> Result<DivisionCode> {
 
 pub(super) fn read() -> Result<Vec<Division>> {
     let mut outlines = outlines::read()?;
-    let zones: HashMap<String, String> =
-        rows(ZONES)?.iter().map(|r| (r[0].to_owned(), r[1].to_owned())).collect();
+    let zones: HashMap<String, String> = rows(ZONES)?.iter().map(|r| (r[0].to_owned(), r[1].to_owned())).collect();
     let mut divisions = Vec::new();
     for (text, is_extra) in [(DIVISIONS, false), (EXTRA, true)] {
         for row in rows(text)? {

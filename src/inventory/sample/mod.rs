@@ -69,8 +69,9 @@ impl fmt::Display for SeedReport {
 
 /// Writes what the register lacks or holds differently, as one revision; never touches a park that has real blocks.
 pub async fn seed(pool: &PgPool, actor: &str) -> Result<SeedReport> {
-    let sample =
-        tokio::task::spawn_blocking(build).await.map_err(|cause| Error::internal("生成示例清单时程序出错", cause))??;
+    let sample = tokio::task::spawn_blocking(build)
+        .await
+        .map_err(|cause| Error::internal("生成示例清单时程序出错", cause))??;
     let mut transaction = store::begin_write(pool).await?;
     let connection = &mut *transaction;
     store::revision::lock(connection).await?;
@@ -100,7 +101,8 @@ pub async fn seed(pool: &PgPool, actor: &str) -> Result<SeedReport> {
 
 /// The sample's parks without those that the register knows from another source: seeding must not bring back 2018.
 async fn keep_newer_parks(connection: &mut sqlx::PgConnection, parks: Vec<Park>) -> Result<Vec<Park>> {
-    let known: std::collections::HashMap<String, String> = store::parks::list_sources(connection).await?.into_iter().collect();
+    let known: std::collections::HashMap<String, String> =
+        store::parks::list_sources(connection).await?.into_iter().collect();
     Ok(parks.into_iter().filter(|p| known.get(p.code.as_str()).is_none_or(|source| *source == p.source)).collect())
 }
 

@@ -41,7 +41,11 @@ pub(super) fn read() -> Result<HashMap<String, Outline>> {
         } else {
             let repaired = repair::repair(&shifted).map_err(|f| broken(&f.message))?;
             let steps: Vec<_> = repaired.steps.iter().map(|s| s.message.as_str()).collect();
-            source.push_str(&format!("；原图形自相交，已修复：{}，修复后 {:.2} 平方公里", steps.join("，"), repaired.area_after.value() / 1e6));
+            source.push_str(&format!(
+                "；原图形自相交，已修复：{}，修复后 {:.2} 平方公里",
+                steps.join("，"),
+                repaired.area_after.value() / 1e6
+            ));
             repaired.geometry
         };
         outlines.insert(code, Outline { geometry, source });

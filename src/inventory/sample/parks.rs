@@ -73,7 +73,8 @@ fn first_day(text: &str) -> Option<NaiveDate> {
 }
 
 fn read_events(parks: &mut [Park]) -> Result<Vec<ParkEvent>> {
-    let codes: HashMap<String, String> = rows(EVENT_PARKS)?.iter().map(|r| (r[0].to_owned(), r[1].to_owned())).collect();
+    let codes: HashMap<String, String> =
+        rows(EVENT_PARKS)?.iter().map(|r| (r[0].to_owned(), r[1].to_owned())).collect();
     let mut events = Vec::new();
     for row in rows(CHANGES)? {
         let name = &row[0];

@@ -15,7 +15,10 @@ fn sample() -> Sample {
 fn counts_are_those_of_the_sources() {
     let sample = sample();
     let count = |level| sample.divisions.iter().filter(|d| d.level == level).count();
-    assert_eq!([count(DivisionLevel::Province), count(DivisionLevel::Prefecture), count(DivisionLevel::County)], [1, 14, 122]);
+    assert_eq!(
+        [count(DivisionLevel::Province), count(DivisionLevel::Prefecture), count(DivisionLevel::County)],
+        [1, 14, 122]
+    );
     assert_eq!([count(DivisionLevel::Statistical), count(DivisionLevel::Superseded)], [12, 1]);
     assert!(sample.divisions.iter().all(|d| (d.maps_to.is_some()) == matches!(d.level, DivisionLevel::Statistical | DivisionLevel::Superseded)));
     assert_eq!(sample.parks.len(), 129);

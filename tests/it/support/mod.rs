@@ -66,17 +66,21 @@ async fn cluster() -> &'static Cluster {
 
 impl Cluster {
     async fn run(&self, sql: String) {
-        let mut admin = PgConnection::connect_with(&self.embedded.superuser_options("postgres")).await.expect("superuser");
+        let mut admin =
+            PgConnection::connect_with(&self.embedded.superuser_options("postgres")).await.expect("superuser");
         sqlx::query(AssertSqlSafe(sql.clone())).execute(&mut admin).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
         admin.close().await.expect("closed");
     }
 
     async fn drop_leftovers(&self) {
-        let mut admin = PgConnection::connect_with(&self.embedded.superuser_options("postgres")).await.expect("superuser");
-        let old: Vec<String> = sqlx::query_scalar("SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%' OR datname LIKE 'template\\_%'")
-            .fetch_all(&mut admin)
-            .await
-            .expect("databases");
+        let mut admin =
+            PgConnection::connect_with(&self.embedded.superuser_options("postgres")).await.expect("superuser");
+        let old: Vec<String> = sqlx::query_scalar(
+            "SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%' OR datname LIKE 'template\\_%'",
+        )
+        .fetch_all(&mut admin)
+        .await
+        .expect("databases");
         admin.close().await.expect("closed");
         for name in old {
             self.run(format!("DROP DATABASE {name} WITH (FORCE)")).await;

@@ -15,12 +15,8 @@ pub fn sizhi(args: &[&str]) -> Command {
 
 /// Runs it with this input and gives what it printed.
 pub fn run(mut command: Command, input: &[u8]) -> Output {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
     let mut to = child.stdin.take().expect("input");
     let input = input.to_vec();
     let writer = std::thread::spawn(move || {
@@ -40,7 +36,9 @@ pub struct Service {
 impl Service {
     /// Starts it over an existing database on a free port and waits for the address.
     pub fn start(database_url: &str) -> Self {
-        Self::start_with(sizhi(&["serve", "--port", "0"]).env("DATABASE_URL", database_url).env("SIZHI_ADMIN_TOKEN", super::TOKEN))
+        Self::start_with(
+            sizhi(&["serve", "--port", "0"]).env("DATABASE_URL", database_url).env("SIZHI_ADMIN_TOKEN", super::TOKEN),
+        )
     }
 
     pub fn start_with(command: &mut Command) -> Self {
