@@ -1,8 +1,6 @@
 //! Blocks (区块): bulk upsert through COPY, previews without writing, and the looks that an import takes.
 
-use std::fmt::Write as _;
-
-use sqlx::{Connection, PgConnection, Row};
+use sqlx::{PgConnection, Row};
 
 use super::{UpsertCounts, geometry_column};
 use crate::domain::{Block, BlockId, FourExtents, Hectares, ParkCode, SquareMetres};
@@ -11,14 +9,14 @@ use crate::error::{Error, Result};
 /// Bytes sent to COPY at once.
 const COPY_CHUNK: usize = 1 << 20;
 
-/// The staged rows: a temporary table per transaction, with the register's own types so that comparing is exact.
+/// The staged rows of one transaction. Columns in the order of [`copy_row`].
 const CREATE_STAGE: &str = "
     CREATE TEMPORARY TABLE block_stage (
         id text, park_code text, number text, name text, geom geometry(MultiPolygon, 4490), area_m2 double precision,
-        stated_area_ha numeric(14, 6), east text, south text, west text, north text, four_extents text,
+        stated_area_ha double precision, east text, south text, west text, north text, four_extents text,
         illustrative boolean, source text, source_crs text, attributes jsonb) ON COMMIT DROP";
 
-const COPY_STAGE: &str = "COPY block_stage FROM STDIN";
+const COPY_STAGE: &str = "COPY block_stage FROM STDIN (FORMAT binary)";
 
 /// Joined so that every column counts: the geometry by its bytes, since `=` of geometries is looser. The revision of
 /// the row is not content; `source` is not either: the same boundary under another file name is no change.
@@ -28,155 +26,137 @@ const COMPARE: &str = "
            count(*) FILTER (WHERE b.id IS NOT NULL AND NOT differs)
     FROM block_stage s
     LEFT JOIN park_block b ON b.id = s.id AND b.valid_to = 'infinity'
-    CROSS JOIN LATERAL (SELECT
+    CROSS JOIN LATERAL (SELECT b.id IS NOT NULL AND
         (b.name, b.area_m2, b.stated_area_ha, b.east, b.south, b.west, b.north, b.four_extents, b.illustrative,
          b.source_crs, b.attributes, ST_AsEWKB(b.geom))
         IS DISTINCT FROM
-        (s.name, s.area_m2, s.stated_area_ha, s.east, s.south, s.west, s.north, s.four_extents, s.illustrative,
-         s.source_crs, s.attributes, ST_AsEWKB(s.geom)) AS differs) d";
+        (s.name, s.area_m2, s.stated_area_ha::numeric(14, 6), s.east, s.south, s.west, s.north, s.four_extents,
+         s.illustrative, s.source_crs, s.attributes, ST_AsEWKB(s.geom)) AS differs) d";
 
 const UPDATE: &str = "
     UPDATE park_block b
-    SET name = s.name, geom = s.geom, area_m2 = s.area_m2, stated_area_ha = s.stated_area_ha, east = s.east, south = s.south,
-        west = s.west, north = s.north, four_extents = s.four_extents, illustrative = s.illustrative, source = s.source,
-        source_crs = s.source_crs, attributes = s.attributes
+    SET revision = (SELECT current_revision()), name = s.name, geom = s.geom, area_m2 = s.area_m2,
+        stated_area_ha = s.stated_area_ha, east = s.east, south = s.south, west = s.west, north = s.north,
+        four_extents = s.four_extents, illustrative = s.illustrative, source = s.source, source_crs = s.source_crs,
+        attributes = s.attributes
     FROM block_stage s
     WHERE b.id = s.id AND b.valid_to = 'infinity'
       AND (b.name, b.area_m2, b.stated_area_ha, b.east, b.south, b.west, b.north, b.four_extents, b.illustrative,
            b.source_crs, b.attributes, ST_AsEWKB(b.geom))
           IS DISTINCT FROM
-          (s.name, s.area_m2, s.stated_area_ha, s.east, s.south, s.west, s.north, s.four_extents, s.illustrative,
-           s.source_crs, s.attributes, ST_AsEWKB(s.geom))";
+          (s.name, s.area_m2, s.stated_area_ha::numeric(14, 6), s.east, s.south, s.west, s.north, s.four_extents,
+           s.illustrative, s.source_crs, s.attributes, ST_AsEWKB(s.geom))";
 
 const INSERT: &str = "
-    INSERT INTO park_block (id, park_code, number, name, geom, area_m2, stated_area_ha, east, south, west, north,
+    INSERT INTO park_block (revision, id, park_code, number, name, geom, area_m2, stated_area_ha, east, south, west, north,
                             four_extents, illustrative, source, source_crs, attributes)
-    SELECT s.id, s.park_code, s.number, s.name, s.geom, s.area_m2, s.stated_area_ha, s.east, s.south, s.west, s.north,
-           s.four_extents, s.illustrative, s.source, s.source_crs, s.attributes
+    SELECT (SELECT current_revision()), s.id, s.park_code, s.number, s.name, s.geom, s.area_m2, s.stated_area_ha, s.east,
+           s.south, s.west, s.north, s.four_extents, s.illustrative, s.source, s.source_crs, s.attributes
     FROM block_stage s
     WHERE NOT EXISTS (SELECT 1 FROM park_block b WHERE b.id = s.id AND b.valid_to = 'infinity')";
 
-async fn stage(connection: &mut PgConnection, blocks: &[Block]) -> Result<()> {
+/// Lays the blocks into the transaction's stage, which the functions below read. Once a transaction.
+pub async fn stage(connection: &mut PgConnection, blocks: &[Block]) -> Result<()> {
     sqlx::query(CREATE_STAGE).execute(&mut *connection).await?;
     let mut copy = connection.copy_in_raw(COPY_STAGE).await?;
-    let mut chunk = String::with_capacity(COPY_CHUNK + (COPY_CHUNK >> 2));
+    // Signature, flags, length of the header's extension.
+    let mut chunk = Vec::with_capacity(COPY_CHUNK + (COPY_CHUNK >> 2));
+    chunk.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
     for block in blocks {
         copy_row(&mut chunk, block);
         if chunk.len() >= COPY_CHUNK {
-            copy.send(chunk.as_bytes()).await?;
+            copy.send(chunk.as_slice()).await?;
             chunk.clear();
         }
     }
-    copy.send(chunk.as_bytes()).await?;
+    chunk.extend_from_slice(&(-1_i16).to_be_bytes());
+    copy.send(chunk.as_slice()).await?;
     copy.finish().await?;
     Ok(())
 }
 
-/// One line of COPY's text format.
-fn copy_row(out: &mut String, block: &Block) {
+/// One row of COPY's binary format.
+fn copy_row(out: &mut Vec<u8>, block: &Block) {
+    const COLUMNS: i16 = 16;
     let attributes = serde_json::Value::Object(
         block.attributes.iter().map(|(k, v)| (k.clone(), serde_json::Value::String(v.clone()))).collect(),
-    )
-    .to_string();
+    );
     let words = &block.four_extents;
+    out.extend_from_slice(&COLUMNS.to_be_bytes());
     copy_text(out, Some(&block.id.to_string()));
     copy_text(out, Some(block.id.park().as_str()));
     copy_text(out, Some(block.id.number()));
     copy_text(out, block.name.as_deref());
-    out.push_str(&geometry_column::encode_hex(&block.boundary));
-    // Writing to a String cannot fail.
-    let _ = write!(out, "\t{}\t", block.area.value());
+    copy_bytes(out, &geometry_column::encode(&block.boundary));
+    copy_bytes(out, &block.area.value().to_be_bytes());
     match block.stated_area {
-        Some(area) => {
-            let _ = write!(out, "{}\t", area.value());
-        }
-        None => out.push_str("\\N\t"),
+        Some(area) => copy_bytes(out, &area.value().to_be_bytes()),
+        None => copy_text(out, None),
     }
     for text in [&words.east, &words.south, &words.west, &words.north, &block.four_extents_text] {
         copy_text(out, text.as_deref());
     }
-    out.push_str(if block.illustrative { "t\t" } else { "f\t" });
+    copy_bytes(out, &[u8::from(block.illustrative)]);
     copy_text(out, Some(&block.source));
     copy_text(out, block.source_crs.as_deref());
-    copy_text(out, Some(&attributes));
-    // The last column has no tab behind it.
-    out.pop();
-    out.push('\n');
+    // jsonb is a version byte and the text.
+    copy_bytes(out, format!("\u{1}{attributes}").as_bytes());
 }
 
-/// One column and its tab, escaped as COPY wants it. NUL cannot be stored: readers refuse it, here it is dropped last.
-fn copy_text(out: &mut String, text: Option<&str>) {
+/// One column: length and bytes. NUL cannot be stored: readers refuse it, here it is dropped last.
+fn copy_text(out: &mut Vec<u8>, text: Option<&str>) {
     match text {
-        None => out.push_str("\\N"),
-        Some(text) => {
-            for c in text.chars() {
-                match c {
-                    '\\' => out.push_str("\\\\"),
-                    '\t' => out.push_str("\\t"),
-                    '\n' => out.push_str("\\n"),
-                    '\r' => out.push_str("\\r"),
-                    '\0' => {}
-                    c => out.push(c),
-                }
-            }
-        }
+        None => out.extend_from_slice(&(-1_i32).to_be_bytes()),
+        Some(text) if text.contains('\0') => copy_bytes(out, text.replace('\0', "").as_bytes()),
+        Some(text) => copy_bytes(out, text.as_bytes()),
     }
-    out.push('\t');
 }
 
-/// Inserts new blocks and updates those that differ; the rest is not touched. Needs an open revision.
+fn copy_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    // A value of two gigabytes is far above every limit of the readers.
+    let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// Stages and writes: inserts new blocks and updates those that differ. Needs an open revision.
 pub async fn upsert(connection: &mut PgConnection, blocks: &[Block]) -> Result<UpsertCounts> {
     stage(connection, blocks).await?;
-    let updated = sqlx::query(UPDATE).execute(&mut *connection).await?.rows_affected();
-    let inserted = sqlx::query(INSERT).execute(&mut *connection).await?.rows_affected();
-    sqlx::query("DROP TABLE block_stage").execute(&mut *connection).await?;
-    Ok(UpsertCounts { inserted, updated, unchanged: blocks.len() as u64 - updated - inserted })
+    upsert_staged(connection, blocks.len()).await
 }
 
-/// What [`upsert`] would do; writes nothing that lasts.
-pub async fn preview(connection: &mut PgConnection, blocks: &[Block]) -> Result<UpsertCounts> {
-    let mut transaction = connection.begin().await?;
-    sqlx::query("SELECT set_config('statement_timeout', '120s', true)").execute(&mut *transaction).await?;
-    stage(&mut transaction, blocks).await?;
-    let counts: (i64, i64, i64) = sqlx::query_as(COMPARE).fetch_one(&mut *transaction).await?;
-    transaction.rollback().await?;
+/// Inserts the staged blocks that are new and updates those that differ; the rest is not touched. Needs an open revision.
+pub async fn upsert_staged(connection: &mut PgConnection, staged: usize) -> Result<UpsertCounts> {
+    let updated = sqlx::query(UPDATE).execute(&mut *connection).await?.rows_affected();
+    let inserted = sqlx::query(INSERT).execute(&mut *connection).await?.rows_affected();
+    Ok(UpsertCounts { inserted, updated, unchanged: staged as u64 - updated - inserted })
+}
+
+/// What [`upsert_staged`] would do.
+pub async fn preview_staged(connection: &mut PgConnection) -> Result<UpsertCounts> {
+    let counts: (i64, i64, i64) = sqlx::query_as(COMPARE).fetch_one(connection).await?;
     Ok(UpsertCounts::from_row(counts))
 }
 
-fn ids_and_parks(blocks: &[Block]) -> (Vec<String>, Vec<String>) {
-    let ids = blocks.iter().map(|b| b.id.to_string()).collect();
-    let mut parks: Vec<String> = blocks.iter().map(|b| b.id.park().to_string()).collect();
-    parks.sort_unstable();
-    parks.dedup();
-    (ids, parks)
-}
-
-/// Parks whose illustrative blocks real ones would replace, and how many.
-pub async fn list_illustrative_replaced(connection: &mut PgConnection, blocks: &[Block]) -> Result<Vec<(String, i64)>> {
-    let real: Vec<Block> = blocks.iter().filter(|b| !b.illustrative).cloned().collect();
-    let (_, parks) = ids_and_parks(&real);
+/// Parks whose illustrative blocks the staged real ones would replace, and how many.
+pub async fn list_illustrative_replaced(connection: &mut PgConnection) -> Result<Vec<(String, i64)>> {
     let rows = sqlx::query_as(
         "SELECT park_code, count(*) FROM park_block
-         WHERE illustrative AND valid_to = 'infinity' AND park_code = ANY($1)
+         WHERE illustrative AND valid_to = 'infinity' AND park_code IN (SELECT park_code FROM block_stage WHERE NOT illustrative)
          GROUP BY park_code ORDER BY park_code",
     )
-    .bind(parks)
     .fetch_all(connection)
     .await?;
     Ok(rows)
 }
 
 /// Removes the illustrative blocks of parks that get real ones; the log keeps them. Needs an open revision.
-pub async fn end_illustrative_replaced(connection: &mut PgConnection, blocks: &[Block]) -> Result<u64> {
-    let (ids, _) = ids_and_parks(blocks);
-    let real: Vec<Block> = blocks.iter().filter(|b| !b.illustrative).cloned().collect();
-    let (_, parks) = ids_and_parks(&real);
+pub async fn end_illustrative_replaced(connection: &mut PgConnection) -> Result<u64> {
     let done = sqlx::query(
         "DELETE FROM park_block
-         WHERE illustrative AND valid_to = 'infinity' AND park_code = ANY($1) AND NOT (id = ANY($2))",
+         WHERE illustrative AND valid_to = 'infinity' AND park_code IN (SELECT park_code FROM block_stage WHERE NOT illustrative)
+           AND id NOT IN (SELECT id FROM block_stage)",
     )
-    .bind(parks)
-    .bind(ids)
     .execute(connection)
     .await?;
     Ok(done.rows_affected())
@@ -190,26 +170,18 @@ pub struct StandingBlock {
     pub illustrative: bool,
 }
 
-/// Current blocks whose box meets one of the given blocks', except those that the import replaces: the same ids, and
-/// illustrative blocks of the same parks.
-pub async fn list_overlap_candidates(connection: &mut PgConnection, blocks: &[Block]) -> Result<Vec<StandingBlock>> {
-    use geo::BoundingRect;
-    let (ids, parks) = ids_and_parks(blocks);
-    let rects: Vec<geo::Rect<f64>> = blocks.iter().filter_map(|b| b.boundary.bounding_rect()).collect();
-    let side = |f: fn(&geo::Rect<f64>) -> f64| -> Vec<f64> { rects.iter().map(f).collect() };
+/// Current blocks whose box meets a staged block's, except those that the import replaces: the same ids, and illustrative
+/// blocks of the same parks.
+pub async fn list_overlap_candidates(connection: &mut PgConnection) -> Result<Vec<StandingBlock>> {
     let rows: Vec<(String, Vec<u8>, bool)> = sqlx::query_as(
-        "SELECT DISTINCT ON (b.id) b.id, ST_AsEWKB(b.geom), b.illustrative
-         FROM unnest($1::float8[], $2::float8[], $3::float8[], $4::float8[]) AS r (west, south, east, north)
-         JOIN park_block b ON b.geom && ST_MakeEnvelope(r.west, r.south, r.east, r.north, 4490)
-         WHERE b.valid_to = 'infinity' AND NOT (b.id = ANY($5)) AND NOT (b.illustrative AND b.park_code = ANY($6))
+        "SELECT b.id, ST_AsEWKB(b.geom), b.illustrative
+         FROM park_block b
+         WHERE b.valid_to = 'infinity'
+           AND b.id IN (SELECT c.id FROM block_stage s JOIN park_block c ON c.geom && s.geom)
+           AND b.id NOT IN (SELECT id FROM block_stage)
+           AND NOT (b.illustrative AND b.park_code IN (SELECT park_code FROM block_stage))
          ORDER BY b.id",
     )
-    .bind(side(|r| r.min().x))
-    .bind(side(|r| r.min().y))
-    .bind(side(|r| r.max().x))
-    .bind(side(|r| r.max().y))
-    .bind(ids)
-    .bind(parks)
     .fetch_all(connection)
     .await?;
     rows.into_iter()

@@ -8,10 +8,9 @@ use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
 use tokio::io::AsyncReadExt;
 
-use super::overlaps;
 use super::report::Status;
-use super::{ImportReport, ImportRequest, Judged, ReadOptions, Rows, check};
-use crate::domain::{Finding, ParkCode, Severity};
+use super::{ImportReport, ImportRequest, Judged, ReadOptions, Rows, judge_against_register, judge_file};
+use crate::domain::ParkCode;
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::inventory::progress::{Progress, Silent};
@@ -75,12 +74,18 @@ pub async fn import_now(
     dry_run: bool,
     progress: Arc<dyn Progress>,
 ) -> Result<Imported> {
-    let judged = check(pool, request, Arc::clone(&progress)).await?;
+    let mut judged = judge_file(pool, request, Arc::clone(&progress)).await?;
+    progress.stage("与登记库比对", None);
+    let mut transaction = store::begin_write(pool).await?;
+    if !dry_run {
+        store::revision::lock(&mut transaction).await?;
+    }
+    judge_against_register(&mut transaction, &mut judged, request).await?;
     if dry_run || judged.report.status == Status::Refused {
+        transaction.rollback().await?;
         return Ok(Imported { report: judged.report, batch: None, revision: None });
     }
     progress.stage("写入登记库", None);
-    let mut transaction = store::begin_write(pool).await?;
     let revision = write(&mut transaction, &judged, request, None).await?;
     let status = if revision.is_some() { BatchStatus::Committed } else { BatchStatus::Unchanged };
     let batch = record(&mut transaction, request, &judged.report, status, revision, None).await?;
@@ -88,28 +93,14 @@ pub async fn import_now(
     Ok(Imported { report: judged.report, batch: Some(batch), revision })
 }
 
-/// Writes the rows as one revision; `None` when nothing differs. Ending illustrative blocks comes first, so that the
-/// counts of the report, taken before, stay what the clerk was shown.
+/// Writes the judged rows as one revision; `None` when nothing differs. Needs the write lock, held since the rows were judged.
 async fn write(
     connection: &mut PgConnection,
     judged: &Judged,
     request: &ImportRequest,
     batch: Option<i64>,
 ) -> Result<Option<i64>> {
-    // Under the write lock the register cannot move between this look and the writes.
-    store::revision::lock(connection).await?;
-    judge_again(connection, judged, request).await?;
-    let changes = match &judged.rows {
-        Rows::Blocks(blocks) => {
-            let counts = store::blocks::preview(connection, blocks).await?;
-            counts.inserted + counts.updated > 0
-        }
-        Rows::Parks(parks) => {
-            let counts = store::parks::preview(connection, parks).await?;
-            counts.inserted + counts.updated > 0
-        }
-    };
-    if !changes {
+    if judged.report.status == Status::Unchanged {
         return Ok(None);
     }
     let reason = format!("导入 {} 到 {}", request.file_name, request.layer);
@@ -120,35 +111,14 @@ async fn write(
     let revision = store::revision::open(connection, &request.actor, &reason, &source).await?;
     match &judged.rows {
         Rows::Blocks(blocks) => {
-            store::blocks::end_illustrative_replaced(connection, blocks).await?;
-            store::blocks::upsert(connection, blocks).await?;
+            store::blocks::end_illustrative_replaced(connection).await?;
+            store::blocks::upsert_staged(connection, blocks.len()).await?;
         }
         Rows::Parks(parks) => {
             store::parks::upsert(connection, parks).await?;
         }
     }
     Ok(Some(revision))
-}
-
-/// Two imports may be judged side by side and overlap each other: the one that writes second looks at the register again.
-async fn judge_again(connection: &mut PgConnection, judged: &Judged, request: &ImportRequest) -> Result<()> {
-    let Rows::Blocks(blocks) = &judged.rows else { return Ok(()) };
-    if store::revision::latest(connection).await? == judged.judged_at {
-        return Ok(());
-    }
-    let mut findings = overlaps::with_register(connection, blocks).await?;
-    findings.extend(overlaps::drawn_over_real(connection, blocks).await?);
-    super::allow(&mut findings, &request.allow);
-    findings.retain(|f| f.severity == Severity::Error);
-    if findings.is_empty() { Ok(()) } else { Err(refused_now(findings)) }
-}
-
-fn refused_now(findings: Vec<Finding>) -> Error {
-    Error::Conflict {
-        code: "import_refused_now",
-        detail: "检查之后登记库有了变化，现在不能提交；原因见 findings".to_owned(),
-        findings,
-    }
 }
 
 async fn record(
@@ -167,7 +137,7 @@ async fn record(
         file_sha256: sha256,
         file_size: i64::try_from(size).unwrap_or(i64::MAX),
         options: options_json(request),
-        report: report.to_json(),
+        report: report.to_stored_json(),
         actor: request.actor.clone(),
         content,
         revision,
@@ -188,7 +158,10 @@ fn options_json(request: &ImportRequest) -> Value {
 
 /// Dry run of an upload; its content is kept for a day so that [`commit`] writes exactly what was checked.
 pub async fn stage(pool: &PgPool, request: &ImportRequest) -> Result<StagedImport> {
-    let judged = check(pool, request, Arc::new(Silent)).await?;
+    let mut judged = judge_file(pool, request, Arc::new(Silent)).await?;
+    let mut transaction = store::begin_write(pool).await?;
+    judge_against_register(&mut transaction, &mut judged, request).await?;
+    transaction.rollback().await?;
     let status = if judged.report.status == Status::Refused { BatchStatus::Refused } else { BatchStatus::Checked };
     let content = match status {
         BatchStatus::Checked => Some(read_content(&request.path).await?),
@@ -197,7 +170,7 @@ pub async fn stage(pool: &PgPool, request: &ImportRequest) -> Result<StagedImpor
     let mut connection = pool.acquire().await?;
     import_batches::drop_stale_content(&mut connection).await?;
     let id = record(&mut connection, request, &judged.report, status, None, content).await?;
-    Ok(StagedImport { id, report: judged.report.to_json() })
+    Ok(StagedImport { id, report: judged.report.to_stored_json() })
 }
 
 /// A checked upload: the batch and its report.
@@ -222,15 +195,21 @@ pub async fn commit(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
     let file = tempfile::NamedTempFile::new().map_err(|cause| Error::internal("无法建立临时文件", cause))?;
     tokio::fs::write(file.path(), &content).await.map_err(|cause| Error::internal("无法写临时文件", cause))?;
     let request = restore_request(&batch, file.path(), actor)?;
-    let judged = check(pool, &request, Arc::new(Silent)).await?;
-    if judged.report.status == Status::Refused {
-        return Err(refused_now(judged.report.findings));
-    }
+    let mut judged = judge_file(pool, &request, Arc::new(Silent)).await?;
     let mut transaction = store::begin_write(pool).await?;
     // Two commits of one batch at once: the second sees the first one's status under the row lock.
     must_be(&import_batches::lock(&mut transaction, id).await?.ok_or_else(|| not_found(id))?, BatchStatus::Checked)?;
+    store::revision::lock(&mut transaction).await?;
+    judge_against_register(&mut transaction, &mut judged, &request).await?;
+    if judged.report.status == Status::Refused {
+        return Err(Error::Conflict {
+            code: "import_refused_now",
+            detail: format!("导入批次 {id} 检查之后登记库有了变化，现在不能提交；原因见 findings"),
+            findings: judged.report.findings,
+        });
+    }
     let revision = write(&mut transaction, &judged, &request, Some(id)).await?;
-    import_batches::set_committed(&mut transaction, id, revision, &judged.report.to_json()).await?;
+    import_batches::set_committed(&mut transaction, id, revision, &judged.report.to_stored_json()).await?;
     transaction.commit().await?;
     get(pool, id).await
 }

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::exchange::directory_table::{self, DirectoryRow};
 use crate::store;
 
-pub(super) async fn check(pool: &PgPool, request: &ImportRequest) -> Result<Judged> {
+pub(super) async fn judge_file(pool: &PgPool, request: &ImportRequest) -> Result<Judged> {
     let path = request.path.clone();
     let mut options = request.read.clone();
     options.file_name = Some(request.file_name.clone());
@@ -25,10 +25,7 @@ pub(super) async fn check(pool: &PgPool, request: &ImportRequest) -> Result<Judg
             Err(finding) => report.findings.push(finding),
         }
     }
-    if !report.has_errors() && !parks.is_empty() {
-        report.counts = Some(store::parks::preview(&mut connection, &parks).await?);
-    }
-    Ok(Judged { report, rows: Rows::Parks(parks), judged_at: 0 })
+    Ok(Judged { report, rows: Rows::Parks(parks) })
 }
 
 fn summary(row: &DirectoryRow) -> CandidateSummary {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use geo::{BoundingRect, CoordsIter, MultiPolygon};
+use rayon::prelude::*;
 
 use super::ImportRequest;
 use super::overlaps;
@@ -52,16 +53,22 @@ pub(super) fn judge(reading: Reading, context: &Context, progress: &dyn Progress
     let mut report = ImportReport::of_reading(&reading);
     let mut blocks = Vec::with_capacity(reading.candidates.len());
     let mut rows = Vec::with_capacity(reading.candidates.len());
-    for candidate in reading.candidates {
-        let row = candidate.row;
-        let judged = judge_candidate(candidate, context);
+    let judged: Vec<JudgedCandidate> = reading
+        .candidates
+        .into_par_iter()
+        .map(|candidate| {
+            let judged = judge_candidate(candidate, context);
+            progress.advance(1);
+            judged
+        })
+        .collect();
+    for judged in judged {
         report.findings.extend(judged.findings);
-        report.candidates.push(judged.summary);
         if let Some(block) = judged.block {
             blocks.push(block);
-            rows.push(row);
+            rows.push(judged.summary.row);
         }
-        progress.advance(1);
+        report.candidates.push(judged.summary);
     }
     report.findings.extend(duplicate_ids(&blocks, &rows));
     report.findings.extend(overlaps::within_file(&blocks, &rows));

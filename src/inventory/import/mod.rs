@@ -12,7 +12,7 @@ mod report;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 pub use batch::{Imported, StagedImport, commit, get, import_now, list, stage, undo};
 pub use report::ImportReport;
@@ -70,17 +70,15 @@ impl Rows {
     }
 }
 
-/// A file read and judged against the register, before any write.
+/// A file read and judged, before any write.
 struct Judged {
     report: ImportReport,
     rows: Rows,
-    /// The register's newest revision when judging began.
-    judged_at: i64,
 }
 
-/// Reads and judges: everything but the write. `Err` only where there is nothing to judge (no such file, unreadable
-/// format, database away); faults of the content are findings of the report.
-async fn check(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Progress>) -> Result<Judged> {
+/// Reads the file and judges it by itself. `Err` only where there is nothing to judge (no such file, unreadable format,
+/// database away); faults of the content are findings of the report.
+async fn judge_file(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Progress>) -> Result<Judged> {
     if !LAYERS.contains(&request.layer.as_str()) {
         return Err(Error::invalid(
             "layer_unknown",
@@ -94,39 +92,52 @@ async fn check(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Progres
         ));
     }
     let file = batch::fingerprint(&request.path).await?;
-    let judged_at = store::revision::latest(&mut *pool.acquire().await?).await?;
     progress.stage("读取文件", None);
     let mut judged = if request.layer == "parks" {
-        directory::check(pool, request).await?
+        directory::judge_file(pool, request).await?
     } else {
-        check_blocks(pool, request, progress).await?
+        judge_blocks(pool, request, progress).await?
     };
     judged.report.file = Some((request.file_name.clone(), file.0, file.1));
     judged.report.layer = request.layer.clone();
     allow(&mut judged.report.findings, &request.allow);
-    judged.report.settle(judged.rows.len());
-    judged.judged_at = judged_at;
     Ok(judged)
 }
 
-async fn check_blocks(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Progress>) -> Result<Judged> {
+async fn judge_blocks(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Progress>) -> Result<Judged> {
     let reading = read(request).await?;
     progress.stage("检查图形与属性", Some(reading.candidates.len() as u64));
     let parks = store::parks::list_names(&mut *pool.acquire().await?).await?;
     let context = judge::Context::new(request, parks);
-    let (mut report, blocks) = {
-        let progress = Arc::clone(&progress);
-        off_async_threads(move || judge::judge(reading, &context, progress.as_ref())).await?
-    };
-    if !report.has_errors() && !blocks.is_empty() {
-        progress.stage("与现有区块比对", None);
-        let mut connection = pool.acquire().await?;
-        report.findings.extend(overlaps::with_register(&mut connection, &blocks).await?);
-        report.findings.extend(overlaps::drawn_over_real(&mut connection, &blocks).await?);
-        report.findings.extend(overlaps::illustrative_notice(&mut connection, &blocks).await?);
-        report.counts = Some(store::blocks::preview(&mut connection, &blocks).await?);
+    let (report, blocks) = off_async_threads(move || judge::judge(reading, &context, progress.as_ref())).await?;
+    Ok(Judged { report, rows: Rows::Blocks(blocks) })
+}
+
+/// Judges the rows against the register, in the transaction that may write them, and settles the report. Where the
+/// caller holds the write lock, what is found here still holds when it writes.
+async fn judge_against_register(
+    connection: &mut PgConnection,
+    judged: &mut Judged,
+    request: &ImportRequest,
+) -> Result<()> {
+    let report = &mut judged.report;
+    if !report.has_errors() && judged.rows.len() > 0 {
+        let (findings, counts) = match &judged.rows {
+            Rows::Blocks(blocks) => {
+                store::blocks::stage(connection, blocks).await?;
+                let mut findings = overlaps::with_register(connection, blocks).await?;
+                findings.extend(overlaps::drawn_over_real(connection, blocks).await?);
+                findings.extend(overlaps::illustrative_notice(connection).await?);
+                (findings, store::blocks::preview_staged(connection).await?)
+            }
+            Rows::Parks(parks) => (Vec::new(), store::parks::preview(connection, parks).await?),
+        };
+        report.findings.extend(findings);
+        report.counts = Some(counts);
+        allow(&mut report.findings, &request.allow);
     }
-    Ok(Judged { report, rows: Rows::Blocks(blocks), judged_at: 0 })
+    report.settle(judged.rows.len());
+    Ok(())
 }
 
 async fn read(request: &ImportRequest) -> Result<Reading> {

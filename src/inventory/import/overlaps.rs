@@ -34,10 +34,10 @@ pub(super) fn within_file(blocks: &[Block], rows: &[u64]) -> Vec<Finding> {
     findings
 }
 
-/// Overlaps with current blocks that this import does not replace. Illustrative (示意) blocks are only mentioned:
+/// Overlaps of the staged blocks with current ones that this import does not replace. Illustrative (示意) blocks are only mentioned:
 /// they were drawn, not surveyed, and stand in nobody's way.
 pub(super) async fn with_register(connection: &mut PgConnection, blocks: &[Block]) -> Result<Vec<Finding>> {
-    let existing = store::blocks::list_overlap_candidates(connection, blocks).await?;
+    let existing = store::blocks::list_overlap_candidates(connection).await?;
     let imported: Vec<_> = blocks.iter().map(|b| &b.boundary).collect();
     let standing: Vec<_> = existing.iter().map(|b| &b.boundary).collect();
     let mut findings = Vec::new();
@@ -80,8 +80,8 @@ pub(super) async fn drawn_over_real(connection: &mut PgConnection, blocks: &[Blo
 }
 
 /// Says which illustrative blocks a commit would end, because real ones take their place.
-pub(super) async fn illustrative_notice(connection: &mut PgConnection, blocks: &[Block]) -> Result<Vec<Finding>> {
-    let replaced = store::blocks::list_illustrative_replaced(connection, blocks).await?;
+pub(super) async fn illustrative_notice(connection: &mut PgConnection) -> Result<Vec<Finding>> {
+    let replaced = store::blocks::list_illustrative_replaced(connection).await?;
     Ok(replaced
         .into_iter()
         .map(|(park, count)| {

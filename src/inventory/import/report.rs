@@ -8,6 +8,9 @@ use crate::geometry::crs::Crs;
 use crate::inventory::wire;
 use crate::store::UpsertCounts;
 
+/// Candidates kept in a batch's report: enough to look through, where 50,000 would be 15 MB a batch.
+const STORED_CANDIDATES: usize = 1_000;
+
 /// One candidate as the report shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CandidateSummary {
@@ -114,8 +117,17 @@ impl ImportReport {
         };
     }
 
-    /// The JSON of `import --dry-run --json` and of `POST /api/imports`.
+    /// The JSON of `import --dry-run --json`, every candidate listed.
     pub fn to_json(&self) -> Value {
+        self.json_listing(usize::MAX)
+    }
+
+    /// The JSON that is kept with the batch and answered by `POST /api/imports`: the first candidates; counts are whole.
+    pub fn to_stored_json(&self) -> Value {
+        self.json_listing(STORED_CANDIDATES)
+    }
+
+    fn json_listing(&self, candidates: usize) -> Value {
         let mut object = Map::new();
         object.insert("status".into(), json!(self.status.as_str()));
         object.insert("layer".into(), json!(self.layer));
@@ -136,6 +148,7 @@ impl ImportReport {
             "counts".into(),
             json!({
                 "candidates": self.candidates.len(),
+                "candidates_listed": self.candidates.len().min(candidates),
                 "insert": self.counts.map(|c| c.inserted),
                 "update": self.counts.map(|c| c.updated),
                 "unchanged": self.counts.map(|c| c.unchanged),
@@ -143,7 +156,10 @@ impl ImportReport {
                 "warnings": self.count(Severity::Warning),
             }),
         );
-        object.insert("candidates".into(), Value::Array(self.candidates.iter().map(candidate_json).collect()));
+        object.insert(
+            "candidates".into(),
+            Value::Array(self.candidates.iter().take(candidates).map(candidate_json).collect()),
+        );
         object.insert("findings".into(), wire::findings(&self.findings));
         Value::Object(object)
     }
