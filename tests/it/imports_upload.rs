@@ -56,7 +56,7 @@ async fn forms_with_a_fault_are_refused_by_name() {
         ("layer_unknown", "", vec![(BLOCKS, b"park_blocks; DROP TABLE park"), file]),
         ("part_unknown", "", vec![layer, ("form-data; name=\"colour\"", b"red"), file]),
         ("park_code_invalid", "", vec![layer, (PARK, b"431176"), file]),
-        ("crs_unknown", "", vec![layer, ("form-data; name=\"crs\"", b"EPSG:99999"), file]),
+        ("crs_unknown", "", vec![layer, ("form-data; name=\"crs\"", b"somewhere"), file]),
         ("value_invalid", "", vec![layer, ("form-data; name=\"repair\"", b"maybe"), file]),
         ("value_invalid", "", vec![layer, ("form-data; name=\"park\"", b"\xff\xfe"), file]),
         ("value_invalid", "", vec![layer, ("form-data; name=\"source_layer\"", b"a\0b"), file]),
@@ -206,15 +206,19 @@ async fn files_that_are_none_are_the_clients_fault() {
             "a.geojson",
             b"{\"type\":\"Feature\",\"geometry\":{\"type\":\"Polygon\",\"coordinates\":[[[1e999,0]]]}}".to_vec(),
         ),
+        (
+            "a.geojson",
+            br#"{"type":"FeatureCollection","features":[{"type":"Feature","id":"1","properties":{"a":"x\u0000y"},"geometry":{"type":"Polygon","coordinates":[[[113,28],[113.01,28],[113.01,28.01],[113,28]]]}}]}"#.to_vec(),
+        ),
         ("a.dxf", b"0\nSECTION\n2\nENTITIES\n0\nEOF\n".to_vec()),
         ("a.exe", b"MZ\x90\0".to_vec()),
         ("a.txt", vec![0; 10_000]),
     ] {
         let answer =
             call(&db, upload("/api/imports", &[("layer", "park_blocks"), ("park", "G431176")], name, &bytes)).await;
-        refused(&answer, name);
+        refused(&answer, &format!("{name}, {} bytes", bytes.len()));
         let answer = call(&db, upload("/api/imports", &[("layer", "parks")], name, &bytes)).await;
-        refused(&answer, name);
+        refused(&answer, &format!("{name}, {} bytes, as a directory", bytes.len()));
     }
     assert_eq!(db.value::<i64>("SELECT count(*) FROM revision").await, 1);
     assert_eq!(

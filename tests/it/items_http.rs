@@ -60,7 +60,13 @@ async fn head_is_get_without_the_body() {
             service.raw(format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes());
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {text}"));
         let of_this_answer = |line: &&str| !line.starts_with("date:") && !line.starts_with("x-request-id:");
-        let mut lines: Vec<String> = head.lines().filter(of_this_answer).map(str::to_owned).collect();
+        // Lists of names stand in no fixed order.
+        let sorted = |line: &str| {
+            let mut words: Vec<&str> = line.split([' ', ',']).collect();
+            words.sort_unstable();
+            words.join(" ").trim().to_owned()
+        };
+        let mut lines: Vec<String> = head.lines().filter(of_this_answer).map(sorted).collect();
         lines.sort();
         (lines, body.len())
     };
@@ -87,7 +93,7 @@ async fn head_is_get_without_the_body() {
     ] {
         let ((of_get, get_body), (of_head, head_body)) = (read("GET", path), read("HEAD", path));
         assert_eq!(of_head, of_get, "{path}");
-        assert!(of_get.contains(&format!("content-length: {get_body}")) && get_body > 0, "{path}: {of_get:?}");
+        assert!(of_get.contains(&format!("{get_body} content-length:")) && get_body > 0, "{path}: {of_get:?}");
         assert_eq!(head_body, 0, "{path}");
     }
 }
@@ -120,7 +126,12 @@ async fn accept_chooses_the_representation_and_f_overrules_it() {
         let answer = get_with(&db, &path, &[("accept", accept)]).await;
         match expected {
             Some(content_type) => assert_eq!(answer.header("content-type"), Some(content_type), "{accept} {query}"),
-            None => drop(answer.assert_problem(406, "not_acceptable")),
+            // Nothing to vary: problems are not stored.
+            None => {
+                answer.assert_problem(406, "not_acceptable");
+                assert_eq!(answer.header("cache-control"), Some("no-store"), "{accept}");
+                continue;
+            }
         }
         let vary: Vec<&str> = answer.headers.get_all("vary").filter_map(|v| v.to_str().ok()).collect();
         assert!(vary.join(",").to_lowercase().contains("accept"), "{accept}: a cache must know: {vary:?}");
