@@ -173,6 +173,9 @@ fn json_schema(
         return representation::answer("text/html; charset=utf-8", None, page);
     }
     let mut properties: Map<String, Value> = chosen().map(|p| (p.name.to_owned(), property_schema(p))).collect();
+    if what.0 == "schema" {
+        properties.extend(LIFE.map(|(name, role, zh, en)| (name.to_owned(), life_schema(role, zh, en))));
+    }
     properties.insert(
         "geometry".into(),
         json!({"format": "geometry-multipolygon", "x-ogc-role": "primary-geometry", "title": "图形"}),
@@ -182,6 +185,16 @@ fn json_schema(
         "title": layer.title.zh, "properties": properties, "additionalProperties": false,
     });
     representation::answer("application/schema+json; charset=utf-8", None, document.to_string())
+}
+
+/// The life of a feature, on every layer: name, role (OGC API Features Part 5, 10), titles. Asked for by `datetime`.
+const LIFE: [(&str, &str, &str, &str); 2] = [
+    ("valid_from", "primary-interval-start", "生效日期", "Valid from"),
+    ("valid_to", "primary-interval-end", "失效日期", "Valid to"),
+];
+
+fn life_schema(role: &str, zh: &str, en: &str) -> Value {
+    json!({"type": "string", "format": "date", "title": zh, "x-title-en": en, "x-ogc-role": role})
 }
 
 /// The JSON schema of one property, with titles in both languages and the unit.

@@ -11,6 +11,7 @@ use super::params::{self, ITEMS_PARAMS, Params};
 use super::problem::Answer;
 use super::representation::{self, Form};
 use super::state::State;
+use crate::domain::items_query::After;
 use crate::domain::layer::Layer;
 use crate::error::Error;
 use crate::store::features::{self, Page};
@@ -87,7 +88,7 @@ fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: For
     ];
     if let Some(last) = page.features.last().filter(|_| page.more) {
         let mut pairs = params.without(&["cursor", "offset"]);
-        pairs.push(("cursor".into(), params::cursor(&last.id)));
+        pairs.push(("cursor".into(), params::cursor(&After { id: last.id.clone(), from: last.from })));
         let kind = if form == Form::Json { "application/geo+json" } else { "text/html" };
         links.push(json!({"rel": "next", "type": kind, "title": "下一页", "href": href(&pairs)}));
     }

@@ -204,7 +204,7 @@ fn service_paths(paths: &mut Map<String, Value>, base: &str) {
     {
         let status = json!({"type": "object", "properties": {"status": {"type": "string"}}});
         let operation = Operation::new(id, "service", summary).answers("200", summary, &[(JSON, status)]);
-        let mut item = path(operation.errors(&["503"]), probe);
+        let mut item = path(operation.errors(&["400", "503"]), probe);
         item["servers"] = json!([{"url": base}]);
         paths.insert(probe.into(), item);
     }

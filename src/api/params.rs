@@ -4,7 +4,7 @@ use actix_web::HttpRequest;
 use actix_web::web::Query;
 use chrono::{DateTime, FixedOffset, NaiveDate, TimeDelta};
 
-use crate::domain::items_query::{self, Filter, FilterValue, ItemsQuery};
+use crate::domain::items_query::{self, After, Filter, FilterValue, ItemsQuery};
 use crate::domain::layer::{Layer, PropertyKind};
 use crate::error::{Error, Result};
 
@@ -127,8 +127,26 @@ impl Params {
 }
 
 fn pairs(request: &HttpRequest) -> Result<Vec<(String, String)>> {
+    let invalid = || Error::invalid("query_invalid", "查询字符串不是 UTF-8 的百分号编码；中文请按 UTF-8 编码后发送");
+    // Read loosely, text in GBK would become other text, find nothing and look like an empty answer.
+    if !is_percent_encoded_utf8(request.query_string()) {
+        return Err(invalid());
+    }
     let read = Query::<Vec<(String, String)>>::from_query(request.query_string());
-    Ok(read.map_err(|_| Error::invalid("query_invalid", "查询字符串无法解读"))?.into_inner())
+    Ok(read.map_err(|_| invalid())?.into_inner())
+}
+
+/// True where every `%` has its two digits, and the bytes that come out are UTF-8.
+fn is_percent_encoded_utf8(text: &str) -> bool {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let digits = part.get(..2).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
+        let Some(byte) = digits.and_then(|d| u8::from_str_radix(d, 16).ok()) else { return false };
+        bytes.push(byte);
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    std::str::from_utf8(&bytes).is_ok()
 }
 
 /// The start of a client's text, for quoting it back.
@@ -233,21 +251,31 @@ fn parse_instant(text: &str) -> Option<NaiveDate> {
     Some(moment.with_timezone(&china).date_naive())
 }
 
-/// Opaque to clients: the last feature id, in hex with a mark of the version.
-pub fn cursor(after: &str) -> String {
-    after.bytes().fold(String::from("c1"), |mut text, b| {
+/// Opaque to clients: the last feature's id and, where it has one, the day its life began, in hex with a mark of the
+/// version.
+pub fn cursor(after: &After) -> String {
+    let from = after.from.map(|day| format!("{CURSOR_GAP}{day}")).unwrap_or_default();
+    after.id.bytes().chain(from.bytes()).fold(String::from("c1"), |mut text, b| {
         text.push_str(&format!("{b:02x}"));
         text
     })
 }
 
-fn parse_cursor(text: &str) -> Result<String> {
+/// Between id and day: no id holds a control character.
+const CURSOR_GAP: char = '\n';
+
+fn parse_cursor(text: &str) -> Result<After> {
     let invalid = || Error::invalid("cursor_invalid", "cursor 不是本服务给出的；请从第一页的 next 链接开始");
-    let hex =
-        text.strip_prefix("c1").filter(|h| h.len() % 2 == 0 && h.len() <= 400 && h.is_ascii()).ok_or_else(invalid)?;
+    // `from_str_radix` alone would take signs too.
+    let is_hex = |h: &str| h.len() % 2 == 0 && h.len() <= 400 && h.bytes().all(|b| b.is_ascii_hexdigit());
+    let hex = text.strip_prefix("c1").filter(|h| is_hex(h)).ok_or_else(invalid)?;
     let bytes: Option<Vec<u8>> =
         (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).ok()).collect();
-    String::from_utf8(bytes.ok_or_else(invalid)?).ok().filter(|t| !t.contains('\0')).ok_or_else(invalid)
+    let text = String::from_utf8(bytes.ok_or_else(invalid)?).ok().filter(|t| !t.contains('\0')).ok_or_else(invalid)?;
+    match text.split_once(CURSOR_GAP) {
+        None => Ok(After { id: text, from: None }),
+        Some((id, day)) => Ok(After { id: id.to_owned(), from: Some(day.parse().map_err(|_| invalid())?) }),
+    }
 }
 
 #[cfg(test)]
@@ -326,11 +354,32 @@ mod tests {
     }
 
     #[test]
-    fn cursors_round_trip() {
-        for id in ["G431176", "G431176-一号", ""] {
-            assert_eq!(parse_cursor(&cursor(id)).ok().as_deref(), Some(id));
+    fn query_strings_are_utf_8() {
+        for (text, expected) in [
+            ("", true),
+            ("q=a+b&c", true),
+            ("q=%E9%95%BF%e6%b2%99", true),
+            ("q=长沙", true),
+            ("q=%B3%A4%C9%B3", false),
+            ("q=%ED%A0%80", false),
+            ("q=%", false),
+            ("q=%4", false),
+            ("q=%zz", false),
+            ("q=%+1", false),
+            ("q=%长", false),
+        ] {
+            assert_eq!(is_percent_encoded_utf8(text), expected, "{text}");
         }
-        for bad in ["", "c", "c1zz", "c1f", "c2ff", "c1ff", "c100"] {
+    }
+
+    #[test]
+    fn cursors_round_trip() {
+        for (id, from) in [("G431176", None), ("G431176-一号", day("2020-01-01")), ("", None)] {
+            let after = After { id: id.to_owned(), from };
+            assert_eq!(parse_cursor(&cursor(&after)).ok(), Some(after));
+        }
+        // The last one: a gap, and no day behind it.
+        for bad in ["", "c", "c1zz", "c1f", "c2ff", "c1ff", "c100", "c1+1", "c1470a"] {
             assert_eq!(parse_cursor(bad).err().map(|e| e.code()), Some("cursor_invalid"), "{bad}");
         }
     }

@@ -30,11 +30,13 @@ pub fn form(request: &HttpRequest, params: &Params) -> Result<Form, Problem> {
         }
         None => {}
     }
-    let Some(accept) = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()) else {
-        return Ok(Form::Json);
-    };
     let mut best: Option<(f32, Form)> = None;
-    for item in accept.split(',') {
+    let mut accepts = request.headers().get_all(header::ACCEPT).filter_map(|v| v.to_str().ok()).peekable();
+    if accepts.peek().is_none() {
+        return Ok(Form::Json);
+    }
+    // Several lines are one list (RFC 9110, 5.3).
+    for item in accepts.flat_map(|line| line.split(',')) {
         let mut parts = item.trim().split(';');
         let kind = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
         let q = parts.find_map(|p| p.trim().strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);

@@ -2,20 +2,23 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
+use super::params::Params;
 use super::problem::Answer;
 use super::state::State;
 use crate::store;
 
 /// 200 as long as the process answers at all.
-pub async fn live() -> Answer {
+pub async fn live(request: HttpRequest) -> Answer {
+    Params::read(&request, &[], |_| false)?;
     Ok(HttpResponse::Ok().json(json!({"status": "alive"})))
 }
 
 /// 200 while the database answers; else 503 within two seconds.
-pub async fn ready(state: web::Data<State>) -> Answer {
+pub async fn ready(request: HttpRequest, state: web::Data<State>) -> Answer {
+    Params::read(&request, &[], |_| false)?;
     store::ping(&state.pool, Duration::from_millis(1_500)).await?;
     Ok(HttpResponse::Ok().json(json!({"status": "ready"})))
 }

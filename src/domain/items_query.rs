@@ -24,8 +24,16 @@ pub struct ItemsQuery {
     pub filters: Vec<Filter>,
     pub limit: u32,
     pub offset: u32,
-    /// Feature id after which the page begins.
-    pub after: Option<String>,
+    /// Feature after which the page begins.
+    pub after: Option<After>,
+}
+
+/// A place in the order of pages: by feature id, and the lives of one id by the day they began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct After {
+    pub id: String,
+    /// `None` = before all days.
+    pub from: Option<NaiveDate>,
 }
 
 /// One property equals (or, for lists, contains) one value.

@@ -154,8 +154,12 @@ fn find_headings(mut table: PlainTable) -> PlainTable {
 
 fn rows_of(mut table: PlainTable, reading: &mut Reading) -> Vec<DirectoryRow> {
     table.settle(&mut reading.findings);
-    let (mapping, ambiguous) = field_names::map_fields(&table.headings);
+    let (mut mapping, ambiguous) = field_names::map_fields(&table.headings);
     reading.findings.extend(ambiguous);
+    // A row of a directory is a park: where only 园区名称 is given, that is the row's own name.
+    if !mapping.iter().any(|m| m.canonical == Some("name")) {
+        mapping.iter_mut().filter(|m| m.canonical == Some("park_name")).for_each(|m| m.canonical = Some("name"));
+    }
     for (needed, title) in [("park_code", "园区代码"), ("name", "名称")] {
         if !mapping.iter().any(|m| m.canonical == Some(needed)) {
             let message = format!("表头里没有“{title}”一列；现有的列：{}", table.headings.join("、"));

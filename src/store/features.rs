@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use chrono::NaiveDate;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 use sqlx::{AssertSqlSafe, PgPool, Postgres};
@@ -12,10 +13,11 @@ use crate::domain::items_query::{FilterValue, ItemsQuery};
 use crate::domain::layer::{Layer, PropertyKind};
 use crate::error::Result;
 
-/// One feature as GeoJSON text, with its id.
+/// One feature as GeoJSON text, with its id and the day its life began.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeatureText {
     pub id: String,
+    pub from: Option<NaiveDate>,
     pub json: String,
 }
 
@@ -56,7 +58,11 @@ fn conditions(layer: &Layer, query: &ItemsQuery) -> String {
             .iter()
             .map(|_| {
                 let (w, s, e, n) = (parameter(), parameter(), parameter(), parameter());
-                format!("ST_Intersects(geom, ST_MakeEnvelope(${w}, ${s}, ${e}, ${n}, 4490))")
+                // Not ST_MakeEnvelope: a box without width or height must become a line or a point, not a polygon
+                // without area, which meets nothing.
+                format!(
+                    "ST_Intersects(geom, ST_SetSRID(ST_Envelope(ST_MakeLine(ST_Point(${w}, ${s}), ST_Point(${e}, ${n}))), 4490))"
+                )
             })
             .collect();
         let _ = write!(sql, " AND ({})", boxes.join(" OR "));
@@ -108,7 +114,7 @@ fn bind<'q, O>(
     sql
 }
 
-/// One page, ordered by feature id.
+/// One page, ordered by feature id; the lives of one id, where a period shows several, by the day they began.
 pub async fn list_items(pool: &PgPool, layer: &Layer, query: &ItemsQuery) -> Result<Page> {
     let conditions = conditions(layer, query);
     let relation = layer.relation;
@@ -116,45 +122,50 @@ pub async fn list_items(pool: &PgPool, layer: &Layer, query: &ItemsQuery) -> Res
     let count_sql = format!("SELECT count(*) FROM {relation} WHERE {conditions}");
     let (matched,): (i64,) = bind(sqlx::query_as(AssertSqlSafe(count_sql)), query).fetch_one(pool).await?;
     let feature = feature_expression(layer);
-    let (after, limit, offset) = (n + 1, n + 2, n + 3);
+    let (id, from, limit, offset) = (n + 1, n + 2, n + 3, n + 4);
     let page_sql = format!(
-        "SELECT feature_id, {feature} FROM {relation} WHERE {conditions} AND (${after}::text IS NULL OR feature_id > ${after})
-         ORDER BY feature_id LIMIT ${limit} OFFSET ${offset}"
+        "SELECT feature_id, valid_from, {feature} FROM {relation}
+         WHERE {conditions} AND (${id}::text IS NULL OR feature_id > ${id}
+             OR feature_id = ${id} AND coalesce(valid_from, '-infinity') > coalesce(${from}::date, '-infinity'))
+         ORDER BY feature_id, coalesce(valid_from, '-infinity') LIMIT ${limit} OFFSET ${offset}"
     );
     // One more than asked for tells whether there is a next page.
-    let rows: Vec<(String, String)> = bind(sqlx::query_as(AssertSqlSafe(page_sql)), query)
-        .bind(query.after.clone())
+    let rows: Vec<(String, Option<NaiveDate>, String)> = bind(sqlx::query_as(AssertSqlSafe(page_sql)), query)
+        .bind(query.after.as_ref().map(|after| after.id.clone()))
+        .bind(query.after.as_ref().and_then(|after| after.from))
         .bind(i64::from(query.limit) + 1)
         .bind(i64::from(query.offset))
         .fetch_all(pool)
         .await?;
     let more = rows.len() > query.limit as usize;
-    let features = rows.into_iter().take(query.limit as usize).map(|(id, json)| FeatureText { id, json }).collect();
+    let features =
+        rows.into_iter().take(query.limit as usize).map(|(id, from, json)| FeatureText { id, from, json }).collect();
     Ok(Page { features, matched, more })
 }
 
 /// One feature by its id.
 pub async fn find_item(pool: &PgPool, layer: &Layer, id: &str) -> Result<Option<FeatureText>> {
     let sql = format!(
-        "SELECT feature_id, {} FROM {} WHERE feature_id = $1{} ORDER BY valid_to DESC NULLS FIRST LIMIT 1",
+        "SELECT feature_id, valid_from, {} FROM {} WHERE feature_id = $1{} ORDER BY valid_to DESC NULLS FIRST LIMIT 1",
         feature_expression(layer),
         layer.relation,
         if layer.current_only { " AND valid_to IS NULL" } else { "" }
     );
-    let row: Option<(String, String)> = sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await?;
-    Ok(row.map(|(id, json)| FeatureText { id, json }))
+    let row: Option<(String, Option<NaiveDate>, String)> =
+        sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(pool).await?;
+    Ok(row.map(|(id, from, json)| FeatureText { id, from, json }))
 }
 
 /// Box and earliest date of a layer: its extent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LayerExtent {
     pub bbox: Option<[f64; 4]>,
-    pub from: Option<chrono::NaiveDate>,
+    pub from: Option<NaiveDate>,
 }
 
 /// The extent of a layer's current features.
 pub async fn extent(pool: &PgPool, layer: &Layer) -> Result<LayerExtent> {
-    type Row = (Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<chrono::NaiveDate>);
+    type Row = (Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<NaiveDate>);
     let sql = format!(
         "SELECT ST_XMin(e), ST_YMin(e), ST_XMax(e), ST_YMax(e), from_date
          FROM (SELECT ST_Extent(geom) AS e, min(valid_from) AS from_date FROM {}) x",

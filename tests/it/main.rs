@@ -1,5 +1,20 @@
 //! The one integration-test binary: modules mirror `api`, `inventory` and `store`.
 
+// Whole bodies are long literals.
+#![recursion_limit = "256"]
+
 mod architecture;
+mod cards;
+mod collections;
+mod health;
+mod imports_conflicts;
+mod imports_http;
+mod imports_upload;
+mod items;
+mod items_http;
+mod items_space_time;
+mod openapi;
+mod park_list;
+mod problems;
 mod sample;
 mod support;

@@ -137,12 +137,23 @@ async fn record(
         file_sha256: sha256,
         file_size: i64::try_from(size).unwrap_or(i64::MAX),
         options: options_json(request),
-        report: report.to_stored_json(),
+        report: without_nul(report.to_stored_json()),
         actor: request.actor.clone(),
         content,
         revision,
     };
     import_batches::create(connection, &batch).await
+}
+
+/// A report may quote what a file holds, and `jsonb` holds no NUL: U+FFFD stands where one was.
+fn without_nul(value: Value) -> Value {
+    let clean = |text: String| if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text };
+    match value {
+        Value::String(text) => Value::String(clean(text)),
+        Value::Array(list) => list.into_iter().map(without_nul).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (clean(key), without_nul(value))).collect(),
+        other => other,
+    }
 }
 
 fn options_json(request: &ImportRequest) -> Value {
@@ -189,9 +200,12 @@ async fn read_content(path: &Path) -> Result<Vec<u8>> {
 pub async fn commit(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
     let batch = find(pool, id).await?;
     must_be(&batch, BatchStatus::Checked)?;
-    let content = import_batches::content(&mut *pool.acquire().await?, id).await?.ok_or_else(|| {
-        Error::conflict("import_expired", format!("导入批次 {id} 的文件已过期（保留一天），请重新上传"))
-    })?;
+    let Some(content) = import_batches::content(&mut *pool.acquire().await?, id).await? else {
+        // Another commit of this batch may have come first and let go of the upload: then that is the reason.
+        must_be(&find(pool, id).await?, BatchStatus::Checked)?;
+        let detail = format!("导入批次 {id} 的文件已过期（保留一天），请重新上传");
+        return Err(Error::conflict("import_expired", detail));
+    };
     let file = tempfile::NamedTempFile::new().map_err(|cause| Error::internal("无法建立临时文件", cause))?;
     tokio::fs::write(file.path(), &content).await.map_err(|cause| Error::internal("无法写临时文件", cause))?;
     let request = restore_request(&batch, file.path(), actor)?;
@@ -209,7 +223,7 @@ pub async fn commit(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
         });
     }
     let revision = write(&mut transaction, &judged, &request, Some(id)).await?;
-    import_batches::set_committed(&mut transaction, id, revision, &judged.report.to_stored_json()).await?;
+    import_batches::set_committed(&mut transaction, id, revision, &without_nul(judged.report.to_stored_json())).await?;
     transaction.commit().await?;
     get(pool, id).await
 }

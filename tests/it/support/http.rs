@@ -52,11 +52,39 @@ impl Answer {
 
 /// Sends one request to the application over this database.
 pub async fn call(database: &Database, request: TestRequest) -> Answer {
-    let app = init_service(api::app(State { pool: database.pool.clone(), http: http_args() })).await;
+    call_with(State { pool: database.pool.clone(), http: http_args() }, request).await
+}
+
+/// The same over another state: another configuration, or a database that is away.
+pub async fn call_with(state: State, request: TestRequest) -> Answer {
+    let app = init_service(api::app(state)).await;
     let response = call_service(&app, request.to_request()).await;
     let (status, headers) = (response.status(), response.headers().clone());
     let body = to_bytes(response.into_body()).await.unwrap_or_else(|_| panic!("body of {status}"));
     Answer { status, headers, body: body.to_vec() }
+}
+
+/// Percent-encodes all but unreserved characters, for values in addresses.
+pub fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|b| match b {
+            b if b.is_ascii_alphanumeric() || b"-._~".contains(&b) => char::from(b).to_string(),
+            b => format!("%{b:02X}"),
+        })
+        .collect()
+}
+
+/// Path and query of an absolute link of an answer.
+#[track_caller]
+pub fn path_of(href: &Value) -> String {
+    let href = href.as_str().unwrap_or_else(|| panic!("no address: {href}"));
+    let (_, rest) = href.split_once("://").unwrap_or_else(|| panic!("not absolute: {href}"));
+    rest[rest.find('/').unwrap_or_else(|| panic!("no path: {href}"))..].to_owned()
+}
+
+/// The address that an answer links to by this relation.
+pub fn link<'a>(document: &'a Value, rel: &str) -> Option<&'a Value> {
+    document["links"].as_array()?.iter().find(|l| l["rel"] == rel).map(|l| &l["href"])
 }
 
 pub async fn get(database: &Database, path: &str) -> Answer {

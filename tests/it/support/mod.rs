@@ -158,6 +158,22 @@ impl Database {
         sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap_or_else(|e| panic!("{sql}: {e}"))
     }
 
+    /// All values of one column by SQL, in order.
+    pub async fn column<T>(&self, sql: &'static str) -> Vec<T>
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+    {
+        sqlx::query_scalar(sql).fetch_all(&self.pool).await.unwrap_or_else(|e| panic!("{sql}: {e}"))
+    }
+
+    /// Writes by SQL as one revision: the statements of `sql`, which no request could bring about.
+    pub async fn write(&self, sql: &'static str) {
+        let mut transaction = self.pool.begin().await.expect("transaction");
+        store::revision::open(&mut transaction, "test", "test", "").await.expect("revision");
+        sqlx::raw_sql(sql).execute(&mut *transaction).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        transaction.commit().await.expect("committed");
+    }
+
     /// Imports a file of boundaries as the command line does.
     pub async fn import(&self, path: &Path, edit: impl FnOnce(&mut ImportRequest)) -> sizhi::error::Result<Imported> {
         let mut request = import_request(path);

@@ -1,0 +1,285 @@
+//! The OpenAPI document against the service: every path answers, every parameter is accepted, every answer has its shape.
+
+use std::collections::BTreeSet;
+
+use actix_web::http::Method;
+use serde_json::{Value, json};
+
+use crate::support::http::{authorised, call, get, link, post, upload};
+use crate::support::{Database, files};
+
+/// The URL table of `src/api/mod.rs`, as a reader would try it.
+const ADDRESSES: [(&str, &str); 31] = [
+    ("/livez", "/livez"),
+    ("/readyz", "/readyz"),
+    ("/", "/api"),
+    ("/conformance", "/api/conformance"),
+    ("/openapi.json", "/api/openapi.json"),
+    ("/docs", "/api/docs"),
+    ("/collections", "/api/collections"),
+    ("/collections/parks", "/api/collections/parks"),
+    ("/collections/parks/queryables", "/api/collections/parks/queryables"),
+    ("/collections/parks/schema", "/api/collections/parks/schema"),
+    ("/collections/parks/items", "/api/collections/parks/items"),
+    ("/collections/parks/items/{featureId}", "/api/collections/parks/items/G431176"),
+    ("/collections/park_blocks", "/api/collections/park_blocks"),
+    ("/collections/park_blocks/queryables", "/api/collections/park_blocks/queryables"),
+    ("/collections/park_blocks/schema", "/api/collections/park_blocks/schema"),
+    ("/collections/park_blocks/items", "/api/collections/park_blocks/items"),
+    ("/collections/park_blocks/items/{featureId}", "/api/collections/park_blocks/items/G431176-1"),
+    ("/collections/divisions", "/api/collections/divisions"),
+    ("/collections/divisions/queryables", "/api/collections/divisions/queryables"),
+    ("/collections/divisions/schema", "/api/collections/divisions/schema"),
+    ("/collections/divisions/items", "/api/collections/divisions/items"),
+    ("/collections/divisions/items/{featureId}", "/api/collections/divisions/items/430100"),
+    ("/parks", "/api/parks"),
+    ("/parks/{code}", "/api/parks/G431176"),
+    ("/imports", "/api/imports"),
+    ("/imports/{id}", "/api/imports/1"),
+    ("/imports/{id}/commit", "/api/imports/1/commit"),
+    ("/imports/{id}/undo", "/api/imports/1/undo"),
+    // Pages, not part of the interface.
+    ("", "/"),
+    ("", "/api/"),
+    ("", "/favicon.ico"),
+];
+
+/// The sample, with one checked import.
+async fn database() -> Database {
+    let db = Database::with_sample().await;
+    let file = files::txt(&[("9", files::square(3_120_000.0, 38_400_000.0, 1_000.0), 100.0)]);
+    let answer = call(
+        &db,
+        upload("/api/imports", &[("layer", "park_blocks"), ("park", "G431176")], "边界.txt", file.as_bytes()),
+    )
+    .await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["id"]), (201, &json!(1)), "{}", answer.text());
+    db
+}
+
+async fn document(db: &Database) -> Value {
+    let answer = get(db, "/api/openapi.json").await;
+    assert_eq!(answer.header("content-type"), Some("application/vnd.oai.openapi+json;version=3.0"));
+    answer.json()
+}
+
+/// Every GET operation with the address to try it at.
+fn reads(document: &Value) -> Vec<(&'static str, &Value)> {
+    let addresses = ADDRESSES.iter().filter(|(path, _)| !path.is_empty());
+    addresses.filter_map(|(path, address)| Some((*address, document["paths"][path].get("get")?))).collect()
+}
+
+#[actix_web::test]
+async fn the_document_lists_the_url_table_and_every_address_answers() {
+    let db = database().await;
+    let document = document(&db).await;
+    assert_eq!(document["openapi"], "3.0.3");
+    assert_eq!(document["servers"], json!([{"url": "http://localhost:8080/api"}]));
+    let listed: BTreeSet<&str> = document["paths"].as_object().expect("paths").keys().map(String::as_str).collect();
+    let tried: BTreeSet<&str> = ADDRESSES.iter().map(|(path, _)| *path).filter(|path| !path.is_empty()).collect();
+    assert_eq!(listed, tried);
+    for (path, address) in ADDRESSES {
+        // Commit stands before undo in the table, so both can be done.
+        let answer = if document["paths"][path].get("get").is_some() || path.is_empty() {
+            call(&db, authorised(Method::GET, address)).await
+        } else {
+            post(&db, address).await
+        };
+        assert_eq!(answer.status, 200, "{address}: {}", answer.text());
+    }
+}
+
+#[actix_web::test]
+async fn every_reference_resolves_and_every_operation_has_its_own_id() {
+    let db = Database::empty().await;
+    let document = document(&db).await;
+    fn walk(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => map.iter().for_each(|(key, value)| match value.as_str() {
+                Some(text) if key == "$ref" => found.push(text.to_owned()),
+                _ => walk(value, found),
+            }),
+            Value::Array(list) => list.iter().for_each(|value| walk(value, found)),
+            _ => {}
+        }
+    }
+    let mut references = Vec::new();
+    walk(&document, &mut references);
+    assert!(references.len() > 50, "{}", references.len());
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap_or_else(|| panic!("elsewhere: {reference}"));
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+    let mut ids = BTreeSet::new();
+    for item in document["paths"].as_object().expect("paths").values() {
+        for operation in ["get", "post"].iter().filter_map(|method| item.get(method)) {
+            let id = operation["operationId"].as_str().expect("operationId");
+            assert!(ids.insert(id.to_owned()), "{id} twice");
+            assert!(operation["responses"].get("default").is_some(), "{id}: errors");
+        }
+    }
+    assert_eq!(ids.len(), 29);
+}
+
+/// A value that the parameter takes.
+fn sensible(parameter: &Value, cursor: &str) -> String {
+    let schema = &parameter["schema"];
+    let value = match parameter["name"].as_str().unwrap_or_default() {
+        "bbox" => "112,27,114,29",
+        "datetime" => "2014-02-01/..",
+        "cursor" => cursor,
+        "prefecture" => "430100",
+        "county" => "430112",
+        _ => match (schema["enum"][0].as_str(), schema["type"].as_str()) {
+            (Some(word), _) => return crate::support::http::encode(word),
+            (None, Some("integer")) => "1",
+            (None, Some("boolean")) => "true",
+            _ => "%E9%A3%9F%E5%93%81",
+        },
+    };
+    value.to_owned()
+}
+
+#[actix_web::test]
+async fn declared_parameters_are_those_that_are_accepted() {
+    let db = database().await;
+    let document = document(&db).await;
+    let page = get(&db, "/api/collections/divisions/items?limit=1").await.json();
+    let next = link(&page, "next").and_then(Value::as_str).expect("more").to_owned();
+    let cursor = next.split("cursor=").nth(1).expect("cursor").split('&').next().expect("cursor").to_owned();
+    let query_of = |operation: &Value| -> Vec<Value> {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        parameters.filter(|p| p["in"] == "query").cloned().collect()
+    };
+    let name = |parameter: &Value| parameter["name"].as_str().expect("name").to_owned();
+    let all: BTreeSet<String> =
+        reads(&document).iter().flat_map(|(_, operation)| query_of(operation)).map(|p| name(&p)).collect();
+    assert!(all.len() > 20, "{all:?}");
+    for (address, operation) in reads(&document) {
+        let declared = query_of(operation);
+        for parameter in &declared {
+            let values: Vec<String> = match parameter["schema"]["enum"].as_array() {
+                Some(words) => words.iter().filter_map(Value::as_str).map(crate::support::http::encode).collect(),
+                None => vec![sensible(parameter, &cursor)],
+            };
+            for value in values {
+                let asked = format!("{address}?{}={value}", name(parameter));
+                let answer = call(&db, authorised(Method::GET, &asked)).await;
+                assert_eq!(answer.status, 200, "{asked}: {}", answer.text());
+            }
+        }
+        let declared: Vec<String> = declared.iter().map(name).collect();
+        for other in all.iter().chain([&"undeclared".to_owned()]).filter(|other| !declared.contains(other)) {
+            let asked = format!("{address}?{other}=1");
+            call(&db, authorised(Method::GET, &asked)).await.assert_problem(400, "parameter_unknown");
+        }
+    }
+    for deed in ["/api/imports/1/commit", "/api/imports/1/undo", "/api/imports"] {
+        post(&db, &format!("{deed}?undeclared=1")).await.assert_problem(400, "parameter_unknown");
+    }
+}
+
+/// What of `value` is not as `schema` says. Knows as much of JSON schema as the document uses.
+fn faults(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return faults(document, document.pointer(&reference[1..]).expect("resolves"), value, at, found);
+    }
+    if value.is_null() {
+        if schema["nullable"] != true {
+            found.push(format!("{at}: null"));
+        }
+        return;
+    }
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        faults(document, part, value, at, found);
+    }
+    let fits = match schema["type"].as_str() {
+        Some("string") => value.is_string(),
+        Some("number") => value.is_number(),
+        Some("integer") => value.is_i64(),
+        Some("boolean") => value.is_boolean(),
+        Some("array") => value.is_array(),
+        Some("object") => value.is_object(),
+        _ => true,
+    };
+    if !fits || schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
+        found.push(format!("{at}: {value} is no {schema}"));
+    }
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if value.get(name).is_none() {
+            found.push(format!("{at}: {name} is missing"));
+        }
+    }
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        if let Some(value) = value.get(name) {
+            faults(document, schema, value, &format!("{at}.{name}"), found);
+        }
+    }
+    if let (Some(list), Some(items)) = (value.as_array(), schema.get("items")) {
+        list.iter().enumerate().for_each(|(i, value)| faults(document, items, value, &format!("{at}[{i}]"), found));
+    }
+}
+
+/// Names of properties that a schema declares, through references and `allOf`.
+fn declared(document: &Value, schema: &Value) -> BTreeSet<String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return declared(document, document.pointer(&reference[1..]).expect("resolves"));
+    }
+    let own = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone());
+    let parts = schema["allOf"].as_array().into_iter().flatten().flat_map(|part| declared(document, part));
+    own.chain(parts).collect()
+}
+
+#[actix_web::test]
+async fn answers_have_the_declared_shape() {
+    let db = database().await;
+    let document = document(&db).await;
+    for (address, operation) in reads(&document) {
+        let content = operation["responses"]["200"]["content"].as_object().expect("content");
+        let Some((kind, media)) = content.iter().find(|(kind, _)| kind.contains("json")) else { continue };
+        let answer = call(&db, authorised(Method::GET, address)).await;
+        let sent = answer.header("content-type").expect("content type");
+        assert!(sent.starts_with(kind.as_str()), "{address}: {sent} for {kind}");
+        let body = answer.json();
+        let mut found = Vec::new();
+        faults(&document, &media["schema"], &body, "", &mut found);
+        assert_eq!(found, [""; 0], "{address}");
+        let names = declared(&document, &media["schema"]);
+        let undeclared: Vec<&String> =
+            body.as_object().expect("object").keys().filter(|key| !names.contains(*key)).collect();
+        assert!(names.is_empty() || undeclared.is_empty(), "{address}: {undeclared:?} not declared");
+    }
+    let problem = get(&db, "/api/parks/x").await.json();
+    let mut found = Vec::new();
+    faults(&document, &json!({"$ref": "#/components/schemas/Problem"}), &problem, "", &mut found);
+    assert_eq!(found, [""; 0]);
+}
+
+#[actix_web::test]
+async fn the_document_is_a_page_too() {
+    let db = Database::with_sample().await;
+    for path in ["/api/docs", "/api/openapi.json?f=html"] {
+        let answer = get(&db, path).await;
+        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
+        let page = answer.text();
+        assert!(!page.contains("<script"), "no script");
+        for (listed, _) in ADDRESSES.iter().filter(|(listed, _)| !listed.is_empty()) {
+            assert!(page.contains(&format!("{listed}</code>")), "{path}: {listed}");
+        }
+        let tries: Vec<&str> =
+            page.split("试一试：<a href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(tries.len() > 15, "{tries:?}");
+        for address in tries {
+            let local = address
+                .strip_prefix("http://localhost:8080")
+                .unwrap_or_else(|| panic!("{address}"))
+                .replace("&amp;", "&");
+            // An address to click may hold Chinese; browsers encode it.
+            let local: String = local
+                .chars()
+                .map(|c| if c.is_ascii() { c.to_string() } else { crate::support::http::encode(&c.to_string()) })
+                .collect();
+            assert_eq!(get(&db, &local).await.status, 200, "{address}");
+        }
+    }
+}
