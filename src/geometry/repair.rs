@@ -182,15 +182,39 @@ fn resolve(geometry: &MultiPolygon<f64>, crossings: usize, steps: &mut Vec<Findi
         sum.union(&land)
     });
     steps.push(step("repair_crossings", format!("解开自相交 {crossings} 处，得到 {} 个部分", united.0.len())));
-    let (tidy, ..) = united.0.iter().fold((Vec::new(), ()), |(mut list, ()), polygon| {
-        let shell = clean_ring(polygon.exterior()).0;
-        if shell.0.len() >= 4 {
-            let holes = polygon.interiors().iter().map(|h| clean_ring(h).0).filter(|h| h.0.len() >= 4).collect();
-            list.push(Polygon::new(shell, holes));
-        }
-        (list, ())
-    });
+    let mut tidy = Vec::with_capacity(united.0.len());
+    let mut slivers = 0;
+    for polygon in &united {
+        let mut kept = rings(polygon).map(|ring| clean_ring(ring).0);
+        let shell = kept.next().filter(|ring| !is_sliver(ring));
+        let holes: Vec<_> = kept.filter(|ring| ring.0.len() >= 4).collect();
+        let all = holes.len();
+        let holes: Vec<_> = holes.into_iter().filter(|ring| !is_sliver(ring)).collect();
+        slivers += all - holes.len() + usize::from(shell.is_none());
+        tidy.extend(shell.map(|shell| Polygon::new(shell, holes)));
+    }
+    if slivers > 0 {
+        steps.push(step("repair_slivers", format!("去掉宽度不足 1 厘米的细缝 {slivers} 处")));
+    }
     MultiPolygon(tidy)
+}
+
+/// A ring without width: what is left where a boundary runs out and back along itself, as wide as the overlay's grid
+/// (its step is a fraction of the extent, 0.3 mm for a prefecture).
+fn is_sliver(ring: &LineString<f64>) -> bool {
+    /// A centimetre in degrees.
+    const NARROWEST: f64 = 1e-7;
+    if ring.0.len() < 4 {
+        return true;
+    }
+    let length: f64 = ring.lines().map(|e| (e.end.x - e.start.x).hypot(e.end.y - e.start.y)).sum();
+    let origin = ring.0[0];
+    let twice: f64 = ring
+        .lines()
+        .map(|e| (e.start.x - origin.x) * (e.end.y - origin.y) - (e.end.x - origin.x) * (e.start.y - origin.y))
+        .sum();
+    // Mean width of a long thin ring: its area over half its length.
+    twice.abs() <= NARROWEST * length
 }
 
 #[cfg(test)]
@@ -233,6 +257,27 @@ mod tests {
         assert_eq!(repaired.geometry, square);
         let codes: Vec<_> = repaired.steps.iter().map(|s| s.code.as_ref()).collect();
         assert_eq!(codes, ["repair_repeated_points", "repair_spikes"]);
+    }
+
+    #[test]
+    fn a_line_drawn_out_and_back_leaves_no_sliver() {
+        // The way back runs 0.4 mm beside the way out and crosses it: a hole without width would stay.
+        let out_and_back = polygon(&[
+            (109.0, 26.0),
+            (112.0, 26.0),
+            (112.0, 29.0),
+            (110.0, 29.0),
+            (110.5, 28.0),
+            (111.0, 27.5),
+            (110.500_000_004, 28.0),
+            (109.999_999_996, 29.0),
+            (109.0, 29.0),
+            (109.0, 26.0),
+        ]);
+        assert!(!validity::is_valid(&out_and_back));
+        let repaired = repair(&out_and_back).expect("repairable");
+        assert_eq!((repaired.geometry.0.len(), repaired.geometry.0[0].interiors().len()), (1, 0));
+        assert!(repaired.steps.iter().any(|s| s.code == "repair_slivers"), "{:?}", repaired.steps);
     }
 
     #[test]
