@@ -78,7 +78,7 @@ const CHECKS: [&str; 3] = [
     // A row of the log whose content does not give its own digest.
     "SELECT revision, ordinal, layer, feature_id, 'change_altered'
      FROM change
-     WHERE digest IS DISTINCT FROM change_digest(revision, ordinal, layer, feature_id, operation, before, after)
+     WHERE digest IS DISTINCT FROM change_digest(revision, ordinal, layer, feature_id, operation, before, after, before_geom, after_geom)
      ORDER BY revision, ordinal LIMIT 1",
     // A revision whose head, place in the chain, or set of changes is not what was sealed.
     "WITH digests AS (

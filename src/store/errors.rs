@@ -13,9 +13,8 @@ const CONFLICTS: [(&str, &str, &str); 7] = [
     ("directory_entry_park_fkey", "park_unknown", "名录条目所属的园区不存在，或园区仍有名录条目"),
     ("park_event_park_fkey", "park_unknown", "事件所属的园区不存在，或园区仍有事件"),
 ];
-const INVALID: [(&str, &str, &str); 12] = [
+const INVALID: [(&str, &str, &str); 11] = [
     ("park_block_geom_in_province", "outside_province", "区块边界超出本省范围"),
-    ("park_block_geom_valid", "geometry_invalid", "区块边界不是有效的多边形"),
     ("park_block_geom_not_empty", "geometry_empty", "区块边界为空"),
     ("park_block_area_finite", "area_invalid", "区块面积不是有效数值"),
     ("park_block_stated_area_positive", "stated_area_invalid", "标注面积应大于 0"),

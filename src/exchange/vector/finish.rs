@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use super::dbf_text::{self, Chosen};
 use super::source::{Format, Source};
 use super::wire::{Feature, Header, Shape};
@@ -33,18 +35,27 @@ pub(super) fn finish(collected: Collected, source: &Source, options: &ReadOption
     let (mapping, ambiguous) = field_names::map_fields(&names);
     reading.findings.extend(ambiguous);
     let mut skipped: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut features = Vec::with_capacity(collected.features.len());
     for (row, feature) in (1_u64..).zip(collected.features) {
-        if source.format == Format::Dxf
-            && let Shape::Other(kind) = &feature.shape
-        {
+        match &feature.shape {
             // A drawing is full of lines and texts; they are counted by kind, and only areas become candidates.
-            let entry = skipped.entry(kind.clone()).or_insert((row, 0));
-            entry.1 += 1;
-            continue;
+            Shape::Other(kind) if source.format == Format::Dxf => {
+                skipped.entry(kind.clone()).or_insert((row, 0)).1 += 1
+            }
+            _ => features.push((row, feature)),
         }
-        let candidate =
-            Builder { row, texts: &texts, system: &system, mapping: &mapping }.build(feature, &mut reading.findings);
+    }
+    let built: Vec<(Candidate, Vec<Finding>)> = features
+        .into_par_iter()
+        .map(|(row, feature)| {
+            let mut findings = Vec::new();
+            let builder = Builder { row, texts: &texts, system: &system, mapping: &mapping };
+            (builder.build(feature, &mut findings), findings)
+        })
+        .collect();
+    for (candidate, findings) in built {
         reading.candidates.push(candidate);
+        reading.findings.extend(findings);
     }
     for (kind, (row, count)) in skipped {
         reading.findings.push(Finding::warning(

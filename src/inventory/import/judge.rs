@@ -10,7 +10,7 @@ use super::overlaps;
 use super::report::{CandidateSummary, ImportReport};
 use crate::domain::four_extents::{self, FourExtents};
 use crate::domain::{Block, BlockId, Finding, ParkCode, Place, Severity, SquareMetres};
-use crate::exchange::{Candidate, Reading};
+use crate::exchange::{Attribute, Candidate, Reading};
 use crate::geometry::{area, repair, validity};
 use crate::inventory::progress::Progress;
 
@@ -120,11 +120,25 @@ fn judge_candidate(candidate: Candidate, context: &Context) -> JudgedCandidate {
             illustrative: drawn.is_some(),
             source: drawn.unwrap_or_else(|| format!("导入文件 {}", context.file_name)),
             source_crs: candidate.crs.map(|c| c.to_string()),
-            attributes: candidate.attributes.into_iter().map(|a| (a.field, a.value)).collect(),
+            attributes: candidate
+                .attributes
+                .into_iter()
+                .filter(|a| !has_own_column(a))
+                .map(|a| (a.field, a.value))
+                .collect(),
         }),
         _ => None,
     };
     JudgedCandidate { summary, block, findings }
+}
+
+/// Fields that the register keeps verbatim in a column of its own. The stated area stays among the attributes too: the
+/// column holds hectares, the paper may have said 亩.
+fn has_own_column(attribute: &Attribute) -> bool {
+    matches!(
+        attribute.canonical,
+        Some("id" | "name" | "park_code" | "east" | "south" | "west" | "north" | "four_extents")
+    )
 }
 
 /// The geometry as it may be stored, or `None` with the reasons in `findings`.
