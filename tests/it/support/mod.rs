@@ -1,8 +1,10 @@
 //! What tests share: a PostGIS cluster made by sizhi itself, a database per test, the application in process, builders.
 
+pub mod data_folder;
 pub mod files;
 pub mod http;
 pub mod process;
+pub mod proxy;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -122,6 +124,11 @@ impl Database {
             })
             .await;
         Self::of(SAMPLE).await
+    }
+
+    /// PostGIS and nothing of ours: what a restore wants.
+    pub async fn bare() -> Self {
+        Self::of("template1").await
     }
 
     async fn of(template: &str) -> Self {
