@@ -79,8 +79,9 @@ pub(super) fn read_stated_area(
     match parse(&attribute.value, unit) {
         Some((number, unit)) => {
             let likely = [AreaUnit::SquareMetre, AreaUnit::Hectare, AreaUnit::Mu];
-            let (stated, finding) =
-                resolve(&attribute.value, number, unit, geometry.map(area::ellipsoidal), &likely, row);
+            // The geometry is asked only where nobody names the unit.
+            let computed = geometry.filter(|_| unit.is_none()).map(area::ellipsoidal);
+            let (stated, finding) = resolve(&attribute.value, number, unit, computed, &likely, row);
             (stated, finding.into_iter().collect())
         }
         None => {

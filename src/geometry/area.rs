@@ -46,10 +46,18 @@ pub(crate) fn edge_area(from: Coord<f64>, to: Coord<f64>, l0: f64) -> f64 {
     let delta_l = ((from.x - l0) + (to.x - l0)).to_radians() / 2.0;
     let half = (to.y - from.y).to_radians() / 2.0;
     let mean = ((from.y + to.y) / 2.0).to_radians();
-    let term = |m: f64| (m * half).sin() * (m * mean).cos();
-    k.two_b_squared
-        * delta_l
-        * (k.a * term(1.0) - k.b * term(3.0) + k.c * term(5.0) - k.d * term(7.0) + k.e * term(9.0))
+    // Sines and cosines of the odd multiples by recurrence, f(n + 2) = 2 f(n) cos(2x) − f(n − 2): two pairs of trigonometric
+    // calls an edge instead of ten. The terms behind the first are a thousandth of it and less, so nothing is lost.
+    let (sin, cos) = (half.sin(), mean.cos());
+    let (twice_sin, twice_cos) = (2.0 - 4.0 * sin * sin, 4.0 * cos * cos - 2.0);
+    let (mut s, mut s_before, mut c, mut c_before) = (sin, -sin, cos, cos);
+    let mut next = || {
+        (s, s_before) = (twice_sin * s - s_before, s);
+        (c, c_before) = (twice_cos * c - c_before, c);
+        s * c
+    };
+    let (third, fifth, seventh, ninth) = (next(), next(), next(), next());
+    k.two_b_squared * delta_l * (k.a * (sin * cos) - k.b * third + k.c * fifth - k.d * seventh + k.e * ninth)
 }
 
 /// Signed ellipsoidal area of a closed ring in m²: positive when it runs counter-clockwise.

@@ -65,6 +65,64 @@ pub(crate) fn index(segments: &[Segment]) -> RTree<Segment> {
     RTree::bulk_load(segments.to_vec())
 }
 
+/// Up to this many edges a sweep is faster than building a tree; beyond it, edges that all lie beside each other (a long road
+/// along the sweep's axis) would make it quadratic.
+const SWEEP_LIMIT: usize = 1_024;
+
+/// Calls `visit` with each pair of edges whose boxes meet, once, the earlier edge first, until it answers false. Hot: every
+/// boundary of an import passes through here.
+pub(crate) fn visit_close_pairs(segments: &[Segment], mut visit: impl FnMut(&Segment, &Segment) -> bool) {
+    if segments.len() <= SWEEP_LIMIT {
+        for (i, j) in swept_pairs(segments) {
+            if !visit(&segments[i], &segments[j]) {
+                return;
+            }
+        }
+        return;
+    }
+    let tree = index(segments);
+    for s in segments {
+        for t in tree.locate_in_envelope_intersecting(&s.envelope()) {
+            if (t.part, t.ring, t.order) > (s.part, s.ring, s.order) && !visit(s, t) {
+                return;
+            }
+        }
+    }
+}
+
+/// Pairs of positions (lower first) in order, found by sweeping along x.
+fn swept_pairs(segments: &[Segment]) -> Vec<(usize, usize)> {
+    struct Span {
+        west: f64,
+        east: f64,
+        south: f64,
+        north: f64,
+        at: usize,
+    }
+    let mut spans: Vec<Span> = segments
+        .iter()
+        .enumerate()
+        .map(|(at, s)| Span {
+            west: s.a.x.min(s.b.x),
+            east: s.a.x.max(s.b.x),
+            south: s.a.y.min(s.b.y),
+            north: s.a.y.max(s.b.y),
+            at,
+        })
+        .collect();
+    spans.sort_unstable_by(|a, b| a.west.total_cmp(&b.west));
+    let mut pairs = Vec::with_capacity(segments.len() * 2);
+    for (i, s) in spans.iter().enumerate() {
+        for t in spans[i + 1..].iter().take_while(|t| t.west <= s.east) {
+            if t.south <= s.north && s.south <= t.north {
+                pairs.push((s.at.min(t.at), s.at.max(t.at)));
+            }
+        }
+    }
+    pairs.sort_unstable();
+    pairs
+}
+
 /// How two segments meet.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Meeting {

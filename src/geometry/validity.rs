@@ -190,12 +190,12 @@ fn check_rings(geometry: &MultiPolygon<f64>, faults: &mut Faults) {
                 );
                 continue;
             }
-            let distinct: HashSet<_> = line.0.iter().take(4096).map(|c| (c.x.to_bits(), c.y.to_bits())).collect();
-            if line.0.len() < 4 || distinct.len() < 3 {
+            let distinct = distinct_up_to_three(line);
+            if line.0.len() < 4 || distinct < 3 {
                 faults.error(
                     "ring_too_few_points",
                     Spot::ring(part, ring),
-                    format!("只有 {} 个不同的点，至少需要 3 个", distinct.len()),
+                    format!("只有 {distinct} 个不同的点，至少需要 3 个"),
                 );
                 continue;
             }
@@ -212,29 +212,38 @@ fn check_rings(geometry: &MultiPolygon<f64>, faults: &mut Faults) {
     }
 }
 
+/// The number of different points, counted to three.
+fn distinct_up_to_three(line: &LineString<f64>) -> usize {
+    let mut found: Vec<Coord<f64>> = Vec::with_capacity(3);
+    for c in line.coords() {
+        if !found.contains(c) {
+            found.push(*c);
+            if found.len() == 3 {
+                break;
+            }
+        }
+    }
+    found.len()
+}
+
 /// Rings against themselves and each other: crossings, touches, nesting.
 fn check_meetings(geometry: &MultiPolygon<f64>, faults: &mut Faults) {
     let all = segments::segments(geometry);
-    let tree = segments::index(&all);
     let mut touches = Touches::default();
     let mut pairs = 0_usize;
-    for s in &all {
-        let candidates = tree.locate_in_envelope_intersecting(&rstar::RTreeObject::envelope(s));
-        for t in candidates {
-            // Each pair once.
-            if (t.part, t.ring, t.order) <= (s.part, s.ring, s.order) {
-                continue;
-            }
-            pairs += 1;
+    segments::visit_close_pairs(&all, |s, t| {
+        pairs += 1;
+        if !follow_without_spike(s, t) {
             judge_pair(s, t, faults, &mut touches);
         }
-        if faults.full() {
-            return;
-        }
-        if pairs > MAX_PAIRS {
-            faults.error("geometry_too_complex", Spot::WHOLE, "图形过于复杂，无法在限定的计算量内检查");
-            return;
-        }
+        !faults.full() && pairs <= MAX_PAIRS
+    });
+    if faults.full() {
+        return;
+    }
+    if pairs > MAX_PAIRS {
+        faults.error("geometry_too_complex", Spot::WHOLE, "图形过于复杂，无法在限定的计算量内检查");
+        return;
     }
     if !faults.has_errors() {
         check_nesting(geometry, &touches, faults);
@@ -265,6 +274,16 @@ impl Touches {
     fn touch(&self, a: RingKey, b: RingKey) -> bool {
         self.rings.contains(&(a.min(b), a.max(b)))
     }
+}
+
+/// Edges that follow each other and do not lie on one line meet in their common point and nowhere else: nine of ten pairs are
+/// such, and one orientation settles them where the general case takes four.
+fn follow_without_spike(s: &Segment, t: &Segment) -> bool {
+    if !s.adjacent(t) || s.count <= 3 {
+        return false;
+    }
+    let (first, last) = if s.b == t.a { (s, t) } else { (t, s) };
+    first.b == last.a && segments::orient(first.a, first.b, last.b) != geo::algorithm::kernels::Orientation::Collinear
 }
 
 fn judge_pair(s: &Segment, t: &Segment, faults: &mut Faults, touches: &mut Touches) {

@@ -177,7 +177,8 @@ pub async fn list_overlap_candidates(connection: &mut PgConnection) -> Result<Ve
         "SELECT b.id, ST_AsEWKB(b.geom), b.illustrative
          FROM park_block b
          WHERE b.valid_to = 'infinity'
-           AND b.id IN (SELECT c.id FROM block_stage s JOIN park_block c ON c.geom && s.geom)
+           -- OFFSET 0: the index of the register is asked once a staged block; the stage has none to be asked by
+           AND b.id IN (SELECT c.id FROM block_stage s, LATERAL (SELECT id FROM park_block p WHERE p.geom && s.geom OFFSET 0) c)
            AND b.id NOT IN (SELECT id FROM block_stage)
            AND NOT (b.illustrative AND b.park_code IN (SELECT park_code FROM block_stage))
          ORDER BY b.id",

@@ -4,9 +4,15 @@
 #![recursion_limit = "256"]
 
 mod architecture;
+mod audit;
+mod backup;
 mod cards;
 mod collections;
+mod crash;
+mod database_faults;
+mod embedded;
 mod health;
+mod http_limits;
 mod imports_conflicts;
 mod imports_http;
 mod imports_upload;
@@ -16,12 +22,6 @@ mod items_space_time;
 mod openapi;
 mod park_list;
 mod problems;
-mod audit;
-mod backup;
-mod crash;
-mod database_faults;
-mod embedded;
-mod http_limits;
 mod revision_log;
 mod sample;
 mod support;

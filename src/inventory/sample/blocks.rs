@@ -276,7 +276,7 @@ fn draw_at(shape: &Shape, area_m2: f64, longitude: f64, latitude: f64) -> Option
     Some(polygon)
 }
 
-/// `n` distinct valid blocks on a grid over Hunan, with a point every 70 m as the sample's, for benchmarks: no two overlap.
+/// `n` distinct valid blocks of 30 corners on a grid over Hunan, for benchmarks: no two overlap.
 pub fn grid_blocks(n: usize, parks: &[Park]) -> Vec<Block> {
     let columns = (n as f64).sqrt().ceil() as usize;
     let (width, height) = (4.8 / columns as f64, 5.0 / columns as f64);
@@ -286,7 +286,7 @@ pub fn grid_blocks(n: usize, parks: &[Park]) -> Vec<Block> {
     for i in 0..n {
         let (longitude, latitude) =
             (109.0 + width * (0.5 + (i % columns) as f64), 24.8 + height * (0.5 + (i / columns) as f64));
-        let drawn = Shape { outer: densify(&star(&mut dice, 30, radius)), hole: None, radius };
+        let drawn = Shape { outer: star(&mut dice, 30, radius), hole: None, radius };
         let Some(polygon) = draw_at(&drawn, std::f64::consts::PI * radius * radius, longitude, latitude) else {
             continue;
         };

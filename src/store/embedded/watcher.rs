@@ -48,6 +48,7 @@ impl Watcher {
             signal(pid.cast_signed(), libc::SIGINT);
         }
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             let _ = thread.join();
         }
     }
@@ -63,7 +64,8 @@ fn watch(place: &Place, stopping: &AtomicBool, child: &Mutex<Option<u32>>, first
                 told = true;
                 let _ = first_try.send(Ok(()));
             }
-            std::thread::sleep(Duration::from_millis(if told { 500 } else { 50 }));
+            // `stop` wakes it: a short command must not wait half a second to end.
+            std::thread::park_timeout(Duration::from_millis(if told { 500 } else { 50 }));
             continue;
         }
         let started = Instant::now();
@@ -106,6 +108,6 @@ fn watch(place: &Place, stopping: &AtomicBool, child: &Mutex<Option<u32>>, first
         } else {
             (pause * 2).min(Duration::from_secs(2))
         };
-        std::thread::sleep(pause);
+        std::thread::park_timeout(pause);
     }
 }
