@@ -72,6 +72,34 @@ impl Service {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
+    /// POST with the write token and `Connection: close`.
+    pub fn post(&self, path: &str, content_type: &str, body: &[u8]) -> String {
+        let mut request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+            self.address,
+            super::TOKEN,
+            body.len()
+        )
+        .into_bytes();
+        request.extend_from_slice(body);
+        self.raw(&request)
+    }
+
+    /// Uploads a file of park blocks for a dry run; gives the whole answer.
+    pub fn upload(&self, park: &str, file_name: &str, content: &[u8]) -> String {
+        let mut body = Vec::new();
+        for (name, value) in [("layer", "park_blocks"), ("park", park)] {
+            let part = format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            body.extend_from_slice(part.as_bytes());
+        }
+        let head = format!("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{file_name}\"\r\n\r\n");
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(content);
+        body.extend_from_slice(b"\r\n--b--\r\n");
+        self.post("/api/imports", "multipart/form-data; boundary=b", &body)
+    }
+
     /// GET with `Connection: close`.
     pub fn get(&self, path: &str) -> String {
         self.raw(format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address).as_bytes())
@@ -83,6 +111,20 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The status of a raw answer; 0 where there is none.
+pub fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
+/// The JSON body of a raw answer.
+#[track_caller]
+pub fn json(answer: &str) -> serde_json::Value {
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+    // Chunked or not, the document stands between the first and the last brace.
+    let (from, to) = (body.find('{').unwrap_or(0), body.rfind('}').map_or(0, |at| at + 1));
+    serde_json::from_str(body.get(from..to).unwrap_or_default()).unwrap_or_else(|e| panic!("no JSON ({e}): {answer}"))
 }
 
 /// Waits until `done`, at most `patience`.
