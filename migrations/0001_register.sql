@@ -111,8 +111,11 @@ CREATE CONSTRAINT TRIGGER revision_seal AFTER INSERT ON revision
 -- Append only: the log may be sealed once and never altered. (The owner can drop the trigger; the hashes still tell.)
 CREATE FUNCTION refuse_log_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_TABLE_NAME = 'revision' AND TG_OP = 'UPDATE' AND OLD.hash IS NULL AND NEW.hash IS NOT NULL THEN
-        RETURN NEW;
+    -- Nested, since a condition is planned whole and the other tables have no hash to look at.
+    IF TG_TABLE_NAME = 'revision' AND TG_OP = 'UPDATE' THEN
+        IF OLD.hash IS NULL AND NEW.hash IS NOT NULL THEN
+            RETURN NEW;
+        END IF;
     END IF;
     RAISE EXCEPTION 'the revision log is append only' USING ERRCODE = 'insufficient_privilege';
 END $$;
@@ -125,12 +128,15 @@ CREATE TRIGGER revision_no_truncate BEFORE TRUNCATE ON revision
 CREATE TRIGGER change_no_truncate BEFORE TRUNCATE ON change
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_log_change();
 
+-- A revision without a hash is seen by its own transaction alone, so a setting that was forged opens no sealed one.
 CREATE FUNCTION current_revision() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    open bigint := nullif(current_setting('sizhi.revision', true), '');
 BEGIN
-    IF coalesce(current_setting('sizhi.revision', true), '') = '' THEN
+    IF NOT EXISTS (SELECT 1 FROM revision WHERE number = open AND hash IS NULL) THEN
         RAISE EXCEPTION 'no revision is open: every write goes through open_revision()' USING ERRCODE = 'invalid_transaction_state';
     END IF;
-    RETURN current_setting('sizhi.revision')::bigint;
+    RETURN open;
 END $$;
 
 -- Rows as JSON for the log; geometry exact. `row_json` must carry the table's own columns and nothing else.

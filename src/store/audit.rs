@@ -94,6 +94,8 @@ const CHECKS: [&str; 3] = [
              WHEN c.hash IS NULL THEN 'not_sealed'
              WHEN c.previous_hash <> c.hash_before THEN 'chain_broken'
              WHEN c.change_count <> coalesce(d.n, 0) OR coalesce(d.top, 0) <> coalesce(d.n, 0) THEN 'changes_missing'
+             -- Infinity has no microseconds to hash.
+             WHEN NOT isfinite(c.made_at) THEN 'revision_altered'
              WHEN c.hash <> revision_hash(c.number, c.made_at, c.actor, c.reason, c.source, c.previous_hash,
                                           c.change_count, coalesce(d.all_digests, ''::bytea)) THEN 'revision_altered'
          END AS what
