@@ -18,6 +18,7 @@ use crate::domain::{ParkCode, items_query};
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::inventory::import::{self, ImportRequest, LAYERS, ReadOptions};
+use crate::store;
 
 /// What a caller may say of an upload, as form parts or in the query string; `allow` may come again.
 const NAMES: Names =
@@ -51,7 +52,7 @@ pub async fn create_import(request: HttpRequest, form: Multipart, state: web::Da
     let actor = auth::writer(&request, &state)?;
     let upload = upload::receive(&request, form, &NAMES, state.http.upload_limit_mb).await?;
     let wanted = import_request(&upload, actor)?;
-    let staged = import::stage(&state.pool, &wanted).await?;
+    let staged = store::while_answering(&state.pool, import::stage(&state.pool, &wanted)).await?;
     let batch = import::get(&state.pool, staged.id).await?;
     let base = representation::base_url(&request, &state);
     let mut response = HttpResponse::Created();
@@ -72,7 +73,8 @@ pub async fn get_import(request: HttpRequest, path: web::Path<String>, state: we
 pub async fn commit_import(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let actor = auth::writer(&request, &state)?;
     Params::read(&request, &[], |_| false)?;
-    let batch = import::commit(&state.pool, import_id(&path)?, &actor).await?;
+    let id = import_id(&path)?;
+    let batch = store::while_answering(&state.pool, import::commit(&state.pool, id, &actor)).await?;
     let base = representation::base_url(&request, &state);
     answer(HttpResponse::Ok(), &with_links(batch, &base))
 }
@@ -81,7 +83,8 @@ pub async fn commit_import(request: HttpRequest, path: web::Path<String>, state:
 pub async fn undo_import(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let actor = auth::writer(&request, &state)?;
     Params::read(&request, &[], |_| false)?;
-    let batch = import::undo(&state.pool, import_id(&path)?, &actor).await?;
+    let id = import_id(&path)?;
+    let batch = store::while_answering(&state.pool, import::undo(&state.pool, id, &actor)).await?;
     let base = representation::base_url(&request, &state);
     answer(HttpResponse::Ok(), &with_links(batch, &base))
 }

@@ -16,11 +16,13 @@ mod park_pages;
 mod park_words;
 mod problem;
 mod representation;
+mod signals;
 mod state;
 mod status;
 mod upload;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use actix_cors::Cors;
@@ -28,6 +30,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, FromRequest, Handler, HttpServer, Resource, Responder, web};
+use futures_util::future::LocalBoxFuture;
 use sqlx::PgPool;
 use tracing_actix_web::TracingLogger;
 
@@ -36,6 +39,10 @@ pub use state::State;
 use crate::config::HttpArgs;
 use crate::error::{Error, Result};
 use problem::Problem;
+use signals::Signals;
+
+/// Time for a read: above the statement limit of the database, below the 10 s that any request may take.
+const READ_TIME: Duration = Duration::from_secs(8);
 
 /// Every address of the service.
 fn routes(config: &mut web::ServiceConfig) {
@@ -59,8 +66,8 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(get("/api/parks/{code}", cards::get_park))
         .service(
             web::resource("/api/imports")
-                .route(web::get().to(imports::list_imports))
-                .route(web::head().to(imports::list_imports))
+                .route(web::get().to(Timed(imports::list_imports)))
+                .route(web::head().to(Timed(imports::list_imports)))
                 .route(web::post().to(imports::create_import))
                 .default_service(web::to(|| refuse("GET, HEAD, POST"))),
         )
@@ -72,10 +79,10 @@ fn routes(config: &mut web::ServiceConfig) {
 /// A resource to read: GET, and HEAD by the same handler.
 fn get<F, Args>(path: &'static str, handler: F) -> Resource
 where
-    F: Handler<Args>,
+    F: Handler<Args, Output = problem::Answer>,
     Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
 {
+    let handler = Timed(handler);
     web::resource(path)
         .route(web::get().to(handler.clone()))
         .route(web::head().to(handler))
@@ -90,6 +97,26 @@ where
     F::Output: Responder + 'static,
 {
     web::resource(path).route(web::post().to(handler)).default_service(web::to(|| refuse("POST")))
+}
+
+/// A handler of a read with its time limit. The database's own limits do not count while the database hangs.
+#[derive(Clone)]
+struct Timed<F>(F);
+
+impl<F, Args> Handler<Args> for Timed<F>
+where
+    F: Handler<Args, Output = problem::Answer>,
+    Args: 'static,
+{
+    type Output = problem::Answer;
+    type Future = LocalBoxFuture<'static, problem::Answer>;
+
+    fn call(&self, args: Args) -> Self::Future {
+        let handler = self.0.clone();
+        Box::pin(async move {
+            tokio::time::timeout(READ_TIME, handler.call(args)).await.unwrap_or_else(|_| Err(Problem::too_long()))
+        })
+    }
 }
 
 async fn refuse(allow: &'static str) -> problem::Answer {
@@ -142,6 +169,7 @@ pub async fn serve(http: &HttpArgs, pool: PgPool, ready: impl FnOnce(SocketAddr)
         .client_disconnect_timeout(Duration::from_secs(2))
         .max_connections((1024 / workers).max(1))
         .shutdown_timeout(10)
+        .disable_signals()
         .bind((http.bind.as_str(), http.port))
         .map_err(|cause| {
             let detail = match cause.kind() {
@@ -153,6 +181,13 @@ pub async fn serve(http: &HttpArgs, pool: PgPool, ready: impl FnOnce(SocketAddr)
         })?;
     let address =
         server.addrs().first().copied().ok_or_else(|| Error::conflict("port_unavailable", "没有可监听的地址"))?;
+    let stopped = |cause| Error::internal("服务意外停止", cause);
+    let mut signals = Signals::listen().map_err(stopped)?;
     ready(address);
-    server.run().await.map_err(|cause| Error::internal("服务意外停止", cause))
+    let mut running = pin!(server.run());
+    let handle = running.handle();
+    tokio::select! {
+        outcome = &mut running => outcome.map_err(stopped),
+        graceful = signals.next() => tokio::join!(handle.stop(graceful), running).1.map_err(stopped),
+    }
 }

@@ -65,6 +65,11 @@ impl Problem {
         Self::new(status, "head_too_large", "请求的地址和请求头超过 16 kB")
     }
 
+    /// 504: the database did not answer within our own limit; its own gives the same code.
+    pub fn too_long() -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "query_timeout", "数据库没有在时限内应答，请稍后重试")
+    }
+
     /// 408: the body did not come in time.
     pub fn too_slow() -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "请求内容在 30 秒内没有传完")

@@ -19,7 +19,7 @@ mod pool;
 pub mod revision;
 pub mod undo;
 
-pub use pool::{PoolLimits, begin_write, connect, migrate, ping};
+pub use pool::{PoolLimits, begin_write, connect, migrate, ping, while_answering};
 
 /// What an upsert did, or would do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
 use crate::error::{Error, Result};
 
@@ -82,6 +82,32 @@ pub async fn ping(pool: &PgPool, patience: Duration) -> Result<()> {
                 code: "database_unavailable", detail: "数据库没有应答".to_owned(), cause: None
             })
         }
+    }
+}
+
+/// Does `work` as long as the database answers others meanwhile. A write may take minutes, so it has no limit of its own
+/// here; but a database that hangs (frozen, its disk stalled) keeps none of its limits either, and is given up on after 8 s
+/// at most. What was committed until then stays.
+pub async fn while_answering<T>(pool: &PgPool, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        outcome = work => outcome,
+        () = silence(pool) => {
+            Err(Error::Unavailable {
+                code: "database_unavailable", detail: "数据库没有应答；写入是否完成请稍后查询".to_owned(), cause: None
+            })
+        }
+    }
+}
+
+/// Ends once the database has not answered three times in a row, on connections of their own: a full pool is no silence.
+async fn silence(pool: &PgPool) {
+    let mut misses = 0;
+    while misses < 3 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let options = pool.connect_options();
+        let look = async { PgConnection::connect_with(&options).await?.close().await };
+        // An error is an answer too: the work will meet it by itself.
+        misses = if tokio::time::timeout(Duration::from_millis(1_500), look).await.is_err() { misses + 1 } else { 0 };
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod architecture;
 mod audit;
+mod database_faults;
+mod http_limits;
 mod revision_log;
 mod sample;
 mod support;
