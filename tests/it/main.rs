@@ -2,7 +2,10 @@
 
 mod architecture;
 mod audit;
+mod backup;
+mod crash;
 mod database_faults;
+mod embedded;
 mod http_limits;
 mod revision_log;
 mod sample;

@@ -1,0 +1,213 @@
+//! Backup and restore by the real binary: equal row by row, careful with what stands.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use sizhi::domain::ParkCode;
+use sqlx::{AssertSqlSafe, PgPool};
+
+use crate::support::data_folder::DataFolder;
+use crate::support::process::{run, sizhi};
+use crate::support::{Database, files, scratch};
+
+/// Every table of ours: rows, and a digest of them all.
+async fn contents(pool: &PgPool) -> Vec<(String, i64, Option<String>)> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'spatial_ref_sys' ORDER BY 1",
+    )
+    .fetch_all(pool)
+    .await
+    .expect("tables");
+    let mut all = Vec::new();
+    for table in tables {
+        let sql = format!(
+            "SELECT count(*), md5(string_agg(j, E'\\n' ORDER BY j)) FROM (SELECT to_jsonb(t)::text AS j FROM {table} t) rows"
+        );
+        let (count, digest) = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(pool).await.expect(&table);
+        all.push((table, count, digest));
+    }
+    all
+}
+
+/// The sample, one import and one upload that waits for its commit.
+async fn filled(name: &str) -> Database {
+    let db = Database::with_sample().await;
+    import(&db, name, 300.0).await;
+    let path = files::write(&format!("staged-{name}"), boundaries(250.0));
+    let mut request = crate::support::import_request(&path);
+    request.park = ParkCode::parse("G431176").ok();
+    sizhi::inventory::import::stage(&db.pool, &request).await.expect("staged");
+    db
+}
+
+fn boundaries(side: f64) -> String {
+    files::txt(&[("甲", files::square(2_900_000.0, 38_480_000.0, side), side * side / 10_000.0)])
+}
+
+/// Gives batch and revision.
+async fn import(db: &Database, name: &str, side: f64) -> (Option<i64>, Option<i64>) {
+    let path = files::write(name, boundaries(side));
+    let imported = db.import(&path, |request| request.park = ParkCode::parse("G431176").ok()).await.expect("imported");
+    (imported.batch, imported.revision)
+}
+
+fn target(name: &str) -> PathBuf {
+    let folder = scratch().join("backups").join(std::process::id().to_string());
+    std::fs::create_dir_all(&folder).expect("folder");
+    let path = folder.join(name);
+    for left in [path.clone(), safety_of(&path)] {
+        let _ = std::fs::remove_file(left);
+    }
+    path
+}
+
+fn safety_of(file: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.before-restore", file.display()))
+}
+
+async fn db_command(db: &Database, verb: &str, file: &Path, more: &[&str]) -> Output {
+    let mut command: Command = sizhi(&["db", verb]);
+    command.arg(file).args(more).env("DATABASE_URL", db.url().await);
+    run(command, b"")
+}
+
+#[track_caller]
+fn assert_done(output: &Output) {
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[track_caller]
+fn assert_refused(output: &Output, exit_code: i32, code: &str) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(exit_code), "{text}");
+    assert!(text.contains(&format!("（{code}）")), "{text}");
+}
+
+#[tokio::test]
+async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
+    let db = filled("backup-equal.txt").await;
+    let before = contents(&db.pool).await;
+    let names: Vec<&str> = before.iter().map(|t| t.0.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "_sqlx_migrations",
+            "change",
+            "directory_entry",
+            "directory_version",
+            "division",
+            "import_batch",
+            "park",
+            "park_block",
+            "park_event",
+            "revision"
+        ]
+    );
+    assert!(before.iter().all(|t| t.1 > 0), "every table has rows to lose: {before:?}");
+    let file = target("equal.dump");
+    assert_done(&db_command(&db, "backup", &file, &[]).await);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).expect("file").permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let other = Database::bare().await;
+    assert_done(&db_command(&other, "restore", &file, &[]).await);
+    assert_eq!(contents(&other.pool).await, before);
+    assert_eq!(other.audit().await, None);
+    // What is not a row came along too: numbers go on, the log is still append only, the views stand.
+    let last: (i64, i64) =
+        sqlx::query_as("SELECT max(id), max(revision) FROM import_batch").fetch_one(&db.pool).await.expect("last");
+    assert_eq!(import(&other, "backup-equal.txt", 350.0).await, (Some(last.0 + 1), Some(last.1 + 1)));
+    let refused = sqlx::query("DELETE FROM change").execute(&other.pool).await.expect_err("append only");
+    assert_eq!(refused.as_database_error().and_then(|e| e.code()).as_deref(), Some("42501"));
+    assert_eq!(other.value::<i64>("SELECT count(*) FROM layer_parks").await, 129);
+    let migrated = sizhi::store::migrate(&other.pool).await;
+    assert!(migrated.is_ok(), "{migrated:?}");
+    assert_eq!(other.audit().await, None);
+}
+
+#[tokio::test]
+async fn replace_keeps_a_copy_of_what_stood() {
+    let old = filled("backup-old.txt").await;
+    let file = target("replace.dump");
+    assert_done(&db_command(&old, "backup", &file, &[]).await);
+    let present = Database::with_sample().await;
+    import(&present, "backup-present.txt", 123.0).await;
+    let before = contents(&present.pool).await;
+    // Without the word nothing is touched, not even by a copy.
+    assert_refused(&db_command(&present, "restore", &file, &[]).await, 3, "register_not_empty");
+    assert_eq!(contents(&present.pool).await, before);
+    assert!(!safety_of(&file).exists());
+    assert_done(&db_command(&present, "restore", &file, &["--replace"]).await);
+    assert_eq!(contents(&present.pool).await, contents(&old.pool).await);
+    assert_eq!(present.audit().await, None);
+    // A second time the copy is in the way: it may be the only one of what stood.
+    assert_refused(&db_command(&present, "restore", &file, &["--replace"]).await, 3, "file_not_writable");
+    assert_eq!(contents(&present.pool).await, contents(&old.pool).await);
+    let back = Database::bare().await;
+    assert_done(&db_command(&back, "restore", &safety_of(&file), &[]).await);
+    assert_eq!(contents(&back.pool).await, before);
+    assert_eq!(back.audit().await, None);
+}
+
+#[tokio::test]
+async fn files_that_are_no_whole_backup_change_nothing() {
+    let db = filled("backup-broken.txt").await;
+    let before = contents(&db.pool).await;
+    let whole = target("whole.dump");
+    assert_done(&db_command(&db, "backup", &whole, &[]).await);
+    let bytes = std::fs::read(&whole).expect("backup");
+    let empty = Database::bare().await;
+    for (name, content, code, exit) in [
+        ("text.dump", b"no backup".to_vec(), "not_a_backup", 3),
+        ("empty.dump", Vec::new(), "not_a_backup", 3),
+        ("head.dump", bytes[..100].to_vec(), "not_a_backup", 3),
+        // Its table of contents is whole, its data end in the middle.
+        ("cut.dump", bytes[..bytes.len() * 2 / 3].to_vec(), "internal", 1),
+    ] {
+        let file = target(name);
+        std::fs::write(&file, content).expect("written");
+        assert_refused(&db_command(&db, "restore", &file, &["--replace"]).await, exit, code);
+        assert_eq!(contents(&db.pool).await, before, "{name}");
+        assert_refused(&db_command(&empty, "restore", &file, &[]).await, exit, code);
+        assert_eq!(contents(&empty.pool).await, [], "{name}");
+    }
+    assert_refused(&db_command(&db, "restore", &target("none.dump"), &["--replace"]).await, 1, "file_not_found");
+}
+
+#[tokio::test]
+async fn a_backup_overwrites_no_file_and_leaves_no_half_one() {
+    let db = Database::with_sample().await;
+    let file = target("there.dump");
+    std::fs::write(&file, "precious").expect("written");
+    assert_refused(&db_command(&db, "backup", &file, &[]).await, 3, "file_exists");
+    assert_eq!(std::fs::read_to_string(&file).expect("there"), "precious");
+    // A database that is away: no file, and nothing beside it.
+    let folder = target("away").with_extension("folder");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("folder");
+    let mut command = sizhi(&["db", "backup"]);
+    command.arg(folder.join("away.dump")).env("DATABASE_URL", "postgres://sizhi@localhost/none?host=/nowhere");
+    assert_eq!(run(command, b"").status.code(), Some(1));
+    assert_eq!(std::fs::read_dir(&folder).expect("folder").count(), 0);
+    let unwritable = db_command(&db, "backup", &folder.join("none/x.dump"), &[]).await;
+    assert_refused(&unwritable, 3, "file_not_writable");
+}
+
+#[tokio::test]
+async fn a_backup_goes_into_an_embedded_cluster_and_back() {
+    let db = filled("backup-embedded.txt").await;
+    let before = contents(&db.pool).await;
+    let (out, back) = (target("out.dump"), target("back.dump"));
+    assert_done(&db_command(&db, "backup", &out, &[]).await);
+    let folder = DataFolder::new("restored");
+    folder.must(&["db", "restore", out.to_str().expect("path")]);
+    assert_eq!(folder.json(&["audit", "verify", "--json"])["ok"], true);
+    // The second time it is not empty any more.
+    assert_refused(&folder.run(&["db", "restore", out.to_str().expect("path")]), 3, "register_not_empty");
+    folder.must(&["db", "restore", out.to_str().expect("path"), "--replace"]);
+    folder.must(&["db", "backup", back.to_str().expect("path")]);
+    folder.assert_stopped();
+    let again = Database::bare().await;
+    assert_done(&db_command(&again, "restore", &back, &[]).await);
+    assert_eq!(contents(&again.pool).await, before);
+    assert_eq!(again.audit().await, None);
+}

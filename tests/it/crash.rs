@@ -1,0 +1,269 @@
+//! kill -9 at many moments: the register stands before or after a deed, never between, and nothing acknowledged is lost.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection, PgConnection};
+
+use crate::support::data_folder::{DataFolder, kill};
+use crate::support::process::{Service, json, sizhi, status, wait_until};
+use crate::support::{Database, files};
+
+const PARK: &str = "G431176";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Squares in a grid, 40 m apart. All rows of one state have the same side, so a mixture would show.
+fn grid(blocks: usize, side: f64) -> String {
+    let parcels: Vec<(String, Vec<(f64, f64)>)> = (0..blocks)
+        .map(|n| {
+            let (row, column) = (n / 50, n % 50);
+            let corner = (2_900_000.0 + row as f64 * 40.0, 38_480_000.0 + column as f64 * 40.0);
+            (format!("N{n}"), files::square(corner.0, corner.1, side))
+        })
+        .collect();
+    let hectares = side * side / 10_000.0;
+    let parcels: Vec<_> = parcels.iter().map(|(number, ring)| (number.as_str(), ring.clone(), hectares)).collect();
+    files::txt(&parcels)
+}
+
+/// The two states that imports go between.
+struct States {
+    blocks: i64,
+    paths: [PathBuf; 2],
+}
+
+impl States {
+    fn new(name: &str, blocks: usize) -> Self {
+        let write = |side| files::write(&format!("{name}-{side}.txt"), grid(blocks, f64::from(side)));
+        Self { blocks: blocks as i64, paths: [write(20), write(30)] }
+    }
+
+    /// 0 or 1, of every row; fails where the register stands between two states.
+    #[track_caller]
+    fn of(&self, stated: &[(f64, i64)]) -> usize {
+        match stated {
+            [(hectares, count)] if *count == self.blocks => usize::from((*hectares - 0.09).abs() < 1e-9),
+            other => panic!("between two states: {other:?}"),
+        }
+    }
+}
+
+/// What a look at the database from outside tells, once every session of the killed one has ended.
+async fn look(connection: &mut PgConnection, states: &States) -> usize {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let others: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'sizhi' AND state IS DISTINCT FROM 'idle'",
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .expect("sessions");
+        if others == 0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "sessions of a killed process live on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let temporary: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relkind = 'r'")
+            .fetch_one(&mut *connection)
+            .await
+            .expect("tables");
+    assert_eq!(temporary, 0, "a temporary table was left");
+    // A batch for each revision but the seed's, each with all its rows logged.
+    let (batches, whole, revisions): (i64, i64, i64) = sqlx::query_as(
+        "SELECT count(*), count(*) FILTER (WHERE r.change_count >= $1), (SELECT count(*) - 1 FROM revision)
+         FROM import_batch b JOIN revision r ON r.number = b.revision WHERE b.status = 'committed'",
+    )
+    .bind(states.blocks)
+    .fetch_one(&mut *connection)
+    .await
+    .expect("batches");
+    assert_eq!((batches, whole), (revisions, revisions));
+    let stated: Vec<(f64, i64)> = sqlx::query_as(
+        "SELECT stated_area_ha::float8, count(*) FROM park_block WHERE park_code = $1 GROUP BY 1 ORDER BY 1",
+    )
+    .bind(PARK)
+    .fetch_all(connection)
+    .await
+    .expect("blocks");
+    states.of(&stated)
+}
+
+fn import(command: &mut Command, path: &Path) -> Child {
+    let command = command.args(["--layer", "park_blocks", "--park", PARK]).arg(path);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started")
+}
+
+fn sleep_until(moment: Instant) {
+    std::thread::sleep(moment.saturating_duration_since(Instant::now()));
+}
+
+/// The importing child, killed when the test fails.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_import_is_whole_or_nothing() {
+    const KILLS: u32 = 20;
+    let db = Database::with_sample().await;
+    let states = States::new("crash-import", 2000);
+    let url = db.url().await;
+    let start = |path: &Path| Guard(import(sizhi(&["import"]).env("DATABASE_URL", &url), path));
+    let mut connection = PgConnection::connect(&url).await.expect("connection");
+    let begun = Instant::now();
+    assert!(start(&states.paths[0]).0.wait().expect("ended").success());
+    let mut duration = begun.elapsed();
+    let mut state = look(&mut connection, &states).await;
+    assert_eq!(state, 0);
+    let (mut before, mut after) = (0, 0);
+    for nth in 1..=KILLS {
+        let begun = Instant::now();
+        let mut child = start(&states.paths[1 - state]);
+        // From its first tenth to a little beyond its end.
+        sleep_until(begun + duration * (nth + 2) / (KILLS + 1));
+        child.0.kill().expect("killed");
+        let acknowledged = child.0.wait().expect("ended").success();
+        if acknowledged {
+            duration = begun.elapsed().min(duration);
+        }
+        let now = look(&mut connection, &states).await;
+        assert!(!acknowledged || now == 1 - state, "kill {nth}: acknowledged and lost");
+        if now == state {
+            before += 1
+        } else {
+            after += 1
+        }
+        state = now;
+        if nth % 5 == 0 {
+            assert_eq!(db.audit().await, None, "kill {nth}");
+        }
+    }
+    assert!(before >= 5, "killed too late to be a test: {before} before, {after} after");
+    assert!(start(&states.paths[1 - state]).0.wait().expect("ended").success(), "a retry works");
+    assert_eq!(look(&mut connection, &states).await, 1 - state);
+    assert_eq!(db.audit().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_killed_in_a_commit_has_written_all_or_nothing() {
+    const KILLS: u32 = 6;
+    let db = Database::with_sample().await;
+    let states = States::new("crash-commit", 500);
+    let url = db.url().await;
+    let mut connection = PgConnection::connect(&url).await.expect("connection");
+    let mut service = Service::start(&url);
+    let contents = states.paths.clone().map(|path| std::fs::read(path).expect("file"));
+    let stage = |service: &Service, state: usize| -> i64 {
+        let answer = service.upload(PARK, "crash.txt", &contents[state]);
+        assert_eq!(status(&answer), 201, "{answer}");
+        let batch = json(&answer);
+        assert_eq!(batch["status"], "checked", "{batch}");
+        batch["id"].as_i64().expect("id")
+    };
+    let commit = |id: i64| format!("/api/imports/{id}/commit");
+    let begun = Instant::now();
+    let id = stage(&service, 0);
+    let staged = begun.elapsed();
+    let answer = service.post(&commit(id), "text/plain", b"");
+    assert_eq!(status(&answer), 200, "{answer}");
+    let duration = begun.elapsed() - staged;
+    let mut state = 0;
+    for nth in 1..=KILLS {
+        let id = stage(&service, 1 - state);
+        let answer = std::thread::scope(|scope| {
+            let begun = Instant::now();
+            let answer = scope.spawn(|| service.post(&commit(id), "text/plain", b""));
+            sleep_until(begun + duration * nth / KILLS);
+            kill(service.child.id().cast_signed(), libc::SIGKILL);
+            answer.join().expect("answered or cut")
+        });
+        service.kill();
+        let now = look(&mut connection, &states).await;
+        assert!(matches!(status(&answer), 0 | 200), "kill {nth}: {answer}");
+        assert!(status(&answer) == 0 || now == 1 - state, "kill {nth}: acknowledged and lost");
+        let committed = sqlx::query_scalar::<_, String>("SELECT status FROM import_batch WHERE id = $1")
+            .bind(id)
+            .fetch_one(&mut connection)
+            .await
+            .expect("batch");
+        assert_eq!(committed, if now == state { "checked" } else { "committed" }, "kill {nth}");
+        assert_eq!(db.audit().await, None, "kill {nth}");
+        // The client does not know and tries again: written now, or told that it was.
+        service = Service::start(&url);
+        let again = service.post(&commit(id), "text/plain", b"");
+        assert_eq!(status(&again), if now == state { 200 } else { 409 }, "kill {nth}: {again}");
+        state = 1 - state;
+    }
+    service.kill();
+    assert_eq!(look(&mut connection, &states).await, state);
+    assert_eq!(db.audit().await, None);
+}
+
+/// The server process of the session that writes, or the newest of sizhi's sessions.
+async fn backend(url: &str) -> Option<i32> {
+    let mut connection = PgConnection::connect(url).await.ok()?;
+    sqlx::query_scalar(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'sizhi' AND pid <> pg_backend_pid()
+         ORDER BY state <> 'active', backend_start DESC LIMIT 1",
+    )
+    .fetch_optional(&mut connection)
+    .await
+    .ok()?
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_killed_in_an_import_recovers_to_all_or_nothing() {
+    const KILLS: u32 = 8;
+    let folder = DataFolder::new("crash-postgres");
+    folder.must(&["seed"]);
+    // Its watcher starts PostgreSQL again after each kill.
+    let service = Service::start_with(&mut folder.serve());
+    let url = folder.url();
+    let states = States::new("crash-postgres", 500);
+    let start = |path: &Path| Guard(import(&mut folder.command(&["import"]), path));
+    let ready = || wait_until("recovery", PATIENCE, || status(&service.get("/readyz")) == 200);
+    let begun = Instant::now();
+    assert!(start(&states.paths[0]).0.wait().expect("ended").success());
+    let duration = begun.elapsed();
+    let (mut state, mut failed) = (0, 0);
+    for nth in 1..=KILLS {
+        let begun = Instant::now();
+        let mut child = start(&states.paths[1 - state]);
+        sleep_until(begun + duration * (nth + 1) / (KILLS + 2));
+        let victim = if nth % 2 == 0 { folder.postmaster() } else { backend(&url).await };
+        if let Some(pid) = victim {
+            kill(pid, libc::SIGKILL);
+        }
+        let acknowledged = child.0.wait().expect("ended").success();
+        failed += u32::from(!acknowledged);
+        ready();
+        // The service's own sessions end with it, so the look is at what stands, not at who is connected.
+        let mut connection = PgConnection::connect(&url).await.expect("recovered");
+        let stated: Vec<(f64, i64)> =
+            sqlx::query_as("SELECT stated_area_ha::float8, count(*) FROM park_block WHERE park_code = $1 GROUP BY 1")
+                .bind(PARK)
+                .fetch_all(&mut connection)
+                .await
+                .expect("blocks");
+        let now = states.of(&stated);
+        assert!(!acknowledged || now == 1 - state, "kill {nth}: acknowledged and lost");
+        let (batches, revisions): (i64, i64) =
+            sqlx::query_as("SELECT (SELECT count(*) FROM import_batch), (SELECT count(*) - 1 FROM revision)")
+                .fetch_one(&mut connection)
+                .await
+                .expect("counts");
+        assert_eq!(batches, revisions, "kill {nth}");
+        state = now;
+    }
+    assert!(failed >= 2, "killed too late to be a test");
+    assert_eq!(folder.json(&["audit", "verify", "--json"])["ok"], true);
+    assert!(start(&states.paths[1 - state]).0.wait().expect("ended").success(), "a retry works");
+}
