@@ -37,7 +37,7 @@ async fn a_write_without_an_open_revision_is_refused_for_every_tracked_table() {
         ("nothing opened", "SELECT 1"),
         ("a forged setting", "SELECT set_config('sizhi.revision', '1', true)"),
         ("a forged number to come", "SELECT set_config('sizhi.revision', '2', true)"),
-        ("sealed before its end", "SELECT open_revision('a', 'r', ''); SET CONSTRAINTS ALL IMMEDIATE"),
+        ("sealed before its end", "SELECT open_revision('a', 'r', ''); SET CONSTRAINTS revision_seal IMMEDIATE"),
         (
             "opened in a savepoint that was rolled back",
             "SAVEPOINT s; SELECT open_revision('a', 'r', ''); ROLLBACK TO s",

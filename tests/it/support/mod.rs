@@ -14,7 +14,7 @@ use sizhi::config::HttpArgs;
 use sizhi::inventory::import::{self, ImportRequest, Imported, ReadOptions};
 use sizhi::inventory::progress::Silent;
 use sizhi::inventory::sample;
-use sizhi::store::embedded::{Embedded, Options};
+use sizhi::store::embedded::{self, Embedded, Options};
 use sizhi::store::{self, PoolLimits};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tokio::sync::{Mutex, OnceCell};
@@ -54,7 +54,15 @@ async fn cluster() -> &'static Cluster {
             // GDAL runs in a child of the real binary: this one has no hidden subcommand.
             sizhi::exchange::vector::use_program(binary());
             let options = Options { for_tests: true, ..Options::default() };
-            let embedded = Embedded::start(&scratch().join("cluster"), options).await.expect("test cluster");
+            let folder = scratch().join("cluster");
+            // The last run's databases: dropping each waits for a checkpoint, half a minute for a whole run's.
+            if let Ok(last) = embedded::status(&folder)
+                && last.exists
+                && !last.running
+            {
+                std::fs::remove_dir_all(last.cluster).expect("last cluster removed");
+            }
+            let embedded = Embedded::start(&folder, options).await.expect("test cluster");
             let cluster = Cluster { embedded, making: Mutex::new(()), with_sample: OnceCell::new() };
             cluster.drop_leftovers().await;
             cluster.make(EMPTY, "template1").await;
