@@ -57,7 +57,7 @@ pub async fn migrate(pool: &PgPool) -> Result<()> {
         {
             Error::conflict(
                 "migration_not_permitted",
-                "数据库用户没有建立扩展或表的权限；请由超级用户先执行 CREATE EXTENSION postgis; CREATE EXTENSION btree_gist;",
+                "数据库用户没有建立扩展或表的权限；请由超级用户先执行 CREATE EXTENSION postgis;",
             )
         }
         MigrateError::VersionMismatch(version) => Error::conflict(

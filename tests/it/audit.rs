@@ -140,7 +140,7 @@ async fn altered_revisions_are_named() {
         ("UPDATE revision SET change_count = NULL WHERE number = 2", altered(2)),
         // The forger recomputes the digest of the change, and even the hash of its revision: the next one tells.
         ("UPDATE change SET after = jsonb_set(after, '{name}', '\"x\"') WHERE revision = 3 AND ordinal = 1;
-          UPDATE change SET digest = change_digest(revision, ordinal, layer, feature_id, operation, before, after) WHERE revision = 3", altered(3)),
+          UPDATE change SET digest = change_digest(revision, ordinal, layer, feature_id, operation, before, after, before_geom, after_geom) WHERE revision = 3", altered(3)),
         ("UPDATE revision SET reason = 'other' WHERE number = 2;
           UPDATE revision SET hash = revision_hash(number, made_at, actor, reason, source, previous_hash, change_count,
               (SELECT string_agg(digest, ''::bytea ORDER BY ordinal) FROM change WHERE revision = 2)) WHERE number = 2",
@@ -155,8 +155,8 @@ async fn missing_and_added_entries_are_named() {
     check(&[
         ("DELETE FROM change WHERE revision = 2 AND ordinal = 2", missing(2)),
         ("DELETE FROM change WHERE revision = 4 AND ordinal = 2", missing(4)),
-        ("INSERT INTO change SELECT revision, 4, layer, feature_id, operation, before, after,
-              change_digest(revision, 4, layer, feature_id, operation, before, after) FROM change WHERE revision = 2 AND ordinal = 3", missing(2)),
+        ("INSERT INTO change SELECT revision, 4, layer, feature_id, operation, before, after, before_geom, after_geom,
+              change_digest(revision, 4, layer, feature_id, operation, before, after, before_geom, after_geom) FROM change WHERE revision = 2 AND ordinal = 3", missing(2)),
         ("DELETE FROM revision WHERE number = 4", bad(Some(4), None, None, "changes_orphaned")),
         ("DELETE FROM revision WHERE number = 2", bad(Some(2), None, None, "changes_orphaned")),
         // Gone with its changes: the number after the gap is the first that is there to name.

@@ -221,7 +221,9 @@ async fn every_changed_row_is_logged_as_it_was_and_as_it_is() {
         .expect("n");
     transaction.commit().await.expect("committed");
     let logged: Vec<Logged> = sqlx::query_as(
-        "SELECT ordinal, layer, feature_id, operation, before, after FROM change WHERE revision = $1 ORDER BY ordinal",
+        "SELECT ordinal, layer, feature_id, operation,
+                before || jsonb_build_object('geom', encode(before_geom, 'hex')), after || jsonb_build_object('geom', encode(after_geom, 'hex'))
+         FROM change WHERE revision = $1 ORDER BY ordinal",
     )
     .bind(number)
     .fetch_all(&db.pool)
@@ -274,8 +276,9 @@ async fn digests_and_hashes_are_what_the_columns_give() {
     // Put together from its parts as text; `change_digest` builds a jsonb array.
     let wrong: Vec<(i64, i32)> = sqlx::query_as(
         "SELECT revision, ordinal FROM change WHERE digest <> sha256(convert_to('[' || concat_ws(', ', revision::text, ordinal::text,
-            to_json(layer)::text, to_json(feature_id)::text, to_json(operation)::text, coalesce(before::text, 'null'),
-            coalesce(after::text, 'null')) || ']', 'UTF8'))",
+            to_json(layer)::text, to_json(feature_id)::text, to_json(operation)::text, coalesce(length(before_geom)::text, 'null'),
+            coalesce(length(after_geom)::text, 'null')) || E']\n' || coalesce(before::text, '') || E'\n' || coalesce(after::text, '')
+            || E'\n', 'UTF8') || coalesce(before_geom, '') || coalesce(after_geom, ''))",
     )
     .fetch_all(&mut superuser)
     .await

@@ -111,26 +111,24 @@ impl Embedded {
             .await?;
         if missing {
             if self.place.options.for_tests {
-                self.add_extensions("template1").await?;
+                self.add_postgis("template1").await?;
             }
             sqlx::query("CREATE DATABASE sizhi OWNER sizhi").execute(&mut admin).await?;
         }
         admin.close().await?;
-        self.add_extensions(DATABASE).await
+        self.add_postgis(DATABASE).await
     }
 
-    async fn add_extensions(&self, database: &str) -> Result<()> {
+    async fn add_postgis(&self, database: &str) -> Result<()> {
         let mut connection = PgConnection::connect_with(&self.superuser_options(database)).await?;
-        for extension in ["CREATE EXTENSION IF NOT EXISTS postgis", "CREATE EXTENSION IF NOT EXISTS btree_gist"] {
-            sqlx::query(extension).execute(&mut connection).await.map_err(|cause| match &cause {
-                // feature_not_supported: "extension … is not available".
-                sqlx::Error::Database(e) if e.code().as_deref() == Some("0A000") => refuse(
-                    "postgis_missing",
-                    "系统里没有 PostGIS；Debian、Ubuntu 请执行 apt install postgresql-15-postgis-3（版本号与 PostgreSQL 一致）",
-                ),
-                _ => Error::from(cause),
-            })?;
-        }
+        sqlx::query("CREATE EXTENSION IF NOT EXISTS postgis").execute(&mut connection).await.map_err(|cause| match &cause {
+            // feature_not_supported: "extension … is not available".
+            sqlx::Error::Database(e) if e.code().as_deref() == Some("0A000") => refuse(
+                "postgis_missing",
+                "系统里没有 PostGIS；Debian、Ubuntu 请执行 apt install postgresql-15-postgis-3（版本号与 PostgreSQL 一致）",
+            ),
+            _ => Error::from(cause),
+        })?;
         connection.close().await?;
         Ok(())
     }
