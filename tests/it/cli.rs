@@ -16,7 +16,8 @@ fn text(bytes: &[u8]) -> String {
 #[track_caller]
 fn only_json(output: &Output) -> Value {
     let out = text(&output.stdout);
-    serde_json::from_str(&out).unwrap_or_else(|e| panic!("not one JSON document ({e}): {out} / {}", text(&output.stderr)))
+    serde_json::from_str(&out)
+        .unwrap_or_else(|e| panic!("not one JSON document ({e}): {out} / {}", text(&output.stderr)))
 }
 
 /// Numbers compared as doubles: 84 and 84.0 are one area.
@@ -93,7 +94,7 @@ fn every_line_gets_one_answer_whatever_is_in_it() {
     let nothing = serde_json::json!({"total_area_ha": null, "blocks": [], "warnings": ["no_directions"]});
     let mut input = Vec::new();
     input.extend_from_slice(b"\n   \n\xFF\xFE\x80\n\0\n\"not closed\n");
-    // A megabyte without a break, then twelve: longer than any line is kept.
+    // A megabyte without a break, then twelve: longer than any line that is kept.
     input.extend_from_slice("东".repeat(350_000).as_bytes());
     input.push(b'\n');
     input.extend_from_slice(&vec![b'x'; 12 * 1024 * 1024]);
@@ -154,13 +155,19 @@ async fn import_exits_0_when_written_and_3_when_refused() {
     let refused = import(&bad, &["--json"]);
     assert_eq!(refused.status.code(), Some(3), "{}", text(&refused.stderr));
     let report = only_json(&refused);
-    assert_eq!((&report["status"], &report["revision"], &report["batch"]), (&"refused".into(), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&report["status"], &report["revision"], &report["batch"]),
+        (&"refused".into(), &Value::Null, &Value::Null)
+    );
     assert_eq!(db.value::<i64>("SELECT count(*) FROM revision").await, 1);
 
     let dry = import(&good, &["--json", "--dry-run"]);
     assert_eq!(dry.status.code(), Some(0), "{}", text(&dry.stderr));
     let report = only_json(&dry);
-    assert_eq!((&report["status"], &report["dry_run"], &report["batch"]), (&"ready".into(), &true.into(), &Value::Null));
+    assert_eq!(
+        (&report["status"], &report["dry_run"], &report["batch"]),
+        (&"ready".into(), &true.into(), &Value::Null)
+    );
     assert_eq!(db.value::<i64>("SELECT count(*) FROM import_batch").await, 0, "a dry run leaves nothing");
 
     let written = import(&good, &["--json"]);
@@ -194,8 +201,7 @@ async fn audit_verify_tells_sound_from_tampered() {
     let changes = db.value::<i64>("SELECT count(*) FROM change").await;
     assert_eq!((&report["ok"], &report["revisions"], &report["changes"]), (&true.into(), &1.into(), &changes.into()));
     let mut tamperer = db.superuser().await;
-    for sql in
-        ["SET session_replication_role = replica", "UPDATE park SET approved_area_ha = 1 WHERE code = 'G431176'"]
+    for sql in ["SET session_replication_role = replica", "UPDATE park SET approved_area_ha = 1 WHERE code = 'G431176'"]
     {
         sqlx::query(sql).execute(&mut tamperer).await.expect(sql);
     }

@@ -14,7 +14,9 @@ fn parks(request: &mut ImportRequest) {
 
 /// A workbook of one sheet, as little as the format allows: texts inline, numbers as numbers.
 fn xlsx(rows: &[&[&str]]) -> Vec<u8> {
-    let mut sheet = String::from(r#"<?xml version="1.0"?><worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>"#);
+    let mut sheet = String::from(
+        r#"<?xml version="1.0"?><worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>"#,
+    );
     for (row, cells) in (1..).zip(rows) {
         sheet.push_str(&format!("<row r=\"{row}\">"));
         for (column, cell) in ('A'..).zip(*cells) {
@@ -44,7 +46,7 @@ type ParkRow = (String, String, String, Vec<String>, f64, Option<chrono::NaiveDa
 
 async fn park(db: &Database, code: &str) -> ParkRow {
     sqlx::query_as(
-        "SELECT name, type, prefecture_code::text, county_codes::text[], approved_area_ha::float8, approved_on,
+        "SELECT name, type, prefecture_code::text, county_codes::text[], approved_area_ha::float8, nullif(valid_from, '-infinity'),
                 leading_industries, source FROM park WHERE code = $1",
     )
     .bind(code)
@@ -67,8 +69,16 @@ async fn a_gbk_table_adds_one_park_and_changes_another() {
     let day = chrono::NaiveDate::from_ymd_opt(2014, 2, 1);
     assert_eq!(
         park(&db, "S439901").await,
-        ("试验产业开发区".into(), "产业开发区".into(), "430100".into(), vec!["430112".into()], 100.0, day,
-            vec!["食品".into(), "钢管".into()], "湘政函〔2014〕1号".into())
+        (
+            "试验产业开发区".into(),
+            "产业开发区".into(),
+            "430100".into(),
+            vec!["430112".into()],
+            100.0,
+            day,
+            vec!["食品".into(), "钢管".into()],
+            "湘政函〔2014〕1号".into()
+        )
     );
     assert_eq!(park(&db, PARK).await.4, 600.0, "9000 mu are 600 hectares");
     assert_eq!(db.value::<i64>("SELECT count(*) FROM park").await, 130);
@@ -161,7 +171,8 @@ async fn files_for_another_layer_are_refused_with_the_reason() {
     let book = write("layer.xlsx", xlsx(&[&["代码", "名称"], &["S439901", "甲"]]));
     let table = db.import(&book, |_| {}).await.expect("judged");
     assert_eq!(codes(&table), ["table_without_geometry"]);
-    for (name, bytes) in [("empty.csv", &b""[..]), ("blank.csv", b"\n\n , \n"), ("head.csv", "代码,名称\n".as_bytes())] {
+    for (name, bytes) in [("empty.csv", &b""[..]), ("blank.csv", b"\n\n , \n"), ("head.csv", "代码,名称\n".as_bytes())]
+    {
         let refused = db.import(&write(name, bytes), parks).await.expect("judged");
         assert_eq!(refused.report.status.as_str(), "refused", "{name}");
     }

@@ -46,7 +46,8 @@ fn row_of_squares(file: &str, count: u8) -> PathBuf {
     let parcels: Vec<(String, Vec<(f64, f64)>)> = (0..count)
         .map(|i| (char::from(b'A' + i).to_string(), square(3_123_400.0, 38_435_200.0 + 250.0 * f64::from(i), 200.0)))
         .collect();
-    let parcels: Vec<(&str, Vec<(f64, f64)>, f64)> = parcels.iter().map(|(n, s)| (n.as_str(), s.clone(), 4.0)).collect();
+    let parcels: Vec<(&str, Vec<(f64, f64)>, f64)> =
+        parcels.iter().map(|(n, s)| (n.as_str(), s.clone(), 4.0)).collect();
     write(file, txt(&parcels))
 }
 
@@ -189,10 +190,14 @@ async fn a_staged_import_is_judged_again_when_committed() {
     let digest = db.value::<String>(DIGEST).await;
     let refused = import::commit(&db.pool, a.id, "clerk").await.expect_err("overlaps B by now");
     assert_eq!(refused.code(), "import_refused_now");
-    let found: Vec<&str> = refused.findings().iter().map(|f| f.code.as_ref()).filter(|c| c.starts_with("overlap")).collect();
+    let found: Vec<&str> =
+        refused.findings().iter().map(|f| f.code.as_ref()).filter(|c| c.starts_with("overlap")).collect();
     assert_eq!(found, ["overlap_with_register"]);
     assert_eq!(db.value::<String>(DIGEST).await, digest);
-    assert_eq!(db.value::<String>("SELECT string_agg(status, ' ' ORDER BY id) FROM import_batch").await, "checked committed");
+    assert_eq!(
+        db.value::<String>("SELECT string_agg(status, ' ' ORDER BY id) FROM import_batch").await,
+        "checked committed"
+    );
 }
 
 /// Both imports are judged while a third writer holds the lock, so both judge a register without the other.
@@ -249,8 +254,11 @@ async fn a_drawn_block_stays_drawn_through_every_format() {
         let imported = db.import(&file, into(PARK)).await.expect("imported");
         assert!(!imported.report.has_errors(), "{format}: {:?}", imported.report.findings);
         assert!(codes(&imported).contains(&"illustrative_import".to_owned()), "{format}");
-        let still: i64 =
-            db.value("SELECT count(*) FROM park_block WHERE illustrative AND source LIKE '%示意%' AND park_code = 'G431176'").await;
+        let still: i64 = db
+            .value(
+                "SELECT count(*) FROM park_block WHERE illustrative AND source LIKE '%示意%' AND park_code = 'G431176'",
+            )
+            .await;
         assert_eq!(still, drawn, "{format}");
         assert_eq!(db.value::<i64>("SELECT count(*) FROM park_block WHERE NOT illustrative").await, 0, "{format}");
     }
@@ -268,5 +276,8 @@ async fn a_drawn_block_stays_drawn_through_every_format() {
     db.import(&row_of_squares("real.txt", 1), into(PARK)).await.expect("imported");
     let refused = db.import(&file, into(PARK)).await.expect("judged");
     assert_eq!(refused.report.status.as_str(), "refused");
-    assert!(codes(&refused).contains(&"illustrative_over_real".to_owned()), "drawn must not take a surveyed block's place");
+    assert!(
+        codes(&refused).contains(&"illustrative_over_real".to_owned()),
+        "drawn must not take a surveyed block's place"
+    );
 }

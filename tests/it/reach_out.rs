@@ -28,9 +28,13 @@ impl Trap {
             "geometry":{{"type":"Polygon","coordinates":[[[112.8,28.3],[112.81,28.3],[112.81,28.31],[112.8,28.3]]]}}}}]}}"#
         );
         std::fs::write(work.join("canary.geojson"), canary).expect("written");
-        std::fs::write(work.join("canary.csv"), format!("id,WKT,名称\n1,\"POINT(112.8 28.3)\",{SECRET}\n")).expect("written");
+        std::fs::write(work.join("canary.csv"), format!("id,WKT,名称\n1,\"POINT(112.8 28.3)\",{SECRET}\n"))
+            .expect("written");
         let shape = work.join("canary.shp");
-        gdal("ogr2ogr", &["-f", "ESRI Shapefile", arg(&shape), arg(&work.join("canary.geojson"))]);
+        gdal(
+            "ogr2ogr",
+            &["-f", "ESRI Shapefile", arg(&shape), arg(&work.join("canary.geojson")), "-lco", "ENCODING=UTF-8"],
+        );
         Self { listener, work }
     }
 
@@ -42,9 +46,16 @@ impl Trap {
     fn documents(&self) -> Vec<String> {
         let web = format!("http://{}/x.geojson", self.address());
         let file = self.work.join("canary.geojson");
-        let (host, port) = self.address().split_once(':').map(|(h, p)| (h.to_owned(), p.to_owned())).expect("host and port");
+        let (host, port) =
+            self.address().split_once(':').map(|(h, p)| (h.to_owned(), p.to_owned())).expect("host and port");
         let mut documents = Vec::new();
-        for target in [arg(&file), arg(&self.work.join("canary.shp")), &web, &format!("/vsicurl/{web}"), &format!("/vsicurl_streaming/{web}")] {
+        for target in [
+            arg(&file),
+            arg(&self.work.join("canary.shp")),
+            &web,
+            &format!("/vsicurl/{web}"),
+            &format!("/vsicurl_streaming/{web}"),
+        ] {
             documents.extend([
                 format!(r#"<OGRVRTDataSource><OGRVRTLayer name="canary"><SrcDataSource>{target}</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>"#),
                 format!(r#"{{"type":"FeatureCollection","crs":{{"type":"link","properties":{{"href":"{target}"}}}},"features":"{target}"}}"#),
@@ -106,12 +117,24 @@ async fn redirecting_documents_reach_nothing_from_inside_archives() {
         let archives: [&[(&str, &[u8])]; 8] = [
             &[("a.shp", bytes), ("a.dbf", bytes), ("a.shx", bytes), ("a.prj", bytes), ("a.cpg", bytes)],
             // Sound shapes whose companions point elsewhere.
-            &[("a.shp", &sound), ("a.dbf", bytes), ("a.prj", bytes), ("a.vrt", bytes), ("a.shp.xml", bytes), ("a.shp.aux.xml", bytes)],
+            &[
+                ("a.shp", &sound),
+                ("a.dbf", bytes),
+                ("a.prj", bytes),
+                ("a.vrt", bytes),
+                ("a.shp.xml", bytes),
+                ("a.shp.aux.xml", bytes),
+            ],
             &[("a.gpkg", bytes), ("a.gpkg.aux.xml", bytes)],
             &[("a.dxf", bytes)],
             &[("a.geojson", bytes)],
             &[("a.txt", bytes)],
-            &[("a.gdb/a00000001.gdbtable", bytes), ("a.gdb/a00000001.gdbtablx", bytes), ("a.gdb/gdb", bytes), ("a.gdb/timestamps", bytes)],
+            &[
+                ("a.gdb/a00000001.gdbtable", bytes),
+                ("a.gdb/a00000001.gdbtablx", bytes),
+                ("a.gdb/gdb", bytes),
+                ("a.gdb/timestamps", bytes),
+            ],
             &[("xl/workbook.xml", bytes), ("[Content_Types].xml", bytes), ("_rels/.rels", bytes)],
         ];
         for (i, entries) in archives.into_iter().enumerate() {
@@ -159,7 +182,7 @@ async fn a_geopackage_of_virtual_tables_reaches_nothing() {
     .enumerate()
     {
         let file = trap.work.join(format!("virtual{i}.gpkg"));
-        gdal("ogr2ogr", &["-f", "GPKG", arg(&file), arg(&source), "-sql", "SELECT 'A' AS 编号 FROM canary", "-nln", "blocks", "-a_srs", "EPSG:4490"]);
+        gdal("ogr2ogr", &["-f", "GPKG", arg(&file), arg(&source), "-sql", "SELECT 'A' AS bianhao FROM canary", "-nln", "blocks", "-a_srs", "EPSG:4490"]);
         let kind = if table.contains("VIRTUAL") { "table" } else { "view" };
         for sql in [
             "PRAGMA writable_schema = 1".to_owned(),

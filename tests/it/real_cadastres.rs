@@ -33,7 +33,14 @@ async fn cadastres_are_counted_and_measured_as_gdal_and_postgis_do() {
             vec![("id_from_row", 100), ("encoding_guessed", 1)],
         ),
         // GML_ID, 90 characters long, is no block number.
-        ("at_fields_2025_100.gpkg.zip", "/vsizip/", "INSPIRE_SCHLAEGE_2025-1_POLYGON", "EPSG:31287", None, vec![("id_invalid", 100)]),
+        (
+            "at_fields_2025_100.gpkg.zip",
+            "/vsizip/",
+            "INSPIRE_SCHLAEGE_2025-1_POLYGON",
+            "EPSG:31287",
+            None,
+            vec![("id_invalid", 100)],
+        ),
     ] {
         let Some(path) = real(&format!("cadastre/{file}")) else { continue };
         let told = Told::by_dry_run(&url, &path, &[]);
@@ -50,7 +57,7 @@ async fn cadastres_are_counted_and_measured_as_gdal_and_postgis_do() {
         told.assert_codes(file, &expected);
         told.assert_all_outside(file, count);
         assert_eq!(number(&db, "SELECT count(*) FROM judge WHERE NOT ST_IsValid(geom)").await, 0, "{file}");
-        assert_areas(file, &told.areas(), &areas_by_postgis(&db, 0.0005).await);
+        assert_areas(file, &told.areas(), &areas_by_postgis(&db, 0.00002).await);
     }
 }
 
@@ -62,7 +69,8 @@ async fn danish_letters_are_read_as_their_bytes_say() {
     let mut dbf = Vec::new();
     std::io::Read::read_to_end(&mut archive.by_name("Marker_2026.dbf").expect("table"), &mut dbf).expect("bytes");
     // The table by its own head: where the column Afgroede (crop) lies in a record.
-    let (head, width) = (usize::from(u16::from_le_bytes([dbf[8], dbf[9]])), usize::from(u16::from_le_bytes([dbf[10], dbf[11]])));
+    let (head, width) =
+        (usize::from(u16::from_le_bytes([dbf[8], dbf[9]])), usize::from(u16::from_le_bytes([dbf[10], dbf[11]])));
     let mut at = 1;
     let mut column = 0..0;
     for field in dbf[32..head - 1].chunks(32) {
@@ -97,12 +105,17 @@ async fn the_french_cadastre_is_read_measured_and_compared_with_its_register() {
     let count = count_by_ogrinfo(arg(&path), "fr_cadastre_91216_parcelles");
     assert_eq!((count, told.candidates().len()), (4241, 4241));
     assert_eq!((&told.report["crs"], &told.report["encoding"]), (&"EPSG:4326".into(), &"utf-8".into()));
-    assert_eq!((&told.report["mapping"]["contenance"], &told.report["mapping"]["id"]), (&"stated_area".into(), &"id".into()));
+    assert_eq!(
+        (&told.report["mapping"]["contenance"], &told.report["mapping"]["id"]),
+        (&"stated_area".into(), &"id".into())
+    );
     load(&db, arg(&path), "", &[]).await;
-    let share = "SELECT count(*) FROM judge, LATERAL (SELECT abs(contenance / ST_Area(geom::geography) - 1) AS s) x WHERE";
+    let share =
+        "SELECT count(*) FROM judge, LATERAL (SELECT abs(contenance / ST_Area(geom::geography) - 1) AS s) x WHERE";
     let between = |from: f64, to: f64| format!("{share} contenance > 0 AND s > {from} AND s <= {to}");
     let by = async |sql: String| -> usize {
-        let n: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut db.superuser().await).await.expect("count");
+        let n: i64 =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut db.superuser().await).await.expect("count");
         usize::try_from(n).expect("a count")
     };
     told.assert_codes(
@@ -115,7 +128,7 @@ async fn the_french_cadastre_is_read_measured_and_compared_with_its_register() {
         ],
     );
     told.assert_all_outside("French cadastre", 4241);
-    assert_areas("French cadastre", &told.areas(), &areas_by_postgis(&db, 0.0005).await);
+    assert_areas("French cadastre", &told.areas(), &areas_by_postgis(&db, 0.00002).await);
     let stated: f64 = told.candidates().iter().filter_map(|c| c["stated_area"].as_f64()).sum();
     let register: i64 = sqlx::query_scalar("SELECT sum(contenance) FROM judge").fetch_one(&db.pool).await.expect("sum");
     assert_eq!(stated, register as f64, "contenance is square metres");
@@ -130,7 +143,10 @@ async fn check_geometry_of_the_french_cadastre_gives_the_published_figures() {
     assert_eq!(output.status.code(), Some(0));
     let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
     let figure = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer}"));
-    assert_eq!((figure("/features"), figure("/polygons"), figure("/invalid"), figure("/not_compared")), (4241, 4241, 0, 0));
+    assert_eq!(
+        (figure("/features"), figure("/polygons"), figure("/invalid"), figure("/not_compared")),
+        (4241, 4241, 0, 0)
+    );
     assert_eq!((figure("/area_mismatch/compared"), figure("/area_mismatch/without_stated_area")), (4240, 1));
     assert_eq!(figure("/area_mismatch/count"), 473);
     assert_eq!(figure("/touching_pairs") + figure("/overlapping_pairs"), 8465);
@@ -138,7 +154,9 @@ async fn check_geometry_of_the_french_cadastre_gives_the_published_figures() {
         .as_array()
         .expect("a list")
         .iter()
-        .map(|o| (o["row_a"].as_i64().unwrap_or(0), o["row_b"].as_i64().unwrap_or(0), o["area_m2"].as_f64().unwrap_or(0.0)))
+        .map(|o| {
+            (o["row_a"].as_i64().unwrap_or(0), o["row_b"].as_i64().unwrap_or(0), o["area_m2"].as_f64().unwrap_or(0.0))
+        })
         .collect();
     assert_eq!(overlaps.len() as u64, figure("/overlapping_pairs"));
     assert_eq!(overlaps.iter().filter(|o| o.2 > 0.01).count(), 2);
@@ -147,7 +165,7 @@ async fn check_geometry_of_the_french_cadastre_gives_the_published_figures() {
     load(&db, arg(&path), "", &[]).await;
     let mut judge = db.superuser().await;
     let pairs: Vec<(i32, i32, f64)> = sqlx::query_as(
-        "SELECT a.row, b.row, coalesce(ST_Area(ST_CollectionExtract(ST_Intersection(a.geom, b.geom), 3)::geography), 0)
+        "SELECT a.row, b.row, coalesce(ST_Area(ST_Segmentize(ST_CollectionExtract(ST_Intersection(a.geom, b.geom), 3), 0.00002)::geography), 0)
          FROM judge a JOIN judge b ON a.row < b.row AND ST_Intersects(a.geom, b.geom)",
     )
     .fetch_all(&mut judge)
@@ -157,8 +175,8 @@ async fn check_geometry_of_the_french_cadastre_gives_the_published_figures() {
     let area_of = |a: i64, b: i64| pairs.iter().find(|p| (i64::from(p.0), i64::from(p.1)) == (a, b)).map(|p| p.2);
     for (a, b, area) in &overlaps {
         let judged = area_of(*a, *b).unwrap_or_else(|| panic!("{a} and {b} do not meet"));
-        // A crossing point is a double: 1e-9 m along edges of some 100 m.
-        assert!((area - judged).abs() <= 1e-5 + 1e-6 * judged, "{a} {b}: {area} against {judged}");
+        // A square centimetre is contact, here and for the judge.
+        assert!((area - judged).abs() <= 1e-4 + 1e-6 * judged, "{a} {b}: {area} against {judged}");
     }
     // Under a square centimetre is contact; half as much again leaves room for the judge's own rounding.
     let ours: BTreeSet<(i64, i64)> = overlaps.iter().map(|o| (o.0, o.1)).collect();

@@ -54,7 +54,8 @@ impl Told {
         assert_eq!(told, expected, "{what}");
         let refused = self.report["status"] == "refused";
         assert_eq!(self.exit, Some(if refused { 3 } else { 0 }), "{what}");
-        let errors = self.report["findings"].as_array().expect("a list").iter().filter(|f| f["severity"] == "error").count();
+        let errors =
+            self.report["findings"].as_array().expect("a list").iter().filter(|f| f["severity"] == "error").count();
         assert_eq!((errors > 0, &self.report["counts"]["errors"]), (refused, &errors.into()), "{what}");
     }
 
@@ -81,7 +82,11 @@ impl Told {
     pub fn assert_all_outside(&self, what: &str, rows: usize) {
         assert_eq!(self.rows("outside_province"), (1..=rows as u64).collect::<Vec<_>>(), "{what}");
         for finding in self.findings("outside_province") {
-            assert_eq!((&finding["part"], &finding["ring"], &finding["vertex"]), (&1.into(), &1.into(), &1.into()), "{what}");
+            assert_eq!(
+                (&finding["part"], &finding["ring"], &finding["vertex"]),
+                (&1.into(), &1.into(), &1.into()),
+                "{what}"
+            );
         }
     }
 }
@@ -101,14 +106,29 @@ pub async fn load(db: &Database, file: &str, layer: &str, more: &[&str]) {
     if !layer.is_empty() {
         args.push(layer);
     }
-    args.extend(["-nln", "judge", "-overwrite", "-t_srs", "EPSG:4490", "-lco", "GEOMETRY_NAME=geom", "-lco", "FID=row",
-        "-lco", "PRECISION=NO", "-unsetFid", "-nlt", "CONVERT_TO_LINEAR"]);
+    args.extend([
+        "-nln",
+        "judge",
+        "-overwrite",
+        "-t_srs",
+        "EPSG:4490",
+        "-lco",
+        "GEOMETRY_NAME=geom",
+        "-lco",
+        "FID=row",
+        "-lco",
+        "PRECISION=NO",
+        "-unsetFid",
+        "-nlt",
+        "CONVERT_TO_LINEAR",
+    ]);
     args.extend(more);
     gdal("ogr2ogr", &args);
 }
 
 /// Geodesic areas of the loaded rows, edges straight in degrees as the survey formula has them: points are put in
-/// every 0.0005° (some 50 m) first, because a geodesic between distant points leaves that line (domain.md §9).
+/// this often, in degrees (2e-5° are 2 m): a geodesic over 50 m of a parallel leaves it by a
+/// tenth of a millimetre, and that is 4e-6 of a small parcel (domain.md §9).
 pub async fn areas_by_postgis(db: &Database, step: f64) -> Vec<f64> {
     let sql = format!("SELECT ST_Area(ST_Segmentize(geom, {step})::geography) FROM judge ORDER BY row");
     sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut db.superuser().await).await.expect("areas")
@@ -127,6 +147,7 @@ pub fn assert_areas(what: &str, told: &[Option<f64>], judge: &[f64]) {
 }
 
 pub async fn number(db: &Database, sql: &'static str) -> usize {
-    let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut db.superuser().await).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    let count: i64 =
+        sqlx::query_scalar(sql).fetch_one(&mut db.superuser().await).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
     usize::try_from(count).expect("a count")
 }
