@@ -173,8 +173,8 @@ fn rows_of(mut table: PlainTable, reading: &mut Reading) -> Vec<DirectoryRow> {
         let cells = Cells { row: *row, mapping: &mapping, cells };
         if let Some(parsed) = cells.parse(&mut reading.findings) {
             if let Some(first) = seen.insert(parsed.code.to_string(), *row) {
-                let message = format!("第 {row} 行的园区代码 {} 与第 {first} 行相同", parsed.code);
-                reading.findings.push(Finding::error("id_duplicate", Place::row(*row).field("park_code"), message));
+                let message = format!("园区代码 {} 与第 {first} 行相同", parsed.code);
+                reading.findings.push(cells.error("id_duplicate", "park_code", message));
             }
             rows.push(parsed);
         }
@@ -353,7 +353,11 @@ mod tests {
     #[test]
     fn titles_units_and_faults() {
         let (reading, rows) = read("园区代码,园区名称\nG431176,望城经开区\n");
-        assert_eq!((codes(&reading), rows[0].name.as_str()), (vec![], "望城经开区"), "园区名称 serves where there is no 名称");
+        assert_eq!(
+            (codes(&reading), rows[0].name.as_str()),
+            (vec![], "望城经开区"),
+            "园区名称 serves where there is no 名称"
+        );
         let (reading, rows) = read(
             "湖南省园区名录,,\n\n园区代码,名称,核准面积（亩）,级别,批准时间\nG431176,望城经开区,9499.5,国家级,2014.02\n",
         );

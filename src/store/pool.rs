@@ -52,7 +52,8 @@ pub async fn migrate(pool: &PgPool) -> Result<()> {
     // This connection has other limits than the pool's: it does not go back.
     connection.close().await?;
     outcome.map_err(|cause| match &cause {
-        MigrateError::Execute(sqlx::Error::Database(e)) | MigrateError::ExecuteMigration(sqlx::Error::Database(e), _)
+        MigrateError::Execute(sqlx::Error::Database(e))
+        | MigrateError::ExecuteMigration(sqlx::Error::Database(e), _)
             if e.code().as_deref() == Some("42501") =>
         {
             Error::conflict(
