@@ -100,7 +100,8 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "park",
             "park_block",
             "park_event",
-            "revision"
+            "revision",
+            "tracked_table"
         ]
     );
     assert!(before.iter().all(|t| t.1 > 0), "every table has rows to lose: {before:?}");
