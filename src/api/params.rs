@@ -267,7 +267,7 @@ const CURSOR_GAP: char = '\n';
 fn parse_cursor(text: &str) -> Result<After> {
     let invalid = || Error::invalid("cursor_invalid", "cursor 不是本服务给出的；请从第一页的 next 链接开始");
     // `from_str_radix` alone would take signs too.
-    let is_hex = |h: &str| h.len() % 2 == 0 && h.len() <= 400 && h.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_hex = |h: &str| h.len().is_multiple_of(2) && h.len() <= 400 && h.bytes().all(|b| b.is_ascii_hexdigit());
     let hex = text.strip_prefix("c1").filter(|h| is_hex(h)).ok_or_else(invalid)?;
     let bytes: Option<Vec<u8>> =
         (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).ok()).collect();

@@ -9,12 +9,15 @@ use chrono::{Days, NaiveDate};
 use super::limits::{MAX_FEATURES, MAX_FILE_BYTES};
 use super::plain_table::{self, PlainTable};
 use super::{FieldMapping, ReadOptions, Reading, StatedArea, archive, field_names, stated_area};
-use crate::domain::area::AreaUnit;
+use crate::domain::area::{AreaUnit, round_decimal};
 use crate::domain::{Finding, ParkCode, Place};
 use crate::error::{Error, Result};
 
 /// Rows in which the headings are looked for: titles and remarks may stand above them.
 const HEADING_ROWS: usize = 10;
+
+/// No park is larger than a prefecture: a larger number is in another unit.
+const LARGEST_PARK_HA: f64 = 1e6;
 
 /// One park as the table has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -260,6 +263,15 @@ impl Cells<'_> {
             return None;
         };
         let unit = unit.unwrap_or(AreaUnit::Hectare);
+        let hectares = unit.area(number).map_or(0.0, |a| round_decimal(a.to_hectares().value(), 4));
+        if !(hectares > 0.0 && hectares < LARGEST_PARK_HA) {
+            findings.push(self.error(
+                "area_out_of_range",
+                "stated_area",
+                format!("面积“{text}”合 {hectares} 公顷，不是可能的园区面积"),
+            ));
+            return None;
+        }
         unit.area(number).map(|area| StatedArea { text: text.clone(), unit: unit.as_str(), area })
     }
 

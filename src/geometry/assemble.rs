@@ -55,9 +55,9 @@ fn place(rings: Vec<LineString<f64>>, areas: &[f64], around: &[Vec<usize>], find
     };
     let mut part_of: Vec<usize> = vec![usize::MAX; rings.len()];
     let mut members: Vec<Vec<usize>> = Vec::new();
-    for i in 0..rings.len() {
+    for (i, part) in part_of.iter_mut().enumerate() {
         if !is_hole(i) || shell_of(i).is_none() {
-            part_of[i] = members.len();
+            *part = members.len();
             members.push(vec![i]);
         }
     }

@@ -41,6 +41,7 @@ impl From<sqlx::Error> for Error {
                     "57014" => unavailable("query_timeout", "查询超过了时限，请缩小范围后重试", error),
                     "55P03" => unavailable("register_busy", "登记库正被另一个写操作占用，请稍后重试", error),
                     "40001" | "40P01" => unavailable("register_busy", "与另一个写操作冲突，请稍后重试", error),
+                    "22003" => Error::invalid("number_out_of_range", "有数值超出登记库能保存的范围"),
                     "53100" => unavailable("storage_full", "数据库磁盘已满，请联系运维人员", error),
                     // 57P0x: shutting down, starting; 53300: too many connections; 08xxx: connection trouble.
                     s if s.starts_with("57P") || s.starts_with("08") || s == "53300" => {

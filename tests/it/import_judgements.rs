@@ -17,7 +17,7 @@ fn of_code<'a>(imported: &'a Imported, code: &str) -> Vec<&'a Finding> {
 #[track_caller]
 fn told_area(message: &str, before: &str) -> f64 {
     let rest = message.split(before).nth(1).unwrap_or_else(|| panic!("no “{before}” in {message}"));
-    let number = rest.trim_start().split_whitespace().next().expect("a number");
+    let number = rest.split_whitespace().next().expect("a number");
     number.parse().unwrap_or_else(|e| panic!("{number}: {e} in {message}"))
 }
 
@@ -80,8 +80,8 @@ async fn overlap_within_a_file_is_an_error_of_the_area_that_postgis_measures() {
         .collect();
     assert_eq!(areas.iter().map(|a| (a.0, a.1)).collect::<Vec<_>>(), [(9, 15), (15, 21)]);
     for ((.., ours), judge) in areas.into_iter().zip([big, small]) {
-        // A sliver of 4 mm is some 2.5 million steps of a double wide at 113°: a millionth is a step or two.
-        assert!((ours / judge - 1.0).abs() < 1e-5, "{ours} against {judge}");
+        // design.md §10 allows 0.01 m²; the survey formula is off by up to 0.02 m² an edge of 200 m, which cancels nearly here.
+        assert!((ours - judge).abs() < 1e-3 + 1e-6 * judge, "{ours} against {judge}");
     }
 }
 
@@ -287,7 +287,7 @@ async fn a_repair_happens_on_request_only_and_shows_its_area() {
     for (name, rings, fault) in [
         ("bow-tie", bow_tie, "ring_self_intersection"),
         ("spike", spike, "spike"),
-        ("hole beside", beside, "hole_outside_shell"),
+        ("hole-beside", beside, "hole_outside_shell"),
     ] {
         let before = stock(&db).await;
         let coordinates: Value = rings

@@ -252,6 +252,12 @@ fn decide_crs(parcels: &[Parcel], header: &Header, options: &ReadOptions, findin
     // `detect` wants east first; the file gives X = north first.
     let detection = crs::detect(&[(first.y, first.x)], header.zone, header.width);
     let decided = options.crs;
+    if let Some(legacy) = decided.filter(|crs| crs.is_legacy_chinese_datum()) {
+        let message =
+            format!("坐标系 {legacy} 不是 2000 国家大地坐标系，转换参数属涉密资料，不能在此转换；请提供转换后的成果");
+        findings.push(Finding::error("datum_not_supported", Place::whole(), message));
+        return None;
+    }
     for mut finding in detection.findings {
         // The caller's word settles the zone, but not which number is which.
         if decided.is_some() && finding.code != "axes_swapped" {

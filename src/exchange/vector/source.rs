@@ -87,6 +87,9 @@ impl Source {
         let find =
             |ending: &str| files.iter().find(|(name, _)| name.to_lowercase().ends_with(ending)).map(|(_, path)| *path);
         let has_shape = find(".shp").is_some();
+        if let Some(finding) = find(".dbf").and_then(check_dbf) {
+            return Ok(Err(finding));
+        }
         let mut source = Self::make(Format::Shapefile, if has_shape { "data.shp" } else { "data.dbf" })?;
         if has_shape && find(".dbf").is_none() && files.len() > 1 {
             return Ok(Err(Finding::error(
@@ -142,6 +145,24 @@ fn read_cpg(path: &Path) -> Option<String> {
     fs::File::open(path).ok()?.take(64).read_to_end(&mut text).ok()?;
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&text);
     Some(String::from_utf8_lossy(text).trim_matches(['\0', '\r', '\n', ' ', '\t']).to_owned())
+}
+
+/// A table whose head promises more rows than the file holds: GDAL would read what is there and say nothing.
+fn check_dbf(path: &Path) -> Option<Finding> {
+    let size = fs::metadata(path).ok()?.len();
+    let mut head = [0; 32];
+    fs::File::open(path).ok()?.read_exact(&mut head).ok()?;
+    let declared = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
+    let start = u64::from(u16::from_le_bytes([head[8], head[9]]));
+    let width = u64::from(u16::from_le_bytes([head[10], head[11]]));
+    let held = size.saturating_sub(start).checked_div(width).unwrap_or(0);
+    (declared > held).then(|| {
+        Finding::error(
+            "records_lost",
+            Place::whole(),
+            format!("属性表（.dbf）声明 {declared} 条记录，文件只够 {held} 条，可能被截断或损坏"),
+        )
+    })
 }
 
 fn code_page(path: &Path) -> Option<u8> {

@@ -77,6 +77,13 @@ fn to_park(
             format!("第 {} 行的市州“{prefecture_text}”不在行政区划表中", row.row),
         )
     })?;
+    if !prefecture.is_prefecture() {
+        return Err(Finding::error(
+            "prefecture_wrong_level",
+            place().field(column(&["prefecture_code", "prefecture"])),
+            format!("第 {} 行的“{prefecture_text}”（{prefecture}）不是市州；县区请写在县区一列", row.row),
+        ));
+    }
     let county = match row.county.as_deref() {
         None => None,
         Some(text) => Some(find(text).ok_or_else(|| {

@@ -8,9 +8,10 @@ use rayon::prelude::*;
 use super::ImportRequest;
 use super::overlaps;
 use super::report::{CandidateSummary, ImportReport};
+use crate::domain::area::round_decimal;
 use crate::domain::four_extents::{self, FourExtents};
 use crate::domain::{Block, BlockId, Finding, ParkCode, Place, Severity, SquareMetres};
-use crate::exchange::{Attribute, Candidate, Reading};
+use crate::exchange::{Attribute, Candidate, Reading, StatedArea};
 use crate::geometry::{area, repair, validity};
 use crate::inventory::progress::Progress;
 
@@ -51,6 +52,9 @@ impl Context {
 /// Judges every candidate, then the candidates against each other.
 pub(super) fn judge(reading: Reading, context: &Context, progress: &dyn Progress) -> (ImportReport, Vec<Block>) {
     let mut report = ImportReport::of_reading(&reading);
+    if context.repair {
+        close_rings(&mut report.findings);
+    }
     let mut blocks = Vec::with_capacity(reading.candidates.len());
     let mut rows = Vec::with_capacity(reading.candidates.len());
     let judged: Vec<JudgedCandidate> = reading
@@ -80,6 +84,14 @@ pub(super) fn judge(reading: Reading, context: &Context, progress: &dyn Progress
     (report, blocks)
 }
 
+/// Readers show an open ring closed; where a repair is asked for, that is the repair.
+fn close_rings(findings: &mut [Finding]) {
+    for finding in findings.iter_mut().filter(|f| f.code == "ring_not_closed") {
+        finding.severity = Severity::Warning;
+        finding.message.push_str("（已按要求闭合）");
+    }
+}
+
 struct JudgedCandidate {
     summary: CandidateSummary,
     block: Option<Block>,
@@ -92,8 +104,9 @@ fn judge_candidate(candidate: Candidate, context: &Context) -> JudgedCandidate {
     let geometry = candidate.geometry.as_ref().and_then(|g| judge_geometry(g, row, context.repair, &mut findings));
     let area = geometry.as_ref().or(candidate.geometry.as_ref()).map(area::ellipsoidal);
     let id = judge_id(&candidate, context, &mut findings);
-    if let (Some(computed), Some(stated)) = (area, &candidate.stated_area) {
-        findings.extend(compare_areas(computed, stated.area, &stated.text, row));
+    if let Some(stated) = &candidate.stated_area {
+        findings.extend(check_stated(stated, row));
+        findings.extend(area.and_then(|computed| compare_areas(computed, stated.area, &stated.text, row)));
     }
     let (words, text) = read_words(&candidate, &mut findings);
     let summary = CandidateSummary {
@@ -296,6 +309,16 @@ fn judge_park(candidate: &Candidate, context: &Context, findings: &mut Vec<Findi
         ));
         None
     }
+}
+
+/// A stated area that the register cannot hold: nothing, or more than the province has (2,118 万公顷).
+fn check_stated(stated: &StatedArea, row: u64) -> Option<Finding> {
+    let hectares = round_decimal(stated.area.to_hectares().value(), 6);
+    if hectares > 0.0 && hectares < 2.2e7 {
+        return None;
+    }
+    let message = format!("第 {row} 条记录的标注面积“{}”合 {hectares} 公顷，不是可能的区块面积", stated.text);
+    Some(Finding::error("stated_area_invalid", Place::row(row), message))
 }
 
 fn compare_areas(computed: SquareMetres, stated: SquareMetres, text: &str, row: u64) -> Option<Finding> {

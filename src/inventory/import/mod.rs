@@ -51,8 +51,7 @@ pub const LAYERS: [&str; 2] = ["park_blocks", "parks"];
 
 /// Errors a caller may wave through: judgements about the paper. Broken geometry, an unknown park or a wrong
 /// coordinate system can never be allowed, because the register could not hold or find the row.
-pub const ALLOWABLE: [&str; 4] =
-    ["overlap_within_file", "overlap_with_register", "area_mismatch_gross", "point_count_mismatch"];
+pub const ALLOWABLE: [&str; 3] = ["overlap_within_file", "overlap_with_register", "area_mismatch_gross"];
 
 /// What a file would write: the rows of one layer.
 #[derive(Debug, Clone)]

@@ -29,7 +29,7 @@ pub(super) fn read() -> Result<(Vec<Park>, DirectoryVersion, Vec<ParkEvent>)> {
         let code_of_park = park_code(&row[1])?;
         let area = row[9].parse().ok().and_then(Hectares::new);
         let industries = list(&row[10]);
-        let county = Some(&row[7]).filter(|c| !c.is_empty()).map(|c| code(c)).transpose()?;
+        let county = Some(&row[7]).filter(|c| !c.is_empty()).map(code).transpose()?;
         entries.push(DirectoryEntry {
             park: code_of_park.clone(),
             serial: row[0].parse().ok(),
