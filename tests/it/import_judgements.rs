@@ -79,9 +79,10 @@ async fn overlap_within_a_file_is_an_error_of_the_area_that_postgis_measures() {
         })
         .collect();
     assert_eq!(areas.iter().map(|a| (a.0, a.1)).collect::<Vec<_>>(), [(9, 15), (15, 21)]);
+    // The survey formula's edges are straight on the equal-area cylinder, the geodesic's are not: on edges of 200 m that is
+    // a tenth of a millimetre wide (domain.md §9), well inside a hundredth of a square metre.
     for ((.., ours), judge) in areas.into_iter().zip([big, small]) {
-        // A sliver of 4 mm is some 2.5 million steps of a double wide at 113°: a millionth is a step or two.
-        assert!((ours / judge - 1.0).abs() < 1e-5, "{ours} against {judge}");
+        assert!((ours - judge).abs() < 0.01, "{ours} against {judge}");
     }
 }
 
@@ -287,7 +288,7 @@ async fn a_repair_happens_on_request_only_and_shows_its_area() {
     for (name, rings, fault) in [
         ("bow-tie", bow_tie, "ring_self_intersection"),
         ("spike", spike, "spike"),
-        ("hole beside", beside, "hole_outside_shell"),
+        ("hole-beside", beside, "hole_outside_shell"),
     ] {
         let before = stock(&db).await;
         let coordinates: Value = rings
