@@ -24,6 +24,9 @@ pub const CONTACT_M2: f64 = 1e-4;
 /// kilometre is a hundredth of a square metre.
 const ONE_POINT_DEG: f64 = 1e-10;
 
+/// Boxes of shells this close may be boxes of one shell: a millimetre, what rewriting a file rounds to.
+const COINCIDE_DEG: f64 = 1e-8;
+
 /// An overlay snaps to a grid of about a micrometre, so common land below this may be its making.
 const OVERLAY_CONTACT_M2: f64 = 1e-2;
 
@@ -80,6 +83,8 @@ struct Edges {
     tree: RTree<Segment>,
     /// +1 or −1 per part and ring: turns each ring so that land lies on its left.
     signs: Vec<Vec<f64>>,
+    /// The box of each part.
+    shells: Vec<AABB<[f64; 2]>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -102,7 +107,11 @@ impl<'a> Prepared<'a> {
                         .collect()
                 })
                 .collect();
-            Edges { tree: segments::index(&list), list, signs }
+            let shell = |p: &geo::Polygon<f64>| {
+                let corners = p.exterior().coords().map(|c| [c.x, c.y]).collect::<Vec<_>>();
+                AABB::from_points(&corners)
+            };
+            Edges { tree: segments::index(&list), list, signs, shells: self.geometry.iter().map(shell).collect() }
         })
     }
 }
@@ -180,7 +189,8 @@ fn relate(a: &Prepared<'_>, b: &Prepared<'_>) -> Option<Relation> {
     let mut common = Inner::default();
     common.add(a.edges(), b.edges(), box_b, l0, true);
     common.add(b.edges(), a.edges(), box_a, l0, false);
-    let (area, contact) = if common.closes() {
+    let sure = common.closes() && !coincide(a, b);
+    let (area, contact) = if sure {
         (common.area, CONTACT_M2)
     } else {
         (area::ellipsoidal(&a.geometry.intersection(b.geometry)).value(), OVERLAY_CONTACT_M2)
@@ -190,6 +200,19 @@ fn relate(a: &Prepared<'_>, b: &Prepared<'_>) -> Option<Relation> {
     } else {
         common.met.then_some(Relation::Touch)
     }
+}
+
+/// True where a part of one is a part of the other up to rounding, but not to the bit: every piece of both boundaries is
+/// then inside or outside by accident, and none may be left to tell of the common land.
+fn coincide(a: &Prepared<'_>, b: &Prepared<'_>) -> bool {
+    let near = |p: [f64; 2], q: [f64; 2]| (p[0] - q[0]).abs() <= COINCIDE_DEG && (p[1] - q[1]).abs() <= COINCIDE_DEG;
+    a.edges().shells.iter().enumerate().any(|(i, s)| {
+        b.edges().shells.iter().enumerate().any(|(j, t)| {
+            near(s.lower(), t.lower())
+                && near(s.upper(), t.upper())
+                && a.geometry.0[i].exterior() != b.geometry.0[j].exterior()
+        })
+    })
 }
 
 /// The common land by the pieces of both boundaries that bound it.
@@ -220,7 +243,8 @@ impl Inner {
                 continue;
             }
             let contacts = contacts(s, other);
-            self.met |= !contacts.cuts.is_empty();
+            let meets = !contacts.cuts.is_empty();
+            self.met |= meets;
             for piece in contacts.pieces() {
                 if piece.begins_at_contact {
                     state = None;
@@ -241,6 +265,10 @@ impl Inner {
                 if piece.ends_at_contact {
                     state = None;
                 }
+            }
+            if meets {
+                // The last piece may be a hair long, or a hair off the other boundary: its side is not handed on.
+                state = None;
             }
         }
     }

@@ -132,6 +132,28 @@ fn shapes_along_one_line_overlap_by_their_common_land() {
     }
 }
 
+/// One parcel under two numbers, once through another program: every coordinate differs in its last digits.
+#[test]
+fn a_shape_and_its_rounded_twin_overlap_wholly() {
+    for k in 0..300_u32 {
+        let points = 3 + k % 9;
+        let at = |i: u32| {
+            let turn = f64::from(i) / f64::from(points) * std::f64::consts::TAU + f64::from(k);
+            let radius = 0.002 + 0.0007 * (f64::from(i * 7 + k)).sin();
+            (112.0 + radius * turn.cos(), 28.0 + radius * turn.sin())
+        };
+        let ring = |shift: f64| -> MultiPolygon<f64> {
+            let noise = |i: u32| shift * (f64::from(i * i + k) * 1.7).sin();
+            let ring: LineString<f64> =
+                (0..=points).map(|i| i % points).map(|i| (at(i).0 + noise(i), at(i).1 + noise(i + 50))).collect();
+            MultiPolygon(vec![Polygon::new(ring, vec![])])
+        };
+        let twin = ring(1e-13);
+        let found = common_area(&ring(0.0), &twin).value();
+        assert!((found / area_of(&twin) - 1.0).abs() < 1e-6, "{k}: {found} against {}", area_of(&twin));
+    }
+}
+
 /// Real parcels, read in place; the numbers of ORIGIN.md were made with GEOS.
 #[test]
 fn french_cadastre_neighbours() {

@@ -220,7 +220,7 @@ async fn audit_verify_tells_sound_from_tampered() {
 async fn db_status_tells_whether_the_embedded_cluster_runs_and_creates_nothing() {
     let _running = Database::empty().await;
     let cluster = scratch().join("cluster");
-    let absent = scratch().join("no-cluster-here");
+    let absent = crate::support::tools::folder("db_status").join("no-cluster-here");
     for (folder, exists) in [(&cluster, true), (&absent, false)] {
         let output = run(sizhi(&["db", "status", "--json", "--data", folder.to_str().expect("path")]), b"");
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
