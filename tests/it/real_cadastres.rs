@@ -166,8 +166,10 @@ async fn check_geometry_of_the_french_cadastre_gives_the_published_figures() {
     let mut judge = db.superuser().await;
     // On the formula's cylinder, where overlaps a hair wide mean the same hair (real_files.rs).
     let pairs: Vec<(i32, i32, f64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
-        "SELECT a.row, b.row, coalesce(ST_Area(ST_Transform(ST_CollectionExtract(ST_Intersection(a.geom, b.geom), 3), '{CYLINDER}')), 0)
-         FROM judge a JOIN judge b ON a.row < b.row AND ST_Intersects(a.geom, b.geom)"
+        "SELECT a.row, b.row,
+                CASE WHEN ST_Dimension(i) = 2 THEN ST_Area(ST_Transform(ST_CollectionExtract(i, 3), '{CYLINDER}')) ELSE 0 END
+         FROM judge a JOIN judge b ON a.row < b.row AND ST_Intersects(a.geom, b.geom)
+         CROSS JOIN LATERAL ST_Intersection(a.geom, b.geom) AS i"
     )))
     .fetch_all(&mut judge)
     .await
@@ -176,12 +178,12 @@ async fn check_geometry_of_the_french_cadastre_gives_the_published_figures() {
     let area_of = |a: i64, b: i64| pairs.iter().find(|p| (i64::from(p.0), i64::from(p.1)) == (a, b)).map(|p| p.2);
     for (a, b, area) in &overlaps {
         let judged = area_of(*a, *b).unwrap_or_else(|| panic!("{a} and {b} do not meet"));
-        // A tenth of what design.md §10 allows; the survey formula itself is off by half a square centimetre at 50 m.
-        assert!((area - judged).abs() <= 1e-3 + 1e-6 * judged, "{a} {b}: {area} against {judged}");
+        // A square centimetre is contact, here and for the judge.
+        assert!((area - judged).abs() <= 1e-4 + 1e-6 * judged, "{a} {b}: {area} against {judged}");
     }
-    // Under a square centimetre is contact; beyond the formula's own error nothing may be missed.
+    // Under a square centimetre is contact; half as much again leaves room for the judge's own rounding.
     let ours: BTreeSet<(i64, i64)> = overlaps.iter().map(|o| (o.0, o.1)).collect();
     let missed: Vec<_> =
-        pairs.iter().filter(|p| p.2 > 1e-3 && !ours.contains(&(i64::from(p.0), i64::from(p.1)))).collect();
+        pairs.iter().filter(|p| p.2 > 1.5e-4 && !ours.contains(&(i64::from(p.0), i64::from(p.1)))).collect();
     assert!(missed.is_empty(), "{missed:?}");
 }
