@@ -2,13 +2,14 @@
 //!
 //! The common area is a boundary integral: the pieces of each boundary that lie inside the other shape bound the common
 //! land, and the survey formula adds up over pieces of edges. No overlay polygon is built, so there is no integer grid
-//! whose step grows with the extent, and shapes that share an edge up to rounding give their true sliver.
+//! whose step grows with the extent, and shapes that share an edge up to rounding give their true sliver. Where edges run
+//! along each other so closely that rounding decides who is inside, the pieces do not close; then an overlay decides.
 //!
 //! Inputs must be valid (`validity::check`): an invalid shape has no inside to speak of. Never: a panic on valid input.
 
 use std::sync::OnceLock;
 
-use geo::{BoundingRect, Coord, MultiPolygon};
+use geo::{BooleanOps, BoundingRect, Coord, MultiPolygon};
 use rstar::{AABB, RTree, RTreeObject, primitives::GeomWithData, primitives::Rectangle};
 
 use super::area;
@@ -18,6 +19,16 @@ use crate::domain::SquareMetres;
 /// Common area below this is contact, not overlap: one square centimetre, far under what a millimetre of rounding
 /// along a kilometre of shared edge makes (1 m²), far over what doubles lose.
 pub const CONTACT_M2: f64 = 1e-4;
+
+/// Ends of the common land's boundary this close are one point: 0.01 mm in degrees. What a gap of it adds or loses on a
+/// kilometre is a hundredth of a square metre.
+const ONE_POINT_DEG: f64 = 1e-10;
+
+/// Boxes of shells this close may be boxes of one shell: a millimetre, what rewriting a file rounds to.
+const COINCIDE_DEG: f64 = 1e-8;
+
+/// An overlay snaps to a grid of about a micrometre, so common land below this may be its making.
+const OVERLAY_CONTACT_M2: f64 = 1e-2;
 
 /// How two shapes meet.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,6 +83,8 @@ struct Edges {
     tree: RTree<Segment>,
     /// +1 or −1 per part and ring: turns each ring so that land lies on its left.
     signs: Vec<Vec<f64>>,
+    /// The box of each part.
+    shells: Vec<AABB<[f64; 2]>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -94,7 +107,11 @@ impl<'a> Prepared<'a> {
                         .collect()
                 })
                 .collect();
-            Edges { tree: segments::index(&list), list, signs }
+            let shell = |p: &geo::Polygon<f64>| {
+                let corners = p.exterior().coords().map(|c| [c.x, c.y]).collect::<Vec<_>>();
+                AABB::from_points(&corners)
+            };
+            Edges { tree: segments::index(&list), list, signs, shells: self.geometry.iter().map(shell).collect() }
         })
     }
 }
@@ -169,57 +186,114 @@ fn relate_all(left: &[Prepared<'_>], right: &[Prepared<'_>], candidates: Vec<(us
 fn relate(a: &Prepared<'_>, b: &Prepared<'_>) -> Option<Relation> {
     let (box_a, box_b) = (a.envelope.as_ref()?, b.envelope.as_ref()?);
     let l0 = box_a.lower()[0];
-    let (of_a, met_a) = inner_boundary(a.edges(), b.edges(), box_b, l0, true);
-    let (of_b, met_b) = inner_boundary(b.edges(), a.edges(), box_a, l0, false);
-    let common = of_a + of_b;
-    if common > CONTACT_M2 {
-        SquareMetres::new(common).map(|area| Relation::Overlap { area })
+    let mut common = Inner::default();
+    common.add(a.edges(), b.edges(), box_b, l0, true);
+    common.add(b.edges(), a.edges(), box_a, l0, false);
+    let sure = common.closes() && !coincide(a, b);
+    let (area, contact) = if sure {
+        (common.area, CONTACT_M2)
     } else {
-        (met_a || met_b).then_some(Relation::Touch)
+        (area::ellipsoidal(&a.geometry.intersection(b.geometry)).value(), OVERLAY_CONTACT_M2)
+    };
+    if area > contact {
+        SquareMetres::new(area).map(|area| Relation::Overlap { area })
+    } else {
+        common.met.then_some(Relation::Touch)
     }
 }
 
-/// Signed area under the pieces of `own`'s boundary that lie inside `other`, and whether the boundaries meet at all.
-/// Stretches that both boundaries run along in the same sense belong to both; `takes_shared` counts them once.
-fn inner_boundary(own: &Edges, other: &Edges, other_box: &AABB<[f64; 2]>, l0: f64, takes_shared: bool) -> (f64, bool) {
-    let (mut sum, mut met) = (0.0, false);
-    let mut state: Option<Side> = None;
-    let mut last: Option<(usize, usize, usize)> = None;
-    for s in &own.list {
-        // The state carries over only along one ring, from one edge to the next.
-        if last != Some((s.part, s.ring, s.order.wrapping_sub(1))) {
-            state = None;
-        }
-        last = Some((s.part, s.ring, s.order));
-        if !rstar::Envelope::intersects(&s.envelope(), other_box) {
-            state = Some(Side::Outside);
-            continue;
-        }
-        let contacts = contacts(s, other);
-        met |= !contacts.cuts.is_empty();
-        for piece in contacts.pieces() {
-            if piece.begins_at_contact {
+/// True where a part of one is a part of the other up to rounding, but not to the bit: every piece of both boundaries is
+/// then inside or outside by accident, and none may be left to tell of the common land.
+fn coincide(a: &Prepared<'_>, b: &Prepared<'_>) -> bool {
+    let near = |p: [f64; 2], q: [f64; 2]| (p[0] - q[0]).abs() <= COINCIDE_DEG && (p[1] - q[1]).abs() <= COINCIDE_DEG;
+    a.edges().shells.iter().enumerate().any(|(i, s)| {
+        b.edges().shells.iter().enumerate().any(|(j, t)| {
+            near(s.lower(), t.lower())
+                && near(s.upper(), t.upper())
+                && a.geometry.0[i].exterior() != b.geometry.0[j].exterior()
+        })
+    })
+}
+
+/// The common land by the pieces of both boundaries that bound it.
+#[derive(Default)]
+struct Inner {
+    /// Signed area under the pieces.
+    area: f64,
+    /// Whether the boundaries meet at all.
+    met: bool,
+    /// Runs of pieces, from and to, with the land on the left.
+    runs: Vec<(Coord<f64>, Coord<f64>)>,
+}
+
+impl Inner {
+    /// Adds the pieces of `own`'s boundary that lie inside `other`. Stretches that both boundaries run along in the same
+    /// sense belong to both; `takes_shared` counts them once.
+    fn add(&mut self, own: &Edges, other: &Edges, other_box: &AABB<[f64; 2]>, l0: f64, takes_shared: bool) {
+        let mut state: Option<Side> = None;
+        let mut last: Option<(usize, usize, usize)> = None;
+        for s in &own.list {
+            // The state carries over only along one ring, from one edge to the next.
+            if last != Some((s.part, s.ring, s.order.wrapping_sub(1))) {
                 state = None;
             }
-            if let Some(same_sense) = contacts.shared_sense(&piece, own.sign(s)) {
-                if same_sense && takes_shared {
-                    sum += own.sign(s) * area::edge_area(piece.from, piece.to, l0);
-                }
-                state = None;
+            last = Some((s.part, s.ring, s.order));
+            if !rstar::Envelope::intersects(&s.envelope(), other_box) {
+                state = Some(Side::Outside);
                 continue;
             }
-            let side = *state.get_or_insert_with(|| {
-                other.side(Coord { x: (piece.from.x + piece.to.x) / 2.0, y: (piece.from.y + piece.to.y) / 2.0 })
-            });
-            if side == Side::Inside {
-                sum += own.sign(s) * area::edge_area(piece.from, piece.to, l0);
+            let contacts = contacts(s, other);
+            let meets = !contacts.cuts.is_empty();
+            self.met |= meets;
+            for piece in contacts.pieces() {
+                if piece.begins_at_contact {
+                    state = None;
+                }
+                if let Some(same_sense) = contacts.shared_sense(&piece, own.sign(s)) {
+                    if same_sense && takes_shared {
+                        self.take(&piece, own.sign(s), l0);
+                    }
+                    state = None;
+                    continue;
+                }
+                let side = *state.get_or_insert_with(|| {
+                    other.side(Coord { x: (piece.from.x + piece.to.x) / 2.0, y: (piece.from.y + piece.to.y) / 2.0 })
+                });
+                if side == Side::Inside {
+                    self.take(&piece, own.sign(s), l0);
+                }
+                if piece.ends_at_contact {
+                    state = None;
+                }
             }
-            if piece.ends_at_contact {
+            if meets {
+                // The last piece may be a hair long, or a hair off the other boundary: its side is not handed on.
                 state = None;
             }
         }
     }
-    (sum, met)
+
+    fn take(&mut self, piece: &Piece, sign: f64, l0: f64) {
+        self.area += sign * area::edge_area(piece.from, piece.to, l0);
+        let (from, to) = if sign < 0.0 { (piece.to, piece.from) } else { (piece.from, piece.to) };
+        match self.runs.last_mut() {
+            Some(run) if run.1 == from => run.1 = to,
+            Some(run) if run.0 == to => run.0 = from,
+            _ => self.runs.push((from, to)),
+        }
+    }
+
+    /// True where every run ends where another begins: only then do the pieces bound land.
+    fn closes(&self) -> bool {
+        let mut starts: Vec<(Coord<f64>, bool)> = self.runs.iter().map(|run| (run.0, false)).collect();
+        starts.sort_unstable_by(|a, b| a.0.x.total_cmp(&b.0.x));
+        self.runs.iter().all(|&(_, end)| {
+            let first = starts.partition_point(|(start, _)| start.x < end.x - ONE_POINT_DEG);
+            let near = starts[first..].iter_mut().take_while(|(start, _)| start.x <= end.x + ONE_POINT_DEG);
+            let mut free = near.filter(|(start, taken)| !taken && (start.y - end.y).abs() <= ONE_POINT_DEG);
+            free.next().map(|(_, taken)| *taken = true).is_some()
+        })
+    }
 }
 
 /// Where one edge meets the other shape's edges.

@@ -104,6 +104,56 @@ proptest! {
     }
 }
 
+/// Two blocks along one road: their long sides lie on one line up to rounding, at every angle.
+#[test]
+fn shapes_along_one_line_overlap_by_their_common_land() {
+    for k in 0..500_u32 {
+        let turn = f64::from(k) * 2.399_963; // the golden angle: all directions
+        let (sin, cos) = turn.sin_cos();
+        let (length, width) = (0.003, 0.002);
+        let shift = length * (0.05 + 0.9 * f64::from(k % 97) / 97.0);
+        let at = |along: f64, across: f64| {
+            (112.0 + along * cos - across * sin, 28.0 + f64::from(k % 7) * 0.1 + along * sin + across * cos)
+        };
+        let between = |from: f64, to: f64, width: f64| {
+            let ring: LineString<f64> =
+                vec![at(from, 0.0), at(to, 0.0), at(to, width), at(from, width), at(from, 0.0)].into();
+            MultiPolygon(vec![Polygon::new(ring, vec![])])
+        };
+        let wide = if k % 2 == 0 { width } else { width * 1.3 };
+        let (a, b) = (between(0.0, length, width), between(shift, shift + length, wide));
+        let expected = area_of(&between(shift, length, width));
+        for found in [common_area(&a, &b).value(), common_area(&b, &a).value()] {
+            // An overlay in the stead of the integral snaps to about a micrometre along half a kilometre.
+            assert!((found / expected - 1.0).abs() < 1e-6, "{k}: {found} against {expected}");
+        }
+        let beside = between(length, 2.0 * length, wide);
+        assert_eq!(common_area(&a, &beside).value(), 0.0, "{k}: neighbours along the road");
+    }
+}
+
+/// One parcel under two numbers, once through another program: every coordinate differs in its last digits.
+#[test]
+fn a_shape_and_its_rounded_twin_overlap_wholly() {
+    for k in 0..300_u32 {
+        let points = 3 + k % 9;
+        let at = |i: u32| {
+            let turn = f64::from(i) / f64::from(points) * std::f64::consts::TAU + f64::from(k);
+            let radius = 0.002 + 0.0007 * (f64::from(i * 7 + k)).sin();
+            (112.0 + radius * turn.cos(), 28.0 + radius * turn.sin())
+        };
+        let ring = |shift: f64| -> MultiPolygon<f64> {
+            let noise = |i: u32| shift * (f64::from(i * i + k) * 1.7).sin();
+            let ring: LineString<f64> =
+                (0..=points).map(|i| i % points).map(|i| (at(i).0 + noise(i), at(i).1 + noise(i + 50))).collect();
+            MultiPolygon(vec![Polygon::new(ring, vec![])])
+        };
+        let twin = ring(1e-13);
+        let found = common_area(&ring(0.0), &twin).value();
+        assert!((found / area_of(&twin) - 1.0).abs() < 1e-6, "{k}: {found} against {}", area_of(&twin));
+    }
+}
+
 /// Real parcels, read in place; the numbers of ORIGIN.md were made with GEOS.
 #[test]
 fn french_cadastre_neighbours() {
