@@ -56,7 +56,7 @@ pub(super) fn start(
             ("GDAL_HTTP_TIMEOUT", "1"),
             ("GDAL_DRIVER_PATH", "disable"),
             ("OGR_SQLITE_ALLOW_EXTERNAL_ACCESS", "NO"),
-            ("OGR_SQLITE_LOAD_EXTENSIONS", "NO"),
+            // OGR_SQLITE_LOAD_EXTENSIONS stays unset: it is a list of libraries, and "NO" would load NO.so.
             ("DXF_MAX_BSPLINE_CONTROL_POINTS", "2000"),
         ])
         .current_dir(folder)
