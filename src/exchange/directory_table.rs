@@ -169,8 +169,8 @@ fn rows_of(mut table: PlainTable, reading: &mut Reading) -> Vec<DirectoryRow> {
         let cells = Cells { row: *row, mapping: &mapping, cells };
         if let Some(parsed) = cells.parse(&mut reading.findings) {
             if let Some(first) = seen.insert(parsed.code.to_string(), *row) {
-                let message = format!("第 {row} 行的园区代码 {} 与第 {first} 行相同", parsed.code);
-                reading.findings.push(Finding::error("id_duplicate", Place::row(*row).field("park_code"), message));
+                let message = format!("园区代码 {} 与第 {first} 行相同", parsed.code);
+                reading.findings.push(cells.error("id_duplicate", "park_code", message));
             }
             rows.push(parsed);
         }

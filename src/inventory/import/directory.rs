@@ -20,7 +20,11 @@ pub(super) async fn check(pool: &PgPool, request: &ImportRequest) -> Result<Judg
     let mut parks = Vec::with_capacity(rows.len());
     for row in rows {
         report.candidates.push(summary(&row));
-        match to_park(&row, &divisions, request) {
+        let column = |canonical: &[&'static str]| {
+            let named = reading.mapping.iter().find(|m| m.canonical.is_some_and(|c| canonical.contains(&c)));
+            named.map_or_else(|| canonical[0].to_owned(), |m| m.field.clone())
+        };
+        match to_park(&row, &divisions, request, column) {
             Ok(park) => parks.push(park),
             Err(finding) => report.findings.push(finding),
         }
@@ -46,11 +50,13 @@ fn summary(row: &DirectoryRow) -> CandidateSummary {
     }
 }
 
-/// `divisions`: code, name, and the code that replaces it where it is only accepted as input.
+/// `divisions`: code, name, and the code that replaces it where it is only accepted as input. `column` gives the heading
+/// that the file has for the first of these that it has.
 fn to_park(
     row: &DirectoryRow,
     divisions: &[(String, String, Option<String>)],
     request: &ImportRequest,
+    column: impl Fn(&[&'static str]) -> String,
 ) -> std::result::Result<Park, Finding> {
     let find = |text: &str| {
         divisions
@@ -63,14 +69,14 @@ fn to_park(
     let Some(prefecture_text) = row.prefecture.as_deref() else {
         return Err(Finding::error(
             "prefecture_missing",
-            place(),
+            place().field(column(&["prefecture", "prefecture_code"])),
             format!("第 {} 行没有所在市州（代码或名称）", row.row),
         ));
     };
     let prefecture = find(prefecture_text).ok_or_else(|| {
         Finding::error(
             "division_unknown",
-            place().field("prefecture"),
+            place().field(column(&["prefecture_code", "prefecture"])),
             format!("第 {} 行的市州“{prefecture_text}”不在行政区划表中", row.row),
         )
     })?;
@@ -79,7 +85,7 @@ fn to_park(
         Some(text) => Some(find(text).ok_or_else(|| {
             Finding::error(
                 "division_unknown",
-                place().field("county_code"),
+                place().field(column(&["county_code", "county"])),
                 format!("第 {} 行的县区“{text}”不在行政区划表中", row.row),
             )
         })?),

@@ -63,7 +63,12 @@ pub(super) fn judge(reading: Reading, context: &Context, progress: &dyn Progress
         }
         progress.advance(1);
     }
-    report.findings.extend(duplicate_ids(&blocks, &rows));
+    let told: HashSet<_> =
+        report.findings.iter().filter(|f| f.code == "id_duplicate").filter_map(|f| f.place.row).collect();
+    // The reader has told some of them already.
+    report
+        .findings
+        .extend(duplicate_ids(&blocks, &rows).into_iter().filter(|f| f.place.row.is_none_or(|r| !told.contains(&r))));
     report.findings.extend(overlaps::within_file(&blocks, &rows));
     (report, blocks)
 }
