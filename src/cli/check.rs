@@ -72,6 +72,10 @@ fn check_extents(args: &ExtentsArgs) -> Result<ExitCode> {
         if read == 0 {
             return Ok(ExitCode::SUCCESS);
         }
+        if read as u64 == LINE_LIMIT && !line.ends_with(b"\n") {
+            // The rest of an endless line is passed over, or it would be taken for lines of its own.
+            input.skip_until(b'\n').map_err(|cause| Error::internal("标准输入无法读取", cause))?;
+        }
         // Exactly one answer a line, also for an empty one and for bytes that are no UTF-8: a machine counts lines.
         let text = String::from_utf8_lossy(&line);
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);

@@ -77,7 +77,10 @@ fn print_status(database: &DatabaseArgs, as_json: bool) -> Result<()> {
             (true, false) => "未运行",
             (true, true) => "运行中",
         };
-        output::print(&format!("{state}：{}\n连接：psql \"{}\"", status.cluster.display(), status.connection_string));
+        output::print(&format!("{state}：{}", status.cluster.display()));
+        if status.exists {
+            output::print(&format!("连接：psql \"{}\"", status.connection_string));
+        }
     }
     Ok(())
 }

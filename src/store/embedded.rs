@@ -179,6 +179,11 @@ pub struct Status {
 
 /// Looks without starting anything.
 pub fn status(data: &Path) -> Result<Status> {
+    if !data.exists() {
+        // Looking must not make the folder.
+        let cluster = data.join("cluster");
+        return Ok(Status { exists: false, running: false, connection_string: String::new(), cluster });
+    }
     let place = Place::prepare(data, Options::default())?;
     Ok(Status {
         exists: place.cluster.join("PG_VERSION").exists(),
