@@ -3,6 +3,7 @@
 pub mod files;
 pub mod http;
 pub mod process;
+pub mod tools;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
