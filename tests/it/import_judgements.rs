@@ -17,7 +17,7 @@ fn of_code<'a>(imported: &'a Imported, code: &str) -> Vec<&'a Finding> {
 #[track_caller]
 fn told_area(message: &str, before: &str) -> f64 {
     let rest = message.split(before).nth(1).unwrap_or_else(|| panic!("no “{before}” in {message}"));
-    let number = rest.trim_start().split_whitespace().next().expect("a number");
+    let number = rest.split_whitespace().next().expect("a number");
     number.parse().unwrap_or_else(|e| panic!("{number}: {e} in {message}"))
 }
 

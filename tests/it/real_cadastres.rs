@@ -167,7 +167,7 @@ async fn check_geometry_of_the_french_cadastre_gives_the_published_figures() {
     // On the formula's cylinder, where overlaps a hair wide mean the same hair (real_files.rs).
     let pairs: Vec<(i32, i32, f64)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
         "SELECT a.row, b.row,
-                CASE WHEN ST_Dimension(i) = 2 THEN ST_Area(ST_Transform(ST_CollectionExtract(i, 3), '{CYLINDER}')) ELSE 0 END
+                CASE WHEN ST_Dimension(i) = 2 THEN ST_Area(ST_Transform(ST_CollectionExtract(i, 3), {CYLINDER})) ELSE 0 END
          FROM judge a JOIN judge b ON a.row < b.row AND ST_Intersects(a.geom, b.geom)
          CROSS JOIN LATERAL ST_Intersection(a.geom, b.geom) AS i"
     )))
