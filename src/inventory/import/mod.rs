@@ -90,13 +90,17 @@ async fn judge_file(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Pr
             format!("不能放行“{code}”；可放行的代码：{}", ALLOWABLE.join("、")),
         ));
     }
-    let file = batch::fingerprint(&request.path).await?;
     progress.stage("读取文件", None);
-    let mut judged = if request.layer == "parks" {
-        directory::judge_file(pool, request).await?
-    } else {
-        judge_blocks(pool, request, progress).await?
+    let judging = async {
+        if request.layer == "parks" {
+            directory::judge_file(pool, request).await
+        } else {
+            judge_blocks(pool, request, progress).await
+        }
     };
+    // Side by side: judging works on threads of its own.
+    let (file, judged) = tokio::join!(batch::fingerprint(&request.path), judging);
+    let (file, mut judged) = (file?, judged?);
     judged.report.file = Some((request.file_name.clone(), file.0, file.1));
     judged.report.layer = request.layer.clone();
     allow(&mut judged.report.findings, &request.allow);
