@@ -70,11 +70,6 @@ pub fn inverse(crs: Crs, x: f64, y: f64) -> Option<(f64, f64)> {
     (longitude.abs() <= 180.0 && latitude.abs() <= 90.0).then_some((longitude, latitude))
 }
 
-/// The same rings in EPSG:4490; `None` where one vertex cannot be projected.
-pub fn to_cgcs2000(geometry: &MultiPolygon<f64>, crs: Crs) -> Option<MultiPolygon<f64>> {
-    geometry.try_map_coords(|c| inverse(crs, c.x, c.y).map(|(x, y)| Coord { x, y }).ok_or(())).ok()
-}
-
 /// The same rings in another system; `None` where one vertex cannot be projected.
 pub fn from_cgcs2000(geometry: &MultiPolygon<f64>, crs: Crs) -> Option<MultiPolygon<f64>> {
     geometry.try_map_coords(|c| forward(crs, c.x, c.y).map(|(x, y)| Coord { x, y }).ok_or(())).ok()

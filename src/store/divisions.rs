@@ -14,20 +14,6 @@ const ROWS: &str = "
 /// Inserts or updates what differs and returns the number of rows written. Needs an open revision unless nothing
 /// differs.
 pub async fn upsert(connection: &mut PgConnection, divisions: &[Division]) -> Result<u64> {
-    write(connection, divisions, true).await
-}
-
-/// How many rows [`upsert`] would write.
-pub async fn count_different(connection: &mut PgConnection, divisions: &[Division]) -> Result<u64> {
-    write(connection, divisions, false).await
-}
-
-async fn write(connection: &mut PgConnection, divisions: &[Division], for_real: bool) -> Result<u64> {
-    let differing = format!(
-        "WITH s AS ({ROWS}) SELECT count(*) FROM s LEFT JOIN division d ON d.code = s.code
-         WHERE (d.code, d.name, d.level, d.parent_code, d.maps_to, d.note, d.source, ST_AsEWKB(d.geom))
-               IS DISTINCT FROM (s.code, s.name, s.level, s.parent_code, s.maps_to, s.note, s.source, ST_AsEWKB(s.geom))"
-    );
     let writing = format!(
         "WITH s AS ({ROWS}), written AS (
              INSERT INTO division AS d (code, name, level, parent_code, maps_to, note, source, geom)
@@ -41,7 +27,7 @@ async fn write(connection: &mut PgConnection, divisions: &[Division], for_real: 
     );
     let code = |c: &Option<DivisionCode>| c.as_ref().map(|c| c.as_str().to_owned());
     // Put together from this file's own constants.
-    let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(if for_real { writing } else { differing }))
+    let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(writing))
         .bind(divisions.iter().map(|d| d.code.to_string()).collect::<Vec<_>>())
         .bind(divisions.iter().map(|d| d.name.clone()).collect::<Vec<_>>())
         .bind(divisions.iter().map(|d| d.level.as_str()).collect::<Vec<_>>())

@@ -37,18 +37,6 @@ fn put(out: &mut Vec<u8>, number: u32) {
     out.extend_from_slice(&number.to_le_bytes());
 }
 
-/// Upper-case hex, as COPY and casts take it.
-pub fn encode_hex(geometry: &MultiPolygon<f64>) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let bytes = encode(geometry);
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
-}
-
 /// Reads EWKB (or WKB) of a MultiPolygon or Polygon; Z and M are refused, since no column holds them.
 pub fn decode(bytes: &[u8]) -> Result<MultiPolygon<f64>> {
     let broken = || Error::Internal { detail: "数据库中的图形无法解读".to_owned(), cause: None };
@@ -150,7 +138,7 @@ mod tests {
         // SELECT ST_AsEWKB('SRID=4490;MULTIPOLYGON(((1 2,3 2,3 4,1 2)))'::geometry) on PostGIS 3.3.
         let geometry = MultiPolygon(vec![Polygon::new(vec![(1., 2.), (3., 2.), (3., 4.), (1., 2.)].into(), vec![])]);
         assert_eq!(
-            encode_hex(&geometry),
+            encode(&geometry).iter().map(|b| format!("{b:02X}")).collect::<String>(),
             "01060000208A11000001000000010300000001000000040000000000000000\
              00F03F0000000000000040000000000000084000000000000000400000000000000840\
              0000000000001040000000000000F03F0000000000000040"

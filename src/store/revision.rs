@@ -21,8 +21,3 @@ pub async fn open(connection: &mut PgConnection, actor: &str, reason: &str, sour
         .await?;
     Ok(number)
 }
-
-/// The newest revision's number; 0 for an empty register.
-pub async fn latest(connection: &mut PgConnection) -> Result<i64> {
-    Ok(sqlx::query_scalar("SELECT coalesce(max(number), 0) FROM revision").fetch_one(connection).await?)
-}
