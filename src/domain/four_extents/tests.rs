@@ -83,8 +83,10 @@ fn long_adversarial_texts_are_answered_soon() {
 }
 
 fn words() -> impl Strategy<Value = String> {
-    prop::string::string_regex("[友谊和平星湖大道枫林路绕城高速白鹭河金桥铁支线村组桥X0-9（）]{1,3}[路街河村桥]")
-        .expect("regex")
+    prop::string::string_regex(
+        "[友谊和平星湖大道枫林路绕城高速白鹭河金桥铁支线村组桥X0-9]{1,3}(（[规划在建X0-9]{1,3}）)?[路街河村桥]",
+    )
+    .expect("regex")
 }
 
 fn block(name: Option<String>) -> impl Strategy<Value = BlockExtents> {
@@ -111,9 +113,6 @@ fn whole_text() -> impl Strategy<Value = ExtentsText> {
 proptest! {
     #[test]
     fn parsing_a_printed_text_keeps_every_value(text in whole_text()) {
-        let balanced = |v: &Option<String>| v.as_deref().is_none_or(|v| v.matches('（').count() == v.matches('）').count()
-            && v.find('）').is_none_or(|close| v.find('（').is_some_and(|open| open < close)));
-        prop_assume!(text.blocks.iter().all(|b| [&b.extents.east, &b.extents.south, &b.extents.west, &b.extents.north].into_iter().all(balanced)));
         let again = parse(&print(&text));
         prop_assert_eq!(again.total_area, text.total_area, "{}", print(&text));
         prop_assert_eq!(&again.blocks, &text.blocks, "{}", print(&text));
