@@ -26,9 +26,6 @@ pub const SORTS: [&str; 5] = ["code", "name", "approved_area", "computed_area", 
 /// Values of `level`.
 pub const LEVELS: [&str; 2] = ["国家级", "省级"];
 
-const JSON: &str = "application/json; charset=utf-8";
-const HTML: &str = "text/html; charset=utf-8";
-
 /// `/api/parks`: one page of the directory, with facets over all that match.
 pub async fn list_parks(request: HttpRequest, state: web::Data<State>) -> Answer {
     let params = Params::read(&request, &PARAMETERS, |_| false)?;
@@ -51,9 +48,9 @@ pub async fn list_parks(request: HttpRequest, state: web::Data<State>) -> Answer
     if form == Form::Html {
         let json_url = format!("{base}/api/parks?{}", representation::query_string(&params.with("f", "json")));
         let body = park_pages::directory(&document, &params, &base);
-        return representation::answer(HTML, Some(&etag), html::page(&base, "园区名录", &body, &json_url));
+        return representation::html(Some(&etag), html::page(&base, "园区名录", &body, &json_url));
     }
-    representation::answer(JSON, Some(&etag), document.to_string())
+    representation::json(Some(&etag), &document)
 }
 
 /// `/api/parks/{code}`: the card of one park, read from one state of the register.
@@ -73,9 +70,9 @@ pub async fn get_park(request: HttpRequest, path: web::Path<String>, state: web:
     if form == Form::Html {
         let json_url = format!("{}?f=json", park_json::card_url(&base, code.as_str()));
         let body = park_pages::card(&document, &base);
-        return representation::answer(HTML, Some(&etag), html::page(&base, &card.park.name, &body, &json_url));
+        return representation::html(Some(&etag), html::page(&base, &card.park.name, &body, &json_url));
     }
-    representation::answer(JSON, Some(&etag), document.to_string())
+    representation::json(Some(&etag), &document)
 }
 
 /// The typed question to the directory.

@@ -46,21 +46,13 @@ pub async fn list_collections(request: HttpRequest, state: web::Data<State>) -> 
             })
             .collect();
         let body = html::table("图层", &["名称", "代号", "说明", "要素"], &rows);
-        return representation::answer(
-            "text/html; charset=utf-8",
-            None,
-            html::page(&base, "图层", &body, &format!("{url}?f=json")),
-        );
+        return representation::html(None, html::page(&base, "图层", &body, &format!("{url}?f=json")));
     }
     let links = json!([
         {"rel": "self", "type": "application/json", "href": format!("{url}?f=json")},
         {"rel": "alternate", "type": "text/html", "href": format!("{url}?f=html")},
     ]);
-    representation::answer(
-        "application/json; charset=utf-8",
-        None,
-        json!({"links": links, "collections": collections}).to_string(),
-    )
+    representation::json(None, &json!({"links": links, "collections": collections}))
 }
 
 pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
@@ -78,7 +70,7 @@ pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state
                 vec![
                     format!("<code>{}</code>", p.name),
                     html::escape(p.title.zh),
-                    p.unit.unwrap_or_default().to_owned(),
+                    p.unit_zh().unwrap_or_default().to_owned(),
                     if p.queryable { "是".into() } else { String::new() },
                 ]
             })
@@ -89,13 +81,9 @@ pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state
             html::escape(&url),
             html::table("属性", &["字段", "含义", "单位", "可查询"], &rows)
         );
-        return representation::answer(
-            "text/html; charset=utf-8",
-            None,
-            html::page(&base, layer.title.zh, &body, &format!("{url}?f=json")),
-        );
+        return representation::html(None, html::page(&base, layer.title.zh, &body, &format!("{url}?f=json")));
     }
-    representation::answer("application/json; charset=utf-8", None, describe(layer, &base, &extent).to_string())
+    representation::json(None, &describe(layer, &base, &extent))
 }
 
 fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
@@ -163,14 +151,14 @@ fn json_schema(
                     format!("<code>{}</code>", p.name),
                     html::escape(p.title.zh),
                     html::escape(p.title.en),
-                    p.unit.unwrap_or_default().to_owned(),
+                    p.unit_zh().unwrap_or_default().to_owned(),
                 ]
             })
             .collect();
         let title = format!("{}：{}", layer.title.zh, what.1);
         let body = html::table(what.1, &["字段", "含义", "英文", "单位"], &rows);
         let page = html::page(&base, &title, &body, &format!("{url}?f=json"));
-        return representation::answer("text/html; charset=utf-8", None, page);
+        return representation::html(None, page);
     }
     let mut properties: Map<String, Value> = chosen().map(|p| (p.name.to_owned(), property_schema(p))).collect();
     if what.0 == "schema" {
@@ -188,7 +176,7 @@ fn json_schema(
 }
 
 /// The life of a feature, on every layer: name, role (OGC API Features Part 5, 10), titles. Asked for by `datetime`.
-const LIFE: [(&str, &str, &str, &str); 2] = [
+pub const LIFE: [(&str, &str, &str, &str); 2] = [
     ("valid_from", "primary-interval-start", "生效日期", "Valid from"),
     ("valid_to", "primary-interval-end", "失效日期", "Valid to"),
 ];

@@ -65,8 +65,7 @@ pub async fn get_import(request: HttpRequest, path: web::Path<String>, state: we
     auth::writer(&request, &state)?;
     Params::read(&request, &[], |_| false)?;
     let batch = import::get(&state.pool, import_id(&path)?).await?;
-    let base = representation::base_url(&request, &state);
-    answer(HttpResponse::Ok(), &with_links(batch, &base))
+    the_batch(&request, &state, batch)
 }
 
 /// `POST /api/imports/{id}/commit`: judges the upload again and writes it as one revision, or nothing.
@@ -75,8 +74,7 @@ pub async fn commit_import(request: HttpRequest, path: web::Path<String>, state:
     Params::read(&request, &[], |_| false)?;
     let id = import_id(&path)?;
     let batch = store::while_answering(&state.pool, import::commit(&state.pool, id, &actor)).await?;
-    let base = representation::base_url(&request, &state);
-    answer(HttpResponse::Ok(), &with_links(batch, &base))
+    the_batch(&request, &state, batch)
 }
 
 /// `POST /api/imports/{id}/undo`: takes a committed import back as a new revision.
@@ -85,8 +83,11 @@ pub async fn undo_import(request: HttpRequest, path: web::Path<String>, state: w
     Params::read(&request, &[], |_| false)?;
     let id = import_id(&path)?;
     let batch = store::while_answering(&state.pool, import::undo(&state.pool, id, &actor)).await?;
-    let base = representation::base_url(&request, &state);
-    answer(HttpResponse::Ok(), &with_links(batch, &base))
+    the_batch(&request, &state, batch)
+}
+
+fn the_batch(request: &HttpRequest, state: &State, batch: Value) -> Answer {
+    answer(HttpResponse::Ok(), &with_links(batch, &representation::base_url(request, state)))
 }
 
 fn import_request(upload: &Upload, actor: String) -> Result<ImportRequest> {

@@ -1,22 +1,19 @@
 //! `…/items` and `…/items/{id}`: the features of a layer.
 
-use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::collections::layer_of;
+use super::collections::{LIFE, layer_of};
 use super::html;
 use super::params::{self, ITEMS_PARAMS, Params};
 use super::problem::Answer;
 use super::representation::{self, Form};
 use super::state::State;
 use crate::domain::items_query::After;
-use crate::domain::layer::Layer;
+use crate::domain::layer::{Layer, Property};
 use crate::error::Error;
 use crate::store::features::{self, Page};
-
-const GEOJSON: &str = "application/geo+json; charset=utf-8";
 
 pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let layer = layer_of(&path)?;
@@ -38,20 +35,9 @@ pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: we
             layer.id,
             representation::query_string(&params.with("f", "json"))
         );
-        return representation::answer(
-            "text/html; charset=utf-8",
-            Some(&etag),
-            html::page(&base, layer.title.zh, &body, &json_url),
-        );
+        return representation::html(Some(&etag), html::page(&base, layer.title.zh, &body, &json_url));
     }
-    let mut response = HttpResponse::Ok();
-    response
-        .insert_header((header::CONTENT_TYPE, GEOJSON))
-        .insert_header((header::ETAG, etag))
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::VARY, representation::VARY))
-        .insert_header(("Content-Crs", "<http://www.opengis.net/def/crs/OGC/1.3/CRS84>"));
-    Ok(response.body(collection_text(&page, &links)))
+    representation::geojson(&etag, collection_text(&page, &links))
 }
 
 /// The features are ready text: they are joined, not parsed.
@@ -96,8 +82,8 @@ fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: For
 }
 
 fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
-    let mut head = vec!["标识"];
-    head.extend(layer.properties.iter().map(|p| p.title.zh));
+    let headings: Vec<String> = layer.properties.iter().map(Property::heading_zh).collect();
+    let head: Vec<&str> = std::iter::once("标识").chain(headings.iter().map(String::as_str)).collect();
     let rows: Vec<Vec<String>> = page
         .features
         .iter()
@@ -120,6 +106,9 @@ fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
         .and_then(|l| l["href"].as_str())
         .map(|href| format!("<p><a rel=\"next\" href=\"{}\">下一页</a></p>", html::escape(href)))
         .unwrap_or_default();
+    if page.features.is_empty() && page.matched > 0 {
+        return format!("<p>共 {} 个要素；这一页在它们之后，请减小 offset。</p>", page.matched);
+    }
     if page.features.is_empty() {
         return "<p>没有符合条件的要素；请放宽范围、时间或属性条件。</p>".to_owned();
     }
@@ -152,26 +141,9 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
     let mut parsed: Value =
         serde_json::from_str(&feature.json).map_err(|cause| Error::internal("要素无法解读", cause))?;
     if form == Form::Html {
-        let mut pairs: Vec<(String, String)> = layer
-            .properties
-            .iter()
-            .map(|p| {
-                let unit = p.unit.map(|u| format!("（{u}）")).unwrap_or_default();
-                (format!("{}{unit}", p.title.zh), html::escape(&html::text_of(&parsed["properties"][p.name])))
-            })
-            .collect();
-        let kind = parsed["geometry"]["type"].as_str().unwrap_or("没有图形");
-        let parts = parsed["geometry"]["coordinates"].as_array().map_or(0, Vec::len);
-        pairs.push((
-            "图形".into(),
-            html::escape(&if parts > 0 { format!("{kind}，{parts} 个部分") } else { kind.to_owned() }),
-        ));
         let title = format!("{} {}", layer.title.zh, feature.id);
-        return representation::answer(
-            "text/html; charset=utf-8",
-            Some(&etag),
-            html::page(&base, &title, &html::definitions(&pairs), &format!("{url}?f=json")),
-        );
+        let page = html::page(&base, &title, &item_page(layer, &parsed), &format!("{url}?f=json"));
+        return representation::html(Some(&etag), page);
     }
     if let Some(object) = parsed.as_object_mut() {
         object.insert(
@@ -183,10 +155,19 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
             ]),
         );
     }
-    let mut answer = representation::answer(GEOJSON, Some(&etag), parsed.to_string())?;
-    answer.headers_mut().insert(
-        header::HeaderName::from_static("content-crs"),
-        header::HeaderValue::from_static("<http://www.opengis.net/def/crs/OGC/1.3/CRS84>"),
-    );
-    Ok(answer)
+    representation::geojson(&etag, parsed.to_string())
+}
+
+/// One feature for people: every property with its unit, the days of its life, what its geometry is.
+fn item_page(layer: &Layer, feature: &Value) -> String {
+    let value = |name: &str| html::escape(&html::text_of(&feature["properties"][name]));
+    let properties = layer.properties.iter().map(|p| (p.heading_zh(), value(p.name)));
+    let life = LIFE.iter().map(|(name, _, title, _)| ((*title).to_owned(), value(name)));
+    let geometry = match (feature["geometry"]["type"].as_str(), feature["geometry"]["coordinates"].as_array()) {
+        (Some("MultiPolygon"), Some(parts)) => format!("面，{} 个部分", parts.len()),
+        (Some("Polygon"), _) => "面，1 个部分".to_owned(),
+        _ => "没有图形".to_owned(),
+    };
+    let pairs: Vec<_> = properties.chain(life).chain([("图形".to_owned(), geometry)]).collect();
+    html::definitions(&pairs)
 }

@@ -30,7 +30,7 @@ pub async fn home(request: HttpRequest, state: web::Data<State>) -> Answer {
          <li><a href=\"{0}/api/docs\">接口说明</a></li></ul>",
         html::escape(&base)
     );
-    representation::answer("text/html; charset=utf-8", None, html::page(&base, TITLE, &body, &format!("{base}/api")))
+    representation::html(None, html::page(&base, TITLE, &body, &format!("{base}/api")))
 }
 
 /// `/favicon.ico`: a small drawing, so that no page logs a missing file.
@@ -65,14 +65,9 @@ pub async fn landing(request: HttpRequest, state: web::Data<State>) -> Answer {
              <li><a href=\"{0}/openapi.json\">OpenAPI 3.0</a></li></ul>",
             html::escape(&api)
         );
-        return representation::answer(
-            "text/html; charset=utf-8",
-            None,
-            html::page(&base, TITLE, &body, &format!("{api}?f=json")),
-        );
+        return representation::html(None, html::page(&base, TITLE, &body, &format!("{api}?f=json")));
     }
-    let document = json!({"title": TITLE, "description": DESCRIPTION, "links": links});
-    representation::answer("application/json; charset=utf-8", None, document.to_string())
+    representation::json(None, &json!({"title": TITLE, "description": DESCRIPTION, "links": links}))
 }
 
 /// `/api/conformance`.
@@ -83,7 +78,7 @@ pub async fn conformance(request: HttpRequest, state: web::Data<State>) -> Answe
         let items: String = CONFORMANCE.iter().map(|c| format!("<li><code>{}</code></li>", html::escape(c))).collect();
         let page =
             html::page(&base, "符合的标准", &format!("<ul>{items}</ul>"), &format!("{base}/api/conformance?f=json"));
-        return representation::answer("text/html; charset=utf-8", None, page);
+        return representation::html(None, page);
     }
-    representation::answer("application/json; charset=utf-8", None, json!({"conformsTo": CONFORMANCE}).to_string())
+    representation::json(None, &json!({"conformsTo": CONFORMANCE}))
 }

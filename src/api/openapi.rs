@@ -46,7 +46,7 @@ fn for_people(request: &HttpRequest, state: &State) -> Answer {
     let base = representation::base_url(request, state);
     let body = openapi_page::body(&describe(&base, state.http.upload_limit_mb));
     let page = html::page(&base, "接口说明", &body, &format!("{base}/api/openapi.json"));
-    representation::answer("text/html; charset=utf-8", None, page)
+    representation::html(None, page)
 }
 
 /// The whole document for a service at `base`.

@@ -2,6 +2,7 @@
 
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::params::Params;
@@ -123,6 +124,24 @@ pub fn not_modified(etag: &str) -> Answer {
     let mut response = HttpResponse::NotModified();
     response.insert_header((header::ETAG, etag)).insert_header((header::CACHE_CONTROL, "no-cache"));
     Ok(response.insert_header((header::VARY, VARY)).finish())
+}
+
+/// A page for people.
+pub fn html(etag: Option<&str>, page: String) -> Answer {
+    answer("text/html; charset=utf-8", etag, page)
+}
+
+/// A JSON document.
+pub fn json(etag: Option<&str>, document: &Value) -> Answer {
+    answer("application/json; charset=utf-8", etag, document.to_string())
+}
+
+/// GeoJSON; the header says what RFC 7946 does: longitude and latitude (OGC API Features Part 2).
+pub fn geojson(etag: &str, body: String) -> Answer {
+    let mut response = answer("application/geo+json; charset=utf-8", Some(etag), body)?;
+    let crs = header::HeaderValue::from_static("<http://www.opengis.net/def/crs/OGC/1.3/CRS84>");
+    response.headers_mut().insert(header::HeaderName::from_static("content-crs"), crs);
+    Ok(response)
 }
 
 /// An answer of this type with its ETag; caches must ask again, which costs one number.

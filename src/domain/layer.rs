@@ -33,6 +33,26 @@ pub struct Property {
     pub queryable: bool,
 }
 
+impl Property {
+    /// The unit as Chinese readers write it.
+    pub fn unit_zh(&self) -> Option<&'static str> {
+        self.unit.map(|unit| match unit {
+            "m2" => "m²",
+            "ha" => "公顷",
+            "mu" => "亩",
+            other => other,
+        })
+    }
+
+    /// The Chinese title with its unit: three areas of one name differ by nothing else.
+    pub fn heading_zh(&self) -> String {
+        match self.unit_zh() {
+            Some(unit) => format!("{}（{unit}）", self.title.zh),
+            None => self.title.zh.to_owned(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PropertyKind {
     Text,

@@ -10,6 +10,7 @@
 use std::sync::OnceLock;
 
 use geo::{BooleanOps, BoundingRect, Coord, MultiPolygon};
+use rayon::prelude::*;
 use rstar::{AABB, RTree, RTreeObject, primitives::GeomWithData, primitives::Rectangle};
 
 use super::area;
@@ -30,6 +31,9 @@ const COINCIDE_DEG: f64 = 1e-8;
 /// An overlay snaps to a grid of about a micrometre, so common land below this may be its making.
 const OVERLAY_CONTACT_M2: f64 = 1e-2;
 
+/// Candidates that are related at once, on all cores, before the number of overlaps is looked at.
+const STRETCH: usize = 16_384;
+
 /// How two shapes meet.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Relation {
@@ -47,20 +51,30 @@ pub struct Pair {
     pub relation: Relation,
 }
 
-/// All pairs within one layer that touch or overlap, ordered by (a, b), a < b.
-pub fn pairs(shapes: &[&MultiPolygon<f64>]) -> Vec<Pair> {
-    let prepared = prepare(shapes);
-    let tree = boxes(&prepared);
-    let candidates = candidates(&prepared, &tree, true);
-    relate_all(&prepared, &prepared, candidates)
+/// Pairs of boxes that are compared at most. Neighbours of a parcel are a handful, so that a hundred thousand parcels
+/// make a million; shapes lying on one another make the square of their number.
+pub const MAX_COMPARED: usize = 4_000_000;
+
+/// Pairs in the order of (a, b).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pairs {
+    pub list: Vec<Pair>,
+    /// False where the comparison stopped at a bound: there may be more pairs.
+    pub complete: bool,
 }
 
-/// All pairs between two layers that touch or overlap, ordered by (a, b).
-pub fn between(left: &[&MultiPolygon<f64>], right: &[&MultiPolygon<f64>]) -> Vec<Pair> {
+/// The pairs within one layer that touch or overlap, a < b; the comparison stops soon after `most` overlaps.
+pub fn pairs(shapes: &[&MultiPolygon<f64>], most: usize) -> Pairs {
+    let prepared = prepare(shapes);
+    let tree = boxes(&prepared);
+    relate_all(&prepared, &prepared, candidates(&prepared, &tree, true), most)
+}
+
+/// The pairs between two layers that touch or overlap; the comparison stops soon after `most` overlaps.
+pub fn between(left: &[&MultiPolygon<f64>], right: &[&MultiPolygon<f64>], most: usize) -> Pairs {
     let (left, right) = (prepare(left), prepare(right));
     let tree = boxes(&right);
-    let candidates = candidates(&left, &tree, false);
-    relate_all(&left, &right, candidates)
+    relate_all(&left, &right, candidates(&left, &tree, false), most)
 }
 
 /// Common area of two shapes; zero where they only touch.
@@ -142,6 +156,7 @@ fn boxes(prepared: &[Prepared<'_>]) -> BoxTree {
     RTree::bulk_load(entries.collect())
 }
 
+/// Pairs whose boxes meet, the first [`MAX_COMPARED`] and one more.
 fn candidates(left: &[Prepared<'_>], tree: &BoxTree, same_layer: bool) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     for (a, shape) in left.iter().enumerate() {
@@ -150,37 +165,37 @@ fn candidates(left: &[Prepared<'_>], tree: &BoxTree, same_layer: bool) -> Vec<(u
             if !same_layer || entry.data > a {
                 found.push((a, entry.data));
             }
+            if found.len() > MAX_COMPARED {
+                break;
+            }
         }
     }
     found.sort_unstable();
     found
 }
 
-/// Relates the candidates on all cores.
-fn relate_all(left: &[Prepared<'_>], right: &[Prepared<'_>], candidates: Vec<(usize, usize)>) -> Vec<Pair> {
-    let judge = |&(a, b): &(usize, usize)| relate(&left[a], &right[b]).map(|relation| Pair { a, b, relation });
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    // Below this a thread costs more than it brings.
-    if cores == 1 || candidates.len() < 256 {
-        return candidates.iter().filter_map(judge).collect();
+/// Relates the candidates on all cores, a stretch at a time, until enough overlaps are known.
+fn relate_all(
+    left: &[Prepared<'_>],
+    right: &[Prepared<'_>],
+    mut candidates: Vec<(usize, usize)>,
+    most: usize,
+) -> Pairs {
+    let mut complete = candidates.len() <= MAX_COMPARED;
+    candidates.truncate(MAX_COMPARED);
+    let mut list = Vec::new();
+    let mut overlaps = 0;
+    for stretch in candidates.chunks(STRETCH) {
+        if overlaps >= most {
+            complete = false;
+            break;
+        }
+        let relate = |&(a, b): &(usize, usize)| relate(&left[a], &right[b]).map(|relation| Pair { a, b, relation });
+        let found: Vec<Pair> = stretch.par_iter().filter_map(relate).collect();
+        overlaps += found.iter().filter(|pair| matches!(pair.relation, Relation::Overlap { .. })).count();
+        list.extend(found);
     }
-    let share = candidates.len().div_ceil(cores * 4);
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let chunks: Vec<&[(usize, usize)]> = candidates.chunks(share).collect();
-    let mut results: Vec<(usize, Vec<Pair>)> = std::thread::scope(|scope| {
-        let work = || {
-            let mut done = Vec::new();
-            loop {
-                let i = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                let Some(chunk) = chunks.get(i) else { return done };
-                done.push((i, chunk.iter().filter_map(judge).collect()));
-            }
-        };
-        let handles: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        handles.into_iter().flat_map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-    });
-    results.sort_unstable_by_key(|(i, _)| *i);
-    results.into_iter().flat_map(|(_, pairs)| pairs).collect()
+    Pairs { list, complete }
 }
 
 fn relate(a: &Prepared<'_>, b: &Prepared<'_>) -> Option<Relation> {

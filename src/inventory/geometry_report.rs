@@ -9,10 +9,11 @@ use crate::error::Result;
 use crate::exchange::{self, ReadOptions, Reading};
 use crate::geometry::overlap::{self, Relation};
 use crate::geometry::{area, validity};
+use crate::inventory::import::overlaps;
 use crate::inventory::progress::Progress;
 use crate::inventory::wire;
 
-/// Overlaps and mismatches listed one by one in the report; the counts are always whole.
+/// Overlaps and mismatches listed one by one in the report; the counts are whole, or `too_many_overlaps` says otherwise.
 const LISTED: usize = 1000;
 
 /// Counts of one file. Areas are ellipsoidal m².
@@ -28,7 +29,7 @@ pub struct GeometryReport {
     pub touching_pairs: usize,
     /// Overlapping pairs with their area, by row numbers.
     pub overlapping: Vec<(u64, u64, SquareMetres)>,
-    /// Pairs with an invalid member: not compared.
+    /// Invalid features: compared with no other.
     pub not_compared: usize,
     pub total: f64,
     pub findings: Vec<Finding>,
@@ -98,17 +99,16 @@ pub fn check(path: &Path, options: &ReadOptions, tolerance: f64, progress: &dyn 
         sound_rows.push(row);
     }
     progress.stage("比对相邻图形", None);
-    for pair in overlap::pairs(&sound) {
+    let pairs = overlap::pairs(&sound, overlaps::NAMED);
+    findings.extend(overlaps::not_all_named(&pairs, "文件中的图形"));
+    for pair in &pairs.list {
         match pair.relation {
             Relation::Touch => report.touching_pairs += 1,
             Relation::Overlap { area } => {
                 let (a, b) = (sound_rows[pair.a], sound_rows[pair.b]);
                 report.overlapping.push((a, b, area));
-                findings.push(Finding::warning(
-                    "overlap_within_file",
-                    Place::row(a.max(b)),
-                    format!("第 {a} 条记录与第 {b} 条记录重叠 {area} 平方米（{} 亩）", area.to_mu()),
-                ));
+                let name = |row: u64| format!("第 {row} 条记录");
+                findings.push(overlaps::within_file_finding(Place::row(a.max(b)), &name(a), &name(b), area));
             }
         }
     }

@@ -33,6 +33,28 @@ const COMPARE: &str = "
         (s.name, s.area_m2, s.stated_area_ha::numeric(14, 6), s.east, s.south, s.west, s.north, s.four_extents,
          s.illustrative, s.source_crs, s.attributes, ST_AsEWKB(s.geom)) AS differs) d";
 
+/// What the source does not speak of stays as it stands: the columns named in `$1`, and attributes of other names. A
+/// drawn block hands nothing on to a surveyed one.
+const KEEP: &str = "
+    UPDATE block_stage s
+    SET name = CASE WHEN 'name' = ANY($1) THEN b.name ELSE s.name END,
+        stated_area_ha = CASE WHEN 'stated_area' = ANY($1) THEN b.stated_area_ha::float8 ELSE s.stated_area_ha END,
+        east = CASE WHEN 'four_extents' = ANY($1) THEN b.east ELSE s.east END,
+        south = CASE WHEN 'four_extents' = ANY($1) THEN b.south ELSE s.south END,
+        west = CASE WHEN 'four_extents' = ANY($1) THEN b.west ELSE s.west END,
+        north = CASE WHEN 'four_extents' = ANY($1) THEN b.north ELSE s.north END,
+        four_extents = CASE WHEN 'four_extents' = ANY($1) THEN b.four_extents ELSE s.four_extents END,
+        attributes = b.attributes || s.attributes
+    FROM park_block b
+    WHERE b.id = s.id AND b.valid_to = 'infinity' AND b.illustrative = s.illustrative";
+
+/// Values that stand and that the stage has none for, by column.
+const CLEARED: &str = "
+    SELECT count(*) FILTER (WHERE s.name IS NULL AND b.name IS NOT NULL),
+           count(*) FILTER (WHERE s.stated_area_ha IS NULL AND b.stated_area_ha IS NOT NULL),
+           count(*) FILTER (WHERE s.four_extents IS NULL AND b.four_extents IS NOT NULL)
+    FROM block_stage s JOIN park_block b ON b.id = s.id AND b.valid_to = 'infinity' AND b.illustrative = s.illustrative";
+
 const UPDATE: &str = "
     UPDATE park_block b
     SET revision = (SELECT current_revision()), name = s.name, geom = s.geom, area_m2 = s.area_m2,
@@ -119,6 +141,17 @@ fn copy_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// The columns that a source may be silent about, by their canonical names.
+pub const OPTIONAL: [&str; 3] = ["name", "stated_area", "four_extents"];
+
+/// Fills the staged rows with what stands in the columns `absent` (of [`OPTIONAL`]), and counts the values that the
+/// source would clear, by column.
+pub async fn keep_absent(connection: &mut PgConnection, absent: &[&str]) -> Result<Vec<(&'static str, i64)>> {
+    sqlx::query(KEEP).bind(absent).execute(&mut *connection).await?;
+    let (name, stated_area, words): (i64, i64, i64) = sqlx::query_as(CLEARED).fetch_one(connection).await?;
+    Ok(OPTIONAL.into_iter().zip([name, stated_area, words]).filter(|(_, count)| *count > 0).collect())
+}
+
 /// Stages and writes: inserts new blocks and updates those that differ. Needs an open revision.
 pub async fn upsert(connection: &mut PgConnection, blocks: &[Block]) -> Result<UpsertCounts> {
     stage(connection, blocks).await?;
@@ -129,7 +162,7 @@ pub async fn upsert(connection: &mut PgConnection, blocks: &[Block]) -> Result<U
 pub async fn upsert_staged(connection: &mut PgConnection, staged: usize) -> Result<UpsertCounts> {
     let updated = sqlx::query(UPDATE).execute(&mut *connection).await?.rows_affected();
     let inserted = sqlx::query(INSERT).execute(&mut *connection).await?.rows_affected();
-    Ok(UpsertCounts { inserted, updated, unchanged: staged as u64 - updated - inserted })
+    Ok(UpsertCounts { inserted, updated, unchanged: staged as u64 - updated - inserted, replaced: 0 })
 }
 
 /// What [`upsert_staged`] would do.
@@ -170,9 +203,13 @@ pub struct StandingBlock {
     pub illustrative: bool,
 }
 
-/// Current blocks whose box meets a staged block's, except those that the import replaces: the same ids, and illustrative
-/// blocks of the same parks.
-pub async fn list_overlap_candidates(connection: &mut PgConnection) -> Result<Vec<StandingBlock>> {
+/// Current blocks whose box meets a staged block's, except those with the same ids, and illustrative blocks of the same
+/// parks: surveyed ones replace them, drawn ones do not lie on one another. With `written_after`, only those written by a
+/// later revision.
+pub async fn list_overlap_candidates(
+    connection: &mut PgConnection,
+    written_after: Option<i64>,
+) -> Result<Vec<StandingBlock>> {
     let rows: Vec<(String, Vec<u8>, bool)> = sqlx::query_as(
         "SELECT b.id, ST_AsEWKB(b.geom), b.illustrative
          FROM park_block b
@@ -181,8 +218,11 @@ pub async fn list_overlap_candidates(connection: &mut PgConnection) -> Result<Ve
            AND b.id IN (SELECT c.id FROM block_stage s, LATERAL (SELECT id FROM park_block p WHERE p.geom && s.geom OFFSET 0) c)
            AND b.id NOT IN (SELECT id FROM block_stage)
            AND NOT (b.illustrative AND b.park_code IN (SELECT park_code FROM block_stage))
+           AND ($1::bigint IS NULL
+                OR EXISTS (SELECT 1 FROM change c WHERE c.layer = 'park_block' AND c.feature_id = b.id AND c.revision > $1))
          ORDER BY b.id",
     )
+    .bind(written_after)
     .fetch_all(connection)
     .await?;
     rows.into_iter()
@@ -196,19 +236,47 @@ fn parse_id(id: &str) -> Result<BlockId> {
     BlockId::parse(id).map_err(|cause| Error::internal("登记库中的区块标识不合规则", cause))
 }
 
+macro_rules! select_blocks {
+    ($which:literal) => {
+        concat!(
+            "SELECT id, name, ST_AsEWKB(geom) AS geom, area_m2, stated_area_ha::float8 AS stated_area_ha, east, south, west, north,
+                    four_extents, illustrative, source, source_crs, attributes
+             FROM park_block WHERE valid_to = 'infinity' AND ",
+            $which,
+            " ORDER BY park_code, length(number), number"
+        )
+    };
+}
+
 /// Current blocks, all or of one park, ordered by park and number.
 pub async fn list_current(connection: &mut PgConnection, park: Option<&ParkCode>) -> Result<Vec<Block>> {
-    let rows = sqlx::query(
-        "SELECT id, name, ST_AsEWKB(geom) AS geom, area_m2, stated_area_ha::float8 AS stated_area_ha, east, south, west, north,
-                four_extents, illustrative, source, source_crs, attributes
-         FROM park_block
-         WHERE valid_to = 'infinity' AND ($1::text IS NULL OR park_code = $1)
-         ORDER BY park_code, length(number), number",
-    )
-    .bind(park.map(ParkCode::as_str))
+    let rows = sqlx::query(select_blocks!("($1::text IS NULL OR park_code = $1)"))
+        .bind(park.map(ParkCode::as_str))
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(block_of_row).collect()
+}
+
+/// Current blocks that this revision wrote.
+pub async fn list_written_by(connection: &mut PgConnection, revision: i64) -> Result<Vec<Block>> {
+    let rows = sqlx::query(select_blocks!(
+        "id IN (SELECT feature_id FROM change WHERE revision = $1 AND layer = 'park_block' AND after IS NOT NULL)"
+    ))
+    .bind(revision)
     .fetch_all(connection)
     .await?;
     rows.iter().map(block_of_row).collect()
+}
+
+/// Parks of the staged blocks that hold drawn blocks beside surveyed ones.
+pub async fn list_mixed_parks(connection: &mut PgConnection) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar(
+        "SELECT park_code FROM park_block
+         WHERE valid_to = 'infinity' AND park_code IN (SELECT park_code FROM block_stage)
+         GROUP BY park_code HAVING bool_or(illustrative) AND NOT bool_and(illustrative) ORDER BY park_code",
+    )
+    .fetch_all(connection)
+    .await?)
 }
 
 fn block_of_row(row: &sqlx::postgres::PgRow) -> Result<Block> {

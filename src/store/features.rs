@@ -9,6 +9,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 use sqlx::{AssertSqlSafe, PgPool, Postgres};
 
+use super::pool::begin_read;
 use crate::domain::items_query::{FilterValue, ItemsQuery};
 use crate::domain::layer::{Layer, PropertyKind};
 use crate::error::Result;
@@ -114,13 +115,14 @@ fn bind<'q, O>(
     sql
 }
 
-/// One page, ordered by feature id; the lives of one id, where a period shows several, by the day they began.
+/// One page and the number of all that match, from one state of the register; ordered by feature id; the lives of one id, where a period shows several, by the day they began.
 pub async fn list_items(pool: &PgPool, layer: &Layer, query: &ItemsQuery) -> Result<Page> {
     let conditions = conditions(layer, query);
     let relation = layer.relation;
     let n = parameter_count(query);
     let count_sql = format!("SELECT count(*) FROM {relation} WHERE {conditions}");
-    let (matched,): (i64,) = bind(sqlx::query_as(AssertSqlSafe(count_sql)), query).fetch_one(pool).await?;
+    let mut transaction = begin_read(pool).await?;
+    let (matched,): (i64,) = bind(sqlx::query_as(AssertSqlSafe(count_sql)), query).fetch_one(&mut *transaction).await?;
     let feature = feature_expression(layer);
     let (id, from, limit, offset) = (n + 1, n + 2, n + 3, n + 4);
     let page_sql = format!(
@@ -135,8 +137,9 @@ pub async fn list_items(pool: &PgPool, layer: &Layer, query: &ItemsQuery) -> Res
         .bind(query.after.as_ref().and_then(|after| after.from))
         .bind(i64::from(query.limit) + 1)
         .bind(i64::from(query.offset))
-        .fetch_all(pool)
+        .fetch_all(&mut *transaction)
         .await?;
+    transaction.commit().await?;
     let more = rows.len() > query.limit as usize;
     let features =
         rows.into_iter().take(query.limit as usize).map(|(id, from, json)| FeatureText { id, from, json }).collect();

@@ -28,16 +28,18 @@ pub struct UpsertCounts {
     pub updated: u64,
     /// Rows that stand already, to the byte: nothing is written for them.
     pub unchanged: u64,
+    /// Drawn blocks whose place surveyed ones take.
+    pub replaced: u64,
 }
 
 impl UpsertCounts {
     /// Rows that differ from the register.
     pub fn changed(self) -> u64 {
-        self.inserted + self.updated
+        self.inserted + self.updated + self.replaced
     }
 
     fn from_row((inserted, updated, unchanged): (i64, i64, i64)) -> Self {
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
-        Self { inserted: count(inserted), updated: count(updated), unchanged: count(unchanged) }
+        Self { inserted: count(inserted), updated: count(updated), unchanged: count(unchanged), replaced: 0 }
     }
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use sqlx::{FromRow, PgPool};
 
 use super::blocks;
+use super::pool::begin_read;
 use crate::domain::{Block, ParkCode};
 use crate::error::Result;
 
@@ -127,8 +128,7 @@ pub struct DirectoryPage {
 
 /// Rows, count and facets agree: they are read in one snapshot.
 pub async fn list(pool: &PgPool, q: &DirectoryQuery) -> Result<DirectoryPage> {
-    let mut transaction = pool.begin().await?;
-    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut *transaction).await?;
+    let mut transaction = begin_read(pool).await?;
     // All put together from this file's own constants.
     let count = format!("SELECT count(*) FROM layer_parks WHERE {MATCHES}");
     let matched: i64 =
@@ -165,8 +165,7 @@ pub struct ParkCard {
 
 /// The card of one park, read from one consistent state.
 pub async fn find(pool: &PgPool, code: &ParkCode) -> Result<Option<ParkCard>> {
-    let mut transaction = pool.begin().await?;
-    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut *transaction).await?;
+    let mut transaction = begin_read(pool).await?;
     let sql = format!("SELECT {COLUMNS} FROM layer_parks WHERE code = $1");
     let park: Option<DirectoryRow> =
         sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(code.as_str()).fetch_optional(&mut *transaction).await?;

@@ -1,21 +1,31 @@
 //! Parks (产业园区): upsert, previews, and lookups by name.
 
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
 use super::UpsertCounts;
 use crate::domain::{Hectares, Park, ParkCode};
 use crate::error::Result;
 
-/// The given parks as rows; bound as parallel arrays, lists joined by U+001F, which no name holds.
+/// The given parks as rows; bound as parallel arrays, lists joined by U+001F, which no name holds. Of a park that stands,
+/// the columns named in `$12` keep what stands.
 const STAGE: &str = "
-    SELECT code, name, string_to_array(nullif(aliases, ''), E'\\x1f') AS aliases, CASE left(code, 1) WHEN 'G' THEN '国家级' ELSE '省级' END AS level,
-           type, prefecture_code, coalesce(string_to_array(nullif(counties, ''), E'\\x1f'), '{}') AS county_codes,
-           coalesce(string_to_array(nullif(industries, ''), E'\\x1f'), '{}') AS leading_industries, approved_text,
-           approved_area_ha::numeric(12, 4) AS approved_area_ha, coalesce(approved_on, '-infinity') AS valid_from, source
+    SELECT t.code, t.name, string_to_array(nullif(t.aliases, ''), E'\\x1f') AS aliases,
+           CASE left(t.code, 1) WHEN 'G' THEN '国家级' ELSE '省级' END AS level,
+           CASE WHEN 'type' = ANY(kept) THEN p.type ELSE t.type END AS type, t.prefecture_code,
+           CASE WHEN 'county' = ANY(kept) THEN p.county_codes
+                ELSE coalesce(string_to_array(nullif(t.counties, ''), E'\\x1f'), '{}') END AS county_codes,
+           CASE WHEN 'leading_industries' = ANY(kept) THEN p.leading_industries
+                ELSE coalesce(string_to_array(nullif(t.industries, ''), E'\\x1f'), '{}') END AS leading_industries,
+           CASE WHEN 'approved_text' = ANY(kept) THEN p.approved_text ELSE t.approved_text END AS approved_text,
+           CASE WHEN 'stated_area' = ANY(kept) THEN p.approved_area_ha ELSE t.approved_area_ha::numeric(12, 4) END AS approved_area_ha,
+           CASE WHEN 'approved_text' = ANY(kept) THEN p.valid_from ELSE coalesce(t.approved_on, '-infinity') END AS valid_from,
+           t.source
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::date[], $11::text[])
-         AS t (code, name, aliases, type, prefecture_code, counties, industries, approved_text, approved_area_ha, approved_on, source)";
+         AS t (code, name, aliases, type, prefecture_code, counties, industries, approved_text, approved_area_ha, approved_on, source)
+    LEFT JOIN park p ON p.code = t.code
+    CROSS JOIN LATERAL (SELECT CASE WHEN p.code IS NULL THEN '{}' ELSE $12::text[] END AS kept) k";
 
-const COMPARE_HEAD: &str = "WITH s AS (";
+const HEAD: &str = "WITH s AS (";
 const COMPARE_TAIL: &str = ")
     SELECT count(*) FILTER (WHERE p.code IS NULL), count(*) FILTER (WHERE p.code IS NOT NULL AND differs),
            count(*) FILTER (WHERE p.code IS NOT NULL AND NOT differs)
@@ -23,6 +33,14 @@ const COMPARE_TAIL: &str = ")
     CROSS JOIN LATERAL (SELECT (p.name, p.type, p.prefecture_code, p.county_codes, p.leading_industries, p.approved_text, p.approved_area_ha, p.valid_from)
         IS DISTINCT FROM (s.name, s.type, s.prefecture_code, s.county_codes, s.leading_industries, s.approved_text, s.approved_area_ha, s.valid_from)
         OR (s.aliases IS NOT NULL AND p.aliases IS DISTINCT FROM s.aliases) AS differs) d";
+/// Values that stand and that the rows have none for, by column in the order of [`OPTIONAL`].
+const CLEARED_TAIL: &str = ")
+    SELECT count(*) FILTER (WHERE s.type = '' AND p.type <> ''),
+           count(*) FILTER (WHERE s.county_codes = '{}' AND p.county_codes <> '{}'),
+           count(*) FILTER (WHERE s.leading_industries = '{}' AND p.leading_industries <> '{}'),
+           count(*) FILTER (WHERE s.approved_text IS NULL AND p.approved_text IS NOT NULL),
+           count(*) FILTER (WHERE s.approved_area_ha IS NULL AND p.approved_area_ha IS NOT NULL)
+    FROM s JOIN park p ON p.code = s.code";
 const UPDATE_TAIL: &str = ")
     UPDATE park p
     SET name = s.name, aliases = coalesce(s.aliases, p.aliases), type = s.type, prefecture_code = s.prefecture_code, county_codes = s.county_codes,
@@ -40,15 +58,18 @@ const INSERT_TAIL: &str = ")
 
 const SEPARATOR: &str = "\u{1f}";
 
+/// The columns that a table may be silent about, by their canonical names.
+pub const OPTIONAL: [&str; 5] = ["type", "county", "leading_industries", "approved_text", "stated_area"];
+
 macro_rules! bind_parks {
-    ($sql:expr, $parks:expr) => {{
+    ($kind:ident, $sql:expr, $parks:expr, $absent:expr) => {{
         let parks = $parks;
         let texts = |f: &dyn Fn(&Park) -> String| -> Vec<String> { parks.iter().map(f).collect() };
         let codes = |list: &[crate::domain::DivisionCode]| {
             list.iter().map(|c| c.as_str().to_owned()).collect::<Vec<_>>().join(SEPARATOR)
         };
         // The statement is put together from this file's own constants.
-        sqlx::query_as::<_, (i64, i64, i64)>(sqlx::AssertSqlSafe($sql))
+        sqlx::$kind(sqlx::AssertSqlSafe($sql))
             .bind(texts(&|p| p.code.to_string()))
             .bind(texts(&|p| p.name.clone()))
             .bind(texts(&|p| p.aliases.join(SEPARATOR)))
@@ -60,26 +81,38 @@ macro_rules! bind_parks {
             .bind(parks.iter().map(|p| p.approved_area.map(Hectares::value)).collect::<Vec<_>>())
             .bind(parks.iter().map(|p| p.approved_on).collect::<Vec<_>>())
             .bind(texts(&|p| p.source.clone()))
+            .bind($absent)
     }};
 }
 
-/// Inserts new parks and updates those that differ. Needs an open revision.
-pub async fn upsert(connection: &mut PgConnection, parks: &[Park]) -> Result<UpsertCounts> {
-    let before = preview(connection, parks).await?;
+/// Inserts new parks and updates those that differ; a park that stands keeps its values in the columns `absent` (of
+/// [`OPTIONAL`]). Needs an open revision.
+pub async fn upsert(connection: &mut PgConnection, parks: &[Park], absent: &[&str]) -> Result<u64> {
+    let mut written = 0;
     for tail in [UPDATE_TAIL, INSERT_TAIL] {
-        let sql = format!("{COMPARE_HEAD}{STAGE}{tail} RETURNING 0::bigint, 0::bigint, 0::bigint");
-        bind_parks!(sql, parks).fetch_all(&mut *connection).await?;
+        let sql = format!("{HEAD}{STAGE}{tail}");
+        written += bind_parks!(query, sql, parks, absent).execute(&mut *connection).await?.rows_affected();
     }
-    Ok(before)
+    Ok(written)
 }
 
 /// What [`upsert`] would do.
-pub async fn preview(connection: &mut PgConnection, parks: &[Park]) -> Result<UpsertCounts> {
-    let mut transaction = connection.begin().await?;
-    let sql = format!("{COMPARE_HEAD}{STAGE}{COMPARE_TAIL}");
-    let counts = bind_parks!(sql, parks).fetch_one(&mut *transaction).await?;
-    transaction.rollback().await?;
+pub async fn preview(connection: &mut PgConnection, parks: &[Park], absent: &[&str]) -> Result<UpsertCounts> {
+    let sql = format!("{HEAD}{STAGE}{COMPARE_TAIL}");
+    let counts: (i64, i64, i64) = bind_parks!(query_as, sql, parks, absent).fetch_one(connection).await?;
     Ok(UpsertCounts::from_row(counts))
+}
+
+/// The values that [`upsert`] would clear, counted by column.
+pub async fn count_cleared(
+    connection: &mut PgConnection,
+    parks: &[Park],
+    absent: &[&str],
+) -> Result<Vec<(&'static str, i64)>> {
+    let sql = format!("{HEAD}{STAGE}{CLEARED_TAIL}");
+    let counts: (i64, i64, i64, i64, i64) = bind_parks!(query_as, sql, parks, absent).fetch_one(connection).await?;
+    let counts = [counts.0, counts.1, counts.2, counts.3, counts.4];
+    Ok(OPTIONAL.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect())
 }
 
 /// Every park's code with all names it goes by.

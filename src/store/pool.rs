@@ -112,6 +112,13 @@ async fn silence(pool: &PgPool) {
     }
 }
 
+/// A transaction that reads one state of the register, whatever is written meanwhile.
+pub async fn begin_read(pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut *transaction).await?;
+    Ok(transaction)
+}
+
 /// A transaction with a writer's limits: an import may take minutes, and waits for the writer before it.
 pub async fn begin_write(pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
     let mut transaction = pool.begin().await?;

@@ -181,6 +181,9 @@ async fn a_geopackage_that_brings_code_runs_none_of_it() {
     let arena = Arena::new("gpkg_code").await;
     let canary = arena.work.join("canary.csv");
     std::fs::write(&canary, "编号,secret\n1,the-canary-sings\n").expect("written");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("not blocking");
+    let web = format!("http://{}/x", listener.local_addr().expect("an address"));
     for (what, sql) in [
         (
             "a view that loads code",
@@ -188,11 +191,13 @@ async fn a_geopackage_that_brings_code_runs_none_of_it() {
         ),
         (
             "a view that asks the net",
-            "CREATE VIEW evil AS SELECT fid, geom, ogr_geocode('Paris') AS 名称 FROM blocks".to_owned(),
+            format!(
+                "CREATE VIEW evil AS SELECT fid, geom, ogr_geocode('x', 'geometry', 'QUERY_TEMPLATE={web}?q=%s') AS 名称 FROM blocks"
+            ),
         ),
         (
             "a view that reads files",
-            "CREATE VIEW evil AS SELECT fid, geom, readfile('/etc/hostname') AS 名称 FROM blocks".to_owned(),
+            format!("CREATE VIEW evil AS SELECT fid, geom, readfile('{}') AS 名称 FROM blocks", arg(&canary)),
         ),
     ] {
         let file = made_by_gdal(&arena.work, "GPKG", "code.gpkg");
@@ -207,8 +212,11 @@ async fn a_geopackage_that_brings_code_runs_none_of_it() {
         ] {
             gdal("ogrinfo", &[arg(&file), "-q", "-sql", sql]);
         }
+        // What ogrinfo itself reached while making the file is not ours to answer for.
+        while listener.accept().is_ok() {}
         let codes = arena.import_file(&file);
         assert!(!codes.is_empty(), "{what}");
+        assert!(listener.accept().is_err(), "{what}: a connection came");
         let said = format!("{:?}", arena.check(&file).report);
         assert!(!said.contains("canary"), "{what}: {said}");
         std::fs::remove_file(&file).expect("removed");

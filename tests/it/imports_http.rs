@@ -128,7 +128,7 @@ async fn a_dry_run_tells_all_and_writes_nothing() {
     assert_eq!(report["status"], "ready");
     assert_eq!(
         report["counts"],
-        json!({"candidates": 1, "candidates_listed": 1, "insert": 1, "update": 0, "unchanged": 0, "errors": 0, "warnings": 0})
+        json!({"candidates": 1, "candidates_listed": 1, "insert": 1, "update": 0, "unchanged": 0, "errors": 0, "warnings": 0, "findings_listed": 1})
     );
     assert_eq!(report["file"], json!({"name": "边界.txt", "size": file.len(), "sha256": sha256}));
     let candidate = &report["candidates"][0];

@@ -163,18 +163,36 @@ async fn pages_for_people_show_the_features() {
             "{page}"
         );
     }
-    for part in ["<html lang=\"zh-CN\">", "核准面积", "主导产业", "rel=\"next\"", "prefecture_code=430100", "示意"]
-    {
+    for part in [
+        "<html lang=\"zh-CN\">",
+        "核准面积（公顷）",
+        "椭球面积（m²）",
+        "椭球面积（亩）",
+        "主导产业",
+        "rel=\"next\"",
+        "prefecture_code=430100",
+        "示意",
+    ] {
         assert!(page.contains(part), "“{part}” is missing: {page}");
     }
     let item = get(&db, "/api/collections/parks/items/G431176?f=html").await.text();
     let parts: i64 = db.value("SELECT sum(ST_NumGeometries(geom)) FROM park_block WHERE park_code = 'G431176'").await;
-    for part in ["产业园区 G431176", "望城经济技术开发区", "633.3", &format!("MultiPolygon，{parts} 个部分"), "（ha）"]
-    {
+    for part in [
+        "产业园区 G431176",
+        "望城经济技术开发区",
+        "633.3",
+        &format!("面，{parts} 个部分"),
+        "（公顷）",
+        "生效日期",
+        "失效日期",
+    ] {
         assert!(item.contains(part), "“{part}” is missing: {item}");
     }
     let none = get(&db, "/api/collections/parks/items?f=html&bbox=0,0,1,1").await.text();
     assert!(none.contains("没有符合条件的要素"), "{none}");
+    // Behind the last page there is something still: widening the question would not help.
+    let behind = get(&db, "/api/collections/parks/items?f=html&offset=500").await.text();
+    assert!(behind.contains("共 129 个要素；这一页在它们之后") && !behind.contains("没有符合条件"), "{behind}");
 }
 
 #[actix_web::test]

@@ -22,6 +22,7 @@ mod import_judgements;
 mod imports;
 mod imports_conflicts;
 mod imports_http;
+mod imports_lasting;
 mod imports_upload;
 mod items;
 mod items_http;

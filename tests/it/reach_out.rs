@@ -10,7 +10,7 @@ use crate::support::Database;
 use crate::support::process::{run, sizhi};
 use crate::support::tools::{arg, folder, gdal, zip};
 
-const SECRET: &str = "canary-4f1e-secret";
+const SECRET: &str = "canary_4f1e_secret";
 
 /// A listener that must stay alone, and files that must stay unread.
 struct Trap {
@@ -164,48 +164,43 @@ async fn the_trap_would_notice() {
     assert!(trap.listener.accept().is_ok());
 }
 
-/// A GeoPackage whose tables are virtual ones over other files and addresses.
+/// A GeoPackage whose tables are virtual ones over other files (SpatiaLite's VirtualText, which GDAL loads by itself),
+/// bare and behind a view that passes the text off as a name.
 #[tokio::test]
 async fn a_geopackage_of_virtual_tables_reaches_nothing() {
     let db = Database::with_sample().await;
     let trap = Trap::set("reach_out_gpkg");
     let source = trap.work.join("canary.geojson");
-    let web = format!("http://{}/x", trap.address());
-    for (i, table) in [
-        format!("CREATE VIRTUAL TABLE evil USING VirtualOGR('{}')", arg(&source)),
-        format!("CREATE VIRTUAL TABLE evil USING VirtualOGR('/vsicurl/{web}')"),
-        format!("CREATE VIRTUAL TABLE evil USING VirtualText('{}', 'UTF-8', 1)", arg(&trap.work.join("canary.csv"))),
-        format!("CREATE VIEW evil AS SELECT fid, geom, ogr_geocode('x', 'geometry', 'QUERY_TEMPLATE={web}?q=%s') AS 名称 FROM blocks"),
-        format!("CREATE VIEW evil AS SELECT fid, geom, ogr_datasource_load_layers('{}') AS 名称 FROM blocks", arg(&source)),
-    ]
-    .iter()
-    .enumerate()
+    let secret = trap.work.join("secret.txt");
+    std::fs::write(&secret, format!("{SECRET}\n{SECRET}\n")).expect("written");
+    let text = format!("CREATE VIRTUAL TABLE text USING VirtualText('{}', 'UTF-8', 1)", arg(&secret));
+    let lines = text.replace("'UTF-8', 1", "'UTF-8', 0");
+    let view = "CREATE VIEW evil AS SELECT fid, geom, (SELECT group_concat(COL001) FROM text) AS 名称, 'A' AS 编号 FROM blocks";
+    for (name, layer, statements) in
+        [("bare", "text", vec![text.as_str()]), ("view", "evil", vec![lines.as_str(), view])]
     {
-        let file = trap.work.join(format!("virtual{i}.gpkg"));
-        gdal("ogr2ogr", &["-f", "GPKG", arg(&file), arg(&source), "-sql", "SELECT 'A' AS bianhao FROM canary", "-nln", "blocks", "-a_srs", "EPSG:4490"]);
-        let kind = if table.contains("VIRTUAL") { "table" } else { "view" };
-        for sql in [
-            "PRAGMA writable_schema = 1".to_owned(),
-            format!("INSERT INTO sqlite_master (type, name, tbl_name, rootpage, sql) VALUES ('{kind}', 'evil', 'evil', 0, '{}')", table.replace('\'', "''")),
-        ] {
-            // Each run is a connection of its own; where the pragma does not last, the plain statement is tried.
-            let _ = std::process::Command::new("ogrinfo").args([arg(&file), "-q", "-sql", &sql]).output();
+        let file = trap.work.join(format!("{name}.gpkg"));
+        let blocks = ["-sql", "SELECT 'A' AS bianhao FROM canary", "-nln", "blocks", "-a_srs", "EPSG:4490"];
+        gdal("ogr2ogr", &[&["-f", "GPKG", arg(&file), arg(&source)], &blocks[..]].concat());
+        let contents = [
+            format!(
+                "INSERT INTO gpkg_contents (table_name, data_type, identifier, srs_id) VALUES ('{layer}', 'features', '{layer}', 4490)"
+            ),
+            format!("INSERT INTO gpkg_geometry_columns VALUES ('{layer}', 'geom', 'POLYGON', 4490, 0, 0)"),
+        ];
+        for sql in statements.into_iter().chain(contents.iter().map(String::as_str)) {
+            gdal("ogrinfo", &[arg(&file), "-q", "-sql", sql]);
         }
-        let _ = std::process::Command::new("ogrinfo").args([arg(&file), "-q", "-sql", table]).output();
-        for sql in [
-            "INSERT INTO gpkg_contents (table_name, data_type, identifier, srs_id) VALUES ('evil', 'features', 'evil', 4490)",
-            "INSERT INTO gpkg_geometry_columns VALUES ('evil', 'geom', 'POLYGON', 4490, 0, 0)",
-        ] {
-            let _ = std::process::Command::new("ogrinfo").args([arg(&file), "-q", "-sql", sql]).output();
-        }
-        // What ogrinfo itself reached while making the file is not ours to answer for.
-        while trap.listener.accept().is_ok() {}
-        for layer in ["evil", "blocks"] {
-            let mut command = sizhi(&["import", arg(&file), "--layer", "park_blocks", "--park", "G431176", "--source-layer", layer, "--dry-run", "--json"]);
+        // The control: GDAL left to itself reads the other file.
+        assert!(gdal("ogrinfo", &["-al", arg(&file), layer]).contains(SECRET), "{name}: the trap is not set");
+        for layer in [layer, "blocks"] {
+            let request =
+                ["--layer", "park_blocks", "--park", "G431176", "--source-layer", layer, "--dry-run", "--json"];
+            let mut command = sizhi(&[&["import", arg(&file)], &request[..]].concat());
             command.env("DATABASE_URL", db.url().await);
             let output = run(command, b"");
             let all = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            trap.assert_silent(&all, &format!("{layer} of {table}"));
+            trap.assert_silent(&all, &format!("{layer} of {name}"));
         }
     }
 }

@@ -57,6 +57,8 @@ pub(super) fn start(
             ("GDAL_HTTP_TIMEOUT", "1"),
             ("GDAL_DRIVER_PATH", "disable"),
             ("OGR_SQLITE_ALLOW_EXTERNAL_ACCESS", "NO"),
+            // Else SpatiaLite comes in, whose virtual tables read any text file or table that a GeoPackage names.
+            ("SPATIALITE_LOAD", "NO"),
             // OGR_SQLITE_LOAD_EXTENSIONS stays unset: it is a list of libraries, and "NO" would load NO.so.
             ("DXF_MAX_BSPLINE_CONTROL_POINTS", "2000"),
         ])

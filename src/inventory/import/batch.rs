@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
 use tokio::io::AsyncReadExt;
 
+use super::overlaps;
 use super::report::Status;
 use super::{ImportReport, ImportRequest, Judged, ReadOptions, Rows, judge_against_register, judge_file};
 use crate::domain::ParkCode;
@@ -115,7 +116,7 @@ async fn write(
             store::blocks::upsert_staged(connection, blocks.len()).await?;
         }
         Rows::Parks(parks) => {
-            store::parks::upsert(connection, parks).await?;
+            store::parks::upsert(connection, parks, &judged.absent).await?;
         }
     }
     Ok(Some(revision))
@@ -260,6 +261,16 @@ pub async fn undo(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
     let revision = batch.revision.ok_or_else(|| not_found(id))?;
     let reason = format!("撤销导入批次 {id}（修订 {revision}）");
     let undone = store::undo::undo_revision(&mut transaction, revision, actor, &reason).await?;
+    let findings = overlaps::after_undo(&mut transaction, revision, undone).await?;
+    if !findings.is_empty() {
+        return Err(Error::Conflict {
+            code: "undo_conflict",
+            detail: format!(
+                "导入批次 {id} 之后又写入了与之相抵触的区块，不能撤销；请先撤销较新的导入，原因见 findings"
+            ),
+            findings,
+        });
+    }
     import_batches::set_undone(&mut transaction, id, undone).await?;
     transaction.commit().await?;
     get(pool, id).await

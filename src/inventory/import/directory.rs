@@ -29,7 +29,7 @@ pub(super) async fn judge_file(pool: &PgPool, request: &ImportRequest) -> Result
             Err(finding) => report.findings.push(finding),
         }
     }
-    Ok(Judged { report, rows: Rows::Parks(parks) })
+    Ok(Judged::new(report, Rows::Parks(parks)))
 }
 
 fn summary(row: &DirectoryRow) -> CandidateSummary {

@@ -3,10 +3,11 @@
 //! A dry run is the same path without the commit. The same file a second time changes nothing. Reading and geometry
 //! run off the async threads. Never: a repair that is not shown, a row that is dropped in silence.
 
+mod absent;
 mod batch;
 mod directory;
 mod judge;
-mod overlaps;
+pub(super) mod overlaps;
 mod report;
 
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ use crate::domain::{Block, Finding, Park, ParkCode, Severity};
 use crate::error::{Error, Result};
 use crate::exchange::{self, Reading};
 use crate::inventory::progress::Progress;
-use crate::store;
+use crate::store::{self, UpsertCounts};
 
 /// Re-exported so that `api` and `cli` name reader options without knowing `exchange`.
 pub use crate::exchange::ReadOptions;
@@ -73,6 +74,15 @@ impl Rows {
 struct Judged {
     report: ImportReport,
     rows: Rows,
+    /// Columns that the file has no field for: what stands in them stays.
+    absent: Vec<&'static str>,
+}
+
+impl Judged {
+    fn new(report: ImportReport, rows: Rows) -> Self {
+        let absent = absent::columns(&report.mapping, &rows);
+        Self { report, rows, absent }
+    }
 }
 
 /// Reads the file and judges it by itself. `Err` only where there is nothing to judge (no such file, unreadable format,
@@ -113,7 +123,7 @@ async fn judge_blocks(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn 
     let parks = store::parks::list_names(&mut *pool.acquire().await?).await?;
     let context = judge::Context::new(request, parks);
     let (report, blocks) = off_async_threads(move || judge::judge(reading, &context, progress.as_ref())).await?;
-    Ok(Judged { report, rows: Rows::Blocks(blocks) })
+    Ok(Judged::new(report, Rows::Blocks(blocks)))
 }
 
 /// Judges the rows against the register, in the transaction that may write them, and settles the report. Where the
@@ -125,17 +135,21 @@ async fn judge_against_register(
 ) -> Result<()> {
     let report = &mut judged.report;
     if !report.has_errors() && judged.rows.len() > 0 {
-        let (findings, counts) = match &judged.rows {
+        let counts = match &judged.rows {
             Rows::Blocks(blocks) => {
                 store::blocks::stage(connection, blocks).await?;
-                let mut findings = overlaps::with_register(connection, blocks).await?;
-                findings.extend(overlaps::drawn_over_real(connection, blocks).await?);
-                findings.extend(overlaps::illustrative_notice(connection).await?);
-                (findings, store::blocks::preview_staged(connection).await?)
+                report.findings.extend(absent::keep(connection, &judged.rows, &judged.absent).await?);
+                report.findings.extend(overlaps::with_register(connection, blocks).await?);
+                report.findings.extend(overlaps::drawn_over_real(connection, blocks).await?);
+                let (notice, replaced) = overlaps::illustrative_notice(connection).await?;
+                report.findings.extend(notice);
+                UpsertCounts { replaced, ..store::blocks::preview_staged(connection).await? }
             }
-            Rows::Parks(parks) => (Vec::new(), store::parks::preview(connection, parks).await?),
+            Rows::Parks(parks) => {
+                report.findings.extend(absent::keep(connection, &judged.rows, &judged.absent).await?);
+                store::parks::preview(connection, parks, &judged.absent).await?
+            }
         };
-        report.findings.extend(findings);
         report.counts = Some(counts);
         allow(&mut report.findings, &request.allow);
     }

@@ -2,65 +2,125 @@
 
 use sqlx::PgConnection;
 
-use crate::domain::{Block, Finding, Place};
+use crate::domain::{Block, Finding, Place, SquareMetres};
 use crate::error::Result;
-use crate::geometry::overlap::{self, Relation};
+use crate::geometry::overlap::{self, Pairs, Relation};
 use crate::store;
+use crate::store::blocks::StandingBlock;
 
 /// Less than this is not land but rounding: two boundaries that share an edge to the millimetre differ by slivers
 /// of this size over kilometres (1 m² is what the French cadastre tolerates between neighbours, see ORIGIN.md).
 const SLIVER_M2: f64 = 1.0;
 
+/// Overlaps named in one report. Nobody works through more, and shapes that lie on one another by the thousand have
+/// them by the million.
+pub(in crate::inventory) const NAMED: usize = 1_000;
+
 /// Overlapping pairs inside one file: an error above a sliver, because one piece of land cannot be in two blocks.
 pub(super) fn within_file(blocks: &[Block], rows: &[u64]) -> Vec<Finding> {
     let boundaries: Vec<_> = blocks.iter().map(|b| &b.boundary).collect();
-    let mut findings = Vec::new();
-    for pair in overlap::pairs(&boundaries) {
-        let Relation::Overlap { area } = pair.relation else { continue };
-        let (a, b) = (rows[pair.a], rows[pair.b]);
-        let place = Place::row(a.max(b));
-        let message = format!(
-            "第 {a} 条记录（{}）与第 {b} 条记录（{}）重叠 {area} 平方米（{} 亩）",
-            blocks[pair.a].id,
-            blocks[pair.b].id,
-            area.to_mu()
-        );
-        findings.push(if area.value() > SLIVER_M2 {
-            Finding::error("overlap_within_file", place, message)
-        } else {
-            Finding::warning("overlap_sliver", place, format!("{message}，属细碎重叠"))
-        });
-    }
+    let pairs = overlap::pairs(&boundaries, NAMED);
+    let mut findings: Vec<Finding> = overlapping(&pairs)
+        .map(|(a, b, area)| {
+            let name = |i: usize| format!("第 {} 条记录（{}）", rows[i], blocks[i].id);
+            within_file_finding(Place::row(rows[a].max(rows[b])), &name(a), &name(b), area)
+        })
+        .collect();
+    findings.extend(not_all_named(&pairs, "文件中的图形"));
     findings
 }
 
-/// Overlaps of the staged blocks with current ones that this import does not replace. Illustrative (示意) blocks are only mentioned:
-/// they were drawn, not surveyed, and stand in nobody's way.
-pub(super) async fn with_register(connection: &mut PgConnection, blocks: &[Block]) -> Result<Vec<Finding>> {
-    let existing = store::blocks::list_overlap_candidates(connection).await?;
-    let imported: Vec<_> = blocks.iter().map(|b| &b.boundary).collect();
-    let standing: Vec<_> = existing.iter().map(|b| &b.boundary).collect();
-    let mut findings = Vec::new();
-    for pair in overlap::between(&imported, &standing) {
-        let Relation::Overlap { area } = pair.relation else { continue };
-        if area.value() <= SLIVER_M2 {
-            continue;
-        }
-        let (block, other) = (&blocks[pair.a], &existing[pair.b]);
+/// What an overlap inside one file is called, whoever looks for it.
+pub(in crate::inventory) fn within_file_finding(place: Place, a: &str, b: &str, area: SquareMetres) -> Finding {
+    let message = format!("{a}与{b}重叠 {area} 平方米（{} 亩）", area.to_mu());
+    if area.value() > SLIVER_M2 {
+        Finding::error("overlap_within_file", place, message)
+    } else {
+        Finding::warning("overlap_sliver", place, format!("{message}，属细碎重叠"))
+    }
+}
+
+fn overlapping(pairs: &Pairs) -> impl Iterator<Item = (usize, usize, SquareMetres)> {
+    let overlaps = pairs.list.iter().filter_map(|pair| match pair.relation {
+        Relation::Overlap { area } => Some((pair.a, pair.b, area)),
+        Relation::Touch => None,
+    });
+    overlaps.take(NAMED)
+}
+
+/// What the rest of the pairs would have said is not known: that is an error, never a silence.
+pub(in crate::inventory) fn not_all_named(pairs: &Pairs, what: &str) -> Option<Finding> {
+    let overlaps = pairs.list.iter().filter(|pair| pair.relation != Relation::Touch).count();
+    (!pairs.complete || overlaps > NAMED).then(|| {
         let message = format!(
+            "{what}互相重叠太多：只列出前 {} 处，其余没有逐对检查；请先查清是否重复导出，或分成几个文件",
+            overlaps.min(NAMED)
+        );
+        Finding::error("too_many_overlaps", Place::whole(), message)
+    })
+}
+
+/// Overlaps of the staged blocks with current ones that this import does not replace. Illustrative (示意) blocks are only
+/// mentioned: they were drawn, not surveyed, and stand in nobody's way.
+pub(super) async fn with_register(connection: &mut PgConnection, blocks: &[Block]) -> Result<Vec<Finding>> {
+    let existing = store::blocks::list_overlap_candidates(connection, None).await?;
+    Ok(compare_with(blocks, &existing))
+}
+
+/// What an undo has brought back, against what was written since: land given to another block in the meantime, and drawn
+/// blocks beside surveyed ones. What lay so before the undone revision was somebody's decision and is no reason.
+pub(super) async fn after_undo(connection: &mut PgConnection, undone: i64, undo: i64) -> Result<Vec<Finding>> {
+    let blocks = store::blocks::list_written_by(connection, undo).await?;
+    if blocks.is_empty() {
+        return Ok(Vec::new());
+    }
+    store::blocks::stage(connection, &blocks).await?;
+    let existing = store::blocks::list_overlap_candidates(connection, Some(undone)).await?;
+    // Drawn blocks lie where they were drawn: only surveyed land is given away.
+    let (surveyed, standing): (Vec<Block>, Vec<StandingBlock>) = (
+        blocks.into_iter().filter(|b| !b.illustrative).collect(),
+        existing.into_iter().filter(|b| !b.illustrative).collect(),
+    );
+    let mut findings = compare_with(&surveyed, &standing);
+    findings.extend(store::blocks::list_mixed_parks(connection).await?.into_iter().map(|park| {
+        let message = format!("撤销后园区 {park} 既有示意区块又有实测区块；请先撤销该园区后来的导入");
+        Finding::error("illustrative_over_real", Place::whole(), message)
+    }));
+    Ok(findings)
+}
+
+fn compare_with(blocks: &[Block], existing: &[StandingBlock]) -> Vec<Finding> {
+    let imported: Vec<_> = blocks.iter().map(|b| &b.boundary).collect();
+    let (drawn, real): (Vec<&StandingBlock>, Vec<&StandingBlock>) = existing.iter().partition(|b| b.illustrative);
+    let compare = |standing: &[&StandingBlock]| {
+        overlap::between(&imported, &standing.iter().map(|b| &b.boundary).collect::<Vec<_>>(), NAMED)
+    };
+    let message = |block: &Block, other: &StandingBlock, area: SquareMetres| {
+        format!(
             "区块 {} 与名录中园区 {} 的区块 {} 重叠 {area} 平方米（{} 亩）",
             block.id,
             other.id.park(),
             other.id,
             area.to_mu()
-        );
-        findings.push(if other.illustrative {
-            Finding::info("overlap_with_illustrative", Place::whole(), format!("{message}；后者为示意图形"))
-        } else {
-            Finding::error("overlap_with_register", Place::whole(), message)
-        });
+        )
+    };
+    let above_sliver = |(_, _, area): &(usize, usize, SquareMetres)| area.value() > SLIVER_M2;
+    let with_real = compare(&real);
+    let mut findings: Vec<Finding> = overlapping(&with_real)
+        .filter(above_sliver)
+        .map(|(a, b, area)| Finding::error("overlap_with_register", Place::whole(), message(&blocks[a], real[b], area)))
+        .collect();
+    findings.extend(not_all_named(&with_real, "文件与登记库中的区块"));
+    let with_drawn = compare(&drawn);
+    findings.extend(overlapping(&with_drawn).filter(above_sliver).map(|(a, b, area)| {
+        let message = format!("{}；后者为示意图形", message(&blocks[a], drawn[b], area));
+        Finding::info("overlap_with_illustrative", Place::whole(), message)
+    }));
+    if not_all_named(&with_drawn, "").is_some() {
+        let message = format!("与示意区块重叠的还有更多，只列出前 {NAMED} 处");
+        findings.push(Finding::info("overlap_with_illustrative", Place::whole(), message));
     }
-    Ok(findings)
+    findings
 }
 
 /// Drawn blocks must not take the place of surveyed ones.
@@ -79,17 +139,16 @@ pub(super) async fn drawn_over_real(connection: &mut PgConnection, blocks: &[Blo
         .collect())
 }
 
-/// Says which illustrative blocks a commit would end, because real ones take their place.
-pub(super) async fn illustrative_notice(connection: &mut PgConnection) -> Result<Vec<Finding>> {
+/// Which illustrative blocks real ones would take the place of, park by park; and how many.
+pub(super) async fn illustrative_notice(connection: &mut PgConnection) -> Result<(Vec<Finding>, u64)> {
     let replaced = store::blocks::list_illustrative_replaced(connection).await?;
-    Ok(replaced
-        .into_iter()
-        .map(|(park, count)| {
-            Finding::info(
-                "illustrative_replaced",
-                Place::whole(),
-                format!("园区 {park} 现有 {count} 个示意区块，提交后由本文件的实测区块取代（历史保留在修订日志中）"),
-            )
-        })
-        .collect())
+    let count = replaced.iter().map(|(_, count)| count.unsigned_abs()).sum();
+    let notice = replaced.into_iter().map(|(park, count)| {
+        Finding::info(
+            "illustrative_replaced",
+            Place::whole(),
+            format!("园区 {park} 现有 {count} 个示意区块，提交后由本文件的实测区块取代（历史保留在修订日志中）"),
+        )
+    });
+    Ok((notice.collect(), count))
 }

@@ -11,6 +11,9 @@ use crate::store::UpsertCounts;
 /// Candidates kept in a batch's report: enough to look through, where 50,000 would be 15 MB a batch.
 const STORED_CANDIDATES: usize = 1_000;
 
+/// Findings kept in a batch's report, the errors first.
+const STORED_FINDINGS: usize = 10_000;
+
 /// One candidate as the report shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CandidateSummary {
@@ -110,7 +113,7 @@ impl ImportReport {
         self.status = if self.has_errors() {
             self.counts = None;
             Status::Refused
-        } else if self.counts.is_some_and(|c| c.inserted + c.updated == 0) {
+        } else if self.counts.is_some_and(|c| c.changed() == 0) {
             Status::Unchanged
         } else {
             Status::Ready
@@ -119,15 +122,16 @@ impl ImportReport {
 
     /// The JSON of `import --dry-run --json`, every candidate listed.
     pub fn to_json(&self) -> Value {
-        self.json_listing(usize::MAX)
+        self.json_listing(usize::MAX, usize::MAX)
     }
 
-    /// The JSON that is kept with the batch and answered by `POST /api/imports`: the first candidates; counts are whole.
+    /// The JSON that is kept with the batch and answered by `POST /api/imports`: the first candidates and findings;
+    /// counts are whole.
     pub fn to_stored_json(&self) -> Value {
-        self.json_listing(STORED_CANDIDATES)
+        self.json_listing(STORED_CANDIDATES, STORED_FINDINGS)
     }
 
-    fn json_listing(&self, candidates: usize) -> Value {
+    fn json_listing(&self, candidates: usize, findings: usize) -> Value {
         let mut object = Map::new();
         object.insert("status".into(), json!(self.status.as_str()));
         object.insert("layer".into(), json!(self.layer));
@@ -154,13 +158,14 @@ impl ImportReport {
                 "unchanged": self.counts.map(|c| c.unchanged),
                 "errors": self.count(Severity::Error),
                 "warnings": self.count(Severity::Warning),
+                "findings_listed": self.findings.len().min(findings),
             }),
         );
         object.insert(
             "candidates".into(),
             Value::Array(self.candidates.iter().take(candidates).map(candidate_json).collect()),
         );
-        object.insert("findings".into(), wire::findings(&self.findings));
+        object.insert("findings".into(), wire::findings(&self.findings[..self.findings.len().min(findings)]));
         Value::Object(object)
     }
 }

@@ -83,7 +83,7 @@ pub async fn seed(pool: &PgPool, actor: &str) -> Result<SeedReport> {
     let mut report = SeedReport {
         revision: Some(revision),
         divisions: store::divisions::upsert(connection, &sample.divisions).await?,
-        parks: store::parks::upsert(connection, &parks).await?.changed(),
+        parks: store::parks::upsert(connection, &parks, &[]).await?,
         directory_rows: store::directories::upsert(connection, &sample.directory).await?,
         events: store::events::upsert(connection, &sample.events).await?,
         blocks: store::blocks::upsert(connection, &blocks).await?.changed(),

@@ -76,7 +76,7 @@ fn blocks_are_valid_apart_and_their_words_read_back() {
     assert!(sample.blocks.iter().any(|b| b.boundary.0.len() > 1), "a block in two pieces");
     assert!(sample.blocks.iter().any(|b| !b.boundary.0[0].interiors().is_empty()), "a block with a hole");
     let boundaries: Vec<_> = sample.blocks.iter().map(|b| &b.boundary).collect();
-    assert_eq!(overlap::pairs(&boundaries), []);
+    assert_eq!(overlap::pairs(&boundaries, 1).list, []);
 }
 
 #[test]
@@ -89,5 +89,5 @@ fn grid_blocks_are_valid_and_apart() {
     let blocks = grid_blocks(2_500, &sample().parks);
     assert_eq!(blocks.len(), 2_500);
     assert!(blocks.iter().all(|b| validity::is_valid(&b.boundary)));
-    assert_eq!(overlap::pairs(&blocks.iter().map(|b| &b.boundary).collect::<Vec<_>>()), []);
+    assert_eq!(overlap::pairs(&blocks.iter().map(|b| &b.boundary).collect::<Vec<_>>(), 1).list, []);
 }

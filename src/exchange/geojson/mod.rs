@@ -2,12 +2,15 @@
 //!
 //! A file's faults are findings with record, part, ring and vertex; a file that is no JSON names line and column.
 
+mod document;
+
 use std::collections::HashMap;
-use std::fmt;
 
 use geo::MultiPolygon;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, IgnoredAny};
 use serde_json::{Map, Value};
+
+use document::Document;
 
 use super::limits::{MAX_FEATURES, MAX_FINDINGS};
 use super::stated_area::read_stated_area;
@@ -67,7 +70,7 @@ impl Scan {
         let mut documents = 0;
         while !rest.trim_start().is_empty() {
             let mut stream = serde_json::Deserializer::from_str(rest);
-            let outcome = Document { scan: self }.deserialize(&mut stream);
+            let outcome = Document::into(self).deserialize(&mut stream);
             // `into_iter` would tell the offset, but only for whole values: the rest is found by a second look.
             if let Err(error) = outcome {
                 let offset = text.len() - rest.len();
@@ -398,139 +401,5 @@ fn position_of(value: &Value) -> Option<(f64, f64)> {
     (x.is_finite() && y.is_finite()).then_some((x, y))
 }
 
-/// The top of one document: features stream one by one, so a large file never stands in memory twice.
-struct Document<'a> {
-    scan: &'a mut Scan,
-}
-
-impl<'de> DeserializeSeed<'de> for Document<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Document<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a GeoJSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut rest = Map::new();
-        let mut had_features = false;
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "features" => {
-                    had_features = true;
-                    map.next_value_seed(Features { scan: &mut *self.scan })?;
-                }
-                "crs" => self.scan.crs_member = Some(map.next_value()?),
-                "type" | "geometry" | "properties" | "id" | "coordinates" | "geometries" => {
-                    rest.insert(key, map.next_value()?);
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        match rest.get("type").and_then(Value::as_str) {
-            Some("FeatureCollection") if had_features => {}
-            Some("Feature") => self.scan.take_feature(&Value::Object(rest)),
-            Some(
-                "Polygon" | "MultiPolygon" | "Point" | "LineString" | "MultiPoint" | "MultiLineString"
-                | "GeometryCollection",
-            ) => {
-                let feature = serde_json::json!({"type": "Feature", "properties": null, "geometry": rest});
-                self.scan.take_feature(&feature);
-            }
-            other => {
-                let shown: String = other.unwrap_or("（无）").chars().filter(|c| !c.is_control()).take(30).collect();
-                self.scan.findings.push(Finding::error(
-                    "geojson_type",
-                    Place::whole(),
-                    format!("不是 GeoJSON：type 为“{shown}”，应为 FeatureCollection、Feature 或图形"),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        self.not_an_object();
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        self.not_an_object();
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.not_an_object();
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.not_an_object();
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.not_an_object();
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.not_an_object();
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.not_an_object();
-        Ok(())
-    }
-}
-
-impl Document<'_> {
-    fn not_an_object(self) {
-        self.scan.findings.push(Finding::error("geojson_type", Place::whole(), "不是 GeoJSON：最外层应为对象"));
-    }
-}
-
-struct Features<'a> {
-    scan: &'a mut Scan,
-}
-
-impl<'de> DeserializeSeed<'de> for Features<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Features<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of features")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(feature) = seq.next_element::<Value>()? {
-            // Past the limits the rest is only walked over: the file is refused anyway.
-            if self.scan.records.len() <= MAX_FEATURES && self.scan.findings.len() <= MAX_FINDINGS {
-                self.scan.take_feature(&feature);
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
-#[path = "geojson_tests.rs"]
 mod tests;

@@ -1,0 +1,52 @@
+//! What a file does not speak of stays as it stands; what it clears is said before it is cleared.
+
+use sqlx::PgConnection;
+
+use super::Rows;
+use crate::domain::{Finding, Place};
+use crate::error::Result;
+use crate::exchange::{FieldMapping, field_names};
+use crate::store;
+
+/// The fields of a file that fill one column, where the column goes by another name.
+const FILLED_BY: [(&str, &[&str]); 2] =
+    [("four_extents", &["four_extents", "east", "south", "west", "north"]), ("county", &["county", "county_code"])];
+
+/// The optional columns of these rows that the file has no field for.
+pub(super) fn columns(mapping: &[FieldMapping], rows: &Rows) -> Vec<&'static str> {
+    let has_field = |column: &str| {
+        let fields = FILLED_BY.iter().find(|(name, _)| *name == column).map_or(&[][..], |(_, fields)| fields);
+        mapping.iter().filter_map(|m| m.canonical).any(|c| c == column || fields.contains(&c))
+    };
+    let optional: &[&'static str] = match rows {
+        Rows::Blocks(_) => &store::blocks::OPTIONAL,
+        Rows::Parks(_) => &store::parks::OPTIONAL,
+    };
+    optional.iter().copied().filter(|column| !has_field(column) && !has_value(rows, column)).collect()
+}
+
+/// A format may give a value that is no field: a drawing's layer as the name.
+fn has_value(rows: &Rows, column: &str) -> bool {
+    match (rows, column) {
+        (Rows::Blocks(blocks), "name") => blocks.iter().any(|b| b.name.is_some()),
+        (Rows::Blocks(blocks), "stated_area") => blocks.iter().any(|b| b.stated_area.is_some()),
+        (Rows::Blocks(blocks), "four_extents") => blocks.iter().any(|b| b.four_extents_text.is_some()),
+        _ => false,
+    }
+}
+
+/// Lays what stands over the columns that the file lacks, and says which values an empty field would clear.
+pub(super) async fn keep(connection: &mut PgConnection, rows: &Rows, absent: &[&str]) -> Result<Vec<Finding>> {
+    let cleared = match rows {
+        Rows::Blocks(_) => store::blocks::keep_absent(connection, absent).await?,
+        Rows::Parks(parks) => store::parks::count_cleared(connection, parks, absent).await?,
+    };
+    Ok(cleared.into_iter().map(|(column, count)| value_cleared(column, count)).collect())
+}
+
+fn value_cleared(column: &str, count: i64) -> Finding {
+    let title = field_names::title(column).unwrap_or(column);
+    let message =
+        format!("登记库中 {count} 条记录的“{title}”现有值，文件中为空，提交后将清空；不想清空请删去文件中的这一列");
+    Finding::warning("value_cleared", Place::whole().field(title), message)
+}

@@ -1,0 +1,176 @@
+//! What an import leaves standing: columns that the file does not speak of, land given away before an undo; and a file
+//! whose shapes lie on one another by the thousand.
+
+use serde_json::{Value, json};
+use sizhi::domain::Severity;
+use sizhi::error::Error;
+use sizhi::inventory::import::{self, Imported};
+
+use crate::imports::{PARK, into};
+use crate::support::files::{square, txt, write};
+use crate::support::{Database, codes};
+
+const OTHER: &str = "G431033";
+
+/// One square in degrees with these properties.
+fn feature(properties: Value) -> String {
+    let ring = json!([[[112.8, 28.3], [112.81, 28.3], [112.81, 28.31], [112.8, 28.31], [112.8, 28.3]]]);
+    json!({"type": "FeatureCollection", "features": [
+        {"type": "Feature", "properties": properties, "geometry": {"type": "Polygon", "coordinates": ring}}]})
+    .to_string()
+}
+
+/// Name, hectares, east, text, attributes of block 1.
+async fn block(db: &Database) -> (Option<String>, Option<f64>, Option<String>, Option<String>, Value) {
+    sqlx::query_as(
+        "SELECT name, stated_area_ha::float8, east, four_extents, attributes FROM park_block WHERE id = 'G431176-1'",
+    )
+    .fetch_one(&db.pool)
+    .await
+    .expect("the block")
+}
+
+fn cleared(imported: &Imported) -> Vec<(Option<&str>, &str)> {
+    let found = imported.report.findings.iter().filter(|f| f.code == "value_cleared");
+    found.map(|f| (f.place.field.as_deref(), f.message.as_str())).collect()
+}
+
+#[tokio::test]
+async fn a_boundary_file_without_a_field_leaves_what_stands_in_it() {
+    let db = Database::with_sample().await;
+    let whole = json!({"编号": "1", "名称": "装备园", "面积（公顷）": 108.7, "东至": "友谊路", "南至": "湘江", "批文号": "湘政函1号"});
+    db.import(&write("lasting_whole.geojson", feature(whole)), into(PARK)).await.expect("imported");
+    let full = block(&db).await;
+    assert_eq!(
+        (full.0.as_deref(), full.1, full.2.as_deref(), full.3.as_deref()),
+        (Some("装备园"), Some(108.7), Some("友谊路"), Some("东至友谊路，南至湘江"))
+    );
+
+    // Only a new attribute: nothing else is touched, and that is one update.
+    let bare = write("lasting_bare.geojson", feature(json!({"编号": "1", "备注": "复核"})));
+    let kept = db.import(&bare, into(PARK)).await.expect("imported");
+    assert_eq!((kept.revision.is_some(), cleared(&kept)), (true, vec![]), "{:?}", codes(&kept));
+    let now = block(&db).await;
+    assert_eq!((&now.0, now.1, &now.2, &now.3), (&full.0, full.1, &full.2, &full.3));
+    assert_eq!((&now.4["批文号"], &now.4["备注"]), (&json!("湘政函1号"), &json!("复核")));
+    let again = db.import(&bare, into(PARK)).await.expect("judged");
+    assert_eq!(again.report.status.as_str(), "unchanged", "the same file a second time");
+
+    // An empty field is a word of its own: told beforehand, then done.
+    let empty = write("lasting_empty.geojson", feature(json!({"编号": "1", "名称": null})));
+    let told = db.dry_run(&empty, into(PARK)).await.expect("judged");
+    let message = "登记库中 1 条记录的“名称”现有值，文件中为空，提交后将清空；不想清空请删去文件中的这一列";
+    assert_eq!(cleared(&told), [(Some("名称"), message)]);
+    assert_eq!(block(&db).await, now, "a dry run");
+    db.import(&empty, into(PARK)).await.expect("imported");
+    let emptied = block(&db).await;
+    assert_eq!((emptied.0, emptied.1, emptied.2, emptied.3), (None, full.1, full.2, full.3));
+}
+
+#[tokio::test]
+async fn words_of_a_drawn_block_do_not_pass_to_the_surveyed_one() {
+    let db = Database::with_sample().await;
+    assert!(block(&db).await.3.is_some(), "the drawn block has words");
+    db.import(&write("lasting_drawn.geojson", feature(json!({"编号": "1"}))), into(PARK)).await.expect("imported");
+    assert_eq!(block(&db).await, (None, None, None, None, json!({})));
+}
+
+/// Kind, counties, industries, printed approval, hectares, first day.
+type Entry = (String, Vec<String>, Vec<String>, Option<String>, Option<f64>, String);
+
+async fn entry(db: &Database) -> Entry {
+    sqlx::query_as(
+        "SELECT type, county_codes::text[], leading_industries, approved_text, approved_area_ha::float8, valid_from::text FROM park WHERE code = 'G431033'",
+    )
+    .fetch_one(&db.pool)
+    .await
+    .expect("the park")
+}
+
+#[tokio::test]
+async fn a_directory_without_a_column_leaves_what_stands_in_it() {
+    let db = Database::with_sample().await;
+    let before = entry(&db).await;
+    assert_eq!((before.4, before.5.as_str()), (Some(1200.0), "2000-02-01"));
+    let parks = |request: &mut import::ImportRequest| request.layer = "parks".to_owned();
+    let three = write("lasting_three.csv", "园区代码,园区名称,市州\nG431033,长沙经济技术开发区,长沙市\n");
+    let same = db.import(&three, parks).await.expect("judged");
+    assert_eq!((same.report.status.as_str(), same.revision), ("unchanged", None), "{:?}", codes(&same));
+    assert_eq!(entry(&db).await, before);
+
+    let emptied = write(
+        "lasting_emptied.csv",
+        "园区代码,园区名称,市州,主导产业,核准面积（公顷）\nG431033,长沙经济技术开发区,长沙市,,\n",
+    );
+    let told = db.import(&emptied, parks).await.expect("imported");
+    let fields: Vec<_> = cleared(&told).into_iter().map(|(field, _)| field).collect();
+    assert_eq!(fields, [Some("主导产业"), Some("面积")]);
+    let now = entry(&db).await;
+    assert_eq!((now.2, now.4), (vec![], None));
+    assert_eq!((now.0, now.1, now.3, now.5), (before.0, before.1, before.3, before.5));
+
+    // A park that does not stand yet has nothing to keep.
+    let new = write("lasting_new.csv", "园区代码,园区名称,市州\nS439001,新园区,长沙市\n");
+    assert_eq!(db.import(&new, parks).await.expect("imported").report.counts.map(|c| c.inserted), Some(1));
+}
+
+#[tokio::test]
+async fn shapes_on_one_another_by_the_thousand_are_named_up_to_a_bound() {
+    let db = Database::with_sample().await;
+    let parcels: Vec<(String, Vec<(f64, f64)>)> =
+        (0..700).map(|i| (format!("B{i}"), square(3_123_400.0 + f64::from(i) * 0.01, 38_435_200.0, 200.0))).collect();
+    let parcels: Vec<(&str, Vec<(f64, f64)>, f64)> =
+        parcels.iter().map(|(n, s)| (n.as_str(), s.clone(), 4.0)).collect();
+    // 700 × 699 / 2 pairs.
+    let judged = db.dry_run(&write("lasting_pile.txt", txt(&parcels)), into(PARK)).await.expect("judged");
+    let of = |code: &str| judged.report.findings.iter().filter(|f| f.code == code).count();
+    assert_eq!((of("overlap_within_file"), of("too_many_overlaps")), (1_000, 1));
+    let bound = judged.report.findings.iter().find(|f| f.code == "too_many_overlaps").expect("the bound");
+    assert_eq!((bound.severity, judged.report.status.as_str()), (Severity::Error, "refused"));
+}
+
+/// Imports one square of this park; `east` and `side` in metres.
+async fn land(db: &Database, park: &str, number: &str, east: f64, side: f64) -> i64 {
+    let ring = square(3_123_400.0, 38_435_200.0 + east, side);
+    let file = write(&format!("lasting_{park}_{number}_{side}.txt"), txt(&[(number, ring, side * side / 10_000.0)]));
+    let imported = db.import(&file, into(park)).await.expect("imported");
+    imported.batch.unwrap_or_else(|| panic!("{:?}", imported.report.findings))
+}
+
+async fn refused_undo(db: &Database, batch: i64, code: &str) -> String {
+    let before: i64 = db.value("SELECT count(*) FROM revision").await;
+    let error = import::undo(&db.pool, batch, "test").await.expect_err("refused");
+    let Error::Conflict { code: conflict, findings, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(
+        (*conflict, findings.iter().map(|f| f.code.as_ref()).collect::<Vec<_>>()),
+        ("undo_conflict", vec![code])
+    );
+    assert_eq!(db.value::<i64>("SELECT count(*) FROM revision").await, before, "nothing written");
+    findings[0].message.clone()
+}
+
+#[tokio::test]
+async fn an_undo_does_not_take_back_land_that_was_given_away() {
+    let db = Database::with_sample().await;
+    land(&db, PARK, "R1", 0.0, 200.0).await;
+    let halved = land(&db, PARK, "R1", 0.0, 100.0).await;
+    let neighbour = land(&db, OTHER, "R1", 100.0, 100.0).await;
+    let said = refused_undo(&db, halved, "overlap_with_register").await;
+    assert!(said.contains("G431176-R1") && said.contains("G431033-R1"), "{said}");
+    // The way out that the message names.
+    import::undo(&db.pool, neighbour, "test").await.expect("the newer one first");
+    import::undo(&db.pool, halved, "test").await.expect("then this one");
+    assert_eq!(db.audit().await, None);
+}
+
+#[tokio::test]
+async fn an_undo_does_not_put_drawn_blocks_beside_surveyed_ones() {
+    let db = Database::with_sample().await;
+    let first = land(&db, PARK, "R1", 0.0, 200.0).await;
+    let second = land(&db, PARK, "R2", 300.0, 200.0).await;
+    let said = refused_undo(&db, first, "illustrative_over_real").await;
+    assert!(said.contains(PARK), "{said}");
+    import::undo(&db.pool, second, "test").await.expect("the newer one first");
+    import::undo(&db.pool, first, "test").await.expect("then this one");
+    assert_eq!(db.value::<i64>("SELECT count(*) FROM park_block WHERE NOT illustrative").await, 0);
+}
