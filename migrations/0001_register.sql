@@ -32,12 +32,13 @@ COMMENT ON TABLE revision IS 'one row per write transaction, hash-chained, appen
 CREATE TABLE change (
     revision    bigint  NOT NULL,
     ordinal     integer NOT NULL,
-    layer       text    NOT NULL,
-    feature_id  text    NOT NULL,
+    layer       text    COLLATE "C" NOT NULL,
+    feature_id  text    COLLATE "C" NOT NULL,
     operation   text    NOT NULL,
-    -- the whole row as JSON but for its geometry, which stands beside it as EWKB: exact, and half as long as in JSON
-    before      jsonb,
-    after       jsonb,
+    -- the whole row as JSON but for its geometry, which stands beside it as EWKB: exact, and half as long as in JSON. Text, not
+    -- jsonb: it is written once and hashed, both as text, and seldom read
+    before      json,
+    after       json,
     before_geom bytea,
     after_geom  bytea,
     digest      bytea   NOT NULL,
@@ -49,21 +50,22 @@ CREATE TABLE change (
         OR (operation = 'update' AND before IS NOT NULL AND after IS NOT NULL)
         OR (operation = 'delete' AND before IS NOT NULL AND after IS NULL))
 );
-CREATE INDEX change_feature_idx ON change (layer, feature_id, revision);
+-- By id first: ids of different layers seldom meet, and an index that is compared on one column is written faster.
+CREATE INDEX change_feature_idx ON change (feature_id, revision);
 -- Coordinates do not compress: trying costs a bulk import more than everything else, so a log row stays as it is up to a page.
 ALTER TABLE change SET (toast_tuple_target = 8160);
 ALTER TABLE change ALTER before_geom SET STORAGE EXTERNAL, ALTER after_geom SET STORAGE EXTERNAL;
 COMMENT ON TABLE change IS 'what each revision did, row by row; the truth behind the current tables';
 
--- Digest of one change: every column that carries meaning. The head tells the length of whatever could hold a bar, and JSON text
--- holds no raw line break, so the preimage cannot be read in two ways. STABLE, as convert_to is: only so PostgreSQL writes the
--- body into the calling query, and a call a row would cost more than the hash.
+-- Digest of one change: every column that carries meaning. The head tells the length of whatever could hold a bar or a line break,
+-- so the preimage cannot be read in two ways. STABLE, as convert_to is: only so PostgreSQL writes the body into the calling query,
+-- and a call a row would cost more than the hash.
 CREATE FUNCTION change_digest(revision bigint, ordinal integer, layer text, feature_id text, operation text,
-                              before jsonb, after jsonb, before_geom bytea, after_geom bytea)
+                              before json, after json, before_geom bytea, after_geom bytea)
 RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT sha256(convert_to(
         concat(revision, '|', ordinal, '|', length(layer), '|', layer, '|', length(feature_id), '|', feature_id, '|', operation, '|',
-               length(before_geom), '|', length(after_geom), E'\n', before, E'\n', after, E'\n'), 'UTF8')
+               length(before_geom), '|', length(after_geom), '|', octet_length(before::text), E'\n', before, E'\n', after, E'\n'), 'UTF8')
         || coalesce(before_geom, '') || coalesce(after_geom, ''))
 $$;
 
@@ -185,7 +187,7 @@ CREATE INDEX division_parent_idx ON division (parent_code);
 
 -- 产业园区. The code is the one of the national catalogue: G|S, province, type digit, serial.
 CREATE TABLE park (
-    code                text    NOT NULL,
+    code                text    COLLATE "C" NOT NULL,
     name                text    NOT NULL,
     aliases             text[]  NOT NULL DEFAULT '{}',
     -- 国家级 | 省级
@@ -201,7 +203,7 @@ CREATE TABLE park (
     approved_area_ha    numeric(12, 4),
     administrator       text,
     status              text    NOT NULL DEFAULT 'active',
-    successor_code      text,
+    successor_code      text    COLLATE "C",
     valid_from          date    NOT NULL DEFAULT '-infinity',
     valid_to            date    NOT NULL DEFAULT 'infinity',
     source              text    NOT NULL,
@@ -222,9 +224,10 @@ CREATE INDEX park_prefecture_idx ON park (prefecture_code);
 -- 区块: one piece of a park with its own boundary, its own four extents and its own stated area.
 -- One id lives through several rows, one per period [valid_from, valid_to).
 CREATE TABLE park_block (
-    id              text    NOT NULL,
-    park_code       text    NOT NULL,
-    number          text    NOT NULL,
+    -- by bytes: what a locale makes of digits and letters only costs time
+    id              text    COLLATE "C" NOT NULL,
+    park_code       text    COLLATE "C" NOT NULL,
+    number          text    COLLATE "C" NOT NULL,
     name            text,
     geom            geometry(MultiPolygon, 4490) NOT NULL,
     -- ellipsoidal area by the survey formula, unrounded
@@ -276,7 +279,7 @@ CREATE TABLE directory_version (
 );
 CREATE TABLE directory_entry (
     version_id          text    NOT NULL,
-    park_code           text    NOT NULL,
+    park_code           text    COLLATE "C" NOT NULL,
     serial              integer,
     name                text    NOT NULL,
     area_ha             numeric(12, 4),
@@ -294,7 +297,7 @@ CREATE INDEX directory_entry_park_idx ON directory_entry (park_code);
 -- Lineage: 设立, 更名, 升级, 扩区, 调区, 调区扩区, 拆分, 并入, 撤销. Areas in hectares as the notice prints them.
 CREATE TABLE park_event (
     id                  text    NOT NULL,
-    park_code           text    NOT NULL,
+    park_code           text    COLLATE "C" NOT NULL,
     kind                text    NOT NULL,
     -- as printed; occurred_on only where the day is known
     occurred_text       text,
@@ -360,20 +363,17 @@ CREATE TABLE tracked_table (
     CONSTRAINT tracked_table_pkey PRIMARY KEY (name)
 );
 
--- SQL expression for the whole row as JSON, without the column `geom` (to_jsonb would make GeoJSON of it, at five times the time
--- of everything else). Chunks of 40 columns: a function takes 100 arguments.
-CREATE FUNCTION row_image(table_name text, alias text) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT string_agg(part, ' || ' ORDER BY chunk)
-    FROM (SELECT (attnum - 1) / 40 AS chunk,
-                 'jsonb_build_object(' || string_agg(format('%L, %I.%I', attname, alias, attname), ', ' ORDER BY attnum) || ')' AS part
-          FROM pg_attribute
-          WHERE attrelid = table_name::regclass AND attnum > 0 AND NOT attisdropped AND attname <> 'geom'
-          GROUP BY 1) chunks
+-- SQL expression for the row `alias` without its column `geom`, to be used as a table in FROM; row_to_json of it is the row's image.
+-- (Geometry as JSON would cost five times everything else.)
+CREATE FUNCTION row_columns(table_name text, alias text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT '(SELECT ' || string_agg(format('%I.%I', alias, attname), ', ' ORDER BY attnum) || ')'
+    FROM pg_attribute
+    WHERE attrelid = table_name::regclass AND attnum > 0 AND NOT attisdropped AND attname <> 'geom'
 $$;
 
 -- SQL expression for the row's geometry as EWKB; NULL where the table has none.
 CREATE FUNCTION row_geometry(table_name text, alias text) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT coalesce((SELECT format('ST_AsEWKB(%I.geom)', alias) FROM pg_attribute
+    SELECT coalesce((SELECT format('%I.geom::bytea', alias) FROM pg_attribute
                      WHERE attrelid = table_name::regclass AND attname = 'geom' AND NOT attisdropped), 'NULL::bytea')
 $$;
 
@@ -391,36 +391,37 @@ DECLARE
     base integer;
     touched bigint;
     logged bigint;
-    new_image text := 'NULL::jsonb';
-    old_image text := 'NULL::jsonb';
+    new_image text := 'NULL::json';
+    old_image text := 'NULL::json';
     new_geometry text := 'NULL::bytea';
     old_geometry text := 'NULL::bytea';
     source text;
 BEGIN
     SELECT * INTO STRICT t FROM tracked_table WHERE name = TG_TABLE_NAME;
     SELECT coalesce(max(ordinal), 0) INTO base FROM change WHERE revision = r;
-    CASE TG_OP
-        WHEN 'INSERT' THEN
-            new_image := row_image(t.name, 'n');
-            new_geometry := row_geometry(t.name, 'n');
-            source := 'new_rows n';
-        WHEN 'DELETE' THEN
-            old_image := row_image(t.name, 'n');
-            old_geometry := row_geometry(t.name, 'n');
-            source := 'old_rows n';
-        ELSE
-            new_image := row_image(t.name, 'n');
-            new_geometry := row_geometry(t.name, 'n');
-            old_image := row_image(t.name, 'm');
-            old_geometry := row_geometry(t.name, 'm');
-            source := 'new_rows n JOIN old_rows m ON ' || (SELECT string_agg(format('n.%1$I = m.%1$I', k), ' AND ') FROM unnest(t.keys) k);
-    END CASE;
+    IF TG_OP = 'DELETE' THEN
+        old_image := 'row_to_json(old)';
+        old_geometry := row_geometry(t.name, 'n');
+        source := format('numbered n, LATERAL %s old', row_columns(t.name, 'n'));
+    ELSE
+        new_image := 'row_to_json(new)';
+        new_geometry := row_geometry(t.name, 'n');
+        source := format('numbered n, LATERAL %s new', row_columns(t.name, 'n'));
+    END IF;
+    IF TG_OP = 'UPDATE' THEN
+        old_image := 'row_to_json(old)';
+        old_geometry := row_geometry(t.name, 'm');
+        source := format('%s, old_rows m, LATERAL %s old WHERE %s', source, row_columns(t.name, 'm'),
+            (SELECT string_agg(format('n.%1$I = m.%1$I', k), ' AND ') FROM unnest(t.keys) k));
+    END IF;
+    -- Numbered first, while the rows are narrow. OFFSET 0 keeps the planner from writing an image into both places that use it.
     EXECUTE format($f$
+        WITH numbered AS (SELECT $2 + row_number() OVER ()::integer AS ordinal_, n.* FROM %9$s n)
         INSERT INTO change (revision, ordinal, layer, feature_id, operation, before, after, before_geom, after_geom, digest)
         SELECT $1, o, %1$L, f, %2$L, b, a, bg, ag, change_digest($1, o, %1$L, f, %2$L, b, a, bg, ag)
-        FROM (SELECT $2 + row_number() OVER ()::integer AS o, s.*
-              FROM (SELECT %3$s AS f, %4$s AS b, %5$s AS a, %6$s AS bg, %7$s AS ag FROM %8$s) s) numbered
-    $f$, t.name, lower(TG_OP), t.feature_id, old_image, new_image, old_geometry, new_geometry, source) USING r, base;
+        FROM (SELECT ordinal_ AS o, %3$s AS f, %4$s AS b, %5$s AS a, %6$s AS bg, %7$s AS ag FROM %8$s OFFSET 0) s
+    $f$, t.name, lower(TG_OP), t.feature_id, old_image, new_image, old_geometry, new_geometry, source,
+         CASE TG_OP WHEN 'DELETE' THEN 'old_rows' ELSE 'new_rows' END) USING r, base;
     IF TG_OP = 'UPDATE' THEN
         GET DIAGNOSTICS logged = ROW_COUNT;
         SELECT count(*) INTO touched FROM new_rows;
@@ -505,7 +506,7 @@ CREATE TRIGGER park_unused_delete AFTER DELETE ON park REFERENCING OLD TABLE AS 
 -- ---------------------------------------------------------------------------------------------------------------
 
 -- Which row of its table a log row speaks of: a block's id lives through several rows.
-CREATE FUNCTION change_key(layer text, feature_id text, before jsonb, after jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+CREATE FUNCTION change_key(layer text, feature_id text, before json, after json) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE layer WHEN 'park_block' THEN feature_id || '@' || (coalesce(after, before) ->> 'valid_from') ELSE feature_id END;
 
 -- Rows of the target revision that stand otherwise now: undo would overwrite a later change. A row that was changed later and
@@ -526,7 +527,7 @@ RETURNS TABLE (layer text, feature_id text, later_revision bigint) LANGUAGE sql 
         WHERE c.layer = t.layer AND c.feature_id = t.feature_id AND c.revision > target
           AND change_key(c.layer, c.feature_id, c.before, c.after) = t.key) l
     WHERE l.first_later IS NOT NULL
-      AND ((l.now - 'revision') IS DISTINCT FROM (t.after - 'revision') OR l.now_geom IS DISTINCT FROM t.after_geom)
+      AND ((l.now::jsonb - 'revision') IS DISTINCT FROM (t.after::jsonb - 'revision') OR l.now_geom IS DISTINCT FROM t.after_geom)
     ORDER BY 3, 1, 2
 $$;
 
@@ -550,7 +551,7 @@ BEGIN
             -- Per key the first state (what stood before the revision).
             rows := format(
                 'SELECT DISTINCT ON (%1$s) c.before IS NULL AS was_absent, (jsonb_populate_record(NULL::%2$I,
-                     coalesce(c.before, c.after) || jsonb_build_object(''geom'', encode(coalesce(c.before_geom, c.after_geom), ''hex'')))).*
+                     coalesce(c.before, c.after)::jsonb || jsonb_build_object(''geom'', encode(coalesce(c.before_geom, c.after_geom), ''hex'')))).*
                  FROM change c WHERE c.revision = $1 AND c.layer = %2$L ORDER BY %1$s, c.ordinal',
                 (SELECT string_agg(format('coalesce(c.before, c.after) ->> %L', k), ', ') FROM unnest(t.keys) k), t.name);
             IF pass = 1 THEN
@@ -580,10 +581,12 @@ BEGIN
           INTO key_of_row, key_of_change FROM unnest(t.keys) k;
         RETURN QUERY EXECUTE format($f$
             SELECT l.revision, l.ordinal, %1$L::text, coalesce(l.feature_id, s.feature_id)
-            FROM (SELECT %2$s AS feature_id, %3$s AS key, %4$s AS image, %6$s AS geometry FROM %1$I n) s
+            FROM (SELECT %2$s AS feature_id, %3$s AS key, row_to_json(x) AS image, %6$s AS geometry FROM %1$I n, LATERAL %4$s x) s
             FULL JOIN (SELECT DISTINCT ON (%5$s) c.feature_id, %5$s AS key, c.after, c.after_geom, c.revision, c.ordinal
                        FROM change c WHERE c.layer = %1$L ORDER BY %5$s, c.revision DESC, c.ordinal DESC) l ON l.key = s.key
-            WHERE s.image IS DISTINCT FROM l.after OR s.geometry IS DISTINCT FROM l.after_geom
-        $f$, t.name, t.feature_id, key_of_row, row_image(t.name, 'n'), key_of_change, row_geometry(t.name, 'n'));
+            -- A column that a migration added since, and that nobody has filled yet, is no difference.
+            WHERE jsonb_strip_nulls(s.image::jsonb) IS DISTINCT FROM jsonb_strip_nulls(l.after::jsonb)
+               OR s.geometry IS DISTINCT FROM l.after_geom
+        $f$, t.name, t.feature_id, key_of_row, row_columns(t.name, 'n'), key_of_change, row_geometry(t.name, 'n'));
     END LOOP;
 END $$;

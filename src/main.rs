@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Judging on all cores asks for memory by the million pieces; glibc's allocator makes the cores wait for each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     sizhi::cli::main()
 }

@@ -145,7 +145,7 @@ impl Edges {
 type BoxTree = RTree<GeomWithData<Rectangle<[f64; 2]>, usize>>;
 
 fn prepare<'a>(shapes: &[&'a MultiPolygon<f64>]) -> Vec<Prepared<'a>> {
-    shapes.iter().map(|g| Prepared::new(g)).collect()
+    shapes.par_iter().map(|g| Prepared::new(g)).collect()
 }
 
 fn boxes(prepared: &[Prepared<'_>]) -> BoxTree {

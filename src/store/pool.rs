@@ -31,6 +31,8 @@ pub fn connect(options: PgConnectOptions, limits: PoolLimits) -> PgPool {
         ("lock_timeout", "2s".to_owned()),
         ("idle_in_transaction_session_timeout", "10s".to_owned()),
         ("timezone", "UTC".to_owned()),
+        // The stage of an import; taken only when it is filled.
+        ("temp_buffers", "64MB".to_owned()),
         // Plans of short queries: compiling them costs more than running them.
         ("jit", "off".to_owned()),
     ]);
@@ -124,7 +126,7 @@ pub async fn begin_write(pool: &PgPool) -> Result<Transaction<'static, Postgres>
     let mut transaction = pool.begin().await?;
     sqlx::query(
         "SELECT set_config('statement_timeout', '300s', true), set_config('lock_timeout', '30s', true),
-                set_config('idle_in_transaction_session_timeout', '120s', true)",
+                set_config('idle_in_transaction_session_timeout', '120s', true), set_config('work_mem', '64MB', true)",
     )
     .execute(&mut *transaction)
     .await?;

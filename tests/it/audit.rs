@@ -97,17 +97,17 @@ async fn altered_changes_are_named_by_revision_and_ordinal() {
     let second = bad(Some(3), Some(2), block("S437001-2"), "change_altered");
     check(&[
         (
-            "UPDATE change SET after = jsonb_set(after, '{name}', '\"x\"') WHERE revision = 3 AND ordinal = 2",
+            "UPDATE change SET after = jsonb_set(after::jsonb, '{name}', '\"x\"') WHERE revision = 3 AND ordinal = 2",
             second.clone(),
         ),
         (
-            "UPDATE change SET before = jsonb_set(before, '{area_m2}', '1') WHERE revision = 3 AND ordinal = 2",
+            "UPDATE change SET before = jsonb_set(before::jsonb, '{area_m2}', '1') WHERE revision = 3 AND ordinal = 2",
             second.clone(),
         ),
         ("UPDATE change SET digest = sha256('x') WHERE revision = 3 AND ordinal = 1", first.clone()),
         // Other digits of the same number are another text.
         (
-            "UPDATE change SET after = jsonb_set(after, '{area_m2}', '1000.0') WHERE revision = 3 AND ordinal = 1",
+            "UPDATE change SET after = jsonb_set(after::jsonb, '{area_m2}', '1000.0') WHERE revision = 3 AND ordinal = 1",
             first.clone(),
         ),
         (
@@ -139,7 +139,7 @@ async fn altered_revisions_are_named() {
         ("UPDATE revision SET previous_hash = sha256('x') WHERE number = 1", bad(Some(1), None, None, "chain_broken")),
         ("UPDATE revision SET change_count = NULL WHERE number = 2", altered(2)),
         // The forger recomputes the digest of the change, and even the hash of its revision: the next one tells.
-        ("UPDATE change SET after = jsonb_set(after, '{name}', '\"x\"') WHERE revision = 3 AND ordinal = 1;
+        ("UPDATE change SET after = jsonb_set(after::jsonb, '{name}', '\"x\"') WHERE revision = 3 AND ordinal = 1;
           UPDATE change SET digest = change_digest(revision, ordinal, layer, feature_id, operation, before, after, before_geom, after_geom) WHERE revision = 3", altered(3)),
         ("UPDATE revision SET reason = 'other' WHERE number = 2;
           UPDATE revision SET hash = revision_hash(number, made_at, actor, reason, source, previous_hash, change_count,
@@ -184,7 +184,7 @@ async fn rows_behind_the_logs_back_are_named() {
         ("INSERT INTO directory_entry (version_id, park_code, name, revision) VALUES ('d', 'S437001', 'n', 1)",
             differs(None, None, ("directory_entry", "d@S437001"))),
         // Put back as it was before the deletion that the log knows of.
-        ("INSERT INTO park_block SELECT (jsonb_populate_record(NULL::park_block, before || jsonb_build_object('geom', encode(before_geom, 'hex')))).* FROM change WHERE revision = 4 AND operation = 'delete'",
+        ("INSERT INTO park_block SELECT (jsonb_populate_record(NULL::park_block, before::jsonb || jsonb_build_object('geom', encode(before_geom, 'hex')))).* FROM change WHERE revision = 4 AND operation = 'delete'",
             differs(Some(4), Some(1), ("park_block", "S437001-3"))),
     ])
     .await;

@@ -49,6 +49,29 @@ impl States {
     }
 }
 
+/// A connection, and stated areas with their counts. The service may have answered just before the server went down with
+/// its killed backend, so a look that breaks off is taken again.
+async fn stated_after_recovery(url: &str) -> (PgConnection, Vec<(f64, i64)>) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let look = async {
+            let mut connection = PgConnection::connect(url).await?;
+            let stated = sqlx::query_as(
+                "SELECT stated_area_ha::float8, count(*) FROM park_block WHERE park_code = $1 GROUP BY 1",
+            )
+            .bind(PARK)
+            .fetch_all(&mut connection)
+            .await?;
+            Ok::<_, sqlx::Error>((connection, stated))
+        };
+        match look.await {
+            Ok(found) => return found,
+            Err(error) => assert!(Instant::now() < deadline, "not recovered: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// What a look at the database from outside tells, once every session of the killed one has ended.
 async fn look(connection: &mut PgConnection, states: &States) -> usize {
     let deadline = Instant::now() + PATIENCE;
@@ -246,13 +269,7 @@ async fn a_postgres_killed_in_an_import_recovers_to_all_or_nothing() {
         failed += u32::from(!acknowledged);
         ready();
         // The service's own sessions end with it, so the look is at what stands, not at who is connected.
-        let mut connection = PgConnection::connect(&url).await.expect("recovered");
-        let stated: Vec<(f64, i64)> =
-            sqlx::query_as("SELECT stated_area_ha::float8, count(*) FROM park_block WHERE park_code = $1 GROUP BY 1")
-                .bind(PARK)
-                .fetch_all(&mut connection)
-                .await
-                .expect("blocks");
+        let (mut connection, stated) = stated_after_recovery(&url).await;
         let now = states.of(&stated);
         assert!(!acknowledged || now == 1 - state, "kill {nth}: acknowledged and lost");
         let (batches, revisions): (i64, i64) =

@@ -174,3 +174,47 @@ async fn an_undo_does_not_put_drawn_blocks_beside_surveyed_ones() {
     import::undo(&db.pool, first, "test").await.expect("then this one");
     assert_eq!(db.value::<i64>("SELECT count(*) FROM park_block WHERE NOT illustrative").await, 0);
 }
+
+#[tokio::test]
+async fn stated_areas_stand_digit_for_digit() {
+    let db = Database::with_sample().await;
+    // As PostgreSQL writes the number rounded to six decimals.
+    let stated = [
+        ("0.000001", "0.000001"),
+        ("0.00005", "0.000050"),
+        ("0.1234564", "0.123456"),
+        ("0.9999999", "1.000000"),
+        ("4", "4.000000"),
+        ("633.3", "633.300000"),
+        ("9999.9999", "9999.999900"),
+        ("10000", "10000.000000"),
+        ("12345.6789", "12345.678900"),
+        ("2118000.000001", "2118000.000001"),
+    ];
+    let features: Vec<Value> = (0..)
+        .zip(stated)
+        .map(|(i, (text, _))| {
+            let (x, y) = (112.8 + f64::from(i) * 0.01, 28.3);
+            let ring = json!([[x, y], [x + 0.005, y], [x + 0.005, y + 0.005], [x, y + 0.005], [x, y]]);
+            json!({"type": "Feature", "properties": {"编号": format!("N{i:02}"), "面积（公顷）": text},
+                   "geometry": {"type": "Polygon", "coordinates": [ring]}})
+        })
+        .collect();
+    let file = write("lasting_stated.geojson", json!({"type": "FeatureCollection", "features": features}).to_string());
+    let allowed = |request: &mut import::ImportRequest| {
+        into(PARK)(request);
+        request.allow = vec!["area_mismatch_gross".to_owned()];
+    };
+    let imported = db.import(&file, allowed).await.expect("imported");
+    assert_eq!(imported.report.counts.map(|c| c.inserted), Some(10), "{:?}", codes(&imported));
+    let now: Vec<String> = sqlx::query_scalar(
+        "SELECT stated_area_ha::text FROM park_block WHERE park_code = 'G431176' AND number LIKE 'N__' ORDER BY number",
+    )
+    .fetch_all(&db.pool)
+    .await
+    .expect("areas");
+    assert_eq!(now, stated.map(|(_, stands)| stands));
+    // Compared in the database, as numeric with numeric.
+    let again = db.import(&file, allowed).await.expect("judged");
+    assert_eq!(again.report.status.as_str(), "unchanged");
+}

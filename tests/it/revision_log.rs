@@ -223,7 +223,7 @@ async fn every_changed_row_is_logged_as_it_was_and_as_it_is() {
     transaction.commit().await.expect("committed");
     let logged: Vec<Logged> = sqlx::query_as(
         "SELECT ordinal, layer, feature_id, operation,
-                before || jsonb_build_object('geom', encode(before_geom, 'hex')), after || jsonb_build_object('geom', encode(after_geom, 'hex'))
+                before::jsonb || jsonb_build_object('geom', encode(before_geom, 'hex')), after::jsonb || jsonb_build_object('geom', encode(after_geom, 'hex'))
          FROM change WHERE revision = $1 ORDER BY ordinal",
     )
     .bind(number)
@@ -287,11 +287,12 @@ async fn digests_and_hashes_are_what_the_columns_give() {
     let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|b| b.len().to_string()).unwrap_or_default();
     for (revision, ordinal, layer, id, operation, before, after, before_geom, after_geom, digest) in changes {
         let head = format!(
-            "{revision}|{ordinal}|{}|{layer}|{}|{id}|{operation}|{}|{}\n{}\n{}\n",
+            "{revision}|{ordinal}|{}|{layer}|{}|{id}|{operation}|{}|{}|{}\n{}\n{}\n",
             layer.chars().count(),
             id.chars().count(),
             length(&before_geom),
             length(&after_geom),
+            before.as_ref().map(|b| b.len().to_string()).unwrap_or_default(),
             before.unwrap_or_default(),
             after.unwrap_or_default(),
         );

@@ -2,6 +2,7 @@
 //! where the kernel allows it, and an end after two minutes whatever it does.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -21,6 +22,8 @@ pub fn use_program(path: &Path) {
     // The child runs in another folder: a relative path would lead elsewhere.
     let _ = PROGRAM.set(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
 }
+
+const PIPE_BYTES: libc::c_int = 1 << 20;
 
 /// A running child and the watch over its time.
 pub(super) struct Running {
@@ -73,6 +76,9 @@ pub(super) fn start(
     let mut child = command.spawn().map_err(failed)?;
     let input = child.stdin.take();
     let output = child.stdout.take().ok_or_else(|| failed(io::ErrorKind::BrokenPipe.into()))?;
+    // A pipe of 64 KB makes the two wait for each other at every turn. Where a wider one is refused, it stays.
+    // SAFETY: a plain system call on a descriptor that `output` keeps open.
+    unsafe { libc::fcntl(output.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_BYTES) };
     let (finished, told) = mpsc::channel();
     let pid = child.id().cast_signed();
     let watch = std::thread::spawn(move || match told.recv_timeout(CHILD_PATIENCE) {

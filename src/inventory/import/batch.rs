@@ -88,10 +88,13 @@ pub async fn import_now(
     }
     progress.stage("写入登记库", None);
     let revision = write(&mut transaction, &judged, request, None).await?;
+    let Judged { report, rows, .. } = judged;
+    // A hundred thousand boundaries take a while to be let go: that while the database commits.
+    drop(tokio::task::spawn_blocking(move || drop(rows)));
     let status = if revision.is_some() { BatchStatus::Committed } else { BatchStatus::Unchanged };
-    let batch = record(&mut transaction, request, &judged.report, status, revision, None).await?;
+    let batch = record(&mut transaction, request, &report, status, revision, None).await?;
     transaction.commit().await?;
-    Ok(Imported { report: judged.report, batch: Some(batch), revision })
+    Ok(Imported { report, batch: Some(batch), revision })
 }
 
 /// Writes the judged rows as one revision; `None` when nothing differs. Needs the write lock, held since the rows were judged.
@@ -113,7 +116,7 @@ async fn write(
     match &judged.rows {
         Rows::Blocks(blocks) => {
             store::blocks::end_illustrative_replaced(connection).await?;
-            store::blocks::upsert_staged(connection, blocks.len()).await?;
+            store::blocks::upsert_staged(connection, blocks).await?;
         }
         Rows::Parks(parks) => {
             store::parks::upsert(connection, parks, &judged.absent).await?;

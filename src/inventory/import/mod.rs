@@ -143,7 +143,7 @@ async fn judge_against_register(
                 report.findings.extend(overlaps::drawn_over_real(connection, blocks).await?);
                 let (notice, replaced) = overlaps::illustrative_notice(connection).await?;
                 report.findings.extend(notice);
-                UpsertCounts { replaced, ..store::blocks::preview_staged(connection).await? }
+                UpsertCounts { replaced, ..store::blocks::preview_staged(connection, blocks.len()).await? }
             }
             Rows::Parks(parks) => {
                 report.findings.extend(absent::keep(connection, &judged.rows, &judged.absent).await?);

@@ -171,9 +171,11 @@ impl Place {
             let text = String::from_utf8_lossy(&output.stderr).into_owned();
             return Err(Error::internal("initdb 失败", io::Error::other(text)));
         }
-        let mut settings = String::from(
-            "\n# sizhi\nlisten_addresses = ''\nunix_socket_permissions = 0700\nmax_connections = 100\nshared_buffers = 256MB\n\
-             max_wal_size = 2GB\ntimezone = 'UTC'\nlog_timezone = 'UTC'\nlog_min_messages = warning\n",
+        let mut settings = format!(
+            "\n# sizhi\nlisten_addresses = ''\nunix_socket_permissions = 0700\nmax_connections = 100\n\
+             shared_buffers = {}MB\nwal_buffers = 32MB\nmin_wal_size = 512MB\nmax_wal_size = 2GB\n\
+             timezone = 'UTC'\nlog_timezone = 'UTC'\nlog_min_messages = warning\n",
+            shared_buffers_mb(fs::read_to_string("/proc/meminfo").as_deref().unwrap_or_default())
         );
         if self.options.for_tests {
             settings.push_str("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n");
@@ -183,6 +185,14 @@ impl Place {
         fs::write(&conf, existing + &settings).map_err(|e| failed("无法写数据库配置", e))?;
         fs::write(&done, "").map_err(|e| failed("无法写数据库目录", e))
     }
+}
+
+/// An eighth of the memory, at most 1 GB: an import that fits writes no page twice.
+fn shared_buffers_mb(meminfo: &str) -> u64 {
+    let total_kb = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    (total_kb.unwrap_or(0) / 1024 / 8).clamp(128, 1024)
 }
 
 /// A bootstrapping server whose initdb was killed ends by itself, and may write until then.

@@ -1,0 +1,178 @@
+//! The bulk upsert of blocks: keys and boxes of all of them in one temporary table, whole rows only of those that stand
+//! already and must be compared; new blocks go straight into the register.
+
+use std::collections::HashSet;
+
+use geo::BoundingRect;
+use sqlx::PgConnection;
+
+use super::copy::{CopyRow, copy_in};
+use crate::domain::Block;
+use crate::error::Result;
+use crate::store::{UpsertCounts, geometry_column};
+
+/// What the looks of an import ask by: who comes, and where.
+const CREATE_KEYS: &str = "
+    CREATE TEMPORARY TABLE block_key (
+        id text COLLATE \"C\", park_code text COLLATE \"C\", illustrative boolean,
+        west double precision, south double precision, east double precision, north double precision) ON COMMIT DROP";
+
+/// Columns in the order of [`fill_row`].
+const CREATE_STAGE: &str = "
+    CREATE TEMPORARY TABLE block_stage (
+        id text COLLATE \"C\", park_code text COLLATE \"C\", number text COLLATE \"C\", name text, geom geometry(MultiPolygon, 4490),
+        area_m2 double precision, stated_area_ha numeric(14, 6), east text, south text, west text, north text, four_extents text,
+        illustrative boolean, source text, source_crs text, attributes jsonb) ON COMMIT DROP";
+
+const COPY_KEYS: &str = "COPY block_key FROM STDIN (FORMAT binary)";
+const COPY_STAGE: &str = "COPY block_stage FROM STDIN (FORMAT binary)";
+const COPY_NEW: &str = "
+    COPY park_block (id, park_code, number, name, geom, area_m2, stated_area_ha, east, south, west, north, four_extents,
+                     illustrative, source, source_crs, attributes, revision) FROM STDIN (FORMAT binary)";
+const ROW_COLUMNS: i16 = 16;
+
+const STANDING: &str = "SELECT k.id FROM block_key k JOIN park_block b ON b.id = k.id AND b.valid_to = 'infinity'";
+
+macro_rules! differs {
+    () => {
+        // Every column counts: the geometry by its bytes, since `=` of geometries is looser. The revision of the row is
+        // no content; `source` is not either: the same boundary under another file name is no change.
+        "(b.name, b.area_m2, b.stated_area_ha, b.east, b.south, b.west, b.north, b.four_extents, b.illustrative,
+          b.source_crs, b.attributes, ST_AsEWKB(b.geom))
+         IS DISTINCT FROM
+         (s.name, s.area_m2, s.stated_area_ha, s.east, s.south, s.west, s.north, s.four_extents, s.illustrative,
+          s.source_crs, s.attributes, ST_AsEWKB(s.geom))"
+    };
+}
+
+const COUNT_DIFFERING: &str = concat!(
+    "SELECT count(*), count(*) FILTER (WHERE ",
+    differs!(),
+    ") FROM block_stage s JOIN park_block b ON b.id = s.id AND b.valid_to = 'infinity'"
+);
+
+const UPDATE: &str = concat!(
+    "UPDATE park_block b
+     SET revision = (SELECT current_revision()), name = s.name, geom = s.geom, area_m2 = s.area_m2,
+         stated_area_ha = s.stated_area_ha, east = s.east, south = s.south, west = s.west, north = s.north,
+         four_extents = s.four_extents, illustrative = s.illustrative, source = s.source, source_crs = s.source_crs,
+         attributes = s.attributes
+     FROM block_stage s WHERE b.id = s.id AND b.valid_to = 'infinity' AND ",
+    differs!()
+);
+
+/// What the source does not speak of stays as it stands: the columns named in `$1`, and attributes of other names. A
+/// drawn block hands nothing on to a surveyed one.
+const KEEP: &str = "
+    UPDATE block_stage s
+    SET name = CASE WHEN 'name' = ANY($1) THEN b.name ELSE s.name END,
+        stated_area_ha = CASE WHEN 'stated_area' = ANY($1) THEN b.stated_area_ha ELSE s.stated_area_ha END,
+        east = CASE WHEN 'four_extents' = ANY($1) THEN b.east ELSE s.east END,
+        south = CASE WHEN 'four_extents' = ANY($1) THEN b.south ELSE s.south END,
+        west = CASE WHEN 'four_extents' = ANY($1) THEN b.west ELSE s.west END,
+        north = CASE WHEN 'four_extents' = ANY($1) THEN b.north ELSE s.north END,
+        four_extents = CASE WHEN 'four_extents' = ANY($1) THEN b.four_extents ELSE s.four_extents END,
+        attributes = b.attributes || s.attributes
+    FROM park_block b
+    WHERE b.id = s.id AND b.valid_to = 'infinity' AND b.illustrative = s.illustrative";
+
+/// Values that stand and that the stage has none for, by column.
+const CLEARED: &str = "
+    SELECT count(*) FILTER (WHERE s.name IS NULL AND b.name IS NOT NULL),
+           count(*) FILTER (WHERE s.stated_area_ha IS NULL AND b.stated_area_ha IS NOT NULL),
+           count(*) FILTER (WHERE s.four_extents IS NULL AND b.four_extents IS NOT NULL)
+    FROM block_stage s JOIN park_block b ON b.id = s.id AND b.valid_to = 'infinity' AND b.illustrative = s.illustrative";
+
+/// The columns that a source may be silent about, by their canonical names.
+pub const OPTIONAL: [&str; 3] = ["name", "stated_area", "four_extents"];
+
+/// Lays the blocks into the transaction's stage, which the functions below and the looks of the parent module read. Once
+/// a transaction.
+pub async fn stage(connection: &mut PgConnection, blocks: &[Block]) -> Result<()> {
+    sqlx::query(CREATE_KEYS).execute(&mut *connection).await?;
+    sqlx::query(CREATE_STAGE).execute(&mut *connection).await?;
+    copy_in(connection, COPY_KEYS, 7, blocks.iter(), fill_key).await?;
+    let standing = standing(connection).await?;
+    if !standing.is_empty() {
+        let rows = blocks.iter().map(|b| (b.id.to_string(), b)).filter(|(id, _)| standing.contains(id));
+        copy_in(connection, COPY_STAGE, ROW_COLUMNS, rows, |row, (id, block)| fill_row(row, &id, block)).await?;
+    }
+    Ok(())
+}
+
+/// Ids of the staged blocks that stand.
+async fn standing(connection: &mut PgConnection) -> Result<HashSet<String>> {
+    Ok(sqlx::query_scalar(STANDING).fetch_all(connection).await?.into_iter().collect())
+}
+
+fn fill_key(row: &mut CopyRow<'_>, block: &Block) {
+    row.text(&block.id.to_string());
+    row.text(block.id.park().as_str());
+    row.boolean(block.illustrative);
+    let Some(bounds) = block.boundary.bounding_rect() else {
+        return (0..4).for_each(|_| row.null());
+    };
+    for side in [bounds.min().x, bounds.min().y, bounds.max().x, bounds.max().y] {
+        row.double(side);
+    }
+}
+
+fn fill_row(row: &mut CopyRow<'_>, id: &str, block: &Block) {
+    let words = &block.four_extents;
+    row.text(id);
+    row.text(block.id.park().as_str());
+    row.text(block.id.number());
+    row.optional_text(block.name.as_deref());
+    row.bytes(&geometry_column::encode(&block.boundary));
+    row.double(block.area.value());
+    row.hectares(block.stated_area);
+    for text in [&words.east, &words.south, &words.west, &words.north, &block.four_extents_text] {
+        row.optional_text(text.as_deref());
+    }
+    row.boolean(block.illustrative);
+    row.text(&block.source);
+    row.optional_text(block.source_crs.as_deref());
+    let attributes = block.attributes.iter().map(|(k, v)| (k.clone(), serde_json::Value::String(v.clone())));
+    row.json(&serde_json::Value::Object(attributes.collect()));
+}
+
+/// Fills the staged rows with what stands in the columns `absent` (of [`OPTIONAL`]), and counts the values that the
+/// source would clear, by column.
+pub async fn keep_absent(connection: &mut PgConnection, absent: &[&str]) -> Result<Vec<(&'static str, i64)>> {
+    sqlx::query(KEEP).bind(absent).execute(&mut *connection).await?;
+    let (name, stated_area, words): (i64, i64, i64) = sqlx::query_as(CLEARED).fetch_one(connection).await?;
+    Ok(OPTIONAL.into_iter().zip([name, stated_area, words]).filter(|(_, count)| *count > 0).collect())
+}
+
+/// Stages and writes: inserts new blocks and updates those that differ. Needs an open revision.
+pub async fn upsert(connection: &mut PgConnection, blocks: &[Block]) -> Result<UpsertCounts> {
+    stage(connection, blocks).await?;
+    upsert_staged(connection, blocks).await
+}
+
+/// Updates the staged blocks that differ and inserts those that are new; the rest is not touched. `blocks` are those that
+/// were staged. Needs an open revision.
+pub async fn upsert_staged(connection: &mut PgConnection, blocks: &[Block]) -> Result<UpsertCounts> {
+    let standing = standing(connection).await?;
+    let updated = sqlx::query(UPDATE).execute(&mut *connection).await?.rows_affected();
+    let revision: i64 = sqlx::query_scalar("SELECT current_revision()").fetch_one(&mut *connection).await?;
+    let mut new: Vec<(String, &Block)> =
+        blocks.iter().map(|b| (b.id.to_string(), b)).filter(|(id, _)| !standing.contains(id)).collect();
+    // In the order of the indexes: rows that come as the pages lie cost half.
+    new.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    if !new.is_empty() {
+        copy_in(connection, COPY_NEW, ROW_COLUMNS + 1, new.iter(), |row, (id, block)| {
+            fill_row(row, id, block);
+            row.integer(revision);
+        })
+        .await?;
+    }
+    let inserted = new.len() as u64;
+    Ok(UpsertCounts { inserted, updated, unchanged: blocks.len() as u64 - updated - inserted, replaced: 0 })
+}
+
+/// What [`upsert_staged`] would do with as many blocks.
+pub async fn preview_staged(connection: &mut PgConnection, staged: usize) -> Result<UpsertCounts> {
+    let (standing, updated): (i64, i64) = sqlx::query_as(COUNT_DIFFERING).fetch_one(connection).await?;
+    Ok(UpsertCounts::from_row((staged as i64 - standing, updated, standing - updated)))
+}
