@@ -45,7 +45,7 @@ pub fn unpack(file: &Path) -> Result<Unpacked, Finding> {
     let packed_size = packed.metadata().map_err(unreadable)?.len();
     let mut archive =
         ZipArchive::new(packed).map_err(|_| refuse("archive_unreadable", "不是有效的 zip 压缩包，或压缩包已损坏"))?;
-    check_entries(&mut archive, packed_size)?;
+    check_entries(&mut archive, packed_size, MAX_ARCHIVE_BYTES)?;
     let folder = TempDir::new().map_err(|_| refuse("archive_unreadable", "无法建立临时目录"))?;
     let mut entries = Vec::new();
     let mut left = MAX_ARCHIVE_BYTES;
@@ -57,7 +57,7 @@ pub fn unpack(file: &Path) -> Result<Unpacked, Finding> {
         }
         let path = folder.path().join(format!("e{index}"));
         let mut out = File::create(&path).map_err(unreadable)?;
-        let written = copy_bounded(&mut entry, &mut out, left)?;
+        let written = copy_bounded(&mut entry, &mut out, left, MAX_ARCHIVE_BYTES)?;
         left -= written;
         if too_dense(MAX_ARCHIVE_BYTES - left, packed_size) {
             return Err(bomb());
@@ -70,18 +70,18 @@ pub fn unpack(file: &Path) -> Result<Unpacked, Finding> {
     Ok(Unpacked { entries, _folder: folder })
 }
 
-/// Checks a zip container that a library will read by itself (XLSX): the same bounds, nothing written.
-pub fn check_container(file: &Path) -> Result<(), Finding> {
+/// Checks a zip container that a library will read by itself (XLSX): the same rules, nothing written, `most` bytes unpacked.
+pub fn check_container(file: &Path, most: u64) -> Result<(), Finding> {
     let unreadable = |_: io::Error| refuse("archive_unreadable", "文件无法读取");
     let packed = File::open(file).map_err(unreadable)?;
     let packed_size = packed.metadata().map_err(unreadable)?.len();
     let mut archive = ZipArchive::new(packed).map_err(|_| damaged())?;
-    check_entries(&mut archive, packed_size)?;
-    let mut left = MAX_ARCHIVE_BYTES;
+    check_entries(&mut archive, packed_size, most)?;
+    let mut left = most;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|_| damaged())?;
-        left -= copy_bounded(&mut entry, &mut io::sink(), left)?;
-        if too_dense(MAX_ARCHIVE_BYTES - left, packed_size) {
+        left -= copy_bounded(&mut entry, &mut io::sink(), left, most)?;
+        if too_dense(most - left, packed_size) {
             return Err(bomb());
         }
     }
@@ -89,7 +89,7 @@ pub fn check_container(file: &Path) -> Result<(), Finding> {
 }
 
 /// What the directory of the archive declares, before a byte is unpacked.
-fn check_entries<R: Read + Seek>(archive: &mut ZipArchive<R>, packed_size: u64) -> Result<(), Finding> {
+fn check_entries<R: Read + Seek>(archive: &mut ZipArchive<R>, packed_size: u64, most: u64) -> Result<(), Finding> {
     if archive.len() > MAX_ARCHIVE_ENTRIES {
         return Err(refuse(
             "archive_too_many_entries",
@@ -115,8 +115,8 @@ fn check_entries<R: Read + Seek>(archive: &mut ZipArchive<R>, packed_size: u64) 
         }
         declared = declared.saturating_add(entry.size());
     }
-    if declared > MAX_ARCHIVE_BYTES {
-        return Err(too_large());
+    if declared > most {
+        return Err(too_large(most));
     }
     if too_dense(declared, packed_size) {
         return Err(bomb());
@@ -157,18 +157,18 @@ fn is_archive(name: &str) -> bool {
     [".zip", ".7z", ".rar", ".gz", ".tar", ".tgz", ".bz2", ".xz"].iter().any(|end| lower.ends_with(end))
 }
 
-/// Copies at most `left` bytes; what the directory declared is not believed.
-fn copy_bounded(from: &mut impl Read, to: &mut impl Write, left: u64) -> Result<u64, Finding> {
+/// Copies at most the `left` bytes of `most`; what the directory declared is not believed.
+fn copy_bounded(from: &mut impl Read, to: &mut impl Write, left: u64, most: u64) -> Result<u64, Finding> {
     let copied = io::copy(&mut from.take(left + 1), to).map_err(|_| damaged())?;
-    if copied > left { Err(too_large()) } else { Ok(copied) }
+    if copied > left { Err(too_large(most)) } else { Ok(copied) }
 }
 
 fn too_dense(unpacked: u64, packed: u64) -> bool {
     unpacked > ARCHIVE_RATIO_FLOOR_BYTES && unpacked / packed.max(1) > MAX_ARCHIVE_RATIO
 }
 
-fn too_large() -> Finding {
-    refuse("archive_too_large", format!("压缩包解开后超过上限 {} MB", MAX_ARCHIVE_BYTES / 1_048_576))
+fn too_large(most: u64) -> Finding {
+    refuse("archive_too_large", format!("压缩包（或表格）解开后超过上限 {} MB", most / 1_048_576))
 }
 
 fn bomb() -> Finding {
@@ -247,7 +247,7 @@ mod tests {
             bytes.splice(at..(at + put.len()).min(bytes.len()), put);
             std::fs::write(packed.path(), bytes).expect("mangled");
             let _ = unpack(packed.path());
-            let _ = check_container(packed.path());
+            let _ = check_container(packed.path(), MAX_ARCHIVE_BYTES);
         }
     }
 }

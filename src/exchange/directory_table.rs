@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use calamine::{Data, Reader};
-use chrono::{Days, NaiveDate};
+use chrono::NaiveDate;
 
-use super::limits::{MAX_FEATURES, MAX_FILE_BYTES};
+use super::limits::{MAX_FILE_BYTES, MAX_NAME_CHARS};
 use super::plain_table::{self, PlainTable};
-use super::{FieldMapping, ReadOptions, Reading, StatedArea, archive, field_names, stated_area};
+use super::{FieldMapping, ReadOptions, Reading, StatedArea, field_names, spreadsheet, stated_area};
 use crate::domain::area::{AreaUnit, round_decimal};
 use crate::domain::{Finding, ParkCode, Place};
 use crate::error::{Error, Result};
@@ -48,7 +47,8 @@ pub fn read_file(path: &Path, options: &ReadOptions) -> Result<(Reading, Vec<Dir
     let mut reading = Reading::default();
     let table = if bytes.starts_with(b"PK\x03\x04") {
         reading.format = "xlsx";
-        read_xlsx(path, &bytes, options, &mut reading.findings)
+        let holds_parks = |table: &PlainTable| has_park_code(&find_headings(table.clone()).headings);
+        spreadsheet::read(path, &bytes, options.source_layer.as_deref(), holds_parks, &mut reading.findings)
     } else if bytes.starts_with(&[0xD0, 0xCF, 0x11, 0xE0]) {
         return Err(Error::unsupported("format_unknown", "不支持旧版 .xls 表格；请另存为 .xlsx 或 CSV"));
     } else {
@@ -60,83 +60,6 @@ pub fn read_file(path: &Path, options: &ReadOptions) -> Result<(Reading, Vec<Dir
     };
     let rows = table.map(|table| rows_of(find_headings(table), &mut reading)).unwrap_or_default();
     Ok((reading, rows))
-}
-
-fn read_xlsx(path: &Path, bytes: &[u8], options: &ReadOptions, findings: &mut Vec<Finding>) -> Option<PlainTable> {
-    if let Err(finding) = archive::check_container(path) {
-        findings.push(finding);
-        return None;
-    }
-    let broken = || Finding::error("file_unreadable", Place::whole(), "不是有效的 XLSX 表格，或文件已损坏");
-    let Ok(mut book) = calamine::Xlsx::new(std::io::Cursor::new(bytes)) else {
-        findings.push(broken());
-        return None;
-    };
-    let sheets = book.sheet_names();
-    let wanted = match &options.source_layer {
-        Some(name) if !sheets.contains(name) => {
-            let message = format!("表格里没有工作表“{name}”；有：{}", sheets.join("、"));
-            findings.push(Finding::error("source_layer_unknown", Place::whole(), message));
-            return None;
-        }
-        Some(name) => vec![name.clone()],
-        None => sheets,
-    };
-    let mut first = None;
-    for sheet in wanted {
-        let Ok(range) = book.worksheet_range(&sheet) else {
-            findings.push(broken());
-            return None;
-        };
-        let table = table_of(&range, findings);
-        if has_park_code(&find_headings(table.clone()).headings) {
-            return Some(table);
-        }
-        first = first.or(Some(table).filter(|t| !t.headings.is_empty()));
-    }
-    if first.is_none() {
-        findings.push(Finding::error("file_empty", Place::whole(), "表格是空的"));
-    }
-    first
-}
-
-fn table_of(range: &calamine::Range<Data>, findings: &mut Vec<Finding>) -> PlainTable {
-    let mut table = PlainTable::default();
-    // A range begins at its first used cell.
-    let (top, left) = range.start().unwrap_or((0, 0));
-    for (row, cells) in (u64::from(top) + 1..).zip(range.rows()) {
-        let blank = std::iter::repeat_n(String::new(), left as usize);
-        plain_table::take_row(&mut table, row, blank.chain(cells.iter().map(cell_text)).collect(), findings);
-        if table.rows.len() > MAX_FEATURES {
-            findings.push(Finding::error(
-                "too_many_records",
-                Place::row(row),
-                format!("记录超过 {MAX_FEATURES} 条，请分成几个文件"),
-            ));
-            break;
-        }
-    }
-    table
-}
-
-fn cell_text(cell: &Data) -> String {
-    match cell {
-        Data::String(text) | Data::DateTimeIso(text) | Data::DurationIso(text) => text.clone(),
-        Data::Int(number) => number.to_string(),
-        // Display prints the shortest decimal that reads back: 430100, 633.3.
-        Data::Float(number) => number.to_string(),
-        Data::Bool(value) => value.to_string(),
-        Data::DateTime(moment) => {
-            day_of_serial(moment.as_f64()).map_or_else(|| moment.as_f64().to_string(), |d| d.to_string())
-        }
-        _ => String::new(),
-    }
-}
-
-/// Spreadsheets count days from 1899-12-30.
-fn day_of_serial(serial: f64) -> Option<NaiveDate> {
-    let days = (0.0..3e6).contains(&serial).then_some(serial.floor() as u64)?;
-    NaiveDate::from_ymd_opt(1899, 12, 30)?.checked_add_days(Days::new(days))
 }
 
 fn has_park_code(headings: &[String]) -> bool {
@@ -217,6 +140,11 @@ impl Cells<'_> {
             findings.push(self.error("name_missing", "name", "没有园区名称".to_owned()));
             return None;
         };
+        let length = name.chars().count();
+        if length > MAX_NAME_CHARS {
+            let message = format!("园区名称有 {length} 个字，超过上限 {MAX_NAME_CHARS}");
+            findings.push(self.error("text_too_long", "name", message));
+        }
         self.check_level(&code, findings);
         let (approved_text, approved_on) = self.approval(findings);
         let list = |canonical: &str| -> Vec<String> {
@@ -346,7 +274,6 @@ mod tests {
         ] {
             assert_eq!(parse_month(text), expected, "{text}");
         }
-        assert_eq!(day_of_serial(41_671.0), Some(day(2014, 2, 1)));
     }
 
     #[test]

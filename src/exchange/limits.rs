@@ -9,6 +9,20 @@ pub const MAX_FINDINGS: usize = 10_000;
 /// Bytes of one file.
 pub const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
 
+/// Characters of a name of a park or block.
+pub const MAX_NAME_CHARS: usize = 200;
+/// Characters of any other text, 四至 among them.
+pub const MAX_TEXT_CHARS: usize = 10_000;
+
+/// Columns of a table.
+pub const MAX_COLUMNS: usize = 1_000;
+/// Bytes of text in a table's cells. A spreadsheet names a text once and shows it in any number of cells.
+pub const MAX_TABLE_TEXT_BYTES: usize = 32 * 1024 * 1024;
+/// Cells of a table, blank ones included: rows times columns.
+pub const MAX_TABLE_CELLS: usize = 4_000_000;
+/// Bytes that a spreadsheet unpacks to: its texts are held all at once.
+pub const MAX_SPREADSHEET_BYTES: u64 = 128 * 1024 * 1024;
+
 /// Files in an archive. A FileGDB is a folder of a hundred files and more, hence not fewer.
 pub const MAX_ARCHIVE_ENTRIES: usize = 1_000;
 /// Bytes that an archive unpacks to.

@@ -12,6 +12,7 @@ pub mod limits;
 mod open;
 mod plain_table;
 mod rings;
+mod spreadsheet;
 pub mod stated_area;
 pub mod text_encoding;
 pub mod vector;

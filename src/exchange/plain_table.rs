@@ -1,6 +1,6 @@
 //! CSV as rows of named texts: what the directory reader builds on, and what a boundary import is told of.
 
-use super::limits::{MAX_FEATURES, MAX_FINDINGS};
+use super::limits::{MAX_COLUMNS, MAX_FEATURES, MAX_FINDINGS, MAX_TABLE_CELLS, MAX_TABLE_TEXT_BYTES, MAX_TEXT_CHARS};
 use super::{Attribute, Candidate, ReadOptions, Reading, field_names, text_encoding};
 use crate::domain::{Finding, Place};
 
@@ -16,6 +16,11 @@ impl PlainTable {
     /// Makes every row as wide as the headings; a cell beyond them belongs to no column and is told.
     pub fn settle(&mut self, findings: &mut Vec<Finding>) {
         let width = self.headings.len();
+        if self.rows.len().saturating_mul(width) > MAX_TABLE_CELLS {
+            findings.push(too_large(self.rows.last().map_or(0, |(row, _)| *row)));
+            self.rows.clear();
+            return;
+        }
         for (row, cells) in &mut self.rows {
             if cells.iter().skip(width).any(|c| !c.is_empty()) {
                 let message = format!("第 {row} 行有 {} 列，表头只有 {width} 列", cells.len());
@@ -26,8 +31,27 @@ impl PlainTable {
     }
 }
 
+/// More text or cells than are held at once.
+pub fn too_large(row: u64) -> Finding {
+    let message = format!(
+        "表格太大，读到第 {row} 行：文字最多 {} MB，行数乘列数最多 {} 万；请分成几个文件",
+        MAX_TABLE_TEXT_BYTES / 1_048_576,
+        MAX_TABLE_CELLS / 10_000
+    );
+    Finding::error("table_too_large", Place::row(row), message)
+}
+
+pub fn too_wide(row: u64, columns: usize) -> Finding {
+    let message = format!("第 {row} 行有 {columns} 列，超过上限 {MAX_COLUMNS} 列；请检查分隔符和引号");
+    Finding::error("table_too_large", Place::row(row), message)
+}
+
 /// Reads CSV (or tab, semicolon separated) bytes.
 pub fn parse_csv(bytes: &[u8], options: &ReadOptions, findings: &mut Vec<Finding>) -> Option<(PlainTable, String)> {
+    if bytes.len() > MAX_TABLE_TEXT_BYTES {
+        findings.push(too_large(0));
+        return None;
+    }
     let decoded = match text_encoding::decode(bytes, options.encoding.as_deref()) {
         Ok(decoded) => decoded,
         Err(finding) => {
@@ -38,10 +62,16 @@ pub fn parse_csv(bytes: &[u8], options: &ReadOptions, findings: &mut Vec<Finding
     let first = decoded.text.lines().next().unwrap_or_default();
     let separator =
         [b',', b'\t', b';'].into_iter().max_by_key(|s| (first.bytes().filter(|b| b == s).count(), *s == b','));
+    let separator = separator.unwrap_or(b',');
+    if let Err(line) = check_quotes(decoded.text.as_bytes(), separator) {
+        let message = format!("第 {line} 行的引号没有成对：单元格里的引号要写成两个，并用引号把整个单元格括起来");
+        findings.push(Finding::error("csv_invalid", Place::row(line), message));
+        return Some((PlainTable::default(), decoded.encoding));
+    }
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
-        .delimiter(separator.unwrap_or(b','))
+        .delimiter(separator)
         .from_reader(decoded.text.as_bytes());
     let mut table = PlainTable::default();
     for record in reader.records() {
@@ -58,6 +88,10 @@ pub fn parse_csv(bytes: &[u8], options: &ReadOptions, findings: &mut Vec<Finding
             }
         };
         let row = record.position().map_or(0, |at| at.line() + blank_lines(&decoded.text, at.byte()));
+        if record.len() > MAX_COLUMNS {
+            findings.push(too_wide(row, record.len()));
+            break;
+        }
         take_row(&mut table, row, record.iter().map(str::to_owned).collect(), findings);
         if table.rows.len() > MAX_FEATURES || findings.len() > MAX_FINDINGS {
             findings.push(Finding::error(
@@ -68,10 +102,37 @@ pub fn parse_csv(bytes: &[u8], options: &ReadOptions, findings: &mut Vec<Finding
             break;
         }
     }
-    if table.headings.is_empty() {
+    if table.headings.is_empty() && !findings.iter().any(|f| f.code == "table_too_large") {
         findings.push(Finding::error("file_empty", Place::whole(), "文件是空的"));
     }
     Some((table, decoded.encoding))
+}
+
+/// The line whose quotation mark is never closed, or is followed by more of the cell: the reader would take the rows up
+/// to the next mark, or to the end, for one cell.
+fn check_quotes(text: &[u8], separator: u8) -> Result<(), u64> {
+    let (mut line, mut opened_at, mut at_start) = (1, None, true);
+    let mut bytes = text.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        line += u64::from(byte == b'\n');
+        match (opened_at, byte) {
+            (Some(at), b'"') => match bytes.peek() {
+                Some(b'"') => {
+                    bytes.next();
+                }
+                None | Some(b'\n' | b'\r') => opened_at = None,
+                Some(next) if *next == separator => opened_at = None,
+                Some(_) => return Err(at),
+            },
+            (Some(_), _) => {}
+            (None, b'"') if at_start => opened_at = Some(line),
+            (None, _) => at_start = byte == separator || matches!(byte, b'\n' | b'\r'),
+        }
+        if opened_at.is_some() {
+            at_start = false;
+        }
+    }
+    opened_at.map_or(Ok(()), Err)
 }
 
 /// The reader passes over blank lines and counts the record from the first of them.
@@ -93,6 +154,11 @@ pub fn take_row(table: &mut PlainTable, row: u64, mut cells: Vec<String>, findin
         return;
     }
     for (column, cell) in cells.iter().enumerate() {
+        if cell.len() > MAX_TEXT_CHARS && cell.chars().count() > MAX_TEXT_CHARS {
+            let field = table.headings.get(column).cloned().unwrap_or_default();
+            let message = format!("第 {row} 行第 {} 列（{field}）超过 {MAX_TEXT_CHARS} 个字", column + 1);
+            findings.push(Finding::error("text_too_long", Place::row(row).field(field), message));
+        }
         if text_encoding::has_forbidden_character(cell) {
             let field = table.headings.get(column).cloned().unwrap_or_default();
             let message = format!("第 {row} 行第 {} 列（{field}）含有控制字符或改变显示方向的字符", column + 1);
@@ -166,6 +232,20 @@ mod tests {
         let (table, findings) = parse("a,b\n1\n1,2,3\n");
         assert_eq!(table.expect("table").rows[0].1, ["1", ""]);
         assert_eq!(findings, [("row_too_long".into(), Some(3))]);
+        for (text, line) in [
+            ("代码,名称\nG431001,\"甲\nG431002,乙\n", 2),
+            ("代码,名称\nG431001,\"甲\nG431002,\"乙\"\n", 2),
+            ("代码,名称\nG431001,\"甲\"园\n", 2),
+            ("代码,名称\n\"G431001\",\"甲\"\"园\"\nG431002,\"\n", 3),
+        ] {
+            assert_eq!(parse(text).1, [("csv_invalid".into(), Some(line))], "{text}");
+        }
+        let (table, findings) = parse("代码,名称\nG431001,甲\"园\n\"G431002\",\"甲\"\"乙\"\r\n\"\",\"\"\n");
+        assert_eq!(findings, []);
+        assert_eq!(
+            table.expect("table").rows.iter().map(|(_, c)| c[1].as_str()).collect::<Vec<_>>(),
+            ["甲\"园", "甲\"乙"]
+        );
         assert_eq!(parse("").1, [("file_empty".into(), None)]);
     }
 

@@ -3,7 +3,7 @@
 use geo::{Coord, LineString, MultiPolygon, Polygon};
 
 use super::area;
-use super::segments::{self, Side};
+use super::segments::{Rays, Side};
 use crate::domain::{Finding, Place};
 
 /// The polygons, and where each input ring went.
@@ -24,6 +24,7 @@ pub fn from_rings(rings: Vec<LineString<f64>>) -> Assembled {
     let mut findings = Vec::new();
     // The rings around each ring: larger, its box around, and the ring inside it.
     let mut around: Vec<Vec<usize>> = vec![Vec::new(); rings.len()];
+    let mut rays = Rays::default();
     for (i, ring) in rings.iter().enumerate() {
         for (j, other) in rings.iter().enumerate() {
             if i == j || !box_within(&boxes[i], &boxes[j]) {
@@ -36,14 +37,20 @@ pub fn from_rings(rings: Vec<LineString<f64>>) -> Assembled {
                         Place::whole().ring(u32::try_from(i + 1).unwrap_or(u32::MAX)),
                         format!("第 {} 环与第 {} 环完全相同", i + 1, j + 1),
                     ));
+                    break;
                 }
                 continue;
             }
-            if areas[j] > areas[i] && is_inside(ring, other) {
+            if areas[j] > areas[i] && is_inside(&mut rays, ring, other) {
                 around[i].push(j);
             }
         }
     }
+    if rays.exhausted() {
+        let message = "各环相接太多，无法在限定的计算量内检查";
+        findings.push(Finding::error("geometry_too_complex", Place::whole(), message));
+    }
+    drop(rays);
     place(rings, &areas, &around, findings)
 }
 
@@ -98,11 +105,11 @@ fn box_within(inner: &[f64; 4], outer: &[f64; 4]) -> bool {
 }
 
 /// Inside, judged by the first vertex or edge middle that is not on the other ring.
-fn is_inside(ring: &LineString<f64>, other: &LineString<f64>) -> bool {
+fn is_inside<'a>(rays: &mut Rays<'a>, ring: &LineString<f64>, other: &'a LineString<f64>) -> bool {
     for edge in ring.0.windows(2) {
         let middle = Coord { x: (edge[0].x + edge[1].x) / 2.0, y: (edge[0].y + edge[1].y) / 2.0 };
         for p in [edge[0], middle] {
-            match segments::side_of_line(p, other) {
+            match rays.side(p, other) {
                 Side::Inside => return true,
                 Side::Outside => return false,
                 Side::Boundary => {}

@@ -2,6 +2,9 @@
 //!
 //! Predicates are robust (adaptive precision), so “touches” and “crosses” mean what they say for the given doubles.
 
+use std::collections::HashMap;
+use std::marker::PhantomData;
+
 use geo::algorithm::kernels::{Kernel, Orientation, RobustKernel};
 use geo::{Coord, LineString, MultiPolygon};
 use rstar::{AABB, RTree, RTreeObject};
@@ -230,6 +233,69 @@ pub(crate) fn side_of_ring<'a>(p: Coord<f64>, edges: impl Iterator<Item = (&'a C
 /// [`side_of_ring`] over a line string.
 pub(crate) fn side_of_line(p: Coord<f64>, ring: &LineString<f64>) -> Side {
     side_of_ring(p, ring.0.windows(2).map(|w| (&w[0], &w[1])))
+}
+
+/// Questions to one ring before an index of it is worth its making.
+const ASKED_BEFORE_INDEX: u32 = 32;
+/// Edges looked at before the rest is given up: two honest rings need a few per vertex, rings made for it the square.
+const MAX_RAY_EDGES: u64 = 300_000_000;
+
+/// [`side_of_line`] for many points and rings: rings asked often get an index, and the work has an end.
+#[derive(Default)]
+pub(crate) struct Rays<'a> {
+    /// By the ring's address: how often it was asked, and its index.
+    rings: HashMap<*const LineString<f64>, (u32, Option<RTree<Segment>>)>,
+    edges: u64,
+    _borrowed: PhantomData<&'a LineString<f64>>,
+}
+
+impl<'a> Rays<'a> {
+    /// Where the point lies; the boundary, once [`Rays::exhausted`].
+    pub(crate) fn side(&mut self, p: Coord<f64>, ring: &'a LineString<f64>) -> Side {
+        if self.exhausted() {
+            return Side::Boundary;
+        }
+        let (asked, tree) = self.rings.entry(std::ptr::from_ref(ring)).or_default();
+        *asked += 1;
+        if *asked > ASKED_BEFORE_INDEX && tree.is_none() {
+            *tree = Some(index(&edges_of(ring)));
+        }
+        match tree {
+            None => {
+                self.edges += ring.0.len() as u64;
+                side_of_line(p, ring)
+            }
+            Some(tree) => {
+                let ray = AABB::from_corners([p.x, p.y], [f64::MAX, p.y]);
+                let edges = &mut self.edges;
+                side_of_ring(
+                    p,
+                    tree.locate_in_envelope_intersecting(&ray).map(|s| {
+                        *edges += 1;
+                        (&s.a, &s.b)
+                    }),
+                )
+            }
+        }
+    }
+
+    /// True where the answers since are no answers.
+    pub(crate) fn exhausted(&self) -> bool {
+        self.edges > MAX_RAY_EDGES
+    }
+}
+
+fn edges_of(ring: &LineString<f64>) -> Vec<Segment> {
+    let edge = |(order, w): (usize, &[Coord<f64>])| Segment {
+        a: w[0],
+        b: w[1],
+        part: 0,
+        ring: 0,
+        vertex: order,
+        order,
+        count: 0,
+    };
+    ring.0.windows(2).enumerate().filter(|(_, w)| w[0] != w[1]).map(edge).collect()
 }
 
 #[cfg(test)]

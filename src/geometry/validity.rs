@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use geo::{BoundingRect, Coord, Intersects, LineString, MultiPolygon, Polygon};
 
-use super::segments::{self, Meeting, Segment, Side};
+use super::segments::{self, Meeting, Rays, Segment, Side};
 use crate::domain::{Finding, Place, Severity};
 
 /// Vertices a feature may have (reliability.md “Limits”).
@@ -326,12 +326,17 @@ fn judge_pair(s: &Segment, t: &Segment, faults: &mut Faults, touches: &mut Touch
 
 /// Where ring `inner` lies with respect to ring `outer`, given that they do not cross: the first vertex or edge middle
 /// that is not on `outer` decides; if they only touch, all are asked, since a ring may leave through a shared vertex.
-fn sides(inner: &LineString<f64>, outer: &LineString<f64>, may_touch: bool) -> (bool, bool, Option<usize>) {
+fn sides<'a>(
+    rays: &mut Rays<'a>,
+    inner: &LineString<f64>,
+    outer: &'a LineString<f64>,
+    may_touch: bool,
+) -> (bool, bool, Option<usize>) {
     let (mut inside, mut outside, mut witness) = (false, false, None);
     for (vertex, edge) in inner.0.windows(2).enumerate() {
         let middle = Coord { x: (edge[0].x + edge[1].x) / 2.0, y: (edge[0].y + edge[1].y) / 2.0 };
         for p in [edge[0], middle] {
-            match segments::side_of_line(p, outer) {
+            match rays.side(p, outer) {
                 Side::Inside => inside = true,
                 Side::Outside => {
                     outside = true;
@@ -339,7 +344,6 @@ fn sides(inner: &LineString<f64>, outer: &LineString<f64>, may_touch: bool) -> (
                 }
                 Side::Boundary => continue,
             }
-            // Asking every vertex of two long touching rings is quadratic: stop at the first contradiction.
             if !may_touch || (inside && outside) {
                 return (inside, outside, witness);
             }
@@ -357,9 +361,11 @@ fn boxes_meet(a: &LineString<f64>, b: &LineString<f64>) -> bool {
 
 /// Holes inside their shell and outside each other; parts outside each other.
 fn check_nesting(geometry: &MultiPolygon<f64>, touches: &Touches, faults: &mut Faults) {
+    let mut rays = Rays::default();
     for (part, polygon) in geometry.iter().enumerate() {
         for (i, hole) in polygon.interiors().iter().enumerate() {
-            let (_, outside, witness) = sides(hole, polygon.exterior(), touches.touch((part, 0), (part, i + 1)));
+            let (_, outside, witness) =
+                sides(&mut rays, hole, polygon.exterior(), touches.touch((part, 0), (part, i + 1)));
             if outside {
                 let vertex = witness.unwrap_or(0);
                 faults.error(
@@ -370,7 +376,7 @@ fn check_nesting(geometry: &MultiPolygon<f64>, touches: &Touches, faults: &mut F
             }
             for (j, other) in polygon.interiors().iter().enumerate() {
                 if i != j && boxes_meet(hole, other) {
-                    let (inside, ..) = sides(hole, other, touches.touch((part, i + 1), (part, j + 1)));
+                    let (inside, ..) = sides(&mut rays, hole, other, touches.touch((part, i + 1), (part, j + 1)));
                     if inside {
                         faults.error(
                             "hole_in_hole",
@@ -384,7 +390,7 @@ fn check_nesting(geometry: &MultiPolygon<f64>, touches: &Touches, faults: &mut F
     }
     for (i, a) in geometry.iter().enumerate() {
         for (j, b) in geometry.iter().enumerate() {
-            if i != j && boxes_meet(a.exterior(), b.exterior()) && lies_in_part(a, i, b, j, touches) {
+            if i != j && boxes_meet(a.exterior(), b.exterior()) && lies_in_part(&mut rays, (a, i), (b, j), touches) {
                 faults.error(
                     "parts_overlap",
                     Spot::vertex(i, 0, 0, a.exterior().0[0]),
@@ -393,14 +399,22 @@ fn check_nesting(geometry: &MultiPolygon<f64>, touches: &Touches, faults: &mut F
             }
         }
     }
+    if rays.exhausted() {
+        faults.error("geometry_too_complex", Spot::WHOLE, "各环相接太多，无法在限定的计算量内检查");
+    }
 }
 
 /// True where part `a` (rings do not cross) lies in the land of part `b`: inside its shell and not inside a hole.
-fn lies_in_part(a: &Polygon<f64>, i: usize, b: &Polygon<f64>, j: usize, touches: &Touches) -> bool {
-    let (inside, ..) = sides(a.exterior(), b.exterior(), touches.touch((i, 0), (j, 0)));
+fn lies_in_part<'a>(
+    rays: &mut Rays<'a>,
+    (a, i): (&Polygon<f64>, usize),
+    (b, j): (&'a Polygon<f64>, usize),
+    touches: &Touches,
+) -> bool {
+    let (inside, ..) = sides(rays, a.exterior(), b.exterior(), touches.touch((i, 0), (j, 0)));
     inside
         && !b.interiors().iter().enumerate().any(|(h, hole)| {
-            let (in_hole, out_of_hole, _) = sides(a.exterior(), hole, touches.touch((i, 0), (j, h + 1)));
+            let (in_hole, out_of_hole, _) = sides(rays, a.exterior(), hole, touches.touch((i, 0), (j, h + 1)));
             in_hole && !out_of_hole
         })
 }

@@ -147,6 +147,22 @@ fn an_adversarial_star_ends_soon_with_few_findings() {
     assert_eq!(found[MAX_TOLD].code, "more_geometry_faults");
 }
 
+/// A hole whose zigzag touches the zigzag of its shell in 40,000 places: each of them is asked for its side.
+#[test]
+fn rings_that_touch_everywhere_end_soon() {
+    let n = 40_000_u32;
+    let zigzag = |low: f64| (0..2 * n).map(move |i| (f64::from(i) / 2.0, low + f64::from(i % 2)));
+    let width = f64::from(n) - 0.5;
+    let shell: Vec<_> = zigzag(0.0).chain([(width, 9.0), (0.0, 9.0), (0.0, 0.0)]).collect();
+    // Peaks of the shell at (i + ½, 1) are the valleys of the hole.
+    let hole: Vec<_> = (1..2 * n - 2)
+        .map(|i| (f64::from(i) / 2.0, if i % 2 == 1 { 1.0 } else { 2.0 }))
+        .chain([(f64::from(2 * n - 3) / 2.0, 5.0), (0.5, 5.0), (0.5, 1.0)])
+        .collect();
+    let found = faults(&multi(&[&[&shell, &hole]]));
+    assert_eq!(found[0].0, "interior_disconnected", "{:?}", &found[..1]);
+}
+
 #[test]
 fn orientation_is_a_remark() {
     let clockwise = multi(&[&[&[(112., 28.), (112., 29.), (113., 29.), (113., 28.), (112., 28.)]]]);

@@ -1,6 +1,7 @@
 //! Directory tables (园区名录) into the register: CSV in GBK, XLSX, faults by row and field, files that are no directory.
 
 use sizhi::domain::Severity;
+use sizhi::exchange::{ReadOptions, directory_table};
 use sizhi::inventory::import::ImportRequest;
 
 use crate::imports::{PARK, stock};
@@ -28,6 +29,11 @@ fn xlsx(rows: &[&[&str]]) -> Vec<u8> {
         sheet.push_str("</row>");
     }
     sheet.push_str("</sheetData></worksheet>");
+    workbook(&sheet)
+}
+
+/// The workbook around one sheet's XML.
+fn workbook(sheet: &str) -> Vec<u8> {
     let types = r#"<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType="application/xml"/><Override PartName="/xl/workbook.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/><Override PartName="/xl/worksheets/sheet1.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/></Types>"#;
     let root = r#"<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>"#;
     let book = r#"<?xml version="1.0"?><workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="名录" sheetId="1" r:id="rId1"/></sheets></workbook>"#;
@@ -177,4 +183,39 @@ async fn files_for_another_layer_are_refused_with_the_reason() {
         assert_eq!(refused.report.status.as_str(), "refused", "{name}");
     }
     assert_eq!((stock(&db).await, db.value::<i64>("SELECT count(*) FROM park").await), before);
+}
+
+/// Codes and rows of what reading this sheet finds, and the number of parks.
+fn read_sheet(name: &str, data: &str) -> (Vec<(String, Option<u64>)>, usize) {
+    let sheet = format!(
+        r#"<?xml version="1.0"?><worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{data}</sheetData></worksheet>"#
+    );
+    let path = write(name, workbook(&sheet));
+    let (reading, rows) = directory_table::read_file(&path, &ReadOptions::default()).expect("read");
+    (reading.findings.iter().map(|f| (f.code.to_string(), f.place.row)).collect(), rows.len())
+}
+
+fn cell(at: &str, text: &str) -> String {
+    format!("<c r=\"{at}\" t=\"inlineStr\"><is><t>{text}</t></is></c>")
+}
+
+#[test]
+fn a_sheet_is_read_by_its_cells_and_not_by_its_extent() {
+    let head = format!("<row r=\"1\">{}{}</row>", cell("A1", "园区代码"), cell("B1", "名称"));
+    let park = |row: u32| {
+        format!("<row r=\"{row}\">{}{}</row>", cell(&format!("A{row}"), "S439901"), cell(&format!("B{row}"), "甲"))
+    };
+    // A park in the last row of a sheet, and a style in its last cell: 17 thousand million cells for who lays out a grid.
+    let far = format!("{head}{}<row r=\"1048576\">{}<c r=\"XFD1048576\" s=\"0\"/></row>", park(2), "");
+    assert_eq!(read_sheet("far_style.xlsx", &far), (vec![], 1));
+    assert_eq!(read_sheet("far_row.xlsx", &format!("{head}{}", park(1_048_576))), (vec![], 1));
+    let wide = format!("{head}<row r=\"2\">{}</row>", cell("XFD2", "甲"));
+    assert_eq!(read_sheet("far_column.xlsx", &wide), (vec![("table_too_large".into(), Some(2))], 0));
+    let grid: String =
+        (2..5_000).map(|row| format!("<row r=\"{row}\">{}</row>", cell(&format!("ALL{row}"), "甲"))).collect();
+    assert_eq!(read_sheet("grid.xlsx", &format!("{head}{grid}")).0, [("table_too_large".into(), Some(4_001))]);
+    let twice = format!("{head}<row r=\"2\">{}{}</row>", cell("A2", "S439901"), cell("A2", "S439902"));
+    assert_eq!(read_sheet("twice.xlsx", &twice).0, [("file_unreadable".into(), None)]);
+    let error = format!("{head}<row r=\"2\">{}<c r=\"B2\" t=\"e\"><v>#REF!</v></c></row>", cell("A2", "S439901"));
+    assert_eq!(read_sheet("error.xlsx", &error).0, [("cell_error".into(), Some(2)), ("name_missing".into(), Some(2))]);
 }

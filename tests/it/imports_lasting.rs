@@ -218,3 +218,38 @@ async fn stated_areas_stand_digit_for_digit() {
     let again = db.import(&file, allowed).await.expect("judged");
     assert_eq!(again.report.status.as_str(), "unchanged");
 }
+
+#[tokio::test]
+async fn a_record_without_a_shape_is_never_passed_over() {
+    let db = Database::with_sample().await;
+    let ring = json!([[112.8, 28.3], [112.81, 28.3], [112.81, 28.31], [112.8, 28.31], [112.8, 28.3]]);
+    let feature =
+        |id: &str, geometry: Value| json!({"type": "Feature", "properties": {"编号": id}, "geometry": geometry});
+    for (name, empty) in [
+        ("multi", json!({"type": "MultiPolygon", "coordinates": []})),
+        ("polygon", json!({"type": "Polygon", "coordinates": []})),
+        ("null", Value::Null),
+        ("collection", json!({"type": "GeometryCollection", "geometries": []})),
+    ] {
+        let features = [feature("1", json!({"type": "Polygon", "coordinates": [ring]})), feature("2", empty)];
+        let text = json!({"type": "FeatureCollection", "features": features}).to_string();
+        let judged =
+            db.dry_run(&write(&format!("lasting_empty_{name}.geojson"), text), into(PARK)).await.expect("judged");
+        let errors: Vec<_> =
+            judged.report.findings.iter().filter(|f| f.severity == Severity::Error).map(|f| f.place.row).collect();
+        assert_eq!(errors, [Some(2)], "{name}: {:?}", judged.report.findings);
+    }
+}
+
+#[tokio::test]
+async fn texts_have_a_length() {
+    let db = Database::with_sample().await;
+    let found = async |name: String, remark: String| {
+        let file = write("lasting_long.geojson", feature(json!({"编号": "1", "名称": name, "备注": remark})));
+        let judged = db.dry_run(&file, into(PARK)).await.expect("judged");
+        let long = judged.report.findings.iter().filter(|f| f.code == "text_too_long");
+        long.map(|f| f.place.field.clone().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("园".repeat(200), "字".repeat(10_000)).await, Vec::<String>::new());
+    assert_eq!(found("园".repeat(201), "字".repeat(10_001)).await, ["名称", "备注"]);
+}

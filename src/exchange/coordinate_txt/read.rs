@@ -374,6 +374,14 @@ fn geometry(parcel: &Parcel, crs: Crs, findings: &mut Vec<Finding>) -> Option<Mu
         ));
         return None;
     }
+    if parcel.rings.len() > validity::MAX_RINGS {
+        findings.push(Finding::error(
+            "too_many_rings",
+            Place::row(parcel.line),
+            format!("第 {} 行：地块有 {} 圈，超过上限 {}", parcel.line, parcel.rings.len(), validity::MAX_RINGS),
+        ));
+        return None;
+    }
     if parcel.rings.is_empty() {
         findings.push(Finding::error(
             "geometry_missing",

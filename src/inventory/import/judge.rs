@@ -11,7 +11,7 @@ use super::report::{CandidateSummary, ImportReport};
 use crate::domain::area::round_decimal;
 use crate::domain::four_extents::{self, FourExtents};
 use crate::domain::{Block, BlockId, Finding, ParkCode, Place, Severity, SquareMetres};
-use crate::exchange::{Attribute, Candidate, Reading, StatedArea};
+use crate::exchange::{Attribute, Candidate, Reading, StatedArea, limits};
 use crate::geometry::{area, repair, validity};
 use crate::inventory::progress::Progress;
 
@@ -23,6 +23,11 @@ const PROVINCE_MARGIN: [f64; 4] = [108.0, 24.0, 115.0, 31.0];
 const AREA_TOLERANCE: f64 = 0.01;
 /// Beyond this share the paper and the boundary cannot mean the same land: usually a wrong unit or a wrong file.
 const AREA_GROSS: f64 = 0.5;
+
+/// Candidates judged side by side before their findings are counted.
+const STRETCH: usize = 8_192;
+/// Findings after which judging ends: nobody reads on, and a file with as many is no boundary file.
+const MAX_TOLD: usize = 100_000;
 
 /// What judging needs to know of the request and the register.
 pub(super) struct Context {
@@ -57,22 +62,35 @@ pub(super) fn judge(reading: Reading, context: &Context, progress: &dyn Progress
     }
     let mut blocks = Vec::with_capacity(reading.candidates.len());
     let mut rows = Vec::with_capacity(reading.candidates.len());
-    let judged: Vec<JudgedCandidate> = reading
-        .candidates
-        .into_par_iter()
-        .map(|candidate| {
-            let judged = judge_candidate(candidate, context);
-            progress.advance(1);
-            judged
-        })
-        .collect();
-    for judged in judged {
-        report.findings.extend(judged.findings);
-        if let Some(block) = judged.block {
-            blocks.push(block);
-            rows.push(judged.summary.row);
+    // Where the reader has told of errors, a record without a shape is one of them or of their making.
+    let explained = report.has_errors();
+    let mut candidates = reading.candidates.into_iter();
+    loop {
+        // A stretch at a time: what is wrong with a hundred thousand records would fill the memory.
+        let stretch: Vec<Candidate> = candidates.by_ref().take(STRETCH).collect();
+        if stretch.is_empty() {
+            break;
         }
-        report.candidates.push(judged.summary);
+        let judged: Vec<JudgedCandidate> = stretch
+            .into_par_iter()
+            .map(|candidate| {
+                let judged = judge_candidate(candidate, context, explained);
+                progress.advance(1);
+                judged
+            })
+            .collect();
+        for judged in judged {
+            report.findings.extend(judged.findings);
+            if let Some(block) = judged.block {
+                blocks.push(block);
+                rows.push(judged.summary.row);
+            }
+            report.candidates.push(judged.summary);
+        }
+        if report.findings.len() > MAX_TOLD {
+            report.findings.push(too_many_findings(report.candidates.len()));
+            return (report, blocks);
+        }
     }
     let told: HashSet<_> =
         report.findings.iter().filter(|f| f.code == "id_duplicate").filter_map(|f| f.place.row).collect();
@@ -92,15 +110,25 @@ fn close_rings(findings: &mut [Finding]) {
     }
 }
 
+fn too_many_findings(judged: usize) -> Finding {
+    let message = format!("问题超过 {MAX_TOLD} 个，检查到第 {judged} 条记录为止；请先改正列出的问题，或分成几个文件");
+    Finding::error("too_many_findings", Place::whole(), message)
+}
+
 struct JudgedCandidate {
     summary: CandidateSummary,
     block: Option<Block>,
     findings: Vec<Finding>,
 }
 
-fn judge_candidate(candidate: Candidate, context: &Context) -> JudgedCandidate {
+/// `explained`: the reader has said why a record may have no shape.
+fn judge_candidate(candidate: Candidate, context: &Context, explained: bool) -> JudgedCandidate {
     let row = candidate.row;
-    let mut findings = Vec::new();
+    let mut findings = long_texts(&candidate);
+    if candidate.geometry.is_none() && !explained {
+        let message = format!("第 {row} 条记录没有图形");
+        findings.push(Finding::error("geometry_missing", Place::row(row), message));
+    }
     let geometry = candidate.geometry.as_ref().and_then(|g| judge_geometry(g, row, context.repair, &mut findings));
     let area = geometry.as_ref().or(candidate.geometry.as_ref()).map(area::ellipsoidal);
     let id = judge_id(&candidate, context, &mut findings);
@@ -148,6 +176,20 @@ fn judge_candidate(candidate: Candidate, context: &Context) -> JudgedCandidate {
         _ => None,
     };
     JudgedCandidate { summary, block, findings }
+}
+
+/// Texts that no paper has: they would be carried through every layer and log.
+fn long_texts(candidate: &Candidate) -> Vec<Finding> {
+    let row = candidate.row;
+    let too_long = |field: &str, text: &str, most: usize| {
+        (text.len() > most && text.chars().count() > most).then(|| {
+            let message = format!("第 {row} 条记录的“{field}”有 {} 个字，超过上限 {most}", text.chars().count());
+            Finding::error("text_too_long", Place::row(row).field(field), message)
+        })
+    };
+    let name = candidate.name.as_deref().and_then(|name| too_long("名称", name, limits::MAX_NAME_CHARS));
+    let texts = candidate.attributes.iter().filter_map(|a| too_long(&a.field, &a.value, limits::MAX_TEXT_CHARS));
+    name.into_iter().chain(texts).collect()
 }
 
 /// Fields that the register keeps verbatim in a column of its own. The stated area stays among the attributes too: the
