@@ -40,3 +40,5 @@ pub const CHILD_CPU_S: u64 = 90;
 pub const CHILD_MEMORY_BYTES: u64 = 3 * 1024 * 1024 * 1024;
 /// Bytes of one message between child and parent: a feature of 200,000 vertices and its attributes.
 pub const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes that the child may say in all: a view in a GeoPackage makes any amount of text out of nothing.
+pub const MAX_CHILD_BYTES: u64 = 1024 * 1024 * 1024;

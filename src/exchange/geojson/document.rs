@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::Scan;
@@ -10,11 +11,11 @@ use crate::domain::{Finding, Place};
 use crate::exchange::limits::{MAX_FEATURES, MAX_FINDINGS};
 
 /// The top of one document: features stream one by one, so a large file never stands in memory twice.
-pub struct Document<'a> {
-    scan: &'a mut Scan,
+pub struct Document<'a, 't> {
+    scan: &'a mut Scan<'t>,
 }
 
-impl<'de> DeserializeSeed<'de> for Document<'_> {
+impl<'de> DeserializeSeed<'de> for Document<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -22,7 +23,7 @@ impl<'de> DeserializeSeed<'de> for Document<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Document<'_> {
+impl<'de> Visitor<'de> for Document<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,9 +39,10 @@ impl<'de> Visitor<'de> for Document<'_> {
                     had_features = true;
                     map.next_value_seed(Features { scan: &mut *self.scan })?;
                 }
-                "crs" => self.scan.crs_member = Some(map.next_value()?),
+                "crs" => self.scan.crs_member = self.scan.parse(map.next_value::<&RawValue>()?),
                 "type" | "geometry" | "properties" | "id" | "coordinates" | "geometries" => {
-                    rest.insert(key, map.next_value()?);
+                    let value = self.scan.parse(map.next_value::<&RawValue>()?);
+                    rest.insert(key, value.unwrap_or_default());
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -106,8 +108,8 @@ impl<'de> Visitor<'de> for Document<'_> {
     }
 }
 
-impl<'a> Document<'a> {
-    pub fn into(scan: &'a mut Scan) -> Self {
+impl<'a, 't> Document<'a, 't> {
+    pub fn into(scan: &'a mut Scan<'t>) -> Self {
         Self { scan }
     }
 
@@ -116,11 +118,11 @@ impl<'a> Document<'a> {
     }
 }
 
-struct Features<'a> {
-    scan: &'a mut Scan,
+struct Features<'a, 't> {
+    scan: &'a mut Scan<'t>,
 }
 
-impl<'de> DeserializeSeed<'de> for Features<'_> {
+impl<'de> DeserializeSeed<'de> for Features<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -128,7 +130,7 @@ impl<'de> DeserializeSeed<'de> for Features<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Features<'_> {
+impl<'de> Visitor<'de> for Features<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,10 +138,13 @@ impl<'de> Visitor<'de> for Features<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(feature) = seq.next_element::<Value>()? {
+        while let Some(feature) = seq.next_element::<&RawValue>()? {
             // Past the limits the rest is only walked over: the file is refused anyway.
             if self.scan.records.len() <= MAX_FEATURES && self.scan.findings.len() <= MAX_FINDINGS {
-                self.scan.take_feature(&feature);
+                match self.scan.parse(feature) {
+                    Some(feature) => self.scan.take_feature(&feature),
+                    None => self.scan.push_empty(),
+                }
             }
         }
         Ok(())

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 
 use geo::MultiPolygon;
 use serde::de::{DeserializeSeed, IgnoredAny};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use document::Document;
 
-use super::limits::{MAX_FEATURES, MAX_FINDINGS};
+use super::limits::{MAX_FEATURES, MAX_FINDINGS, MAX_FRAME_BYTES};
 use super::stated_area::read_stated_area;
 use super::{Attribute, Candidate, ReadOptions, Reading, field_names, rings, text_encoding};
 use crate::domain::{Finding, Place};
@@ -30,7 +31,11 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Reading {
         }
     };
     reading.encoding = Some(decoded.encoding);
+    // RFC 8142 separates records with U+001E.
+    let text = decoded.text.replace('\u{1e}', " ");
     let mut scan = Scan {
+        text: &text,
+        counted: (0, 0),
         records: Vec::new(),
         findings: Vec::new(),
         crs_member: None,
@@ -38,11 +43,31 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Reading {
         fields: Vec::new(),
         field_index: HashMap::new(),
     };
-    // RFC 8142 separates records with U+001E.
-    let text = decoded.text.replace('\u{1e}', " ");
-    scan.read_documents(&text);
+    scan.read_documents();
     scan.finish(options, &mut reading);
     reading
+}
+
+fn count_lines(text: &[u8]) -> u64 {
+    text.iter().filter(|b| **b == b'\n').count() as u64
+}
+
+/// What is wrong with the JSON, `lines` down the file.
+fn json_fault(error: &serde_json::Error, lines: u64, after_a_document: bool) -> Finding {
+    let line = error.line() as u64 + lines;
+    let at = format!("第 {line} 行第 {} 列", error.column());
+    let (code, why) = if after_a_document {
+        ("json_trailing", format!("{at}：JSON 结束之后还有多余的内容"))
+    } else if error.is_eof() {
+        ("json_truncated", format!("{at}：JSON 没有写完，文件可能被截断"))
+    } else if error.to_string().contains("out of range") {
+        ("coordinate_not_finite", format!("{at}：数值超出可表示的范围"))
+    } else if error.to_string().contains("recursion") {
+        ("json_too_deep", format!("{at}：JSON 嵌套过深"))
+    } else {
+        ("json_invalid", format!("{at}：不是有效的 JSON"))
+    };
+    Finding::error(code, Place::row(line), why)
 }
 
 /// One feature before its coordinates are understood.
@@ -54,7 +79,11 @@ struct Record {
     has_geometry: bool,
 }
 
-struct Scan {
+struct Scan<'t> {
+    /// The whole file.
+    text: &'t str,
+    /// A place in it, and the line breaks before.
+    counted: (usize, u64),
     records: Vec<Record>,
     findings: Vec<Finding>,
     crs_member: Option<Value>,
@@ -64,8 +93,9 @@ struct Scan {
     field_index: HashMap<String, usize>,
 }
 
-impl Scan {
-    fn read_documents(&mut self, text: &str) {
+impl Scan<'_> {
+    fn read_documents(&mut self) {
+        let text = self.text;
         let mut rest = text;
         let mut documents = 0;
         while !rest.trim_start().is_empty() {
@@ -74,20 +104,8 @@ impl Scan {
             // `into_iter` would tell the offset, but only for whole values: the rest is found by a second look.
             if let Err(error) = outcome {
                 let offset = text.len() - rest.len();
-                let line = error.line() as u64 + text[..offset].matches('\n').count() as u64;
-                let at = format!("第 {line} 行第 {} 列", error.column());
-                let (code, why) = if documents > 0 {
-                    ("json_trailing", format!("{at}：JSON 结束之后还有多余的内容"))
-                } else if error.is_eof() {
-                    ("json_truncated", format!("{at}：JSON 没有写完，文件可能被截断"))
-                } else if error.to_string().contains("out of range") {
-                    ("coordinate_not_finite", format!("{at}：数值超出可表示的范围"))
-                } else if error.to_string().contains("recursion") {
-                    ("json_too_deep", format!("{at}：JSON 嵌套过深"))
-                } else {
-                    ("json_invalid", format!("{at}：不是有效的 JSON"))
-                };
-                self.findings.push(Finding::error(code, Place::row(line), why));
+                let fault = json_fault(&error, count_lines(&text.as_bytes()[..offset]), documents > 0);
+                self.findings.push(fault);
                 return;
             }
             documents += 1;
@@ -105,6 +123,35 @@ impl Scan {
         }
     }
 
+    /// One member as a tree. A boundary of the most vertices is a few megabytes long; the tree of more would be gigabytes.
+    fn parse(&mut self, raw: &RawValue) -> Option<Value> {
+        let member = raw.get();
+        // The member is a piece of the text, but serde hands it on without saying where.
+        let offset = (member.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
+        if member.len() > MAX_FRAME_BYTES {
+            let line = self.lines_to(offset) + 1;
+            let message = format!("第 {line} 行起的要素超过上限 {} MB，请简化或拆分图形", MAX_FRAME_BYTES / 1_048_576);
+            self.findings.push(Finding::error("feature_too_large", Place::row(line), message));
+            return None;
+        }
+        match serde_json::from_str(member) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let lines = self.lines_to(offset);
+                self.findings.push(json_fault(&error, lines, false));
+                None
+            }
+        }
+    }
+
+    /// Line breaks before this place; asked for places further and further on.
+    fn lines_to(&mut self, offset: usize) -> u64 {
+        let (counted, lines) = self.counted;
+        let lines = lines + count_lines(&self.text.as_bytes()[counted.min(offset)..offset]);
+        self.counted = (offset, lines);
+        lines
+    }
+
     fn take_feature(&mut self, feature: &Value) {
         let row = self.records.len() as u64 + 1;
         let Some(object) = feature.as_object() else {
@@ -113,7 +160,7 @@ impl Scan {
                 Place::row(row),
                 format!("第 {row} 个要素不是 JSON 对象"),
             ));
-            self.push_empty(row);
+            self.push_empty();
             return;
         };
         if object.get("type").and_then(Value::as_str) != Some("Feature") {
@@ -164,7 +211,8 @@ impl Scan {
         self.records.push(Record { row, id, properties, rings, has_geometry });
     }
 
-    fn push_empty(&mut self, row: u64) {
+    fn push_empty(&mut self) {
+        let row = self.records.len() as u64 + 1;
         self.records.push(Record { row, id: None, properties: Vec::new(), rings: Vec::new(), has_geometry: false });
     }
 

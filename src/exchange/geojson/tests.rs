@@ -88,7 +88,7 @@ fn faults_with_their_places() {
         ("not GeoJSON", r#"{"a":1}"#.into(), vec![("geojson_type", None, None, None)]),
         ("an array", "[1,2]".into(), vec![("geojson_type", None, None, None)]),
         ("deep nesting around", "[".repeat(100_000), vec![("json_truncated", Some(1), None, None)]),
-        ("deep nesting inside", polygon(&"[".repeat(100_000)), vec![("json_too_deep", Some(1), None, None)]),
+        ("unclosed nesting inside", polygon(&"[".repeat(100_000)), vec![("json_invalid", Some(1), None, None)]),
         (
             "NUL escape",
             r#"{"type":"Feature","properties":{"name":"a\u0000b"},"geometry":null}"#.into(),
@@ -204,4 +204,24 @@ proptest! {
         text.insert_str(at, &put);
         let _ = read_text(&text);
     }
+}
+
+#[test]
+fn a_fault_inside_a_feature_names_its_line_and_a_giant_is_not_taken_apart() {
+    let sound = r#"{"type":"Feature","properties":{},"geometry":{"type":"Polygon","coordinates":[[[112,28],[113,28],[113,29],[112,28]]]}}"#;
+    let far = sound.replacen("112,28", "1e999,28", 1);
+    let deep =
+        format!(r#"{{"type":"Feature","properties":{{"a":{}{}}},"geometry":null}}"#, "[".repeat(500), "]".repeat(500));
+    let giant = sound.replacen("[112,28]", &format!("{}[112,28]", "[112,28],".repeat(2_000_000)), 1);
+    let text =
+        format!("{{\"type\":\"FeatureCollection\",\n\"features\":[\n{sound},\n{far},\n{deep},\n{giant},\n{sound}]}}");
+    let found = read(text.as_bytes(), &ReadOptions::default());
+    let codes: Vec<_> = found
+        .findings
+        .iter()
+        .filter(|f| f.code != "geometry_missing")
+        .map(|f| (f.code.as_ref(), f.place.row))
+        .collect();
+    assert_eq!(codes, [("coordinate_not_finite", Some(4)), ("json_too_deep", Some(5)), ("feature_too_large", Some(6))]);
+    assert_eq!(found.candidates.iter().filter(|c| c.geometry.is_some()).count(), 2);
 }

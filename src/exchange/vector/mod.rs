@@ -12,7 +12,7 @@ mod source;
 mod srs;
 pub mod wire;
 
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 
 pub use process::use_program;
 pub use source::{Format, Source};
@@ -20,7 +20,7 @@ pub use source::{Format, Source};
 use self::child::Request;
 use self::finish::Collected;
 use self::wire::{Failure, Message};
-use super::limits::MAX_FEATURES;
+use super::limits::{MAX_CHILD_BYTES, MAX_FEATURES};
 use super::{ReadOptions, Reading};
 use crate::domain::{Finding, Place};
 use crate::error::{Error, Result};
@@ -45,7 +45,7 @@ fn collect(source: &Source, options: &ReadOptions) -> Result<std::result::Result
         epsg: options.crs.map(Crs::epsg),
     };
     let (running, _, output) = process::start(&request, source.folder(), false)?;
-    let mut from = BufReader::with_capacity(1 << 18, output);
+    let mut from = BufReader::with_capacity(1 << 18, output.take(MAX_CHILD_BYTES));
     let mut collected = Collected::default();
     let mut failure = None;
     loop {
@@ -69,6 +69,10 @@ fn collect(source: &Source, options: &ReadOptions) -> Result<std::result::Result
             // A killed child leaves half a message; its exit status says why.
             Err(_) => break,
         }
+    }
+    if from.get_ref().limit() == 0 {
+        let message = format!("文件展开后超过上限 {} MB，请分成几个文件", MAX_CHILD_BYTES / 1_048_576);
+        return Ok(Err(Finding::error("file_too_large", Place::whole(), message)));
     }
     if let Err(error) = running.finish(source.folder()) {
         return match error {
