@@ -565,28 +565,3 @@ BEGIN
         END LOOP;
     END LOOP;
 END $$;
-
--- ---------------------------------------------------------------------------------------------------------------
--- Audit: current rows that are not the log's last word on them, or that one of the two lacks.
--- ---------------------------------------------------------------------------------------------------------------
-CREATE FUNCTION register_differences() RETURNS TABLE (revision bigint, ordinal integer, layer text, feature_id text)
-LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    t tracked_table%ROWTYPE;
-    key_of_row text;
-    key_of_change text;
-BEGIN
-    FOR t IN SELECT * FROM tracked_table ORDER BY position LOOP
-        SELECT string_agg(format('n.%I::text', k), ' || ''@'' || '), string_agg(format('(coalesce(c.after, c.before) ->> %L)', k), ' || ''@'' || ')
-          INTO key_of_row, key_of_change FROM unnest(t.keys) k;
-        RETURN QUERY EXECUTE format($f$
-            SELECT l.revision, l.ordinal, %1$L::text, coalesce(l.feature_id, s.feature_id)
-            FROM (SELECT %2$s AS feature_id, %3$s AS key, row_to_json(x) AS image, %6$s AS geometry FROM %1$I n, LATERAL %4$s x) s
-            FULL JOIN (SELECT DISTINCT ON (%5$s) c.feature_id, %5$s AS key, c.after, c.after_geom, c.revision, c.ordinal
-                       FROM change c WHERE c.layer = %1$L ORDER BY %5$s, c.revision DESC, c.ordinal DESC) l ON l.key = s.key
-            -- A column that a migration added since, and that nobody has filled yet, is no difference.
-            WHERE jsonb_strip_nulls(s.image::jsonb) IS DISTINCT FROM jsonb_strip_nulls(l.after::jsonb)
-               OR s.geometry IS DISTINCT FROM l.after_geom
-        $f$, t.name, t.feature_id, key_of_row, row_columns(t.name, 'n'), key_of_change, row_geometry(t.name, 'n'));
-    END LOOP;
-END $$;

@@ -1,7 +1,8 @@
 //! Verifying the revision log: digests, hashes, order, and the current tables against the log's last word.
 
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 
+use super::pool;
 use crate::error::Result;
 
 /// The outcome of a verification.
@@ -20,7 +21,7 @@ pub struct BadRow {
     pub layer: Option<String>,
     pub feature_id: Option<String>,
     /// Stable word: `change_altered`, `revision_altered`, `chain_broken`, `number_gap`, `changes_missing`,
-    /// `changes_orphaned`, `not_sealed`, `row_differs_from_log`.
+    /// `changes_orphaned`, `not_sealed`, `row_differs_from_log`, `guard_altered`.
     pub what: String,
 }
 
@@ -35,6 +36,7 @@ impl BadRow {
             "chain_broken" => "与前一修订的哈希链断开",
             "number_gap" => "修订号不连续，中间的修订被删除",
             "not_sealed" => "修订没有封存",
+            "guard_altered" => "守护修订日志的触发器或函数被停用、删除或改动",
             "row_differs_from_log" => "当前表中的行与日志最后一次记录不一致",
             other => other,
         };
@@ -54,7 +56,47 @@ impl BadRow {
 
 type BadTuple = (Option<i64>, Option<i32>, Option<String>, Option<String>, String);
 
-/// Recomputes everything. Run it in a transaction of its own without a statement limit: it reads the whole log.
+/// The tables under the log: name, what a change calls a row `n`, and the columns of its key. Not asked of the database,
+/// whose own list may have been altered.
+const TRACKED: [(&str, &str, &[&str]); 6] = [
+    ("division", "n.code", &["code"]),
+    ("park", "n.code", &["code"]),
+    ("directory_version", "n.id", &["id"]),
+    ("directory_entry", "n.version_id || '@' || n.park_code", &["version_id", "park_code"]),
+    ("park_block", "n.id", &["id", "valid_from"]),
+    ("park_event", "n.id", &["id"]),
+];
+
+/// Triggers beyond the five of each tracked table.
+const GUARDS: [(&str, &str); 8] = [
+    ("change", "change_append_only"),
+    ("change", "change_no_truncate"),
+    ("revision", "revision_append_only"),
+    ("revision", "revision_no_truncate"),
+    ("revision", "revision_seal"),
+    ("park", "park_unused_delete"),
+    ("park_block", "park_block_fits_insert"),
+    ("park_block", "park_block_fits_update"),
+];
+
+/// Functions that write the log or keep it.
+const FUNCTIONS: [&str; 12] = [
+    "change_digest",
+    "check_blocks_fit",
+    "check_parks_unused",
+    "current_revision",
+    "log_changes",
+    "open_revision",
+    "refuse_log_change",
+    "revision_hash",
+    "row_columns",
+    "row_geometry",
+    "seal_revision",
+    "stamp_revision",
+];
+
+/// Recomputes everything, by statements of its own: a function of the database may have been altered too. Run it in a
+/// transaction of its own without a statement limit: it reads the whole log.
 pub async fn verify(connection: &mut PgConnection) -> Result<AuditReport> {
     // One snapshot for all the looks, so that a write meanwhile is no false alarm.
     sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut *connection).await?;
@@ -63,24 +105,50 @@ pub async fn verify(connection: &mut PgConnection) -> Result<AuditReport> {
         sqlx::query_as("SELECT (SELECT count(*) FROM revision), (SELECT count(*) FROM change)")
             .fetch_one(&mut *connection)
             .await?;
-    let mut first_bad = None;
+    Ok(AuditReport { revisions, changes, first_bad: first_bad(connection).await? })
+}
+
+async fn first_bad(connection: &mut PgConnection) -> Result<Option<BadRow>> {
     for check in CHECKS {
-        let bad: Option<BadTuple> = sqlx::query_as(check).fetch_optional(&mut *connection).await?;
-        if let Some((revision, ordinal, layer, feature_id, what)) = bad {
-            first_bad = Some(BadRow { revision, ordinal, layer, feature_id, what });
-            break;
+        let found: Option<BadTuple> = sqlx::query_as(check).fetch_optional(&mut *connection).await?;
+        if let Some(found) = found {
+            return Ok(Some(bad_row(found)));
         }
     }
-    Ok(AuditReport { revisions, changes, first_bad })
+    let mut differing = Vec::new();
+    for (table, feature_id, keys) in TRACKED {
+        let columns: Vec<String> = sqlx::query_scalar(
+            "SELECT quote_ident(attname) FROM pg_attribute
+             WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
+        )
+        .bind(table)
+        .fetch_all(&mut *connection)
+        .await?;
+        let statement = difference(table, feature_id, keys, &columns);
+        let found: Option<BadTuple> = sqlx::query_as(AssertSqlSafe(statement)).fetch_optional(&mut *connection).await?;
+        differing.extend(found);
+    }
+    differing.sort();
+    if let Some(first) = differing.into_iter().next() {
+        return Ok(Some(bad_row(first)));
+    }
+    altered_guard(connection).await
+}
+
+fn bad_row((revision, ordinal, layer, feature_id, what): BadTuple) -> BadRow {
+    BadRow { revision, ordinal, layer, feature_id, what }
 }
 
 const CHECKS: [&str; 3] = [
-    // A row of the log whose content does not give its own digest.
+    // A row of the log whose content does not give its own digest (`change_digest` of the migrations, in full).
     "SELECT revision, ordinal, layer, feature_id, 'change_altered'
      FROM change
-     WHERE digest IS DISTINCT FROM change_digest(revision, ordinal, layer, feature_id, operation, before, after, before_geom, after_geom)
+     WHERE digest IS DISTINCT FROM sha256(convert_to(
+        concat(revision, '|', ordinal, '|', length(layer), '|', layer, '|', length(feature_id), '|', feature_id, '|', operation, '|',
+               length(before_geom), '|', length(after_geom), '|', octet_length(before::text), E'\n', before, E'\n', after, E'\n'), 'UTF8')
+        || coalesce(before_geom, '') || coalesce(after_geom, ''))
      ORDER BY revision, ordinal LIMIT 1",
-    // A revision whose head, place in the chain, or set of changes is not what was sealed.
+    // A revision whose head, place in the chain, or set of changes is not what was sealed (`revision_hash`, in full).
     "WITH digests AS (
          SELECT revision, count(*)::integer AS n, max(ordinal) AS top, string_agg(digest, ''::bytea ORDER BY ordinal) AS all_digests
          FROM change GROUP BY revision),
@@ -96,13 +164,76 @@ const CHECKS: [&str; 3] = [
              WHEN c.change_count <> coalesce(d.n, 0) OR coalesce(d.top, 0) <> coalesce(d.n, 0) THEN 'changes_missing'
              -- Infinity has no microseconds to hash.
              WHEN NOT isfinite(c.made_at) THEN 'revision_altered'
-             WHEN c.hash <> revision_hash(c.number, c.made_at, c.actor, c.reason, c.source, c.previous_hash,
-                                          c.change_count, coalesce(d.all_digests, ''::bytea)) THEN 'revision_altered'
+             WHEN c.hash <> sha256(
+                 c.previous_hash
+                 || convert_to(jsonb_build_array(c.number, (extract(epoch FROM c.made_at) * 1000000)::bigint, c.actor, c.reason, c.source,
+                                                 c.change_count)::text, 'UTF8')
+                 || coalesce(d.all_digests, ''::bytea)) THEN 'revision_altered'
          END AS what
          FROM chain c LEFT JOIN digests d ON d.revision = c.number
          UNION ALL
          SELECT d.revision, 'changes_orphaned' FROM digests d WHERE NOT EXISTS (SELECT 1 FROM revision r WHERE r.number = d.revision))
      SELECT number, NULL::integer, NULL::text, NULL::text, what FROM judged WHERE what IS NOT NULL ORDER BY number LIMIT 1",
-    // A current row that is not the log's last word on it, or that one of them lacks.
-    "SELECT revision, ordinal, layer, feature_id, 'row_differs_from_log' FROM register_differences() ORDER BY 1, 2, 3, 4 LIMIT 1",
+    // A batch that points behind the end of the log: its newest revisions have been taken away.
+    "SELECT revision, NULL::integer, NULL::text, NULL::text, 'number_gap'
+     FROM (SELECT revision FROM import_batch UNION ALL SELECT undone_revision FROM import_batch) pointed
+     WHERE revision > (SELECT coalesce(max(number), 0) FROM revision) ORDER BY 1 LIMIT 1",
 ];
+
+/// A current row that is not the log's last word on it, or that one of them lacks.
+fn difference(table: &str, feature_id: &str, keys: &[&str], columns: &[String]) -> String {
+    let plain: Vec<String> = columns.iter().filter(|c| *c != "geom").map(|c| format!("n.{c}")).collect();
+    let geometry = if columns.iter().any(|c| c == "geom") { "n.geom::bytea" } else { "NULL::bytea" };
+    let key_of_row = keys.iter().map(|k| format!("n.{k}::text")).collect::<Vec<_>>().join(" || '@' || ");
+    let key_of_change =
+        keys.iter().map(|k| format!("(coalesce(c.after, c.before) ->> '{k}')")).collect::<Vec<_>>().join(" || '@' || ");
+    format!(
+        "SELECT l.revision, l.ordinal, '{table}', coalesce(l.feature_id, s.feature_id), 'row_differs_from_log'
+         FROM (SELECT {feature_id} AS feature_id, {key_of_row} AS key, row_to_json(x) AS image, {geometry} AS geometry
+               FROM {table} n, LATERAL (SELECT {}) x) s
+         FULL JOIN (SELECT DISTINCT ON ({key_of_change}) c.feature_id, {key_of_change} AS key, c.after, c.after_geom, c.revision, c.ordinal
+                    FROM change c WHERE c.layer = '{table}' ORDER BY {key_of_change}, c.revision DESC, c.ordinal DESC) l
+         ON l.key = s.key
+         -- A column that a migration added since, and that nobody has filled yet, is no difference.
+         WHERE jsonb_strip_nulls(s.image::jsonb) IS DISTINCT FROM jsonb_strip_nulls(l.after::jsonb)
+            OR s.geometry IS DISTINCT FROM l.after_geom
+         ORDER BY 1, 2, 3, 4 LIMIT 1",
+        plain.join(", ")
+    )
+}
+
+/// A trigger that is gone or switched off, or a function that is not the migrations' own: what is written from then on is
+/// logged by nobody.
+async fn altered_guard(connection: &mut PgConnection) -> Result<Option<BadRow>> {
+    let of_tables = TRACKED.iter().flat_map(|(table, ..)| {
+        ["stamp", "log_insert", "log_update", "log_delete", "no_truncate"]
+            .map(|guard| ((*table).to_owned(), format!("{table}_{guard}")))
+    });
+    let expected: Vec<(String, String)> =
+        of_tables.chain(GUARDS.map(|(table, guard)| (table.to_owned(), guard.to_owned()))).collect();
+    let standing: Vec<(String, String)> = sqlx::query_as(
+        "SELECT c.relname::text, t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+         WHERE t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid)",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let altered = |table: String, name: String| {
+        let what = "guard_altered".to_owned();
+        Some(BadRow { revision: None, ordinal: None, layer: Some(table), feature_id: Some(name), what })
+    };
+    if let Some((table, trigger)) = expected.into_iter().find(|guard| !standing.contains(guard)) {
+        return Ok(altered(table, trigger));
+    }
+    for function in FUNCTIONS {
+        let bodies: Vec<String> =
+            sqlx::query_scalar("SELECT prosrc FROM pg_proc WHERE proname = $1 AND pg_function_is_visible(oid)")
+                .bind(function)
+                .fetch_all(&mut *connection)
+                .await?;
+        let own = pool::migrated_function(function);
+        if bodies.len() != 1 || Some(bodies[0].as_str()) != own {
+            return Ok(altered("pg_proc".to_owned(), function.to_owned()));
+        }
+    }
+    Ok(None)
+}

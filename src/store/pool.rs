@@ -75,6 +75,17 @@ pub async fn migrate(pool: &PgPool) -> Result<()> {
     })
 }
 
+/// The body of a function as the newest migration that makes it has it.
+pub(super) fn migrated_function(name: &str) -> Option<&'static str> {
+    MIGRATIONS.migrations.iter().rev().find_map(|migration| {
+        let text = migration.sql.as_str();
+        let at = ["CREATE FUNCTION ", "CREATE OR REPLACE FUNCTION "]
+            .iter()
+            .find_map(|create| text.find(&format!("{create}{name}(")))?;
+        text[at..].split("$$").nth(1)
+    })
+}
+
 /// One round trip, within `patience`.
 pub async fn ping(pool: &PgPool, patience: Duration) -> Result<()> {
     let query = sqlx::query("SELECT 1").execute(pool);

@@ -189,3 +189,58 @@ async fn rows_behind_the_logs_back_are_named() {
     ])
     .await;
 }
+
+#[tokio::test]
+async fn guards_switched_off_or_altered_are_named() {
+    for (sql, table, guard) in [
+        ("ALTER TABLE park_block DISABLE TRIGGER park_block_log_update", "park_block", "park_block_log_update"),
+        ("DROP TRIGGER park_stamp ON park", "park", "park_stamp"),
+        ("ALTER TABLE change ENABLE REPLICA TRIGGER change_append_only", "change", "change_append_only"),
+        (
+            "CREATE OR REPLACE FUNCTION log_changes() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+            "pg_proc",
+            "log_changes",
+        ),
+        ("ALTER FUNCTION change_digest RENAME TO other_digest", "pg_proc", "change_digest"),
+    ] {
+        let db = with_history().await;
+        assert_eq!(db.audit().await, None);
+        tamper(&db, sql).await;
+        assert_eq!(db.audit().await, Some(bad(None, None, Some((table, guard)), "guard_altered")), "{sql}");
+    }
+}
+
+/// What the database says of itself is not believed: its functions and its list of tables may have been altered first.
+#[tokio::test]
+async fn an_altered_row_is_named_by_an_altered_database_too() {
+    let db = with_history().await;
+    tamper(
+        &db,
+        "CREATE OR REPLACE FUNCTION change_digest(revision bigint, ordinal integer, layer text, feature_id text, operation text,
+             before json, after json, before_geom bytea, after_geom bytea) RETURNS bytea LANGUAGE sql AS $$
+             SELECT digest FROM change c WHERE c.revision = $1 AND c.ordinal = $2 $$;
+         DELETE FROM tracked_table WHERE name = 'park';
+         UPDATE park SET name = '改' WHERE code = 'S437001'",
+    )
+    .await;
+    let renamed = bad(Some(4), Some(2), Some(("park", "S437001")), "row_differs_from_log");
+    assert_eq!(db.audit().await, Some(renamed));
+    tamper(&db, "UPDATE change SET after = '{}' WHERE revision = 1 AND ordinal = 3").await;
+    assert_eq!(
+        db.audit().await.map(|b| (b.revision, b.ordinal, b.what)),
+        Some((Some(1), Some(3), "change_altered".into()))
+    );
+}
+
+/// A later migration may add a column; rows that were logged before it are as they were.
+#[tokio::test]
+async fn a_column_added_since_is_no_difference() {
+    let db = with_history().await;
+    tamper(&db, "ALTER TABLE park ADD COLUMN remark text").await;
+    assert_eq!(db.audit().await, None);
+    tamper(&db, "UPDATE park SET remark = 'x' WHERE code = 'G431001'").await;
+    assert_eq!(
+        db.audit().await.map(|b| (b.feature_id, b.what)),
+        Some((Some("G431001".into()), "row_differs_from_log".into()))
+    );
+}
