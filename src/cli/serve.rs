@@ -12,6 +12,7 @@ use crate::api;
 use crate::config::{DatabaseArgs, HttpArgs};
 use crate::error::{Error, Result};
 use crate::inventory::sample;
+use crate::store::backup::Address;
 use crate::store::embedded::{Embedded, Options};
 use crate::store::{self, PoolLimits};
 
@@ -38,6 +39,14 @@ pub struct Database {
 impl Database {
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// As PostgreSQL's own programs are told of it.
+    pub fn address(&self, args: &DatabaseArgs) -> Address {
+        match (&self.embedded, &args.database_url) {
+            (Some(embedded), _) => Address::of_embedded(embedded.connection_string()),
+            (None, url) => Address::of_url(url.as_deref().unwrap_or_default()),
+        }
     }
 
     /// Closes the pool, then stops the cluster if this process runs it.

@@ -43,6 +43,12 @@ impl From<sqlx::Error> for Error {
                     "40001" | "40P01" => unavailable("register_busy", "与另一个写操作冲突，请稍后重试", error),
                     "22003" => Error::invalid("number_out_of_range", "有数值超出登记库能保存的范围"),
                     "53100" => unavailable("storage_full", "数据库磁盘已满，请联系运维人员", error),
+                    // Login refused, no such database, a standby that takes no writes: set right by the operator, not here.
+                    "28P01" | "28000" | "3D000" | "25006" => unavailable(
+                        "database_unavailable",
+                        "数据库拒绝访问（账号、库名或只读状态），请联系运维人员",
+                        error,
+                    ),
                     // 57P0x: shutting down, starting; 53300: too many connections; 08xxx: connection trouble.
                     s if s.starts_with("57P") || s.starts_with("08") || s == "53300" => {
                         unavailable("database_unavailable", "数据库暂时不可用，请稍后重试", error)

@@ -4,6 +4,7 @@
 //! transaction. Never: a status code, a file format.
 
 pub mod audit;
+pub mod backup;
 pub mod blocks;
 pub mod directories;
 pub mod divisions;

@@ -141,7 +141,7 @@ async fn replace_keeps_a_copy_of_what_stood() {
     assert_eq!(contents(&present.pool).await, contents(&old.pool).await);
     assert_eq!(present.audit().await, None);
     // A second time the copy is in the way: it may be the only one of what stood.
-    assert_refused(&db_command(&present, "restore", &file, &["--replace"]).await, 3, "file_not_writable");
+    assert_refused(&db_command(&present, "restore", &file, &["--replace"]).await, 3, "file_exists");
     assert_eq!(contents(&present.pool).await, contents(&old.pool).await);
     let back = Database::bare().await;
     assert_done(&db_command(&back, "restore", &safety_of(&file), &[]).await);
@@ -211,4 +211,47 @@ async fn a_backup_goes_into_an_embedded_cluster_and_back() {
     assert_done(&db_command(&again, "restore", &back, &[]).await);
     assert_eq!(contents(&again.pool).await, before);
     assert_eq!(again.audit().await, None);
+}
+
+#[tokio::test]
+async fn a_dump_of_another_database_is_no_backup() {
+    let other = Database::bare().await;
+    sqlx::raw_sql("CREATE TABLE park (code text); CREATE TABLE change (n int); INSERT INTO park VALUES ('x')")
+        .execute(&other.pool)
+        .await
+        .expect("another's tables");
+    let file = target("foreign.dump");
+    let mut dump = Command::new(sizhi::store::embedded::binaries().expect("programs").join("pg_dump"));
+    dump.args(["--format=custom", "--dbname", &other.url().await, "--file"]).arg(&file);
+    assert!(dump.status().expect("run").success());
+    let db = Database::with_sample().await;
+    let before = contents(&db.pool).await;
+    assert_refused(&db_command(&db, "restore", &file, &["--replace"]).await, 3, "not_a_backup");
+    assert_eq!(contents(&db.pool).await, before);
+    assert!(!safety_of(&file).exists());
+}
+
+/// A write that is under way when the restore begins is in the copy of what stood, and none falls between.
+#[tokio::test]
+async fn a_restore_waits_for_the_write_before_it() {
+    let db = Database::with_sample().await;
+    let file = target("waits.dump");
+    assert_done(&db_command(&db, "backup", &file, &[]).await);
+    let mut writing = sizhi::store::begin_write(&db.pool).await.expect("transaction");
+    sizhi::store::revision::open(&mut writing, "test", "under way", "").await.expect("revision");
+    sqlx::query("UPDATE park SET name = '改名' WHERE code = 'G431176'").execute(&mut *writing).await.expect("updated");
+    let mut command = sizhi(&["db", "restore", "--replace"]);
+    let mut child = command.arg(&file).env("DATABASE_URL", db.url().await).spawn().expect("started");
+    let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND classid = 7226041";
+    while db.value::<i64>(waits).await == 0 {
+        assert!(child.try_wait().expect("alive").is_none(), "it did not wait");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    writing.commit().await.expect("committed");
+    assert!(child.wait().expect("ended").success());
+    let name = "SELECT name FROM park WHERE code = 'G431176'";
+    assert_ne!(db.value::<String>(name).await, "改名");
+    let back = Database::bare().await;
+    assert_done(&db_command(&back, "restore", &safety_of(&file), &[]).await);
+    assert_eq!(back.value::<String>(name).await, "改名");
 }
