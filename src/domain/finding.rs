@@ -55,7 +55,7 @@ impl fmt::Display for Severity {
 /// Where in the input a finding points. All numbers count from 1, as a person counts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Place {
-    /// The record number of a table or feature file (header not counted), the line number of a text file.
+    /// The record number of a feature file; the line number of a text file; the row of a table, headings counted.
     pub row: Option<u64>,
     /// The field (column, key) as the file names it.
     pub field: Option<String>,

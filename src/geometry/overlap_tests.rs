@@ -157,11 +157,8 @@ fn a_shape_and_its_rounded_twin_overlap_wholly() {
 /// Real parcels, read in place; the numbers of ORIGIN.md were made with GEOS.
 #[test]
 fn french_cadastre_neighbours() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/real/cadastre/fr_cadastre_91216_parcelles.geojson");
-    let Ok(text) = std::fs::read_to_string(path) else {
-        eprintln!("skipped: shared real data is absent");
-        return;
-    };
+    let Some(bytes) = crate::test_data::real("cadastre/fr_cadastre_91216_parcelles.geojson") else { return };
+    let text = String::from_utf8(bytes).expect("UTF-8");
     let collection: geojson::FeatureCollection = text.parse().expect("GeoJSON");
     let shapes: Vec<MultiPolygon<f64>> = collection
         .features

@@ -1,6 +1,6 @@
 //! Repair, only when asked for, every step shown: repeated points, spikes, self-crossings, misplaced holes.
 //!
-//! Meaning of a repair (as PostGIS' `structure` method): a ring encloses what it winds around an odd number of times;
+//! Meaning of a repair, near to PostGIS' `structure` method but for holes in holes: a ring encloses what it winds around an odd number of times;
 //! holes are cut from shells; parts are united. The result always passes `validity::check`, or the repair is refused.
 
 use geo::{BooleanOps, Coord, LineString, MultiPolygon, Polygon};

@@ -34,6 +34,7 @@ pub async fn export_blocks(pool: &PgPool, request: &ExportRequest) -> Result<(Ve
             format!("不能导出为“{}”；可用的格式：{}", request.format, FORMATS.join("、")),
         ));
     }
+    check_options(request)?;
     let mut connection = pool.acquire().await?;
     if let Some(park) = &request.park
         && !store::parks::exists(&mut connection, park).await?
@@ -51,6 +52,18 @@ pub async fn export_blocks(pool: &PgPool, request: &ExportRequest) -> Result<(Ve
         .await
         .map_err(|cause| Error::internal("导出时程序出错", cause))??;
     Ok((bytes, count))
+}
+
+/// What a format settles by itself cannot be asked for: an option passed over in silence would be believed.
+fn check_options(request: &ExportRequest) -> Result<()> {
+    let fixed = |option: &str, why: &str| {
+        Err(Error::invalid("option_not_possible", format!("导出为 {} 时不能指定{option}：{why}", request.format)))
+    };
+    match request.format.as_str() {
+        "geojson" | "csv" if request.crs.is_some() => fixed("坐标系", "固定为经纬度（EPSG:4490）"),
+        "geojson" | "csv" | "gpkg" if request.encoding.is_some() => fixed("编码", "固定为 UTF-8"),
+        _ => Ok(()),
+    }
 }
 
 fn encode(blocks: &[Block], request: &ExportRequest) -> Result<Vec<u8>> {

@@ -307,3 +307,26 @@ async fn a_character_that_gbk_lacks_is_refused_not_replaced() {
     unzip(&std::fs::read(work.join("shp-utf-8")).expect("written"), &work);
     assert!(gdal("ogrinfo", &["-q", "-al", arg(&work.join("park_blocks.shp"))]).contains("𠮷野"));
 }
+
+#[tokio::test]
+async fn an_option_that_the_format_settles_itself_is_refused() {
+    let db = Database::with_sample().await;
+    for (format, crs, encoding) in [
+        ("geojson", Some(4526), None),
+        ("csv", Some(4526), None),
+        ("geojson", None, Some("gbk")),
+        ("csv", None, Some("gbk")),
+        ("gpkg", None, Some("gbk")),
+    ] {
+        let request = ExportRequest {
+            format: format.to_owned(),
+            park: None,
+            crs: crs.map(Crs::from_epsg),
+            encoding: encoding.map(str::to_owned),
+            producer: String::new(),
+            today: chrono::NaiveDate::default(),
+        };
+        let refused = export::export_blocks(&db.pool, &request).await.expect_err(format);
+        assert_eq!(refused.code(), "option_not_possible", "{format}");
+    }
+}

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::Severity;
+use crate::test_data::real;
 
 fn read_text(text: &str) -> Reading {
     read(text.as_bytes(), &ReadOptions::default())
@@ -141,15 +142,6 @@ fn attributes_are_mapped_and_areas_understood() {
         [Some("id"), Some("stated_area"), Some("note"), None]
     );
     assert_eq!(reading.crs, Some(Crs::Wgs84));
-}
-
-fn real(path: &str) -> Option<Vec<u8>> {
-    let full = format!("{}/../shared/data/real/{path}", env!("CARGO_MANIFEST_DIR"));
-    let bytes = std::fs::read(full).ok();
-    if bytes.is_none() {
-        eprintln!("skipped: shared real data is absent");
-    }
-    bytes
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn is_gdb_file(name: &str) -> bool {
         && matches!(ending, "gdbtable" | "gdbtablx" | "gdbindexes")
 }
 
-/// A link where the file system allows it, else a copy: nothing of the child reaches the original's folder.
+/// A copy: nothing of the child reaches the original's folder.
 fn lay(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).map(drop).map_err(|cause| Error::internal("无法写临时文件", cause))
 }

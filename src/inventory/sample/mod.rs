@@ -56,7 +56,7 @@ impl fmt::Display for SeedReport {
             None => write!(f, "✓ 示例清单已在库中，没有改动")?,
             Some(revision) => write!(
                 f,
-                "✓ 已载入示例清单（修订 {revision}）：行政区划 {}，园区 {}，名录 {} 行，调区扩区事件 {}，示意区块 {}",
+                "✓ 已载入示例清单（修订 {revision}）：行政区划 {}，园区 {}，名录 {} 条（含版本），调区扩区事件 {}，示意区块 {}",
                 self.divisions, self.parks, self.directory_rows, self.events, self.blocks
             )?,
         }
