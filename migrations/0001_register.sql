@@ -151,8 +151,8 @@ BEGIN
 END $$;
 
 -- ---------------------------------------------------------------------------------------------------------------
--- Register tables. Every one has `revision`: the revision that wrote the row as it stands. The stamp trigger sets it, so no
--- foreign key is needed to keep it true (one costs a look-up a row).
+-- Register tables. Every one has `revision`: the revision that wrote the row as it stands. Default, stamp
+-- and log trigger keep it true, so no foreign key is needed (one costs a look-up a row).
 -- ---------------------------------------------------------------------------------------------------------------
 
 -- Finite, inside the province with a margin (Hunan 108.79-114.26 E, 24.64-30.13 N, in whole degrees outward).
@@ -398,6 +398,13 @@ DECLARE
     source text;
 BEGIN
     SELECT * INTO STRICT t FROM tracked_table WHERE name = TG_TABLE_NAME;
+    IF TG_OP = 'INSERT' THEN
+        EXECUTE 'SELECT count(*) FROM new_rows WHERE revision IS DISTINCT FROM $1' INTO touched USING r;
+        IF touched > 0 THEN
+            RAISE EXCEPTION '% rows of % name another revision than the open one', touched, t.name
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+    END IF;
     SELECT coalesce(max(ordinal), 0) INTO base FROM change WHERE revision = r;
     IF TG_OP = 'DELETE' THEN
         old_image := 'row_to_json(old)';
@@ -436,9 +443,10 @@ END $$;
 CREATE FUNCTION track_table(table_name text, by_feature_id text, VARIADIC by_keys text[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO tracked_table (name, feature_id, keys) VALUES (table_name, by_feature_id, by_keys);
-    -- The condition is cheap and mostly false in bulk writes, which give the revision themselves; the log trigger asks
-    -- current_revision() in any case.
-    EXECUTE format('CREATE TRIGGER %1$s_stamp BEFORE INSERT OR UPDATE ON %1$I FOR EACH ROW
+    -- An insert that names no revision gets the open one by default; one that names another is refused by the log trigger. No
+    -- trigger a row before inserts: it would keep COPY from filling pages at once.
+    EXECUTE format('ALTER TABLE %1$I ALTER revision SET DEFAULT current_revision()', table_name);
+    EXECUTE format('CREATE TRIGGER %1$s_stamp BEFORE UPDATE ON %1$I FOR EACH ROW
         WHEN (NEW.revision::text IS DISTINCT FROM current_setting(''sizhi.revision'', true)) EXECUTE FUNCTION stamp_revision()', table_name);
     EXECUTE format('CREATE TRIGGER %1$s_log_insert AFTER INSERT ON %1$I REFERENCING NEW TABLE AS new_rows
         FOR EACH STATEMENT EXECUTE FUNCTION log_changes()', table_name);
@@ -471,7 +479,9 @@ BEGIN
             USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'park_block_park_fkey', TABLE = 'park_block';
     END IF;
     -- Where no life has a first day, the primary key lets no block have two of them.
-    IF NOT EXISTS (SELECT 1 FROM park_block WHERE valid_from > '-infinity') THEN
+    -- (min, because it is sure to ask the index of dated lives, where EXISTS may look through all rows.)
+    SELECT min(id) INTO culprit FROM park_block WHERE valid_from > '-infinity';
+    IF culprit IS NULL THEN
         RETURN NULL;
     END IF;
     SELECT n.id INTO culprit
@@ -538,14 +548,16 @@ DECLARE
     t tracked_table%ROWTYPE;
     columns text;
     values_of_r text;
+    values_to_insert text;
     rows text;
     by_key text;
 BEGIN
     -- First deletes, children before parents; then updates and inserts, parents before children.
     FOR pass IN 1..2 LOOP
         FOR t IN SELECT * FROM tracked_table ORDER BY position * (CASE pass WHEN 1 THEN -1 ELSE 1 END) LOOP
-            SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum), string_agg(format('r.%I', a.attname), ', ' ORDER BY a.attnum)
-              INTO columns, values_of_r
+            SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum), string_agg(format('r.%I', a.attname), ', ' ORDER BY a.attnum),
+                   string_agg(CASE a.attname WHEN 'revision' THEN 'current_revision()' ELSE format('r.%I', a.attname) END, ', ' ORDER BY a.attnum)
+              INTO columns, values_of_r, values_to_insert
               FROM pg_attribute a WHERE a.attrelid = t.name::regclass AND a.attnum > 0 AND NOT a.attisdropped;
             SELECT string_agg(format('t.%1$I = r.%1$I', k), ' AND ') INTO by_key FROM unnest(t.keys) k;
             -- Per key the first state (what stood before the revision).
@@ -560,7 +572,7 @@ BEGIN
                 EXECUTE format('UPDATE %I t SET (%s) = (SELECT %s) FROM (%s) r WHERE NOT r.was_absent AND %s',
                     t.name, columns, values_of_r, rows, by_key) USING target;
                 EXECUTE format('INSERT INTO %1$I (%2$s) SELECT %3$s FROM (%4$s) r WHERE NOT r.was_absent
-                    AND NOT EXISTS (SELECT 1 FROM %1$I t WHERE %5$s)', t.name, columns, values_of_r, rows, by_key) USING target;
+                    AND NOT EXISTS (SELECT 1 FROM %1$I t WHERE %5$s)', t.name, columns, values_to_insert, rows, by_key) USING target;
             END IF;
         END LOOP;
     END LOOP;
