@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -45,7 +45,7 @@ pub fn unpack(file: &Path) -> Result<Unpacked, Finding> {
     let packed_size = packed.metadata().map_err(unreadable)?.len();
     let mut archive =
         ZipArchive::new(packed).map_err(|_| refuse("archive_unreadable", "不是有效的 zip 压缩包，或压缩包已损坏"))?;
-    check_entries(&mut archive, packed_size, MAX_ARCHIVE_BYTES)?;
+    check_entries(&mut archive, listed_entries(file), packed_size, MAX_ARCHIVE_BYTES)?;
     let folder = TempDir::new().map_err(|_| refuse("archive_unreadable", "无法建立临时目录"))?;
     let mut entries = Vec::new();
     let mut left = MAX_ARCHIVE_BYTES;
@@ -76,7 +76,7 @@ pub fn check_container(file: &Path, most: u64) -> Result<(), Finding> {
     let packed = File::open(file).map_err(unreadable)?;
     let packed_size = packed.metadata().map_err(unreadable)?.len();
     let mut archive = ZipArchive::new(packed).map_err(|_| damaged())?;
-    check_entries(&mut archive, packed_size, most)?;
+    check_entries(&mut archive, listed_entries(file), packed_size, most)?;
     let mut left = most;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(|_| damaged())?;
@@ -88,13 +88,35 @@ pub fn check_container(file: &Path, most: u64) -> Result<(), Finding> {
     Ok(())
 }
 
+/// Entries that the end of the archive counts; `None` where it does not say (ZIP64).
+fn listed_entries(file: &Path) -> Option<usize> {
+    let mut file = File::open(file).ok()?;
+    let size = file.metadata().ok()?.len();
+    // 22 bytes and a comment of at most 65,535.
+    file.seek(SeekFrom::Start(size.saturating_sub(22 + 65_535))).ok()?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail).ok()?;
+    let at = tail.windows(4).rposition(|w| w == b"PK\x05\x06")?;
+    let count = u16::from_le_bytes(tail.get(at + 10..at + 12)?.try_into().ok()?);
+    (count != u16::MAX).then_some(usize::from(count))
+}
+
 /// What the directory of the archive declares, before a byte is unpacked.
-fn check_entries<R: Read + Seek>(archive: &mut ZipArchive<R>, packed_size: u64, most: u64) -> Result<(), Finding> {
+fn check_entries<R: Read + Seek>(
+    archive: &mut ZipArchive<R>,
+    listed: Option<usize>,
+    packed_size: u64,
+    most: u64,
+) -> Result<(), Finding> {
     if archive.len() > MAX_ARCHIVE_ENTRIES {
         return Err(refuse(
             "archive_too_many_entries",
             format!("压缩包里有 {} 个文件，超过上限 {MAX_ARCHIVE_ENTRIES}", archive.len()),
         ));
+    }
+    // The library keeps one entry a name and drops the others without a word.
+    if listed.is_some_and(|listed| listed != archive.len()) {
+        return Err(refuse("archive_duplicate_name", "压缩包里有文件同名，只有其中一个读得到；请重新打包"));
     }
     let mut declared = 0_u64;
     let mut seen = HashSet::new();

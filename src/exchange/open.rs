@@ -186,11 +186,11 @@ fn read_archive(path: &Path, options: &ReadOptions) -> Result<Reading> {
         Ok(unpacked) => unpacked,
         Err(finding) => return Ok(refused("zip", finding)),
     };
-    let mut inside = data_sets(&unpacked)?;
+    let (mut inside, company) = data_sets(&unpacked)?;
     if inside.len() > 1 {
         return Ok(refused("zip", several(&inside)));
     }
-    match inside.pop() {
+    let mut reading = match inside.pop() {
         Some((_, Inside::Shapefile(files))) => read_shapefile(&files, options),
         Some((_, Inside::FileGdb(files))) => read_file_gdb(&files, options),
         Some((_, Inside::Single(kind, name, path))) => read_single(kind, &path, &name, options),
@@ -202,7 +202,12 @@ fn read_archive(path: &Path, options: &ReadOptions) -> Result<Reading> {
                 "压缩包里没有可导入的数据（.shp、.gdb、.gpkg、.dxf、.geojson、.txt）",
             ),
         )),
+    }?;
+    if !company.is_empty() {
+        let message = format!("压缩包里的 {} 不是边界，没有读取", company.join("、"));
+        reading.findings.push(Finding::info("archive_company", Place::whole(), message));
     }
+    Ok(reading)
 }
 
 fn several(inside: &[(String, Inside)]) -> Finding {
@@ -214,8 +219,8 @@ fn several(inside: &[(String, Inside)]) -> Finding {
     )
 }
 
-/// The data sets in an archive, each with a name to show.
-fn data_sets(unpacked: &Unpacked) -> Result<Vec<(String, Inside)>> {
+/// The data sets in an archive, each with a name to show; and the names of tables and notes beside them.
+fn data_sets(unpacked: &Unpacked) -> Result<(Vec<(String, Inside)>, Vec<String>)> {
     let mut found: Vec<(String, Inside)> = Vec::new();
     let stem = |name: &str| name.rsplit_once('.').map_or(name, |(s, _)| s).to_lowercase();
     let mut folders: Vec<String> = Vec::new();
@@ -250,14 +255,30 @@ fn data_sets(unpacked: &Unpacked) -> Result<Vec<(String, Inside)>> {
         found.push((folder, Inside::FileGdb(files)));
     }
     // A table or a note beside boundaries is company, not a second data set.
+    let mut company = Vec::new();
     if found.iter().any(|(_, i)| !is_company(i)) {
-        found.retain(|(_, i)| !is_company(i));
+        let (beside, data): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, i)| is_company(i));
+        company.extend(beside.into_iter().map(|(name, _)| name));
+        found = data;
     }
-    Ok(found)
+    Ok((found, company))
 }
 
 fn is_company(inside: &Inside) -> bool {
-    matches!(inside, Inside::Single(Kind::Csv | Kind::Txt, ..))
+    match inside {
+        Inside::Single(Kind::Csv, ..) => true,
+        Inside::Single(Kind::Txt, _, path) => !holds_parcels(path),
+        _ => false,
+    }
+}
+
+/// A boundary-point file by its section, in either encoding.
+fn holds_parcels(path: &Path) -> bool {
+    const SECTION_GBK: &[u8] = &[0xB5, 0xD8, 0xBF, 0xE9, 0xD7, 0xF8, 0xB1, 0xEA];
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(1 << 20).read_to_end(&mut head));
+    let holds = |section: &[u8]| head.windows(section.len()).any(|w| w == section);
+    read.is_ok() && (holds("地块坐标".as_bytes()) || holds(SECTION_GBK))
 }
 
 /// `README.txt` and `metadata.json` are no data.

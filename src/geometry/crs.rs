@@ -94,11 +94,26 @@ impl Crs {
         }
     }
 
-    /// Xi'an 1980 and Beijing 1954 systems, whose datum change to CGCS2000 needs classified parameters: refused.
+    /// Beijing 1954, New Beijing and Xi'an 1980 systems, whose datum change to CGCS2000 needs classified parameters:
+    /// refused. The codes are the EPSG register's.
     pub fn is_legacy_chinese_datum(self) -> bool {
         matches!(
             self,
-            Crs::Other(4610 | 4214 | 2327..=2390 | 2401..=2442 | 21413..=21423 | 21453..=21463 | 21473..=21483)
+            Crs::Other(
+                2327..=2390
+                | 2401..=2442
+                | 4214
+                | 4555
+                | 4568..=4589
+                | 4610
+                | 4652..=4656
+                | 4766..=4800
+                | 4812
+                | 4822
+                | 21413..=21423
+                | 21453..=21463
+                | 21473..=21483,
+            )
         )
     }
 }
@@ -179,7 +194,15 @@ pub fn detect(sample: &[(f64, f64)], declared_zone: Option<u8>, declared_width: 
     }
     let zone_finding = |code, message| Finding::error(code, Place::whole().coordinate(x, y), message);
     match (first, second) {
-        (Reads::Longitude, Reads::Latitude) => detection.crs = Some(Crs::Cgcs2000),
+        (Reads::Longitude, Reads::Latitude) => {
+            if let Some(zone) = declared_zone {
+                let message = format!(
+                    "文件声明带号为 {zone}，坐标（{x}，{y}）却是经纬度，两者矛盾；确是经纬度请用 --crs EPSG:4490 指定"
+                );
+                detection.findings.push(zone_finding("crs_zone_conflict", message));
+            }
+            detection.crs = Some(Crs::Cgcs2000);
+        }
         (Reads::MercatorX, _) => detection.crs = Some(Crs::WebMercator),
         (Reads::PrefixedEasting(prefix), Reads::Northing) => {
             if let Some(zone) = declared_zone.filter(|zone| *zone != prefix) {

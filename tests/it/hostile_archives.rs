@@ -97,6 +97,14 @@ async fn names_inside_an_archive_are_never_paths() {
     arena.assert_untouched().await;
 }
 
+/// The archive with one name put in the place of another of the same length.
+fn renamed(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
+    for at in all(&bytes, from) {
+        bytes[at..at + to.len()].copy_from_slice(to);
+    }
+    bytes
+}
+
 #[tokio::test]
 async fn links_secrets_twins_and_nests_are_refused() {
     let arena = Arena::new("rules").await;
@@ -105,6 +113,11 @@ async fn links_secrets_twins_and_nests_are_refused() {
         ("nested", zip(&[("inner.zip", &inner)]), "archive_nested"),
         ("nested under another name", zip(&[("a.gpkg", &inner)]), "format_unknown"),
         ("twins", zip(&[("a.shp", b"x"), ("A.SHP", b"y")]), "archive_duplicate_name"),
+        (
+            "twins to the letter",
+            renamed(zip(&[("a.txt", b"x"), ("b.txt", b"y")]), b"b.txt", b"a.txt"),
+            "archive_duplicate_name",
+        ),
         (
             "two data sets",
             zip(&[("a.gpkg", b"SQLite format 3\0"), ("b.gpkg", b"SQLite format 3\0")]),

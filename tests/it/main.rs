@@ -13,6 +13,7 @@ mod crash;
 mod database_faults;
 mod documentation;
 mod embedded;
+mod file_systems;
 mod health;
 mod hostile_archives;
 mod hostile_files;

@@ -99,7 +99,8 @@ pub fn count_by_ogrinfo(file: &str, layer: &str) -> usize {
     line.trim().parse().expect("a number")
 }
 
-/// Loads a layer into table `judge` in EPSG:4490, row for row.
+/// Loads a layer into table `judge` in EPSG:4490, row for row. By way of WGS 84, to which PROJ knows the published
+/// transformations; straight to CGCS2000 it passes most datums off as the same, tens of metres and 0.02 % of an area away.
 pub async fn load(db: &Database, file: &str, layer: &str, more: &[&str]) {
     let address = db.ogr_address().await;
     let mut args = vec!["-f", "PostgreSQL", &address, file];
@@ -111,7 +112,7 @@ pub async fn load(db: &Database, file: &str, layer: &str, more: &[&str]) {
         "judge",
         "-overwrite",
         "-t_srs",
-        "EPSG:4490",
+        "EPSG:4326",
         "-lco",
         "GEOMETRY_NAME=geom",
         "-lco",
@@ -124,6 +125,7 @@ pub async fn load(db: &Database, file: &str, layer: &str, more: &[&str]) {
     ]);
     args.extend(more);
     gdal("ogr2ogr", &args);
+    sqlx::query("SELECT UpdateGeometrySRID('judge', 'geom', 4490)").execute(&db.pool).await.expect("the same numbers");
     sqlx::query(
         "INSERT INTO spatial_ref_sys (srid, auth_name, auth_srid, proj4text) VALUES ($1, 'test', $1, $2) ON CONFLICT DO NOTHING",
     )

@@ -20,7 +20,13 @@ async fn a_golden_shapefile_in_a_foreign_system() {
     );
     assert_eq!(told.place("area_not_a_number").0, Some(9));
     load(&db, arg(&path), "poly", &[]).await;
-    assert_areas("poly.shp", &told.areas(), &areas_by_postgis(&db).await);
+    // Over the pole no published transformation is meant: ogr2ogr falls back to passing the datum off as WGS 84, which we
+    // never do. Airy's ellipsoid is smaller by a ten-thousandth.
+    let judged = areas_by_postgis(&db).await;
+    for (ours, judge) in told.areas().into_iter().zip(judged) {
+        let ours = ours.expect("an area");
+        assert!((ours / judge - 1.0).abs() < 5e-4, "{ours} against {judge}");
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ pub(super) struct Header {
     pub zone: Option<u8>,
     /// 几度分带.
     pub width: Option<u8>,
+    /// 坐标系 is named, whichever.
+    pub names_system: bool,
     /// 数据性质 of a file that sizhi wrote of drawn (示意) boundaries.
     pub nature: Option<String>,
 }
@@ -52,6 +54,7 @@ impl Header {
                 )),
             },
             "坐标系" => {
+                self.names_system = true;
                 let known = ["2000", "CGCS"].iter().any(|name| value.to_uppercase().contains(name));
                 let legacy = ["80", "54", "西安", "北京"].iter().any(|name| value.contains(name));
                 if !known && legacy {

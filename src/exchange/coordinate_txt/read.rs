@@ -130,8 +130,12 @@ impl Scan {
         let form = half_width(text);
         let has_at = form.contains('@');
         let body = form.trim_matches(|c: char| c == '@' || c.is_whitespace());
-        let fields: Vec<String> =
+        let mut fields: Vec<String> =
             body.strip_suffix(',').filter(|_| has_at).unwrap_or(body).split(',').map(|f| f.trim().to_owned()).collect();
+        // `J1,1,3123400,38435200,` is a point whose line goes on in nothing.
+        while !has_at && fields.len() > POINT_FIELDS && fields.last().is_some_and(String::is_empty) {
+            fields.pop();
+        }
         if has_at {
             self.open_parcel(line, fields);
         } else if fields.len() > POINT_FIELDS {
@@ -273,6 +277,13 @@ fn decide_crs(parcels: &[Parcel], header: &Header, options: &ReadOptions, findin
             format!("第 {} 行起：{}", first.line, finding.message)
         };
         findings.push(finding);
+    }
+    if let Some(found) = detection.crs.filter(|_| decided.is_none() && !header.names_system) {
+        findings.push(Finding::warning(
+            "crs_detected",
+            Place::row(first.line),
+            format!("文件没有说明坐标系，按坐标数值判断为{}（{found}）；不对时请用 --crs 指定", found.label()),
+        ));
     }
     decided.or(detection.crs)
 }

@@ -100,6 +100,31 @@ fn malformed_snippets() {
         ("good control", format!("{HEAD}{TRIANGLE}"), vec![]),
         ("empty", String::new(), vec![("txt_without_parcels", 0)]),
         ("no coordinate section", HEAD.replace("[地块坐标]\n", ""), vec![("txt_without_parcels", 0)]),
+        ("a comma behind each point", format!("{HEAD}{}", TRIANGLE.replace("00\n", "00,\n")), vec![]),
+        (
+            "degrees under a zone",
+            format!("{HEAD}3,0.5,T1,甲,面,,,,@\nJ1,1,28.3,112.8\nJ2,1,28.3,112.9\nJ3,1,28.4,112.9\n"),
+            vec![("crs_zone_conflict", 9)],
+        ),
+        (
+            "no system named",
+            format!("{}{TRIANGLE}", HEAD.replace("坐标系=2000国家大地坐标系\n", "")),
+            vec![("crs_detected", 8)],
+        ),
+        (
+            "a thousand and one rings",
+            format!(
+                "{HEAD}3003,0.5,T1,甲,面,,,,@\n{}",
+                (1..=1_001)
+                    .map(|ring| TRIANGLE
+                        .lines()
+                        .skip(1)
+                        .map(|l| l.replacen(",1,", &format!(",{ring},"), 1) + "\n")
+                        .collect::<String>())
+                    .collect::<String>()
+            ),
+            vec![("too_many_rings", 8)],
+        ),
         ("text before sections", format!("你好\n{HEAD}{TRIANGLE}"), vec![("text_outside_sections", 1)]),
         ("point first", format!("{HEAD}J1,1,3123400,38435200\n{TRIANGLE}"), vec![("point_before_parcel", 8)]),
         ("three columns", format!("{HEAD}{TRIANGLE}J4,1,3123500\n"), vec![("point_line_columns", 12)]),

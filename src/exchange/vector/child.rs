@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gdal::config::set_error_handler;
 use gdal::errors::CplErrType;
-use gdal::spatial_ref::{AxisMappingStrategy, CoordTransform, SpatialRef};
+use gdal::spatial_ref::{AxisMappingStrategy, CoordTransform, CoordTransformOptions, SpatialRef};
 use gdal::vector::{Feature, FieldDefn, Geometry, Layer, LayerAccess, LayerOptions, OGRFieldType, OGRwkbGeometryType};
 use gdal::{Dataset, DatasetOptions, DriverManager, GdalOpenFlags};
 use serde::{Deserialize, Serialize};
@@ -178,6 +178,9 @@ impl System {
                 (reference, Some(Crs::from_epsg(epsg)))
             }
             None => match layer.spatial_ref() {
+                Some(reference) if srs::is_undefined(&reference) => {
+                    return Ok(Self { crs: None, name: None, transform: None });
+                }
                 Some(reference) => {
                     let crs = srs::identify(&reference);
                     (reference, crs)
@@ -193,11 +196,16 @@ impl System {
         if !foreign {
             return Ok(Self { crs, name, transform: None });
         }
-        let mut target = SpatialRef::from_epsg(Crs::Cgcs2000.epsg()).map_err(|e| fail("no_transformation", e))?;
+        // To WGS 84, which PROJ knows a way to from most systems and CGCS2000 from hardly any; the two differ by centimetres.
+        let mut target = SpatialRef::from_epsg(Crs::Wgs84.epsg()).map_err(|e| fail("no_transformation", e))?;
         // Easting or longitude first, as every reader here gives them.
         reference.set_axis_mapping_strategy(AxisMappingStrategy::TraditionalGisOrder);
         target.set_axis_mapping_strategy(AxisMappingStrategy::TraditionalGisOrder);
-        let transform = CoordTransform::new(&reference, &target).map_err(|e| fail("no_transformation", e))?;
+        // A “ballpark” transformation passes one datum off as the other: tens of metres, and no word of it.
+        let mut options = CoordTransformOptions::new().map_err(|e| fail("no_transformation", e))?;
+        options.set_ballpark_allowed(false).map_err(|e| fail("no_transformation", e))?;
+        let transform = CoordTransform::new_with_options(&reference, &target, &options)
+            .map_err(|e| fail("no_transformation", e))?;
         Ok(Self { crs, name, transform: Some(transform) })
     }
 }

@@ -90,7 +90,20 @@ pub fn choose<'a>(
         return Ok((if surely_utf8(texts) { UTF8 } else { chosen }, findings));
     }
     if plausibly_utf8(texts.clone()) {
-        return Ok((UTF8, findings));
+        if surely_utf8(texts.clone()) || texts.clone().all(<[u8]>::is_ascii) || !whole(GBK) {
+            return Ok((UTF8, findings));
+        }
+        // Pairs of bytes that are accented letters in UTF-8 and characters in GBK: 目 or Ŀ. Letters stand in words.
+        let chosen = if in_words(texts) { UTF8 } else { GBK };
+        findings.push(Finding::warning(
+            "encoding_guessed",
+            Place::whole(),
+            format!(
+                "文件没有说明编码，文字按 UTF-8 和 GBK 都读得通，按 {} 读取；不对时请用 --encoding 指定",
+                chosen.name
+            ),
+        ));
+        return Ok((chosen, findings));
     }
     if looks_western(texts.clone()) {
         findings.push(Finding::warning(
@@ -118,6 +131,23 @@ fn surely_utf8<'a>(texts: impl Iterator<Item = &'a [u8]>) -> bool {
         wide |= text.chars().any(|c| c >= '\u{800}');
     }
     wide
+}
+
+/// True where most runs of other than ASCII bytes touch an ASCII letter, as accented letters do.
+fn in_words<'a>(texts: impl Iterator<Item = &'a [u8]>) -> bool {
+    let (mut touching, mut apart) = (0_usize, 0_usize);
+    for text in texts {
+        for (at, byte) in text.iter().enumerate() {
+            let begins = !byte.is_ascii() && (at == 0 || text[at - 1].is_ascii());
+            if begins {
+                let end = text[at..].iter().position(u8::is_ascii).map_or(text.len(), |n| at + n);
+                let letter = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphabetic);
+                let touches = letter(at.checked_sub(1).and_then(|i| text.get(i))) || letter(text.get(end));
+                if touches { touching += 1 } else { apart += 1 }
+            }
+        }
+    }
+    touching > apart
 }
 
 /// Valid UTF-8 of plausible characters: 一 in GBK is the Cyrillic letter һ in UTF-8, so two-byte characters count as UTF-8
@@ -197,7 +227,31 @@ mod tests {
             ("nothing said, UTF-8", None, None, Some(0), vec![utf8], ("utf-8", none())),
             ("nothing said, GBK", None, None, Some(0), vec![CHINESE_GBK], ("gbk", none())),
             ("a lone 一 in GBK", None, None, None, vec![b"\xD2\xBB".as_slice()], ("gbk", none())),
-            ("Danish in UTF-8", None, None, Some(0x57), vec!["Østergård".as_bytes()], ("utf-8", none())),
+            // 目 and 模 are Ŀ and ģ in UTF-8.
+            (
+                "目 and 模 in GBK",
+                None,
+                None,
+                None,
+                vec![b"\xC4\xBF", b"\xC4\xA3".as_slice()],
+                ("gbk", vec!["encoding_guessed".to_owned()]),
+            ),
+            (
+                "words with accents",
+                None,
+                None,
+                None,
+                vec!["Ærø".as_bytes(), "Łódź".as_bytes()],
+                ("utf-8", vec!["encoding_guessed".to_owned()]),
+            ),
+            (
+                "Danish in UTF-8",
+                None,
+                None,
+                Some(0x57),
+                vec!["Østergård".as_bytes()],
+                ("utf-8", vec!["encoding_guessed".to_owned()]),
+            ),
             ("code page GBK, UTF-8 all the same", None, None, Some(0x4D), vec![utf8], ("utf-8", none())),
             ("ArcGIS' 0x57 with GBK", None, None, Some(0x57), vec![CHINESE_GBK], ("gbk", none())),
             ("code page GBK", None, None, Some(0x4D), vec![CHINESE_GBK], ("gbk", none())),

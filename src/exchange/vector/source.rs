@@ -1,7 +1,7 @@
 //! A data set laid out for GDAL: in a folder of its own, under names of ours.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -90,6 +90,9 @@ impl Source {
         if let Some(finding) = find(".dbf").and_then(check_dbf) {
             return Ok(Err(finding));
         }
+        if let Some(finding) = find(".shp").zip(find(".shx")).and_then(|(shp, shx)| check_shx(shp, shx)) {
+            return Ok(Err(finding));
+        }
         let mut source = Self::make(Format::Shapefile, if has_shape { "data.shp" } else { "data.dbf" })?;
         if has_shape && find(".dbf").is_none() && files.len() > 1 {
             return Ok(Err(Finding::error(
@@ -147,20 +150,57 @@ fn read_cpg(path: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(text).trim_matches(['\0', '\r', '\n', ' ', '\t']).to_owned())
 }
 
-/// A table whose head promises more rows than the file holds: GDAL would read what is there and say nothing.
+/// Bytes before the first record of a .shp or .shx.
+const SHAPE_HEAD: u64 = 100;
+
+/// An index that lists fewer shapes than there are: GDAL reads by the index and would say nothing of the rest.
+fn check_shx(shp: &Path, shx: &Path) -> Option<Finding> {
+    let listed = fs::metadata(shx).ok()?.len().saturating_sub(SHAPE_HEAD) / 8;
+    let end = fs::metadata(shp).ok()?.len();
+    let mut file = BufReader::new(fs::File::open(shp).ok()?);
+    let (mut at, mut held) = (SHAPE_HEAD, 0_u64);
+    file.seek(SeekFrom::Start(at)).ok()?;
+    let mut head = [0; 8];
+    while at + 8 <= end && file.read_exact(&mut head).is_ok() {
+        let words = u64::from(u32::from_be_bytes([head[4], head[5], head[6], head[7]]));
+        at += 8 + words * 2;
+        if at > end || words > u64::from(u32::MAX >> 1) {
+            break;
+        }
+        held += 1;
+        file.seek_relative(i64::try_from(words * 2).ok()?).ok()?;
+    }
+    (held > listed).then(|| {
+        Finding::error(
+            "records_lost",
+            Place::whole(),
+            format!("索引（.shx）只列出 {listed} 个图形，图形文件（.shp）里有 {held} 个；请重新导出，或去掉 .shx"),
+        )
+    })
+}
+
+/// A table whose head counts other rows than the file holds: GDAL would believe the head and say nothing.
 fn check_dbf(path: &Path) -> Option<Finding> {
     let size = fs::metadata(path).ok()?.len();
     let mut head = [0; 32];
-    fs::File::open(path).ok()?.read_exact(&mut head).ok()?;
+    let mut file = fs::File::open(path).ok()?;
+    file.read_exact(&mut head).ok()?;
     let declared = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
     let start = u64::from(u16::from_le_bytes([head[8], head[9]]));
     let width = u64::from(u16::from_le_bytes([head[10], head[11]]));
     let held = size.saturating_sub(start).checked_div(width).unwrap_or(0);
-    (declared > held).then(|| {
+    // Behind the last row stands an end mark or padding; another row begins with a blank.
+    let mut goes_on = || {
+        let mut next = [0];
+        file.seek(SeekFrom::Start(start + declared * width)).is_ok()
+            && file.read_exact(&mut next).is_ok()
+            && next[0] == b' '
+    };
+    (declared > held || (declared < held && goes_on())).then(|| {
         Finding::error(
             "records_lost",
             Place::whole(),
-            format!("属性表（.dbf）声明 {declared} 条记录，文件只够 {held} 条，可能被截断或损坏"),
+            format!("属性表（.dbf）声明 {declared} 条记录，文件的长度却是 {held} 条，可能被截断或损坏；请重新导出"),
         )
     })
 }

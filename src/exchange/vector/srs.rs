@@ -8,6 +8,15 @@ use crate::geometry::crs::Crs;
 const XIAN_1980: u32 = 4610;
 const BEIJING_1954: u32 = 4214;
 
+/// Semi-major axes of the ellipsoids of Xi'an 1980 and of Beijing 1954.
+const IAG_1975_M: f64 = 6_378_140.0;
+const KRASOVSKY_M: f64 = 6_378_245.0;
+
+/// True where the file says that its system is not known (GeoPackage: srs_id −1 and 0).
+pub fn is_undefined(srs: &SpatialRef) -> bool {
+    srs.is_local() || srs.name().is_some_and(|name| name.to_uppercase().starts_with("UNDEFINED"))
+}
+
 /// The system by its parameters first (files from Chinese programs often carry no code, or another program's name), then
 /// by its EPSG code.
 pub fn identify(srs: &SpatialRef) -> Option<Crs> {
@@ -19,6 +28,15 @@ pub fn identify(srs: &SpatialRef) -> Option<Crs> {
     }
     if mentions(&["BEIJING"]) {
         return Some(Crs::Other(epsg(srs).unwrap_or(BEIJING_1954)));
+    }
+    // Programs name a datum as they like ("User_Defined", "Custom"), but its ellipsoid tells it. Pulkovo's systems have
+    // Krasovsky's too, and a published way to ours.
+    let ellipsoid = srs.semi_major().unwrap_or(0.0);
+    if (ellipsoid - IAG_1975_M).abs() < 0.5 {
+        return Some(Crs::Other(XIAN_1980));
+    }
+    if (ellipsoid - KRASOVSKY_M).abs() < 0.5 && epsg(srs).is_none() && !mentions(&["PULKOVO", "S-42", "S42"]) {
+        return Some(Crs::Other(BEIJING_1954));
     }
     if mentions(&[
         "CGCS2000",

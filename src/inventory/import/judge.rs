@@ -56,6 +56,18 @@ impl Context {
 
 /// Judges every candidate, then the candidates against each other.
 pub(super) fn judge(reading: Reading, context: &Context, progress: &dyn Progress) -> (ImportReport, Vec<Block>) {
+    let by_lines = reading.format == "txt";
+    let (mut report, blocks) = judge_all(reading, context, progress);
+    if by_lines {
+        // The row of a text is a line: whoever looks for the 14th record would not find it.
+        for finding in &mut report.findings {
+            finding.message = finding.message.replace(" 条记录", " 行的地块");
+        }
+    }
+    (report, blocks)
+}
+
+fn judge_all(reading: Reading, context: &Context, progress: &dyn Progress) -> (ImportReport, Vec<Block>) {
     let mut report = ImportReport::of_reading(&reading);
     if context.repair {
         close_rings(&mut report.findings);
