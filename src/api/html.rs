@@ -12,7 +12,7 @@ header,main,footer{max-width:72rem;margin:0 auto;padding:.75rem 1rem}header{bord
 header nav a{margin-right:1rem;display:inline-block;min-height:24px}a{color:var(--link)}h1{font-size:1.5rem;line-height:1.3;margin:.5rem 0}h2{font-size:1.15rem;margin:1.5rem 0 .5rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;min-width:100%;font-size:.9375rem}th,td{border:1px solid var(--line);padding:.375rem .5rem;text-align:left;vertical-align:top}
 th{background:var(--soft);white-space:nowrap}td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem}
-dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}@media(max-width:30rem){dl{grid-template-columns:1fr}dd{margin-bottom:.5rem}}
+dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}@media(max-width:30rem){dl{grid-template-columns:1fr}dd{margin-bottom:.5rem}td:not(.n){min-width:7rem}}
 .badge{border:1px solid currentColor;border-radius:.25rem;padding:0 .375rem;font-size:.875rem;white-space:nowrap}.warning,.doubtful{color:var(--warn)}.error,.inconsistent{color:var(--bad)}.consistent{color:var(--good)}
 .muted{opacity:.8}a:focus-visible{outline:3px solid var(--link);outline-offset:2px}";
 

@@ -76,6 +76,10 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         .map(ParkCode::parse)
         .transpose()
         .map_err(|reason| Error::invalid("park_code_invalid", reason.to_string()))?;
+    let actor = args.actor.trim().to_owned();
+    if actor.is_empty() || actor.chars().count() > 200 || actor.chars().any(char::is_control) {
+        return Err(Error::invalid("actor_invalid", "操作人应为 1 至 200 个字，不含控制字符"));
+    }
     let file_name = args.file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let request = ImportRequest {
         path: args.file.clone(),
@@ -90,7 +94,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         park,
         repair: args.repair,
         allow: args.allow.clone(),
-        actor: args.actor.clone(),
+        actor,
     };
     let database = serve::open_database(&args.database).await?;
     let bar = Arc::new(Bar::new(args.json));

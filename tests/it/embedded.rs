@@ -309,3 +309,40 @@ async fn a_service_over_a_given_database_starts_none() {
     assert_eq!(std::fs::read_dir(&folder.path).expect("folder").count(), 0, "nothing is made in the data folder");
     assert_eq!(terminate(service), Some(0));
 }
+
+/// The mark of a whole cluster may get lost, by copying for one: that is no reason to make the cluster anew.
+#[test]
+fn a_cluster_without_its_mark_keeps_what_it_holds() {
+    let folder = DataFolder::new("mark");
+    folder.must(&["seed"]);
+    folder.assert_stopped();
+    let cluster = folder.home().join("cluster");
+    std::fs::remove_file(cluster.join("sizhi-ready")).expect("the mark");
+    assert_eq!(folder.json(&["audit", "verify", "--json"])["revisions"], 1);
+    assert!(cluster.join("sizhi-ready").exists());
+    folder.assert_stopped();
+    // Without our settings it is somebody else's, and left alone.
+    std::fs::remove_file(cluster.join("sizhi-ready")).expect("the mark");
+    let conf = std::fs::read_to_string(cluster.join("postgresql.conf")).expect("settings");
+    std::fs::write(cluster.join("postgresql.conf"), conf.replace("\n# sizhi\n", "\n")).expect("written");
+    let refused = folder.run(&["audit", "verify", "--json"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("（cluster_foreign）"), "{said}");
+    std::fs::write(cluster.join("postgresql.conf"), conf).expect("written");
+    assert_eq!(folder.json(&["audit", "verify", "--json"])["revisions"], 1);
+}
+
+#[test]
+fn stopping_what_is_not_there_makes_nothing() {
+    let nowhere = scratch().join("no-such-data-folder");
+    let mut command = crate::support::process::sizhi(&["db", "stop", "--data"]);
+    let output = crate::support::process::run(
+        {
+            command.arg(&nowhere);
+            command
+        },
+        b"",
+    );
+    assert!(output.status.success());
+    assert!(!nowhere.exists());
+}

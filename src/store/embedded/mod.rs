@@ -167,6 +167,10 @@ pub fn status(data: &Path) -> Result<Status> {
 
 /// Stops the cluster of a data folder, whoever started it; false where none was running.
 pub fn stop(data: &Path) -> Result<bool> {
+    // Nothing runs in a folder that is not there, and none is made for the asking.
+    if !data.exists() {
+        return Ok(false);
+    }
     let place = Place::prepare(data, Options::default())?;
     let Some(pid) = place.postmaster_pid() else { return Ok(false) };
     server::signal(pid, libc::SIGINT);

@@ -151,6 +151,17 @@ impl Place {
             if self.is_running() {
                 return Err(refuse("cluster_foreign", format!("{} 里已有别的数据库在运行", self.cluster.display())));
             }
+            // Our settings are the last thing written before the mark: a cluster that has them is whole, and only its mark was
+            // lost (by copying, say).
+            let conf = fs::read_to_string(self.cluster.join("postgresql.conf")).unwrap_or_default();
+            if conf.contains("\n# sizhi\n") && conf.trim_end().ends_with(LAST_SETTING) {
+                fs::write(&done, "").map_err(|e| failed("无法写数据库目录", e))?;
+                return self.check_owner();
+            }
+            if holds_databases(&self.cluster) {
+                let message = format!("{} 里是别的数据库的数据，没有改动；请换一个数据目录", self.cluster.display());
+                return Err(refuse("cluster_foreign", message));
+            }
             remove_half_made(&self.cluster).map_err(|e| failed("无法清除未建成的数据库目录", e))?;
         }
         self.make_private(&self.cluster)?;
@@ -174,17 +185,27 @@ impl Place {
         let mut settings = format!(
             "\n# sizhi\nlisten_addresses = ''\nunix_socket_permissions = 0700\nmax_connections = 100\n\
              shared_buffers = {}MB\nwal_buffers = 32MB\nmin_wal_size = 512MB\nmax_wal_size = 2GB\n\
-             timezone = 'UTC'\nlog_timezone = 'UTC'\nlog_min_messages = warning\n",
+             timezone = 'UTC'\nlog_timezone = 'UTC'\n{LAST_SETTING}\n",
             shared_buffers_mb(fs::read_to_string("/proc/meminfo").as_deref().unwrap_or_default())
         );
         if self.options.for_tests {
-            settings.push_str("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n");
+            settings
+                .push_str(&format!("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n{LAST_SETTING}\n"));
         }
         let conf = self.cluster.join("postgresql.conf");
         let existing = fs::read_to_string(&conf).map_err(|e| failed("无法读数据库配置", e))?;
         fs::write(&conf, existing + &settings).map_err(|e| failed("无法写数据库配置", e))?;
         fs::write(&done, "").map_err(|e| failed("无法写数据库目录", e))
     }
+}
+
+/// The end of our settings, by which a whole `postgresql.conf` is known.
+const LAST_SETTING: &str = "log_min_messages = warning";
+
+/// Databases beyond the three that initdb makes: somebody's data.
+fn holds_databases(cluster: &Path) -> bool {
+    let entries = fs::read_dir(cluster.join("base")).into_iter().flatten().flatten();
+    entries.filter_map(|e| e.file_name().to_string_lossy().parse::<u32>().ok()).any(|oid| oid >= 16_384)
 }
 
 /// An eighth of the memory, at most 1 GB: an import that fits writes no page twice.
