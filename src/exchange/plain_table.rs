@@ -17,7 +17,7 @@ impl PlainTable {
     pub fn settle(&mut self, findings: &mut Vec<Finding>) {
         let width = self.headings.len();
         if self.rows.len().saturating_mul(width) > MAX_TABLE_CELLS {
-            findings.push(too_large(self.rows.last().map_or(0, |(row, _)| *row)));
+            findings.push(too_large(self.rows.last().map(|(row, _)| *row)));
             self.rows.clear();
             return;
         }
@@ -32,15 +32,17 @@ impl PlainTable {
 }
 
 /// More text or cells than are held at once.
-pub fn too_large(row: u64) -> Finding {
+pub fn too_large(row: Option<u64>) -> Finding {
+    let at = row.map(|row| format!("，读到第 {row} 行")).unwrap_or_default();
     let message = format!(
-        "表格太大，读到第 {row} 行：文字最多 {} MB，行数乘列数最多 {} 万；请分成几个文件",
+        "表格太大{at}：文字最多 {} MB，行数乘列数最多 {} 万；请分成几个文件",
         MAX_TABLE_TEXT_BYTES / 1_048_576,
         MAX_TABLE_CELLS / 10_000
     );
-    Finding::error("table_too_large", Place::row(row), message)
+    Finding::error("table_too_large", Place { row, ..Place::whole() }, message)
 }
 
+/// A row with more columns than any table has.
 pub fn too_wide(row: u64, columns: usize) -> Finding {
     let message = format!("第 {row} 行有 {columns} 列，超过上限 {MAX_COLUMNS} 列；请检查分隔符和引号");
     Finding::error("table_too_large", Place::row(row), message)
@@ -49,7 +51,7 @@ pub fn too_wide(row: u64, columns: usize) -> Finding {
 /// Reads CSV (or tab, semicolon separated) bytes.
 pub fn parse_csv(bytes: &[u8], options: &ReadOptions, findings: &mut Vec<Finding>) -> Option<(PlainTable, String)> {
     if bytes.len() > MAX_TABLE_TEXT_BYTES {
-        findings.push(too_large(0));
+        findings.push(too_large(None));
         return None;
     }
     let decoded = match text_encoding::decode(bytes, options.encoding.as_deref()) {

@@ -87,7 +87,7 @@ fn read_sheet(
         let width = cells.keys().next_back().map_or(0, |last| *last as usize + 1);
         laid += width;
         if laid > MAX_TABLE_CELLS {
-            return Err(plain_table::too_large(row));
+            return Err(plain_table::too_large(Some(row)));
         }
         let mut line = vec![String::new(); width];
         for (column, text) in cells {
@@ -134,7 +134,7 @@ fn cells(
         // A cell costs its text and its place.
         bytes += text.len() + 64;
         if bytes > MAX_TABLE_TEXT_BYTES {
-            return Ok(Err(plain_table::too_large(u64::from(row) + 1)));
+            return Ok(Err(plain_table::too_large(Some(u64::from(row) + 1))));
         }
         if rows.entry(row).or_default().insert(column, text).is_some() {
             // Two values for one cell: no program writes that.

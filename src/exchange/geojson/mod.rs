@@ -147,7 +147,7 @@ impl Scan<'_> {
     /// Line breaks before this place; asked for places further and further on.
     fn lines_to(&mut self, offset: usize) -> u64 {
         let (counted, lines) = self.counted;
-        let lines = lines + count_lines(&self.text.as_bytes()[counted.min(offset)..offset]);
+        let lines = lines + self.text.as_bytes().get(counted..offset).map_or(0, count_lines);
         self.counted = (offset, lines);
         lines
     }

@@ -41,7 +41,7 @@ pub struct Header {
     pub epsg: Option<u32>,
     /// The declared system's own name.
     pub srs_name: Option<String>,
-    /// Coordinates were moved to EPSG:4490 by PROJ, because the system is none of ours.
+    /// Coordinates were moved to WGS 84 by PROJ, which is taken as EPSG:4490, because the system is none of ours.
     pub transformed: bool,
     /// Records that the file says it has.
     pub declared_count: Option<u64>,

@@ -123,7 +123,7 @@ fn close_rings(findings: &mut [Finding]) {
 }
 
 fn too_many_findings(judged: usize) -> Finding {
-    let message = format!("问题超过 {MAX_TOLD} 个，检查到第 {judged} 条记录为止；请先改正列出的问题，或分成几个文件");
+    let message = format!("问题超过 {MAX_TOLD} 个，只检查了前 {judged} 条；请先改正列出的问题，或分成几个文件");
     Finding::error("too_many_findings", Place::whole(), message)
 }
 

@@ -98,7 +98,8 @@ impl CopyRow<'_> {
 
 /// The number, rounded to six decimals, in groups of four decimal digits without leading and trailing zero groups.
 fn groups_of(number: f64) -> (i16, Vec<i16>) {
-    let text = format!("{:.6}", round_decimal(number, DECIMALS));
+    // abs: −0.0 has a sign too.
+    let text = format!("{:.6}", round_decimal(number, DECIMALS).abs());
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let padded = format!("{whole:0>width$}{fraction:0<8}", width = whole.len().div_ceil(4) * 4);
     let mut weight = (whole.len().div_ceil(4)) as i16 - 1;
@@ -124,6 +125,7 @@ mod tests {
     fn numbers_in_groups_of_four_digits() {
         for (number, weight, groups) in [
             (0.0, -1, vec![]),
+            (-0.0, -1, vec![]),
             (1.0, 0, vec![1]),
             (633.3, 0, vec![633, 3000]),
             (10_000.0, 1, vec![1]),
