@@ -257,7 +257,7 @@ async fn texts_have_a_length() {
 /// An insert that asks of each row whether it stands must not look through the rows it has written itself: in a register
 /// that was emptied and analysed the planner would choose to, and 50,000 blocks took 50 s. Counted, not timed.
 #[tokio::test]
-async fn an_import_into_an_emptied_register_reads_no_more_than_it_writes() {
+async fn an_import_into_an_emptied_register_does_not_look_through_its_own_rows() {
     const BLOCKS: u32 = 1_500;
     let db = Database::with_sample().await;
     let mut writing = sizhi::store::begin_write(&db.pool).await.expect("transaction");
@@ -266,7 +266,7 @@ async fn an_import_into_an_emptied_register_reads_no_more_than_it_writes() {
     writing.commit().await.expect("committed");
     let mut superuser = db.superuser().await;
     sqlx::query("VACUUM ANALYZE park_block").execute(&mut superuser).await.expect("analysed");
-    let look = "SELECT seq_tup_read + coalesce(idx_tup_fetch, 0), n_tup_ins FROM pg_stat_user_tables WHERE relname = 'park_block'";
+    let look = "SELECT seq_scan, n_tup_ins FROM pg_stat_user_tables WHERE relname = 'park_block'";
     let look = async || -> (i64, i64) {
         // A session tells its counts a second late, this one when it is asked.
         sqlx::query_as(look).fetch_one(&db.pool).await.expect("counts")
@@ -290,6 +290,7 @@ async fn an_import_into_an_emptied_register_reads_no_more_than_it_writes() {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         after = look().await;
     }
-    let read = after.0 - before.0;
-    assert!(read < 10 * i64::from(BLOCKS), "{read} rows read to write {BLOCKS}");
+    // (Scans, not rows: what a statement has written is passed over unseen by its own scans, and uncounted.)
+    let scans = after.0 - before.0;
+    assert!(scans < 50, "{scans} scans of the whole table to write {BLOCKS} rows");
 }
