@@ -58,6 +58,9 @@ impl Progress for Bar {
     }
 
     fn advance(&self, steps: u64) {
+        if !self.visible {
+            return;
+        }
         if let Ok(bar) = self.bar.lock() {
             bar.inc(steps);
         }

@@ -1,4 +1,4 @@
-//! What a reader gives: candidates (records that may become blocks, parks, parcels) and findings.
+//! What a reader gives: candidates (records that may become blocks, parks, parcels) and findings; and who takes them.
 
 use geo::MultiPolygon;
 
@@ -82,4 +82,26 @@ pub struct Reading {
     pub mapping: Vec<FieldMapping>,
     pub candidates: Vec<Candidate>,
     pub findings: Vec<Finding>,
+}
+
+/// Takes candidates while their file is still being read, so that they can be worked on meanwhile.
+pub trait Intake {
+    /// The file says that so many will come; it may be wrong.
+    fn expect(&mut self, _count: u64) {}
+
+    /// The next candidates, in the order of the file.
+    fn take(&mut self, candidates: Vec<Candidate>);
+
+    /// What was given so far is void: the file turned out not to be readable.
+    fn discard(&mut self);
+}
+
+impl Intake for Vec<Candidate> {
+    fn take(&mut self, mut candidates: Vec<Candidate>) {
+        self.append(&mut candidates);
+    }
+
+    fn discard(&mut self) {
+        self.clear();
+    }
 }

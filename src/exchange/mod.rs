@@ -18,5 +18,5 @@ pub mod text_encoding;
 pub mod vector;
 pub mod vector_export;
 
-pub use candidate::{Attribute, Candidate, FieldMapping, ReadOptions, Reading, StatedArea};
-pub use open::read_file;
+pub use candidate::{Attribute, Candidate, FieldMapping, Intake, ReadOptions, Reading, StatedArea};
+pub use open::{read_file, read_file_into};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::archive::{self, Unpacked};
 use super::limits::MAX_FILE_BYTES;
 use super::vector::{self, Format, Source};
-use super::{ReadOptions, Reading, coordinate_txt, geojson, plain_table};
+use super::{Intake, ReadOptions, Reading, coordinate_txt, geojson, plain_table};
 use crate::domain::{Finding, Place};
 use crate::error::{Error, Result};
 
@@ -29,17 +29,35 @@ enum Kind {
 /// Reads every record of a boundary file. Faults of the content are findings; `Err` is for files that cannot be read at
 /// all and for formats that sizhi does not know.
 pub fn read_file(path: &Path, options: &ReadOptions) -> Result<Reading> {
+    let mut candidates = Vec::new();
+    let reading = read_file_into(path, options, &mut candidates)?;
+    Ok(Reading { candidates, ..reading })
+}
+
+/// The same, with the candidates handed on as they are read; the reading has none.
+pub fn read_file_into(path: &Path, options: &ReadOptions, intake: &mut dyn Intake) -> Result<Reading> {
+    let mut reading = read_path(path, options, intake)?;
+    if !reading.candidates.is_empty() {
+        let candidates = std::mem::take(&mut reading.candidates);
+        intake.expect(candidates.len() as u64);
+        intake.take(candidates);
+    }
+    Ok(reading)
+}
+
+/// Only GDAL's formats are handed on while they are read: of the others the reading holds the candidates.
+fn read_path(path: &Path, options: &ReadOptions, intake: &mut dyn Intake) -> Result<Reading> {
     let name = options.file_name.clone().unwrap_or_else(|| file_name(path));
     if path.is_dir() {
-        return read_folder(path, &name, options);
+        return read_folder(path, &name, options, intake);
     }
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > MAX_FILE_BYTES {
         return Err(Error::too_large("file_too_large", format!("文件超过上限 {} MB", MAX_FILE_BYTES / 1_048_576)));
     }
     match kind_of(path, &name)? {
-        Kind::Zip => read_archive(path, options),
-        kind => read_single(kind, path, &name, options),
+        Kind::Zip => read_archive(path, options, intake),
+        kind => read_single(kind, path, &name, options, intake),
     }
 }
 
@@ -108,15 +126,21 @@ fn is_dxf(head: &[u8]) -> bool {
     matches!(lines.next(), Some("0" | "999")) && text.contains("SECTION")
 }
 
-fn read_single(kind: Kind, path: &Path, name: &str, options: &ReadOptions) -> Result<Reading> {
+fn read_single(
+    kind: Kind,
+    path: &Path,
+    name: &str,
+    options: &ReadOptions,
+    intake: &mut dyn Intake,
+) -> Result<Reading> {
     let bytes = || std::fs::read(path).map_err(unreadable);
     match kind {
         Kind::GeoJson => Ok(geojson::read(&bytes()?, options)),
         Kind::Txt => Ok(coordinate_txt::read(&bytes()?, options)),
         Kind::Csv => Ok(plain_table::read_csv(&bytes()?, options)),
-        Kind::Sqlite => vector::read(&Source::single(Format::GeoPackage, path)?, options),
-        Kind::Dxf => vector::read(&Source::single(Format::Dxf, path)?, options),
-        Kind::Shape | Kind::Dbf => read_shapefile(&siblings(path, name), options),
+        Kind::Sqlite => vector::read(&Source::single(Format::GeoPackage, path)?, options, intake),
+        Kind::Dxf => vector::read(&Source::single(Format::Dxf, path)?, options, intake),
+        Kind::Shape | Kind::Dbf => read_shapefile(&siblings(path, name), options, intake),
         Kind::Xlsx => Ok(refused(
             "xlsx",
             Finding::error("table_without_geometry", Place::whole(), "表格里没有图形；园区名录请用 --layer parks 导入"),
@@ -146,16 +170,16 @@ fn siblings(path: &Path, name: &str) -> Vec<(String, PathBuf)> {
     found
 }
 
-fn read_shapefile(files: &[(String, PathBuf)], options: &ReadOptions) -> Result<Reading> {
+fn read_shapefile(files: &[(String, PathBuf)], options: &ReadOptions, intake: &mut dyn Intake) -> Result<Reading> {
     let files: Vec<(&str, &Path)> = files.iter().map(|(n, p)| (n.as_str(), p.as_path())).collect();
     match Source::shapefile(&files)? {
-        Ok(source) => vector::read(&source, options),
+        Ok(source) => vector::read(&source, options, intake),
         Err(finding) => Ok(refused("shapefile", finding)),
     }
 }
 
 /// A folder is a file geodatabase or nothing.
-fn read_folder(path: &Path, name: &str, options: &ReadOptions) -> Result<Reading> {
+fn read_folder(path: &Path, name: &str, options: &ReadOptions, intake: &mut dyn Intake) -> Result<Reading> {
     if ending(name) != "gdb" {
         return Err(Error::unsupported("format_unknown", "目录只支持 FileGDB（名称以 .gdb 结尾）"));
     }
@@ -165,12 +189,12 @@ fn read_folder(path: &Path, name: &str, options: &ReadOptions) -> Result<Reading
         .filter(|e| e.file_type().is_ok_and(|t| t.is_file()))
         .map(|e| (e.file_name().to_string_lossy().into_owned(), e.path()))
         .collect();
-    read_file_gdb(&files, options)
+    read_file_gdb(&files, options, intake)
 }
 
-fn read_file_gdb(files: &[(String, PathBuf)], options: &ReadOptions) -> Result<Reading> {
+fn read_file_gdb(files: &[(String, PathBuf)], options: &ReadOptions, intake: &mut dyn Intake) -> Result<Reading> {
     let files: Vec<(&str, &Path)> = files.iter().map(|(n, p)| (n.as_str(), p.as_path())).collect();
-    vector::read(&Source::file_gdb(&files)?, options)
+    vector::read(&Source::file_gdb(&files)?, options, intake)
 }
 
 /// One data set of an archive.
@@ -181,7 +205,7 @@ enum Inside {
     Single(Kind, String, PathBuf),
 }
 
-fn read_archive(path: &Path, options: &ReadOptions) -> Result<Reading> {
+fn read_archive(path: &Path, options: &ReadOptions, intake: &mut dyn Intake) -> Result<Reading> {
     let unpacked = match archive::unpack(path) {
         Ok(unpacked) => unpacked,
         Err(finding) => return Ok(refused("zip", finding)),
@@ -191,9 +215,9 @@ fn read_archive(path: &Path, options: &ReadOptions) -> Result<Reading> {
         return Ok(refused("zip", several(&inside)));
     }
     let mut reading = match inside.pop() {
-        Some((_, Inside::Shapefile(files))) => read_shapefile(&files, options),
-        Some((_, Inside::FileGdb(files))) => read_file_gdb(&files, options),
-        Some((_, Inside::Single(kind, name, path))) => read_single(kind, &path, &name, options),
+        Some((_, Inside::Shapefile(files))) => read_shapefile(&files, options, intake),
+        Some((_, Inside::FileGdb(files))) => read_file_gdb(&files, options, intake),
+        Some((_, Inside::Single(kind, name, path))) => read_single(kind, &path, &name, options, intake),
         None => Ok(refused(
             "zip",
             Finding::error(

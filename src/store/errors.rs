@@ -15,7 +15,7 @@ const CONFLICTS: [(&str, &str, &str); 7] = [
 ];
 const INVALID: [(&str, &str, &str); 11] = [
     ("park_block_geom_in_province", "outside_province", "区块边界超出本省范围"),
-    ("park_block_geom_not_empty", "geometry_empty", "区块边界为空"),
+    ("park_block_geom_finite", "geometry_empty", "区块边界为空，或有坐标不是有限的数"),
     ("park_block_area_finite", "area_invalid", "区块面积不是有效数值"),
     ("park_block_stated_area_positive", "stated_area_invalid", "标注面积应大于 0"),
     ("park_block_number_format", "id_invalid", "区块编号不合规则"),

@@ -5,66 +5,165 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::dbf_text::{self, Chosen};
+use super::listen::Part;
 use super::source::{Format, Source};
 use super::wire::{Feature, Header, Shape};
 use crate::domain::{Finding, Place};
 use crate::exchange::rings::{self, Parts};
 use crate::exchange::stated_area::read_stated_area;
-use crate::exchange::{Attribute, Candidate, FieldMapping, ReadOptions, Reading, field_names, text_encoding};
+use crate::exchange::{Attribute, Candidate, FieldMapping, Intake, ReadOptions, Reading, field_names, text_encoding};
 use crate::geometry::crs::{self, Crs};
 
-/// Everything that the child said about a file.
-#[derive(Debug, Default)]
-pub(super) struct Collected {
-    pub header: Header,
-    pub fields: Vec<Vec<u8>>,
-    pub features: Vec<Feature>,
-    /// The child came to the end of the records.
-    pub complete: bool,
+/// Records that are waited for before the first is built, unless the file ends: what they say decides the coordinate system.
+const SAMPLED: usize = 4_096;
+
+/// Builds candidates from what the child says, as soon as it is known how to read them.
+pub(super) struct Assembly<'a> {
+    source: &'a Source,
+    options: &'a ReadOptions,
+    intake: &'a mut dyn Intake,
+    header: Header,
+    fields: Vec<Vec<u8>>,
+    /// Records that came before it was known how to read them.
+    waiting: Vec<Feature>,
+    /// Records that came in all.
+    came: u64,
+    how: Option<How>,
+    /// Of the records, in their order.
+    findings: Vec<Finding>,
+    /// Kinds of a drawing that are no areas: the first of each, and how many.
+    skipped: BTreeMap<String, (u64, u64)>,
 }
 
-/// Fills the reading.
-pub(super) fn finish(collected: Collected, source: &Source, options: &ReadOptions, reading: &mut Reading) {
-    let Some(texts) = decide_texts(&collected, source, options, reading) else { return };
-    tell_layer(&collected.header, options, reading);
-    check_count(&collected, reading);
-    let sample = first_point(&collected.features);
-    let system = decide_crs(&collected.header, sample, options, &mut reading.findings);
-    reading.crs = system.shown;
-    let names: Vec<String> = collected.fields.iter().map(|name| texts.name(name)).collect();
-    let (mapping, ambiguous) = field_names::map_fields(&names);
-    reading.findings.extend(ambiguous);
-    let mut skipped: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    let mut features = Vec::with_capacity(collected.features.len());
-    for (row, feature) in (1_u64..).zip(collected.features) {
-        match &feature.shape {
-            // A drawing is full of lines and texts; they are counted by kind, and only areas become candidates.
-            Shape::Other(kind) if source.format == Format::Dxf => {
-                skipped.entry(kind.clone()).or_insert((row, 0)).1 += 1
-            }
-            _ => features.push((row, feature)),
+/// How the records of this file are read.
+struct How {
+    texts: Texts,
+    system: System,
+    mapping: Vec<FieldMapping>,
+    encoding: Option<String>,
+    /// Told by each decision: of the encoding, and of the system and the fields.
+    of_texts: Vec<Finding>,
+    of_system: Vec<Finding>,
+}
+
+impl<'a> Assembly<'a> {
+    pub(super) fn new(source: &'a Source, options: &'a ReadOptions, intake: &'a mut dyn Intake) -> Self {
+        Self {
+            source,
+            options,
+            intake,
+            header: Header::default(),
+            fields: Vec::new(),
+            waiting: Vec::new(),
+            came: 0,
+            how: None,
+            findings: Vec::new(),
+            skipped: BTreeMap::new(),
         }
     }
-    let built: Vec<(Candidate, Vec<Finding>)> = features
-        .into_par_iter()
-        .map(|(row, feature)| {
-            let mut findings = Vec::new();
-            let builder = Builder { row, texts: &texts, system: &system, mapping: &mapping };
-            (builder.build(feature, &mut findings), findings)
-        })
-        .collect();
-    for (candidate, findings) in built {
-        reading.candidates.push(candidate);
-        reading.findings.extend(findings);
+
+    /// The next thing that the child said.
+    pub(super) fn add(&mut self, part: Part) {
+        match part {
+            Part::Head(header, fields) => {
+                if let Some(count) = header.declared_count {
+                    self.intake.expect(count);
+                }
+                (self.header, self.fields) = (header, fields);
+            }
+            Part::Features(features) => {
+                self.came += features.len() as u64;
+                self.waiting.extend(features);
+                // A DBF says its encoding by all its texts together.
+                let decidable = self.source.format != Format::Shapefile
+                    && self.waiting.len() >= SAMPLED
+                    && first_point(&self.waiting).is_some();
+                if self.how.is_none() && decidable {
+                    self.how = self.decide().ok();
+                }
+                if self.how.is_some() {
+                    self.build_waiting();
+                }
+            }
+        }
     }
-    for (kind, (row, count)) in skipped {
-        reading.findings.push(Finding::warning(
-            "dxf_entity_not_area",
-            Place::row(row),
-            format!("图中有 {count} 个 {kind} 实体不是闭合多段线或填充，未读取（第一个是第 {row} 个实体）"),
-        ));
+
+    /// The reading, with nothing but this to say of the file.
+    pub(super) fn refuse(self, finding: Finding) -> Reading {
+        self.intake.discard();
+        Reading { format: self.source.format.name(), findings: vec![finding], ..Reading::default() }
     }
-    reading.mapping = mapping;
+
+    /// The reading, all but the candidates. `complete`: the child came to the end of the records.
+    pub(super) fn finish(mut self, complete: bool) -> Reading {
+        let mut reading = Reading { format: self.source.format.name(), ..Reading::default() };
+        if self.how.is_none() {
+            match self.decide() {
+                Ok(how) => self.how = Some(how),
+                Err(finding) => {
+                    reading.findings.push(finding);
+                    return reading;
+                }
+            }
+        }
+        self.build_waiting();
+        let Some(how) = self.how else { return reading };
+        reading.findings.extend(how.of_texts);
+        reading.findings.extend(tell_layer(&self.header, self.options));
+        reading.findings.extend(check_count(&self.header, self.came, complete));
+        reading.findings.extend(how.of_system);
+        reading.findings.extend(self.findings);
+        reading.findings.extend(self.skipped.into_iter().map(|(kind, (row, count))| {
+            let message =
+                format!("图中有 {count} 个 {kind} 实体不是闭合多段线或填充，未读取（第一个是第 {row} 个实体）");
+            Finding::warning("dxf_entity_not_area", Place::row(row), message)
+        }));
+        reading.encoding = how.encoding;
+        reading.crs = how.system.shown;
+        reading.mapping = how.mapping;
+        reading
+    }
+
+    fn decide(&self) -> Result<How, Finding> {
+        let (texts, encoding, of_texts) = decide_texts(&self.fields, &self.waiting, self.source, self.options)?;
+        let mut of_system = Vec::new();
+        let system = decide_crs(&self.header, first_point(&self.waiting), self.options, &mut of_system);
+        let names: Vec<String> = self.fields.iter().map(|name| texts.name(name)).collect();
+        let (mapping, ambiguous) = field_names::map_fields(&names);
+        of_system.extend(ambiguous);
+        Ok(How { texts, system, mapping, encoding, of_texts, of_system })
+    }
+
+    /// Builds what waits, on all cores, and hands it on.
+    fn build_waiting(&mut self) {
+        let Some(how) = &self.how else { return };
+        let waiting = std::mem::take(&mut self.waiting);
+        let first = self.came - waiting.len() as u64 + 1;
+        let mut features = Vec::with_capacity(waiting.len());
+        for (row, feature) in (first..).zip(waiting) {
+            match &feature.shape {
+                // A drawing is full of lines and texts; they are counted by kind, and only areas become candidates.
+                Shape::Other(kind) if self.source.format == Format::Dxf => {
+                    self.skipped.entry(kind.clone()).or_insert((row, 0)).1 += 1;
+                }
+                _ => features.push((row, feature)),
+            }
+        }
+        let built: Vec<(Candidate, Vec<Finding>)> = features
+            .into_par_iter()
+            .map(|(row, feature)| {
+                let mut findings = Vec::new();
+                let builder = Builder { row, texts: &how.texts, system: &how.system, mapping: &how.mapping };
+                (builder.build(feature, &mut findings), findings)
+            })
+            .collect();
+        let mut candidates = Vec::with_capacity(built.len());
+        for (candidate, findings) in built {
+            candidates.push(candidate);
+            self.findings.extend(findings);
+        }
+        self.intake.take(candidates);
+    }
 }
 
 /// How texts of this file are decoded.
@@ -88,54 +187,45 @@ impl Texts {
     }
 }
 
-/// The encoding of a DBF; the other formats hold UTF-8. `None` with a finding where it cannot be told.
-fn decide_texts(collected: &Collected, source: &Source, options: &ReadOptions, reading: &mut Reading) -> Option<Texts> {
+/// The encoding of a DBF by name, and what is to be said of it; the other formats hold UTF-8. A finding where it cannot be told.
+fn decide_texts(
+    fields: &[Vec<u8>],
+    features: &[Feature],
+    source: &Source,
+    options: &ReadOptions,
+) -> Result<(Texts, Option<String>, Vec<Finding>), Finding> {
     if source.format != Format::Shapefile {
-        return Some(Texts { chosen: None });
+        return Ok((Texts { chosen: None }, None, Vec::new()));
     }
-    let values = collected.features.iter().flat_map(|f| &f.values).flatten().map(Vec::as_slice);
-    let texts = collected.fields.iter().map(Vec::as_slice).chain(values);
-    match dbf_text::choose(options.encoding.as_deref(), &source.declared, texts) {
-        Ok((chosen, findings)) => {
-            reading.findings.extend(findings);
-            reading.encoding = Some(chosen.name.to_owned());
-            Some(Texts { chosen: Some(chosen) })
-        }
-        Err(finding) => {
-            reading.findings.push(finding);
-            None
-        }
-    }
+    let values = features.iter().flat_map(|f| &f.values).flatten().map(Vec::as_slice);
+    let texts = fields.iter().map(Vec::as_slice).chain(values);
+    let (chosen, findings) = dbf_text::choose(options.encoding.as_deref(), &source.declared, texts)?;
+    Ok((Texts { chosen: Some(chosen) }, Some(chosen.name.to_owned()), findings))
 }
 
 /// Which layer was read, where the file has others and nobody chose.
-fn tell_layer(header: &Header, options: &ReadOptions, reading: &mut Reading) {
+fn tell_layer(header: &Header, options: &ReadOptions) -> Option<Finding> {
     if options.source_layer.is_some() || header.other_layers.is_empty() {
-        return;
+        return None;
     }
     let shown = |name: &String| name.chars().filter(|c| !c.is_control()).take(60).collect::<String>();
     let others: Vec<String> = header.other_layers.iter().take(20).map(shown).collect();
-    reading.findings.push(Finding::info(
-        "source_layer_chosen",
-        Place::whole(),
-        format!("文件里有几个图层，读取唯一有面的“{}”；未读：{}", shown(&header.layer), others.join("、")),
-    ));
+    let message =
+        format!("文件里有几个图层，读取唯一有面的“{}”；未读：{}", shown(&header.layer), others.join("、"));
+    Some(Finding::info("source_layer_chosen", Place::whole(), message))
 }
 
-fn check_count(collected: &Collected, reading: &mut Reading) {
-    let read = collected.features.len() as u64;
-    let declared = collected.header.declared_count;
-    if !collected.complete {
+fn check_count(header: &Header, read: u64, complete: bool) -> Option<Finding> {
+    let declared = header.declared_count;
+    if !complete {
         let of = declared.map(|n| format!("（文件声明 {n} 条）")).unwrap_or_default();
         let message = format!("文件在第 {} 条记录处读不下去{of}，可能被截断或损坏", read + 1);
-        reading.findings.push(Finding::error("records_lost", Place::row(read + 1), message));
-    } else if let Some(declared) = declared.filter(|n| *n != read) {
-        reading.findings.push(Finding::warning(
-            "record_count_mismatch",
-            Place::whole(),
-            format!("文件声明 {declared} 条记录，读到 {read} 条（已标记删除的记录不读）"),
-        ));
+        return Some(Finding::error("records_lost", Place::row(read + 1), message));
     }
+    declared.filter(|n| *n != read).map(|declared| {
+        let message = format!("文件声明 {declared} 条记录，读到 {read} 条（已标记删除的记录不读）");
+        Finding::warning("record_count_mismatch", Place::whole(), message)
+    })
 }
 
 fn first_point(features: &[Feature]) -> Option<(f64, f64)> {

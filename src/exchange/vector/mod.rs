@@ -6,38 +6,33 @@
 pub mod child;
 mod dbf_text;
 mod finish;
+mod listen;
 mod process;
 mod raw;
 mod source;
 mod srs;
 pub mod wire;
 
-use std::io::{BufReader, Read};
+use std::io::BufReader;
+use std::sync::mpsc;
 
 pub use process::use_program;
 pub use source::{Format, Source};
 
 use self::child::Request;
-use self::finish::Collected;
+use self::finish::Assembly;
 use self::wire::{Failure, Message};
-use super::limits::{MAX_CHILD_BYTES, MAX_FEATURES};
-use super::{ReadOptions, Reading};
+use super::{Intake, ReadOptions, Reading};
 use crate::domain::{Finding, Place};
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 
-/// Reads one data set. A file that GDAL cannot open is a finding; `Err` is for what is not the file's fault.
-pub fn read(source: &Source, options: &ReadOptions) -> Result<Reading> {
-    let mut reading = Reading { format: source.format.name(), ..Reading::default() };
-    match collect(source, options)? {
-        Ok(collected) => finish::finish(collected, source, options, &mut reading),
-        Err(finding) => reading.findings.push(finding),
-    }
-    Ok(reading)
-}
+/// Stretches of records that wait to be worked on; more, and the child waits.
+const PARTS_AHEAD: usize = 4;
 
-/// Everything that the child says about the file.
-fn collect(source: &Source, options: &ReadOptions) -> Result<std::result::Result<Collected, Finding>> {
+/// Reads one data set; candidates go to `intake` as they come. A file that GDAL cannot open is a finding; `Err` is for what
+/// is not the file's fault.
+pub fn read(source: &Source, options: &ReadOptions, intake: &mut dyn Intake) -> Result<Reading> {
     let request = Request::Read {
         driver: source.format.driver().to_owned(),
         path: source.path.to_string_lossy().into_owned(),
@@ -45,52 +40,40 @@ fn collect(source: &Source, options: &ReadOptions) -> Result<std::result::Result
         epsg: options.crs.map(Crs::epsg),
     };
     let (running, _, output) = process::start(&request, source.folder(), false)?;
-    let mut from = BufReader::with_capacity(1 << 18, output.take(MAX_CHILD_BYTES));
-    let mut collected = Collected::default();
-    let mut failure = None;
-    loop {
-        match wire::read(&mut from) {
-            Ok(Some(Message::Header(header))) => collected.header = header,
-            Ok(Some(Message::Field(name))) => collected.fields.push(name),
-            Ok(Some(Message::Feature(feature))) => {
-                collected.features.push(feature);
-                if collected.features.len() > MAX_FEATURES {
-                    // Dropping `running` ends the child.
-                    return Ok(Err(Finding::error(
-                        "too_many_records",
-                        Place::whole(),
-                        format!("要素超过 {MAX_FEATURES} 个，请分成几个文件"),
-                    )));
-                }
-            }
-            Ok(Some(Message::Done(_))) => collected.complete = true,
-            Ok(Some(Message::Failure(told))) => failure = Some(told),
-            Ok(None) => break,
-            // A killed child leaves half a message; its exit status says why.
-            Err(_) => break,
+    let mut assembly = Assembly::new(source, options, intake);
+    // Listening on a thread of its own: the child need not wait while its records are worked on.
+    let end = std::thread::scope(|scope| {
+        let (say, parts) = mpsc::sync_channel(PARTS_AHEAD);
+        let listener = scope.spawn(move || listen::listen(output, &say));
+        for part in parts {
+            assembly.add(part);
         }
-    }
-    if from.get_ref().limit() == 0 {
-        let message = format!("文件展开后超过上限 {} MB，请分成几个文件", MAX_CHILD_BYTES / 1_048_576);
-        return Ok(Err(Finding::error("file_too_large", Place::whole(), message)));
-    }
-    if let Err(error) = running.finish(source.folder()) {
-        return match error {
-            Error::Invalid { code, detail, .. } | Error::TooLarge { code, detail } => {
-                Ok(Err(Finding::error(code, Place::whole(), detail)))
+        listener.join()
+    });
+    let end = end.map_err(|_| Error::Internal { detail: "读取子进程的输出时程序出错".to_owned(), cause: None })?;
+    let refusal = match end.refusal {
+        // Dropping `running` ends the child.
+        Some(refusal) => Some(refusal),
+        None => match running.finish(source.folder()) {
+            Ok(()) => None,
+            Err(Error::Invalid { code, detail, .. } | Error::TooLarge { code, detail }) => {
+                Some(Finding::error(code, Place::whole(), detail))
             }
-            other => Err(other),
-        };
-    }
-    match failure {
+            Err(other) => return Err(other),
+        },
+    };
+    let refusal = refusal.or_else(|| match end.failure {
         // Records before the fault are shown, so that the place can be told.
         Some(told) if told.code == "read_failed" => {
             tracing::info!(cause = told.cause, "vector file breaks off");
-            Ok(Ok(collected))
+            None
         }
-        Some(told) => Ok(Err(of_failure(&told, source))),
-        None => Ok(Ok(collected)),
-    }
+        told => told.map(|told| of_failure(&told, source)),
+    });
+    Ok(match refusal {
+        Some(finding) => assembly.refuse(finding),
+        None => assembly.finish(end.complete),
+    })
 }
 
 fn of_failure(failure: &Failure, source: &Source) -> Finding {

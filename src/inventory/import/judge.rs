@@ -11,7 +11,7 @@ use super::report::{CandidateSummary, ImportReport};
 use crate::domain::area::round_decimal;
 use crate::domain::four_extents::{self, FourExtents};
 use crate::domain::{Block, BlockId, Finding, ParkCode, Place, Severity, SquareMetres};
-use crate::exchange::{Attribute, Candidate, Reading, StatedArea, limits};
+use crate::exchange::{Attribute, Candidate, Intake, Reading, StatedArea, limits};
 use crate::geometry::{area, repair, validity};
 use crate::inventory::progress::Progress;
 
@@ -54,64 +54,108 @@ impl Context {
     }
 }
 
-/// Judges every candidate, then the candidates against each other.
-pub(super) fn judge(reading: Reading, context: &Context, progress: &dyn Progress) -> (ImportReport, Vec<Block>) {
-    let by_lines = reading.format == "txt";
-    let (mut report, blocks) = judge_all(reading, context, progress);
-    if by_lines {
-        // The row of a text is a line: whoever looks for the 14th record would not find it.
-        for finding in &mut report.findings {
-            finding.message = finding.message.replace(" 条记录", " 行的地块");
-        }
-    }
-    (report, blocks)
+/// Judges candidates as they are read, then all of them against each other.
+pub(super) struct Judging<'a> {
+    context: &'a Context,
+    progress: &'a dyn Progress,
+    summaries: Vec<CandidateSummary>,
+    findings: Vec<Finding>,
+    blocks: Vec<Block>,
+    /// Row of each block.
+    rows: Vec<u64>,
+    /// Rows without a shape.
+    shapeless: Vec<u64>,
 }
 
-fn judge_all(reading: Reading, context: &Context, progress: &dyn Progress) -> (ImportReport, Vec<Block>) {
-    let mut report = ImportReport::of_reading(&reading);
-    if context.repair {
-        close_rings(&mut report.findings);
+impl Intake for Judging<'_> {
+    fn expect(&mut self, count: u64) {
+        self.progress.stage("读取并检查图形与属性", Some(count));
     }
-    let mut blocks = Vec::with_capacity(reading.candidates.len());
-    let mut rows = Vec::with_capacity(reading.candidates.len());
-    // Where the reader has told of errors, a record without a shape is one of them or of their making.
-    let explained = report.has_errors();
-    let mut candidates = reading.candidates.into_iter();
-    loop {
-        // A stretch at a time: what is wrong with a hundred thousand records would fill the memory.
-        let stretch: Vec<Candidate> = candidates.by_ref().take(STRETCH).collect();
-        if stretch.is_empty() {
-            break;
-        }
-        let judged: Vec<JudgedCandidate> = stretch
-            .into_par_iter()
-            .map(|candidate| {
-                let judged = judge_candidate(candidate, context, explained);
-                progress.advance(1);
-                judged
-            })
-            .collect();
-        for judged in judged {
-            report.findings.extend(judged.findings);
-            if let Some(block) = judged.block {
-                blocks.push(block);
-                rows.push(judged.summary.row);
+
+    fn take(&mut self, candidates: Vec<Candidate>) {
+        let mut candidates = candidates.into_iter();
+        while self.findings.len() <= MAX_TOLD {
+            // A stretch at a time: what is wrong with a hundred thousand records would fill the memory.
+            let stretch: Vec<Candidate> = candidates.by_ref().take(STRETCH).collect();
+            if stretch.is_empty() {
+                break;
             }
-            report.candidates.push(judged.summary);
+            let judged: Vec<JudgedCandidate> =
+                stretch.into_par_iter().map(|candidate| judge_candidate(candidate, self.context)).collect();
+            self.progress.advance(judged.len() as u64);
+            for judged in judged {
+                self.keep(judged);
+            }
         }
+    }
+
+    fn discard(&mut self) {
+        *self = Self::new(self.context, self.progress);
+    }
+}
+
+impl<'a> Judging<'a> {
+    pub(super) fn new(context: &'a Context, progress: &'a dyn Progress) -> Self {
+        Self {
+            context,
+            progress,
+            summaries: Vec::new(),
+            findings: Vec::new(),
+            blocks: Vec::new(),
+            rows: Vec::new(),
+            shapeless: Vec::new(),
+        }
+    }
+
+    fn keep(&mut self, judged: JudgedCandidate) {
+        if judged.shapeless {
+            self.shapeless.push(judged.summary.row);
+        }
+        self.findings.extend(judged.findings);
+        if let Some(block) = judged.block {
+            self.blocks.push(block);
+            self.rows.push(judged.summary.row);
+        }
+        self.summaries.push(judged.summary);
+    }
+
+    /// The report of what was taken and of what the reader has to say, and the blocks that may be written.
+    pub(super) fn finish(self, reading: &Reading) -> (ImportReport, Vec<Block>) {
+        let (mut report, blocks) = self.settle(reading);
+        if reading.format == "txt" {
+            // The row of a text is a line: whoever looks for the 14th record would not find it.
+            for finding in &mut report.findings {
+                finding.message = finding.message.replace(" 条记录", " 行的地块");
+            }
+        }
+        (report, blocks)
+    }
+
+    fn settle(self, reading: &Reading) -> (ImportReport, Vec<Block>) {
+        let mut report = ImportReport::of_reading(reading);
+        if self.context.repair {
+            close_rings(&mut report.findings);
+        }
+        // Where the reader has told of errors, a record without a shape is one of them or of their making.
+        if !report.has_errors() {
+            report.findings.extend(self.shapeless.iter().map(|&row| {
+                Finding::error("geometry_missing", Place::row(row), format!("第 {row} 条记录没有图形"))
+            }));
+        }
+        report.findings.extend(self.findings);
+        report.candidates = self.summaries;
         if report.findings.len() > MAX_TOLD {
             report.findings.push(too_many_findings(report.candidates.len()));
-            return (report, blocks);
+            return (report, self.blocks);
         }
+        let told: HashSet<_> =
+            report.findings.iter().filter(|f| f.code == "id_duplicate").filter_map(|f| f.place.row).collect();
+        // The reader has told some of them already.
+        let twice = duplicate_ids(&self.blocks, &self.rows);
+        report.findings.extend(twice.into_iter().filter(|f| f.place.row.is_none_or(|r| !told.contains(&r))));
+        report.findings.extend(overlaps::within_file(&self.blocks, &self.rows));
+        (report, self.blocks)
     }
-    let told: HashSet<_> =
-        report.findings.iter().filter(|f| f.code == "id_duplicate").filter_map(|f| f.place.row).collect();
-    // The reader has told some of them already.
-    report
-        .findings
-        .extend(duplicate_ids(&blocks, &rows).into_iter().filter(|f| f.place.row.is_none_or(|r| !told.contains(&r))));
-    report.findings.extend(overlaps::within_file(&blocks, &rows));
-    (report, blocks)
 }
 
 /// Readers show an open ring closed; where a repair is asked for, that is the repair.
@@ -129,18 +173,16 @@ fn too_many_findings(judged: usize) -> Finding {
 
 struct JudgedCandidate {
     summary: CandidateSummary,
+    /// The file gives it no shape.
+    shapeless: bool,
     block: Option<Block>,
     findings: Vec<Finding>,
 }
 
-/// `explained`: the reader has said why a record may have no shape.
-fn judge_candidate(candidate: Candidate, context: &Context, explained: bool) -> JudgedCandidate {
+fn judge_candidate(candidate: Candidate, context: &Context) -> JudgedCandidate {
     let row = candidate.row;
     let mut findings = long_texts(&candidate);
-    if candidate.geometry.is_none() && !explained {
-        let message = format!("第 {row} 条记录没有图形");
-        findings.push(Finding::error("geometry_missing", Place::row(row), message));
-    }
+    let shapeless = candidate.geometry.is_none();
     let geometry = candidate.geometry.as_ref().and_then(|g| judge_geometry(g, row, context.repair, &mut findings));
     let area = geometry.as_ref().or(candidate.geometry.as_ref()).map(area::ellipsoidal);
     let id = judge_id(&candidate, context, &mut findings);
@@ -187,7 +229,7 @@ fn judge_candidate(candidate: Candidate, context: &Context, explained: bool) -> 
         }),
         _ => None,
     };
-    JudgedCandidate { summary, block, findings }
+    JudgedCandidate { summary, shapeless, block, findings }
 }
 
 /// Texts that no paper has: they would be carried through every layer and log.

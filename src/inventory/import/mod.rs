@@ -20,7 +20,7 @@ pub use report::ImportReport;
 
 use crate::domain::{Block, Finding, Park, ParkCode, Severity};
 use crate::error::{Error, Result};
-use crate::exchange::{self, Reading};
+use crate::exchange;
 use crate::inventory::progress::Progress;
 use crate::store::{self, UpsertCounts};
 
@@ -118,11 +118,17 @@ async fn judge_file(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Pr
 }
 
 async fn judge_blocks(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Progress>) -> Result<Judged> {
-    let reading = read(request).await?;
-    progress.stage("检查图形与属性", Some(reading.candidates.len() as u64));
     let parks = store::parks::list_names(&mut *pool.acquire().await?).await?;
     let context = judge::Context::new(request, parks);
-    let (report, blocks) = off_async_threads(move || judge::judge(reading, &context, progress.as_ref())).await?;
+    let path = request.path.clone();
+    let mut options = request.read.clone();
+    options.file_name = Some(request.file_name.clone());
+    let judged = off_async_threads(move || {
+        let mut judging = judge::Judging::new(&context, progress.as_ref());
+        let reading = exchange::read_file_into(&path, &options, &mut judging)?;
+        Ok::<_, Error>(judging.finish(&reading))
+    });
+    let (report, blocks) = judged.await??;
     Ok(Judged::new(report, Rows::Blocks(blocks)))
 }
 
@@ -155,13 +161,6 @@ async fn judge_against_register(
     }
     report.settle(judged.rows.len());
     Ok(())
-}
-
-async fn read(request: &ImportRequest) -> Result<Reading> {
-    let path = request.path.clone();
-    let mut options = request.read.clone();
-    options.file_name = Some(request.file_name.clone());
-    off_async_threads(move || exchange::read_file(&path, &options)).await?
 }
 
 /// Runs GDAL, parsing and geometry where they cannot hold up the answering of requests.

@@ -57,8 +57,7 @@ pub async fn list_overlap_candidates(
            AND b.id IN (SELECT c.id FROM block_key s, LATERAL (SELECT id FROM park_block p WHERE p.geom && ST_MakeEnvelope(s.west, s.south, s.east, s.north, 4490) OFFSET 0) c)
            AND b.id NOT IN (SELECT id FROM block_key)
            AND NOT (b.illustrative AND b.park_code IN (SELECT park_code FROM block_key))
-           AND ($1::bigint IS NULL
-                OR EXISTS (SELECT 1 FROM change c WHERE c.layer = 'park_block' AND c.feature_id = b.id AND c.revision > $1))
+           AND ($1::bigint IS NULL OR b.revision > $1)
          ORDER BY b.id",
     )
     .bind(written_after)
