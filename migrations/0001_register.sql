@@ -238,7 +238,7 @@ CREATE TABLE park_block (
     area_m2         double precision NOT NULL,
     -- area of the paper, kept beside the computed one
     stated_area_ha  numeric(14, 6),
-    -- 四至 words, verbatim
+    -- 四至 words, verbatim: the sides, and the whole text where the paper gives one
     east            text,
     south           text,
     west            text,

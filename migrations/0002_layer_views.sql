@@ -9,7 +9,11 @@ SELECT b.id AS feature_id, b.geom,
        round(b.area_m2::numeric, 2) AS computed_area_m2,
        round((b.area_m2 / 10000)::numeric, 4) AS computed_area_ha,
        round((b.area_m2 * 3 / 2000)::numeric, 2) AS computed_area_mu,
-       b.east, b.south, b.west, b.north, b.four_extents, b.illustrative, b.source, b.source_crs,
+       b.east, b.south, b.west, b.north,
+       -- where the paper gives sides only, they are put together as the domain prints them
+       coalesce(b.four_extents, nullif(concat_ws('，', '东至' || b.east, '南至' || b.south, '西至' || b.west, '北至' || b.north), ''))
+           AS four_extents,
+       b.illustrative, b.source, b.source_crs,
        p.prefecture_code
 FROM park_block b JOIN park p ON p.code = b.park_code;
 

@@ -17,7 +17,7 @@ pub struct Block {
     pub stated_area: Option<Hectares>,
     /// 四至 words, verbatim; all `None` where the source has none.
     pub four_extents: FourExtents,
-    /// The whole 四至 text as the source gives it.
+    /// The whole 四至 text as the source gives it; `None` where it gives sides only.
     pub four_extents_text: Option<String>,
     /// Drawn by a generator (示意), not surveyed.
     pub illustrative: bool,

@@ -138,8 +138,12 @@ fn is_gdb_file(name: &str) -> bool {
         && matches!(ending, "gdbtable" | "gdbtablx" | "gdbindexes")
 }
 
-/// A copy: nothing of the child reaches the original's folder.
+/// Under another name in the child's own folder: what the child makes beside it stays there. A second name for the same file
+/// where the file system can; the child opens it for reading only.
 fn lay(from: &Path, to: &Path) -> Result<()> {
+    if fs::symlink_metadata(from).is_ok_and(|found| found.is_file()) && fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
     fs::copy(from, to).map(drop).map_err(|cause| Error::internal("无法写临时文件", cause))
 }
 

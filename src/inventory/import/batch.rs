@@ -1,16 +1,19 @@
 //! From dry run to commit to undo: one transaction, one revision, one batch row for each.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
-use tokio::io::AsyncReadExt;
 
 use super::overlaps;
 use super::report::Status;
-use super::{ImportReport, ImportRequest, Judged, ReadOptions, Rows, judge_against_register, judge_file};
+use super::{
+    ImportReport, ImportRequest, Judged, ReadOptions, Rows, compare_and_stage, judge_against_register, judge_file,
+    off_async_threads,
+};
 use crate::domain::ParkCode;
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
@@ -19,21 +22,17 @@ use crate::store;
 use crate::store::import_batches::{self, BatchStatus, ImportBatch, NewBatch};
 
 /// Size and SHA-256 of the file; a folder (FileGDB) is fingerprinted by its files in name order.
-pub(super) async fn fingerprint(path: &Path) -> Result<(u64, [u8; 32])> {
-    let unreadable = |cause: std::io::Error| {
-        let detail = match cause.kind() {
-            std::io::ErrorKind::NotFound => "找不到要导入的文件",
-            std::io::ErrorKind::PermissionDenied => "没有读取该文件的权限",
-            _ => "要导入的文件无法读取",
-        };
-        tracing::warn!(error = %cause, "import file unreadable");
-        Error::invalid("file_unreadable", detail)
-    };
+async fn fingerprint(path: &Path) -> Result<(u64, [u8; 32])> {
+    let path = path.to_owned();
+    off_async_threads(move || hash_files(&path).map_err(unreadable)).await?
+}
+
+fn hash_files(path: &Path) -> std::io::Result<(u64, [u8; 32])> {
     let mut files = Vec::new();
-    if tokio::fs::metadata(path).await.map_err(unreadable)?.is_dir() {
-        let mut entries = tokio::fs::read_dir(path).await.map_err(unreadable)?;
-        while let Some(entry) = entries.next_entry().await.map_err(unreadable)? {
-            if entry.file_type().await.map_err(unreadable)?.is_file() {
+    if std::fs::metadata(path)?.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
                 files.push(entry.path());
             }
         }
@@ -43,11 +42,11 @@ pub(super) async fn fingerprint(path: &Path) -> Result<(u64, [u8; 32])> {
     }
     let mut hasher = Sha256::new();
     let mut size = 0;
-    let mut buffer = vec![0; 64 * 1024];
+    let mut buffer = vec![0; 1 << 18];
     for file in files {
-        let mut reader = tokio::fs::File::open(file).await.map_err(unreadable)?;
+        let mut reader = std::fs::File::open(file)?;
         loop {
-            let n = reader.read(&mut buffer).await.map_err(unreadable)?;
+            let n = reader.read(&mut buffer)?;
             if n == 0 {
                 break;
             }
@@ -56,6 +55,16 @@ pub(super) async fn fingerprint(path: &Path) -> Result<(u64, [u8; 32])> {
         }
     }
     Ok((size, hasher.finalize().into()))
+}
+
+pub(super) fn unreadable(cause: std::io::Error) -> Error {
+    let detail = match cause.kind() {
+        std::io::ErrorKind::NotFound => "找不到要导入的文件",
+        std::io::ErrorKind::PermissionDenied => "没有读取该文件的权限",
+        _ => "要导入的文件无法读取",
+    };
+    tracing::warn!(error = %cause, "import file unreadable");
+    Error::invalid("file_unreadable", detail)
 }
 
 /// What came of an import.
@@ -78,17 +87,22 @@ pub async fn import_now(
     let mut judged = judge_file(pool, request, Arc::clone(&progress)).await?;
     progress.stage("与登记库比对", None);
     let mut transaction = store::begin_write(pool).await?;
+    compare_and_stage(&mut transaction, &mut judged, request).await?;
     if !dry_run {
         store::revision::lock(&mut transaction).await?;
     }
     judge_against_register(&mut transaction, &mut judged, request).await?;
     if dry_run || judged.report.status == Status::Refused {
         transaction.rollback().await?;
+        judged.report.file = Some(fingerprint(&request.path).await?);
         return Ok(Imported { report: judged.report, batch: None, revision: None });
     }
     progress.stage("写入登记库", None);
-    let revision = write(&mut transaction, &judged, request, None).await?;
-    let Judged { report, rows, .. } = judged;
+    // Side by side: while the database writes, nothing else is to be done here.
+    let (revision, file) =
+        tokio::try_join!(write(&mut transaction, &judged, request, None), fingerprint(&request.path))?;
+    let Judged { mut report, rows, .. } = judged;
+    report.file = Some(file);
     // A hundred thousand boundaries take a while to be let go: that while the database commits.
     drop(tokio::task::spawn_blocking(move || drop(rows)));
     let status = if revision.is_some() { BatchStatus::Committed } else { BatchStatus::Unchanged };
@@ -114,9 +128,9 @@ async fn write(
     };
     let revision = store::revision::open(connection, &request.actor, &reason, &source).await?;
     match &judged.rows {
-        Rows::Blocks(blocks) => {
+        Rows::Blocks(file) => {
             store::blocks::end_illustrative_replaced(connection).await?;
-            store::blocks::upsert_staged(connection, blocks).await?;
+            store::blocks::upsert_staged(connection, &file.blocks).await?;
         }
         Rows::Parks(parks) => {
             store::parks::upsert(connection, parks, &judged.absent).await?;
@@ -133,11 +147,11 @@ async fn record(
     revision: Option<i64>,
     content: Option<Vec<u8>>,
 ) -> Result<i64> {
-    let (name, size, sha256) = report.file.clone().unwrap_or_else(|| (request.file_name.clone(), 0, [0; 32]));
+    let (size, sha256) = report.file.unwrap_or_default();
     let batch = NewBatch {
         status,
         layer: request.layer.clone(),
-        file_name: name,
+        file_name: report.file_name.clone(),
         file_sha256: sha256,
         file_size: i64::try_from(size).unwrap_or(i64::MAX),
         options: options_json(request),
@@ -175,8 +189,10 @@ fn options_json(request: &ImportRequest) -> Value {
 pub async fn stage(pool: &PgPool, request: &ImportRequest) -> Result<StagedImport> {
     let mut judged = judge_file(pool, request, Arc::new(Silent)).await?;
     let mut transaction = store::begin_write(pool).await?;
+    compare_and_stage(&mut transaction, &mut judged, request).await?;
     judge_against_register(&mut transaction, &mut judged, request).await?;
     transaction.rollback().await?;
+    judged.report.file = Some(fingerprint(&request.path).await?);
     let status = if judged.report.status == Status::Refused { BatchStatus::Refused } else { BatchStatus::Checked };
     let content = match status {
         BatchStatus::Checked => Some(read_content(&request.path).await?),
@@ -217,6 +233,7 @@ pub async fn commit(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
     let mut transaction = store::begin_write(pool).await?;
     // Two commits of one batch at once: the second sees the first one's status under the row lock.
     must_be(&import_batches::lock(&mut transaction, id).await?.ok_or_else(|| not_found(id))?, BatchStatus::Checked)?;
+    compare_and_stage(&mut transaction, &mut judged, &request).await?;
     store::revision::lock(&mut transaction).await?;
     judge_against_register(&mut transaction, &mut judged, &request).await?;
     if judged.report.status == Status::Refused {
@@ -226,7 +243,9 @@ pub async fn commit(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
             findings: judged.report.findings,
         });
     }
-    let revision = write(&mut transaction, &judged, &request, Some(id)).await?;
+    let (revision, file) =
+        tokio::try_join!(write(&mut transaction, &judged, &request, Some(id)), fingerprint(&request.path))?;
+    judged.report.file = Some(file);
     import_batches::set_committed(&mut transaction, id, revision, &without_nul(judged.report.to_stored_json())).await?;
     transaction.commit().await?;
     get(pool, id).await

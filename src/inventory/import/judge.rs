@@ -70,6 +70,11 @@ pub(super) struct Judging<'a> {
 impl Intake for Judging<'_> {
     fn expect(&mut self, count: u64) {
         self.progress.stage("读取并检查图形与属性", Some(count));
+        // No more than there can be, whatever the file says.
+        let count = usize::try_from(count).unwrap_or(limits::MAX_FEATURES).min(limits::MAX_FEATURES);
+        self.summaries.reserve(count);
+        self.blocks.reserve(count);
+        self.rows.reserve(count);
     }
 
     fn take(&mut self, candidates: Vec<Candidate>) {
@@ -120,18 +125,7 @@ impl<'a> Judging<'a> {
     }
 
     /// The report of what was taken and of what the reader has to say, and the blocks that may be written.
-    pub(super) fn finish(self, reading: &Reading) -> (ImportReport, Vec<Block>) {
-        let (mut report, blocks) = self.settle(reading);
-        if reading.format == "txt" {
-            // The row of a text is a line: whoever looks for the 14th record would not find it.
-            for finding in &mut report.findings {
-                finding.message = finding.message.replace(" 条记录", " 行的地块");
-            }
-        }
-        (report, blocks)
-    }
-
-    fn settle(self, reading: &Reading) -> (ImportReport, Vec<Block>) {
+    pub(super) fn finish(self, reading: &Reading) -> (ImportReport, FileBlocks) {
         let mut report = ImportReport::of_reading(reading);
         if self.context.repair {
             close_rings(&mut report.findings);
@@ -144,17 +138,44 @@ impl<'a> Judging<'a> {
         }
         report.findings.extend(self.findings);
         report.candidates = self.summaries;
+        let mut blocks = FileBlocks { blocks: self.blocks, rows: self.rows, by_lines: reading.format == "txt" };
         if report.findings.len() > MAX_TOLD {
             report.findings.push(too_many_findings(report.candidates.len()));
-            return (report, self.blocks);
+            // Nobody reads on: they are not compared with one another either.
+            blocks.blocks.clear();
         }
         let told: HashSet<_> =
             report.findings.iter().filter(|f| f.code == "id_duplicate").filter_map(|f| f.place.row).collect();
         // The reader has told some of them already.
-        let twice = duplicate_ids(&self.blocks, &self.rows);
+        let twice = duplicate_ids(&blocks.blocks, &blocks.rows);
         report.findings.extend(twice.into_iter().filter(|f| f.place.row.is_none_or(|r| !told.contains(&r))));
-        report.findings.extend(overlaps::within_file(&self.blocks, &self.rows));
-        (report, self.blocks)
+        blocks.reword(&mut report.findings);
+        (report, blocks)
+    }
+}
+
+/// The sound blocks of a file and where they stand in it.
+#[derive(Debug)]
+pub(super) struct FileBlocks {
+    pub blocks: Vec<Block>,
+    rows: Vec<u64>,
+    /// The row of a text is a line.
+    by_lines: bool,
+}
+
+impl FileBlocks {
+    /// Land that lies in two of them.
+    pub(super) fn overlaps(&self) -> Vec<Finding> {
+        let mut findings = overlaps::within_file(&self.blocks, &self.rows);
+        self.reword(&mut findings);
+        findings
+    }
+
+    /// Whoever looks for the 14th record of a text would not find it.
+    fn reword(&self, findings: &mut [Finding]) {
+        for finding in findings.iter_mut().filter(|_| self.by_lines) {
+            finding.message = finding.message.replace(" 条记录", " 行的地块");
+        }
     }
 }
 
@@ -179,12 +200,13 @@ struct JudgedCandidate {
     findings: Vec<Finding>,
 }
 
-fn judge_candidate(candidate: Candidate, context: &Context) -> JudgedCandidate {
+fn judge_candidate(mut candidate: Candidate, context: &Context) -> JudgedCandidate {
     let row = candidate.row;
     let mut findings = long_texts(&candidate);
-    let shapeless = candidate.geometry.is_none();
-    let geometry = candidate.geometry.as_ref().and_then(|g| judge_geometry(g, row, context.repair, &mut findings));
-    let area = geometry.as_ref().or(candidate.geometry.as_ref()).map(area::ellipsoidal);
+    let given = candidate.geometry.take();
+    let verdict = given.as_ref().map(|g| judge_geometry(g, row, context.repair, &mut findings));
+    let shown = if let Some(Verdict::Repaired(repaired)) = &verdict { Some(repaired) } else { given.as_ref() };
+    let area = shown.map(area::ellipsoidal);
     let id = judge_id(&candidate, context, &mut findings);
     if let Some(stated) = &candidate.stated_area {
         findings.extend(check_stated(stated, row));
@@ -195,13 +217,19 @@ fn judge_candidate(candidate: Candidate, context: &Context) -> JudgedCandidate {
         row,
         id: id.as_ref().map(BlockId::to_string).or_else(|| candidate.id.clone()),
         name: candidate.name.clone(),
-        parts: candidate.geometry.as_ref().map_or(0, |g| g.0.len()),
-        rings: candidate.geometry.as_ref().map_or(0, |g| g.iter().map(|p| 1 + p.interiors().len()).sum()),
+        parts: given.as_ref().map_or(0, |g| g.0.len()),
+        rings: given.as_ref().map_or(0, |g| g.iter().map(|p| 1 + p.interiors().len()).sum()),
         area,
         stated_area: candidate.stated_area.as_ref().map(|s| s.area),
         stated_area_text: candidate.stated_area.as_ref().map(|s| (s.text.clone(), s.unit)),
         crs: candidate.crs,
-        bbox: bbox(geometry.as_ref().or(candidate.geometry.as_ref())),
+        bbox: bbox(shown),
+    };
+    let shapeless = given.is_none();
+    let geometry = match verdict {
+        Some(Verdict::Sound) => given,
+        Some(Verdict::Repaired(repaired)) => Some(repaired),
+        Some(Verdict::Unfit) | None => None,
     };
     let drawn = candidate.value("source").filter(|s| s.contains("示意")).map(str::to_owned);
     if drawn.is_some() {
@@ -255,18 +283,26 @@ fn has_own_column(attribute: &Attribute) -> bool {
     )
 }
 
-/// The geometry as it may be stored, or `None` with the reasons in `findings`.
+/// What may be stored of a geometry.
+enum Verdict {
+    /// It, as it is.
+    Sound,
+    Repaired(MultiPolygon<f64>),
+    /// Nothing; the findings say why.
+    Unfit,
+}
+
 fn judge_geometry(
     geometry: &MultiPolygon<f64>,
     row: u64,
     wants_repair: bool,
     findings: &mut Vec<Finding>,
-) -> Option<MultiPolygon<f64>> {
+) -> Verdict {
     let faults = validity::check(geometry, Some(row));
     let broken = faults.iter().any(|f| f.severity == Severity::Error);
-    let sound = if !broken {
+    let repaired = if !broken {
         findings.extend(faults);
-        geometry.clone()
+        None
     } else if wants_repair {
         // The faults stay on record, as what the repair answered to.
         findings.extend(faults.into_iter().map(|mut f| {
@@ -280,23 +316,23 @@ fn judge_geometry(
                     step
                 }));
                 findings.push(repair_summary(row, repaired.area_before, repaired.area_after));
-                repaired.geometry
+                Some(repaired.geometry)
             }
             Err(mut refusal) => {
                 refusal.place.row = Some(row);
                 findings.push(refusal);
-                return None;
+                return Verdict::Unfit;
             }
         }
     } else {
         findings.extend(faults);
-        return None;
+        return Verdict::Unfit;
     };
-    if let Some(outside) = first_outside(&sound) {
+    if let Some(outside) = first_outside(repaired.as_ref().unwrap_or(geometry)) {
         findings.push(outside_province(row, outside));
-        return None;
+        return Verdict::Unfit;
     }
-    Some(sound)
+    repaired.map_or(Verdict::Sound, Verdict::Repaired)
 }
 
 fn repair_summary(row: u64, before: Option<SquareMetres>, after: SquareMetres) -> Finding {
@@ -458,9 +494,7 @@ fn read_words(candidate: &Candidate, findings: &mut Vec<Finding>) -> (FourExtent
         return (words, Some(text.to_owned()));
     }
     let side = |name: &str| candidate.value(name).map(str::to_owned);
-    let words = FourExtents { east: side("east"), south: side("south"), west: side("west"), north: side("north") };
-    let text = (!words.is_empty()).then(|| words.print());
-    (words, text)
+    (FourExtents { east: side("east"), south: side("south"), west: side("west"), north: side("north") }, None)
 }
 
 fn duplicate_ids(blocks: &[Block], rows: &[u64]) -> Vec<Finding> {

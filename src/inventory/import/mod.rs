@@ -18,7 +18,8 @@ use sqlx::{PgConnection, PgPool};
 pub use batch::{Imported, StagedImport, commit, get, import_now, list, stage, undo};
 pub use report::ImportReport;
 
-use crate::domain::{Block, Finding, Park, ParkCode, Severity};
+use self::judge::FileBlocks;
+use crate::domain::{Finding, Park, ParkCode, Severity};
 use crate::error::{Error, Result};
 use crate::exchange;
 use crate::inventory::progress::Progress;
@@ -57,15 +58,15 @@ pub const ALLOWABLE: [&str; 3] = ["overlap_within_file", "overlap_with_register"
 /// What a file would write: the rows of one layer.
 #[derive(Debug, Clone)]
 enum Rows {
-    Blocks(Vec<Block>),
+    Blocks(Arc<FileBlocks>),
     Parks(Vec<Park>),
 }
 
 impl Rows {
     fn len(&self) -> usize {
         match self {
-            Rows::Blocks(rows) => rows.len(),
-            Rows::Parks(rows) => rows.len(),
+            Rows::Blocks(file) => file.blocks.len(),
+            Rows::Parks(parks) => parks.len(),
         }
     }
 }
@@ -101,17 +102,13 @@ async fn judge_file(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Pr
         ));
     }
     progress.stage("读取文件", None);
-    let judging = async {
-        if request.layer == "parks" {
-            directory::judge_file(pool, request).await
-        } else {
-            judge_blocks(pool, request, progress).await
-        }
+    tokio::fs::metadata(&request.path).await.map_err(batch::unreadable)?;
+    let mut judged = if request.layer == "parks" {
+        directory::judge_file(pool, request).await?
+    } else {
+        judge_blocks(pool, request, progress).await?
     };
-    // Side by side: judging works on threads of its own.
-    let (file, judged) = tokio::join!(batch::fingerprint(&request.path), judging);
-    let (file, mut judged) = (file?, judged?);
-    judged.report.file = Some((request.file_name.clone(), file.0, file.1));
+    judged.report.file_name = request.file_name.clone();
     judged.report.layer = request.layer.clone();
     allow(&mut judged.report.findings, &request.allow);
     Ok(judged)
@@ -129,10 +126,30 @@ async fn judge_blocks(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn 
         Ok::<_, Error>(judging.finish(&reading))
     });
     let (report, blocks) = judged.await??;
-    Ok(Judged::new(report, Rows::Blocks(blocks)))
+    Ok(Judged::new(report, Rows::Blocks(Arc::new(blocks))))
 }
 
-/// Judges the rows against the register, in the transaction that may write them, and settles the report. Where the
+/// The rest of the judgement of the file by itself: its blocks against each other, while the database is told which they
+/// are. In the transaction of [`judge_against_register`], but before the write lock, which nobody need wait for meanwhile.
+async fn compare_and_stage(
+    connection: &mut PgConnection,
+    judged: &mut Judged,
+    request: &ImportRequest,
+) -> Result<()> {
+    let Rows::Blocks(file) = &judged.rows else { return Ok(()) };
+    let compared = Arc::clone(file);
+    let staging = async {
+        if judged.report.has_errors() { Ok(()) } else { store::blocks::stage_keys(connection, &file.blocks).await }
+    };
+    let (overlaps, staged) = tokio::join!(off_async_threads(move || compared.overlaps()), staging);
+    staged?;
+    judged.report.findings.extend(overlaps?);
+    allow(&mut judged.report.findings, &request.allow);
+    Ok(())
+}
+
+/// Judges the rows against the register, in the transaction that may write them, and settles the report. After
+/// [`compare_and_stage`]. Where the
 /// caller holds the write lock, what is found here still holds when it writes.
 async fn judge_against_register(
     connection: &mut PgConnection,
@@ -142,8 +159,9 @@ async fn judge_against_register(
     let report = &mut judged.report;
     if !report.has_errors() && judged.rows.len() > 0 {
         let counts = match &judged.rows {
-            Rows::Blocks(blocks) => {
-                store::blocks::stage(connection, blocks).await?;
+            Rows::Blocks(file) => {
+                let blocks = &file.blocks;
+                store::blocks::stage_standing(connection, blocks).await?;
                 report.findings.extend(absent::keep(connection, &judged.rows, &judged.absent).await?);
                 report.findings.extend(overlaps::with_register(connection, blocks).await?);
                 report.findings.extend(overlaps::drawn_over_real(connection, blocks).await?);
@@ -169,6 +187,7 @@ async fn off_async_threads<T: Send + 'static>(work: impl FnOnce() -> T + Send + 
 }
 
 /// Turns the allowed errors into warnings that say so: nothing waved through is hidden.
+/// Once for each: an allowed error is a warning from then on.
 fn allow(findings: &mut [Finding], allowed: &[String]) {
     for finding in findings {
         if finding.severity == Severity::Error && allowed.iter().any(|code| *code == finding.code) {

@@ -67,8 +67,10 @@ pub struct ImportReport {
     /// What a commit would do; `None` while errors stand.
     pub counts: Option<UpsertCounts>,
     pub status: Status,
-    /// Name, size in bytes, SHA-256.
-    pub file: Option<(String, u64, [u8; 32])>,
+    /// The file's name as the user knows it.
+    pub file_name: String,
+    /// Its size in bytes and its SHA-256.
+    pub file: Option<(u64, [u8; 32])>,
 }
 
 impl ImportReport {
@@ -84,6 +86,7 @@ impl ImportReport {
             findings: reading.findings.clone(),
             counts: None,
             status: Status::Refused,
+            file_name: String::new(),
             file: None,
         }
     }
@@ -145,7 +148,7 @@ impl ImportReport {
             json!(
                 self.file
                     .as_ref()
-                    .map(|(name, size, sha256)| json!({"name": name, "size": size, "sha256": hex(sha256)}))
+                    .map(|(size, sha256)| json!({"name": self.file_name, "size": size, "sha256": hex(sha256)}))
             ),
         );
         object.insert(

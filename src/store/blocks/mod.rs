@@ -5,7 +5,9 @@ mod stage;
 
 use sqlx::{PgConnection, Row};
 
-pub use self::stage::{OPTIONAL, keep_absent, preview_staged, stage, upsert, upsert_staged};
+pub use self::stage::{
+    OPTIONAL, keep_absent, preview_staged, stage, stage_keys, stage_standing, upsert, upsert_staged,
+};
 use super::geometry_column;
 use crate::domain::{Block, BlockId, FourExtents, Hectares, ParkCode, SquareMetres};
 use crate::error::{Error, Result};

@@ -80,7 +80,8 @@ const KEEP: &str = "
 const CLEARED: &str = "
     SELECT count(*) FILTER (WHERE s.name IS NULL AND b.name IS NOT NULL),
            count(*) FILTER (WHERE s.stated_area_ha IS NULL AND b.stated_area_ha IS NOT NULL),
-           count(*) FILTER (WHERE s.four_extents IS NULL AND b.four_extents IS NOT NULL)
+           count(*) FILTER (WHERE coalesce(s.four_extents, s.east, s.south, s.west, s.north) IS NULL
+                              AND coalesce(b.four_extents, b.east, b.south, b.west, b.north) IS NOT NULL)
     FROM block_stage s JOIN park_block b ON b.id = s.id AND b.valid_to = 'infinity' AND b.illustrative = s.illustrative";
 
 /// The columns that a source may be silent about, by their canonical names.
@@ -89,9 +90,19 @@ pub const OPTIONAL: [&str; 3] = ["name", "stated_area", "four_extents"];
 /// Lays the blocks into the transaction's stage, which the functions below and the looks of the parent module read. Once
 /// a transaction.
 pub async fn stage(connection: &mut PgConnection, blocks: &[Block]) -> Result<()> {
+    stage_keys(connection, blocks).await?;
+    stage_standing(connection, blocks).await
+}
+
+/// The first half of [`stage`], which looks at nothing in the register.
+pub async fn stage_keys(connection: &mut PgConnection, blocks: &[Block]) -> Result<()> {
     sqlx::query(CREATE_KEYS).execute(&mut *connection).await?;
+    copy_in(connection, COPY_KEYS, 7, blocks.iter(), fill_key).await
+}
+
+/// The second half of [`stage`]: whole rows of those blocks that stand now.
+pub async fn stage_standing(connection: &mut PgConnection, blocks: &[Block]) -> Result<()> {
     sqlx::query(CREATE_STAGE).execute(&mut *connection).await?;
-    copy_in(connection, COPY_KEYS, 7, blocks.iter(), fill_key).await?;
     let standing = standing(connection).await?;
     if !standing.is_empty() {
         let rows = blocks.iter().map(|b| (b.id.to_string(), b)).filter(|(id, _)| standing.contains(id));

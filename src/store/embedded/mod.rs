@@ -64,10 +64,12 @@ impl Embedded {
         } else {
             Some(Watcher::begin(place.clone())?)
         };
-        place.wait_ready()?;
         let embedded = Self { place, watcher };
-        // Under the lock too: two starters would both find no database and both make it.
-        embedded.make_database().await?;
+        if !embedded.has_database().await {
+            embedded.place.wait_ready().await?;
+            // Under the lock too: two starters would both find no database and both make it.
+            embedded.make_database().await?;
+        }
         drop(guard);
         Ok(embedded)
     }
@@ -96,6 +98,18 @@ impl Embedded {
         if let Some(mut watcher) = self.watcher.take() {
             watcher.stop();
         }
+    }
+
+    /// True where the server answers and the database is whole, as on every start but the first: one look instead of six.
+    async fn has_database(&self) -> bool {
+        let look = async {
+            let mut connection = PgConnection::connect_with(&self.connect_options()).await?;
+            let found = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'postgis')");
+            let found: bool = found.fetch_one(&mut connection).await?;
+            connection.close().await?;
+            Ok::<_, sqlx::Error>(found)
+        };
+        tokio::time::timeout(Duration::from_secs(2), look).await.is_ok_and(|found| found.unwrap_or(false))
     }
 
     async fn make_database(&self) -> Result<()> {

@@ -9,6 +9,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
 
 use super::place::Place;
 use super::{DATABASE, START_PATIENCE, failed};
@@ -76,27 +77,29 @@ impl Place {
         self.postmaster_pid().is_some()
     }
 
-    pub(super) fn accepts(&self) -> bool {
-        self.command("pg_isready")
-            .arg("-h")
-            .arg(&self.socket)
-            .args(["-q", "-t", "2"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|s| s.success())
+    /// Whether it takes connections: an answer of any kind but “starting up” or “shutting down”.
+    pub(super) async fn accepts(&self) -> bool {
+        let options = self.connect_options("postgres", "postgres");
+        match tokio::time::timeout(Duration::from_secs(2), PgConnection::connect_with(&options)).await {
+            Ok(Ok(connection)) => {
+                let _ = connection.close().await;
+                true
+            }
+            Ok(Err(sqlx::Error::Database(told))) => !told.code().is_some_and(|code| code.starts_with("57P")),
+            _ => false,
+        }
     }
 
-    pub(super) fn wait_ready(&self) -> Result<()> {
+    pub(super) async fn wait_ready(&self) -> Result<()> {
         let deadline = Instant::now() + START_PATIENCE;
-        while !self.accepts() {
+        while !self.accepts().await {
             if Instant::now() > deadline {
                 let tail = fs::read_to_string(&self.log).unwrap_or_default();
                 let tail: String =
                     tail.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
                 return Err(Error::internal("自带的数据库没有启动起来", io::Error::other(tail)));
             }
-            std::thread::sleep(Duration::from_millis(30));
+            tokio::time::sleep(Duration::from_millis(30)).await;
         }
         Ok(())
     }

@@ -60,7 +60,7 @@ fn watch(place: &Place, stopping: &AtomicBool, child: &Mutex<Option<u32>>, first
     while !stopping.load(Ordering::SeqCst) {
         if place.is_running() {
             // Somebody else's, or one of ours that is still going down after a kill: both are waited out.
-            if !told && place.accepts() {
+            if !told && accepts(place) {
                 told = true;
                 let _ = first_try.send(Ok(()));
             }
@@ -110,4 +110,10 @@ fn watch(place: &Place, stopping: &AtomicBool, child: &Mutex<Option<u32>>, first
         };
         std::thread::park_timeout(pause);
     }
+}
+
+/// The look of [`Place::accepts`] from a thread that is none of the runtime's.
+fn accepts(place: &Place) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.is_ok_and(|runtime| runtime.block_on(place.accepts()))
 }
