@@ -126,13 +126,7 @@ fn is_dxf(head: &[u8]) -> bool {
     matches!(lines.next(), Some("0" | "999")) && text.contains("SECTION")
 }
 
-fn read_single(
-    kind: Kind,
-    path: &Path,
-    name: &str,
-    options: &ReadOptions,
-    intake: &mut dyn Intake,
-) -> Result<Reading> {
+fn read_single(kind: Kind, path: &Path, name: &str, options: &ReadOptions, intake: &mut dyn Intake) -> Result<Reading> {
     let bytes = || std::fs::read(path).map_err(unreadable);
     match kind {
         Kind::GeoJson => Ok(geojson::read(&bytes()?, options)),

@@ -210,8 +210,7 @@ fn tell_layer(header: &Header, options: &ReadOptions) -> Option<Finding> {
     }
     let shown = |name: &String| name.chars().filter(|c| !c.is_control()).take(60).collect::<String>();
     let others: Vec<String> = header.other_layers.iter().take(20).map(shown).collect();
-    let message =
-        format!("文件里有几个图层，读取唯一有面的“{}”；未读：{}", shown(&header.layer), others.join("、"));
+    let message = format!("文件里有几个图层，读取唯一有面的“{}”；未读：{}", shown(&header.layer), others.join("、"));
     Some(Finding::info("source_layer_chosen", Place::whole(), message))
 }
 

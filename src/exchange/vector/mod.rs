@@ -50,7 +50,8 @@ pub fn read(source: &Source, options: &ReadOptions, intake: &mut dyn Intake) -> 
         }
         listener.join()
     });
-    let end = end.map_err(|_| Error::Internal { detail: "读取子进程的输出时程序出错".to_owned(), cause: None })?;
+    let end =
+        end.map_err(|_| Error::Internal { detail: "读取子进程的输出时程序出错".to_owned(), cause: None })?;
     let refusal = match end.refusal {
         // Dropping `running` ends the child.
         Some(refusal) => Some(refusal),

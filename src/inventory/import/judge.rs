@@ -132,9 +132,11 @@ impl<'a> Judging<'a> {
         }
         // Where the reader has told of errors, a record without a shape is one of them or of their making.
         if !report.has_errors() {
-            report.findings.extend(self.shapeless.iter().map(|&row| {
-                Finding::error("geometry_missing", Place::row(row), format!("第 {row} 条记录没有图形"))
-            }));
+            report.findings.extend(
+                self.shapeless.iter().map(|&row| {
+                    Finding::error("geometry_missing", Place::row(row), format!("第 {row} 条记录没有图形"))
+                }),
+            );
         }
         report.findings.extend(self.findings);
         report.candidates = self.summaries;
@@ -292,12 +294,7 @@ enum Verdict {
     Unfit,
 }
 
-fn judge_geometry(
-    geometry: &MultiPolygon<f64>,
-    row: u64,
-    wants_repair: bool,
-    findings: &mut Vec<Finding>,
-) -> Verdict {
+fn judge_geometry(geometry: &MultiPolygon<f64>, row: u64, wants_repair: bool, findings: &mut Vec<Finding>) -> Verdict {
     let faults = validity::check(geometry, Some(row));
     let broken = faults.iter().any(|f| f.severity == Severity::Error);
     let repaired = if !broken {

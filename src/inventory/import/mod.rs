@@ -131,11 +131,7 @@ async fn judge_blocks(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn 
 
 /// The rest of the judgement of the file by itself: its blocks against each other, while the database is told which they
 /// are. In the transaction of [`judge_against_register`], but before the write lock, which nobody need wait for meanwhile.
-async fn compare_and_stage(
-    connection: &mut PgConnection,
-    judged: &mut Judged,
-    request: &ImportRequest,
-) -> Result<()> {
+async fn compare_and_stage(connection: &mut PgConnection, judged: &mut Judged, request: &ImportRequest) -> Result<()> {
     let Rows::Blocks(file) = &judged.rows else { return Ok(()) };
     let compared = Arc::clone(file);
     let staging = async {
