@@ -2,7 +2,7 @@
 //! whose shapes lie on one another by the thousand.
 
 use serde_json::{Value, json};
-use sizhi::domain::Severity;
+use sizhi::domain::{FourExtents, Severity};
 use sizhi::error::Error;
 use sizhi::inventory::import::{self, Imported};
 
@@ -20,10 +20,11 @@ fn feature(properties: Value) -> String {
     .to_string()
 }
 
-/// Name, hectares, east, text, attributes of block 1.
+/// Name, hectares, east, the text that the layer shows, attributes of block 1.
 async fn block(db: &Database) -> (Option<String>, Option<f64>, Option<String>, Option<String>, Value) {
     sqlx::query_as(
-        "SELECT name, stated_area_ha::float8, east, four_extents, attributes FROM park_block WHERE id = 'G431176-1'",
+        "SELECT b.name, b.stated_area_ha::float8, b.east, l.four_extents, b.attributes
+         FROM park_block b JOIN layer_park_blocks l USING (id) WHERE id = 'G431176-1'",
     )
     .fetch_one(&db.pool)
     .await
@@ -65,6 +66,38 @@ async fn a_boundary_file_without_a_field_leaves_what_stands_in_it() {
     db.import(&empty, into(PARK)).await.expect("imported");
     let emptied = block(&db).await;
     assert_eq!((emptied.0, emptied.1, emptied.2, emptied.3), (None, full.1, full.2, full.3));
+}
+
+/// A paper with sides only has no text of its own: none is stored, and the layer shows what the domain prints.
+#[tokio::test]
+async fn sides_without_a_text_are_shown_as_the_domain_prints_them() {
+    let db = Database::with_sample().await;
+    let texts = |value: &Value, name: &str| value[name].as_str().map(str::to_owned);
+    for sides in [
+        json!({"东至": "友谊路", "南至": "湘江", "西至": "白石路、凤凰铁路专用线", "北至": "G4"}),
+        json!({"南至": "湘江", "北至": "G4"}),
+        json!({"西至": "白石路"}),
+    ] {
+        let mut properties = sides.clone();
+        properties["编号"] = json!("1");
+        db.import(&write("lasting_sides.geojson", feature(properties)), into(PARK)).await.expect("imported");
+        let words = FourExtents {
+            east: texts(&sides, "东至"),
+            south: texts(&sides, "南至"),
+            west: texts(&sides, "西至"),
+            north: texts(&sides, "北至"),
+        };
+        let stored: (Option<String>, Option<String>) = sqlx::query_as(
+            "SELECT b.four_extents, l.four_extents FROM park_block b JOIN layer_park_blocks l USING (id) WHERE id = 'G431176-1'",
+        )
+        .fetch_one(&db.pool)
+        .await
+        .expect("the block");
+        assert_eq!(stored, (None, Some(words.print())));
+    }
+    let whole = json!({"编号": "1", "四至": "东至友谊路，南至湘江，西至白石路，北至G4。"});
+    db.import(&write("lasting_sides.geojson", feature(whole)), into(PARK)).await.expect("imported");
+    assert_eq!(block(&db).await.3.as_deref(), Some("东至友谊路，南至湘江，西至白石路，北至G4。"), "verbatim");
 }
 
 #[tokio::test]

@@ -325,3 +325,45 @@ async fn digests_and_hashes_are_what_the_columns_give() {
         previous = hash;
     }
 }
+
+/// The register by itself, whoever writes: a coordinate that is no number, in the middle of a ring where no box shows it;
+/// one at infinity; one a hair outside; an empty geometry. The good control on the margin's very edge passes.
+#[tokio::test]
+async fn coordinates_that_are_not_finite_or_not_in_the_province_are_refused_by_the_table() {
+    let database = Database::with_sample().await;
+    let polygon = |points: &[(f64, f64)]| {
+        let mut wkb: Vec<u8> = vec![1, 6, 0, 0, 0x20];
+        wkb.extend(4490_u32.to_le_bytes());
+        wkb.extend(1_u32.to_le_bytes());
+        wkb.extend([1, 3, 0, 0, 0]);
+        wkb.extend(1_u32.to_le_bytes());
+        wkb.extend((points.len() as u32).to_le_bytes());
+        wkb.extend(points.iter().flat_map(|(x, y)| [x.to_le_bytes(), y.to_le_bytes()]).flatten());
+        wkb
+    };
+    let ring = |third: (f64, f64)| polygon(&[(110.0, 26.0), (111.0, 26.0), third, (110.5, 27.0), (110.0, 26.0)]);
+    let empty = [&[1_u8, 6, 0, 0, 0x20][..], &4490_u32.to_le_bytes(), &[0; 4]].concat();
+    for (name, boundary, constraint) in [
+        ("NaN", ring((f64::NAN, 26.5)), Some("park_block_geom_finite")),
+        ("NaN", ring((111.5, f64::NAN)), Some("park_block_geom_finite")),
+        ("infinite", ring((f64::INFINITY, 26.5)), Some("park_block_geom_in_province")),
+        ("outside", ring((115.000_000_1, 26.5)), Some("park_block_geom_in_province")),
+        ("outside", ring((111.0, 31.000_000_1)), Some("park_block_geom_in_province")),
+        ("empty", empty, Some("park_block_geom_finite")),
+        ("on the edge", ring((115.0, 31.0)), None),
+        ("a hair inside", ring((114.999_999_9, 30.999_999_9)), None),
+    ] {
+        let mut transaction = database.pool.begin().await.expect("transaction");
+        sqlx::query("SELECT open_revision('a', 'r', '')").execute(&mut *transaction).await.expect("revision");
+        let outcome = sqlx::query(
+            "INSERT INTO park_block (id, park_code, number, geom, area_m2, source)
+             VALUES ('G431176-edge', 'G431176', 'edge', ST_GeomFromEWKB($1), 1000, 'test')",
+        )
+        .bind(boundary)
+        .execute(&mut *transaction)
+        .await;
+        assert_eq!(outcome.is_ok(), constraint.is_none(), "{name}: {outcome:?}");
+        let told = outcome.err().and_then(|e| e.as_database_error().and_then(|d| d.constraint().map(str::to_owned)));
+        assert_eq!(told.as_deref(), constraint, "{name}");
+    }
+}

@@ -228,3 +228,36 @@ async fn a_directory_import_is_taken_back_unless_blocks_stand_on_it() {
     assert_same(&standing(&db).await, &before);
     assert_eq!(db.audit().await, None);
 }
+
+/// What a revision deleted and a later one brought anew: the first later change is an insert, which the log's index of
+/// features leaves out and which is found by what came after it.
+#[tokio::test]
+async fn a_deleted_row_that_came_anew_stops_the_undo_and_its_insert_is_named() {
+    let db = Database::with_sample().await;
+    let park: String = sqlx::query_scalar(PARK).fetch_one(&db.pool).await.expect("a park");
+    let id = format!("{park}-1");
+    let boundary: String =
+        sqlx::query_scalar(AssertSqlSafe(format!("SELECT geom::text FROM park_block WHERE id = '{id}'")))
+            .fetch_one(&db.pool)
+            .await
+            .expect("the block");
+    let gone = write(&db, &format!("DELETE FROM park_block WHERE id = '{id}'")).await;
+    let insert = format!(
+        "INSERT INTO park_block (id, park_code, number, geom, area_m2, source) VALUES ('{id}', '{park}', '1', '{boundary}', 1000, 'test')"
+    );
+    let anew = write(&db, &insert).await;
+    let named = async |later: i64| {
+        let conflict = undo_now(&db, gone).await.expect_err("stands otherwise");
+        let Error::Conflict { code, findings, .. } = conflict else { panic!("{conflict}") };
+        let messages: Vec<&str> = findings.iter().map(|f| f.message.as_str()).collect();
+        assert_eq!(
+            (code, messages),
+            ("undo_conflict", vec![format!("park_block 的 {id} 在修订 {later} 中又被修改").as_str()])
+        );
+    };
+    named(anew).await;
+    write(&db, &format!("UPDATE park_block SET name = '新' WHERE id = '{id}'")).await;
+    named(anew).await;
+    let again = write(&db, &format!("DELETE FROM park_block WHERE id = '{id}'")).await;
+    assert!(undo_now(&db, gone).await.expect("as the revision left it") > again);
+}
