@@ -20,7 +20,7 @@ mod pool;
 pub mod revision;
 pub mod undo;
 
-pub use pool::{PoolLimits, begin_write, connect, migrate, ping, while_answering};
+pub use pool::{PoolLimits, WRITER_IDLING, bear_idling, begin_write, connect, migrate, ping, while_answering};
 
 /// What an upsert did, or would do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

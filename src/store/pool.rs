@@ -132,14 +132,27 @@ pub async fn begin_read(pool: &PgPool) -> Result<Transaction<'static, Postgres>>
     Ok(transaction)
 }
 
+/// How long a writer's transaction may wait for its client.
+pub const WRITER_IDLING: Duration = Duration::from_secs(120);
+
+/// Lets this transaction wait for its client so long between two statements.
+pub async fn bear_idling(connection: &mut PgConnection, patience: Duration) -> Result<()> {
+    sqlx::query("SELECT set_config('idle_in_transaction_session_timeout', $1, true)")
+        .bind(format!("{}s", patience.as_secs()))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// A transaction with a writer's limits: an import may take minutes, and waits for the writer before it.
 pub async fn begin_write(pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
     let mut transaction = pool.begin().await?;
     sqlx::query(
         "SELECT set_config('statement_timeout', '300s', true), set_config('lock_timeout', '30s', true),
-                set_config('idle_in_transaction_session_timeout', '120s', true), set_config('work_mem', '64MB', true)",
+                set_config('work_mem', '64MB', true)",
     )
     .execute(&mut *transaction)
     .await?;
+    bear_idling(&mut transaction, WRITER_IDLING).await?;
     Ok(transaction)
 }

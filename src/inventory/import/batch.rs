@@ -98,17 +98,28 @@ pub async fn import_now(
         return Ok(Imported { report: judged.report, batch: None, revision: None });
     }
     progress.stage("写入登记库", None);
-    // Side by side: while the database writes, nothing else is to be done here.
-    let (revision, file) =
-        tokio::try_join!(write(&mut transaction, &judged, request, None), fingerprint(&request.path))?;
-    let Judged { mut report, rows, .. } = judged;
-    report.file = Some(file);
+    let revision = write_and_hash(&mut transaction, &mut judged, request, None).await?;
+    let Judged { report, rows, .. } = judged;
     // A hundred thousand boundaries take a while to be let go: that while the database commits.
     drop(tokio::task::spawn_blocking(move || drop(rows)));
     let status = if revision.is_some() { BatchStatus::Committed } else { BatchStatus::Unchanged };
     let batch = record(&mut transaction, request, &report, status, revision, None).await?;
     transaction.commit().await?;
     Ok(Imported { report, batch: Some(batch), revision })
+}
+
+/// Writes, and hashes the file meanwhile: while the database works, nothing else is to be done here. Neither is broken off by
+/// the other's failure.
+async fn write_and_hash(
+    connection: &mut PgConnection,
+    judged: &mut Judged,
+    request: &ImportRequest,
+    batch: Option<i64>,
+) -> Result<Option<i64>> {
+    let (revision, file) = tokio::join!(write(connection, judged, request, batch), fingerprint(&request.path));
+    let revision = revision?;
+    judged.report.file = Some(file?);
+    Ok(revision)
 }
 
 /// Writes the judged rows as one revision; `None` when nothing differs. Needs the write lock, held since the rows were judged.
@@ -243,9 +254,7 @@ pub async fn commit(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
             findings: judged.report.findings,
         });
     }
-    let (revision, file) =
-        tokio::try_join!(write(&mut transaction, &judged, &request, Some(id)), fingerprint(&request.path))?;
-    judged.report.file = Some(file);
+    let revision = write_and_hash(&mut transaction, &mut judged, &request, Some(id)).await?;
     import_batches::set_committed(&mut transaction, id, revision, &without_nul(judged.report.to_stored_json())).await?;
     transaction.commit().await?;
     get(pool, id).await

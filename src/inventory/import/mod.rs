@@ -12,6 +12,7 @@ mod report;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
 
@@ -54,6 +55,9 @@ pub const LAYERS: [&str; 2] = ["park_blocks", "parks"];
 /// Errors a caller may wave through: judgements about the paper. Broken geometry, an unknown park or a wrong
 /// coordinate system can never be allowed, because the register could not hold or find the row.
 pub const ALLOWABLE: [&str; 3] = ["overlap_within_file", "overlap_with_register", "area_mismatch_gross"];
+
+/// The database waits so long for the overlaps of a file, which holds up nobody.
+const LONGEST_COMPARISON: Duration = Duration::from_secs(900);
 
 /// What a file would write: the rows of one layer.
 #[derive(Debug, Clone)]
@@ -133,12 +137,14 @@ async fn judge_blocks(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn 
 /// are. In the transaction of [`judge_against_register`], but before the write lock, which nobody need wait for meanwhile.
 async fn compare_and_stage(connection: &mut PgConnection, judged: &mut Judged, request: &ImportRequest) -> Result<()> {
     let Rows::Blocks(file) = &judged.rows else { return Ok(()) };
+    store::bear_idling(connection, LONGEST_COMPARISON).await?;
     let compared = Arc::clone(file);
     let staging = async {
         if judged.report.has_errors() { Ok(()) } else { store::blocks::stage_keys(connection, &file.blocks).await }
     };
     let (overlaps, staged) = tokio::join!(off_async_threads(move || compared.overlaps()), staging);
     staged?;
+    store::bear_idling(connection, store::WRITER_IDLING).await?;
     judged.report.findings.extend(overlaps?);
     allow(&mut judged.report.findings, &request.allow);
     Ok(())
