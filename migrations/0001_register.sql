@@ -531,6 +531,10 @@ RETURNS TABLE (layer text, feature_id text, later_revision bigint) LANGUAGE plpg
 DECLARE
     t tracked_table%ROWTYPE;
 BEGIN
+    -- The newest revision is undone most often, and nothing has come after it.
+    IF NOT EXISTS (SELECT 1 FROM revision WHERE number > target) THEN
+        RETURN;
+    END IF;
     FOR t IN SELECT * FROM tracked_table ORDER BY position LOOP
         CONTINUE WHEN NOT EXISTS (SELECT 1 FROM change c WHERE c.revision = target AND c.layer = t.name);
         -- What the target left, against the row that stands. Of a row that the target deleted, the first later change is an insert:
@@ -577,10 +581,12 @@ BEGIN
               FROM pg_attribute a WHERE a.attrelid = t.name::regclass AND a.attnum > 0 AND NOT a.attisdropped;
             SELECT string_agg(format('t.%1$I = r.%1$I', k), ' AND ') INTO by_key FROM unnest(t.keys) k;
             -- Per key the first state (what stood before the revision).
+            -- (The record in FROM: written as `(record).*` it would be made once a column.)
             rows := format(
-                'SELECT DISTINCT ON (%1$s) c.before IS NULL AS was_absent, (jsonb_populate_record(NULL::%2$I,
-                     coalesce(c.before, c.after)::jsonb || jsonb_build_object(''geom'', encode(coalesce(c.before_geom, c.after_geom), ''hex'')))).*
-                 FROM change c WHERE c.revision = $1 AND c.layer = %2$L ORDER BY %1$s, c.ordinal',
+                'SELECT DISTINCT ON (%1$s) c.before IS NULL AS was_absent, p.*
+                 FROM change c, LATERAL jsonb_populate_record(NULL::%2$I,
+                     coalesce(c.before, c.after)::jsonb || jsonb_build_object(''geom'', encode(coalesce(c.before_geom, c.after_geom), ''hex''))) p
+                 WHERE c.revision = $1 AND c.layer = %2$L ORDER BY %1$s, c.ordinal',
                 (SELECT string_agg(format('coalesce(c.before, c.after) ->> %L', k), ', ') FROM unnest(t.keys) k), t.name);
             IF pass = 1 THEN
                 EXECUTE format('DELETE FROM %I t USING (%s) r WHERE r.was_absent AND %s', t.name, rows, by_key) USING target;

@@ -169,7 +169,7 @@ fn block(block: &Block) -> Value {
             "south": words.south,
             "west": words.west,
             "north": words.north,
-            "text": block.four_extents_text,
+            "text": block.shown_four_extents(),
             "landmarks": landmarks(words),
         },
         "extremes": computed(std::slice::from_ref(block)),

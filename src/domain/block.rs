@@ -28,3 +28,11 @@ pub struct Block {
     /// What the file said beyond our own columns: field name as in the file, text.
     pub attributes: Vec<(String, String)>,
 }
+
+impl Block {
+    /// The 四至 words as they are shown: the text of the paper, else the sides put together; `None` without either.
+    pub fn shown_four_extents(&self) -> Option<String> {
+        let text = self.four_extents_text.clone();
+        text.or_else(|| (!self.four_extents.is_empty()).then(|| self.four_extents.print()))
+    }
+}

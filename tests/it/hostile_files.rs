@@ -287,6 +287,36 @@ async fn one_vertex_more_than_the_limit_is_refused_and_the_limit_is_not() {
     arena.assert_untouched().await;
 }
 
+/// Candidates are judged while their file is read: what was judged before the reading was given up must not be told.
+#[tokio::test]
+async fn one_record_more_than_the_limit_leaves_nothing_of_those_before_it() {
+    let arena = Arena::new("records").await;
+    let source = arena.work.join("sound.geojson");
+    std::fs::write(&source, sound_geojson()).expect("written");
+    let made = |records: usize| {
+        let target = arena.work.join(format!("{records}.gpkg"));
+        let sql = format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {records}) SELECT i AS DKMC, geometry FROM sound, n LIMIT {records}"
+        );
+        gdal(
+            "ogr2ogr",
+            &["-f", "GPKG", arg(&target), arg(&source), "-dialect", "SQLite", "-sql", &sql, "-a_srs", "EPSG:4490"],
+        );
+        target
+    };
+    let listed = |file: &Path| {
+        let mut command = sizhi(&["import", arg(file), "--layer", "park_blocks", "--park", "G431176", "--json"]);
+        command.env("DATABASE_URL", &arena.url);
+        let answer = arena.run(command, file);
+        (answer.codes, answer.report.expect("a report")["counts"]["candidates"].as_u64())
+    };
+    assert_eq!(listed(&made(100_001)), (vec!["too_many_records".to_owned()], Some(0)));
+    // The good control goes all the way: five thousand squares on four places.
+    let (codes, candidates) = listed(&made(5_000));
+    assert_eq!((codes.contains(&"too_many_overlaps".to_owned()), candidates), (true, Some(5_000)), "{codes:?}");
+    arena.assert_untouched().await;
+}
+
 #[tokio::test]
 async fn empty_files_say_so_under_every_name() {
     let arena = Arena::new("empty").await;

@@ -1,19 +1,16 @@
-//! Judging candidates: is the geometry sound, inside the province, does the area agree, whose block is it?
+//! Judging one candidate: is the geometry sound, inside the province, does the area agree, whose block is it?
 
 use std::collections::{HashMap, HashSet};
 
 use geo::{BoundingRect, CoordsIter, MultiPolygon};
-use rayon::prelude::*;
 
 use super::ImportRequest;
-use super::overlaps;
-use super::report::{CandidateSummary, ImportReport};
+use super::report::CandidateSummary;
 use crate::domain::area::round_decimal;
 use crate::domain::four_extents::{self, FourExtents};
 use crate::domain::{Block, BlockId, Finding, ParkCode, Place, Severity, SquareMetres};
-use crate::exchange::{Attribute, Candidate, Intake, Reading, StatedArea, limits};
+use crate::exchange::{Attribute, Candidate, StatedArea, limits};
 use crate::geometry::{area, repair, validity};
-use crate::inventory::progress::Progress;
 
 /// The province's box with a margin, in degrees: west, south, east, north. The CHECK `inside_province_margin` of the
 /// register holds the same numbers (Hunan, whole degrees outward).
@@ -24,15 +21,10 @@ const AREA_TOLERANCE: f64 = 0.01;
 /// Beyond this share the paper and the boundary cannot mean the same land: usually a wrong unit or a wrong file.
 const AREA_GROSS: f64 = 0.5;
 
-/// Candidates judged side by side before their findings are counted.
-const STRETCH: usize = 8_192;
-/// Findings after which judging ends: nobody reads on, and a file with as many is no boundary file.
-const MAX_TOLD: usize = 100_000;
-
 /// What judging needs to know of the request and the register.
 pub(super) struct Context {
     park: Option<ParkCode>,
-    repair: bool,
+    pub repair: bool,
     file_name: String,
     known: HashSet<String>,
     by_name: HashMap<String, String>,
@@ -54,155 +46,16 @@ impl Context {
     }
 }
 
-/// Judges candidates as they are read, then all of them against each other.
-pub(super) struct Judging<'a> {
-    context: &'a Context,
-    progress: &'a dyn Progress,
-    summaries: Vec<CandidateSummary>,
-    findings: Vec<Finding>,
-    blocks: Vec<Block>,
-    /// Row of each block.
-    rows: Vec<u64>,
-    /// Rows without a shape.
-    shapeless: Vec<u64>,
-}
-
-impl Intake for Judging<'_> {
-    fn expect(&mut self, count: u64) {
-        self.progress.stage("读取并检查图形与属性", Some(count));
-        // No more than there can be, whatever the file says.
-        let count = usize::try_from(count).unwrap_or(limits::MAX_FEATURES).min(limits::MAX_FEATURES);
-        self.summaries.reserve(count);
-        self.blocks.reserve(count);
-        self.rows.reserve(count);
-    }
-
-    fn take(&mut self, candidates: Vec<Candidate>) {
-        let mut candidates = candidates.into_iter();
-        while self.findings.len() <= MAX_TOLD {
-            // A stretch at a time: what is wrong with a hundred thousand records would fill the memory.
-            let stretch: Vec<Candidate> = candidates.by_ref().take(STRETCH).collect();
-            if stretch.is_empty() {
-                break;
-            }
-            let judged: Vec<JudgedCandidate> =
-                stretch.into_par_iter().map(|candidate| judge_candidate(candidate, self.context)).collect();
-            self.progress.advance(judged.len() as u64);
-            for judged in judged {
-                self.keep(judged);
-            }
-        }
-    }
-
-    fn discard(&mut self) {
-        *self = Self::new(self.context, self.progress);
-    }
-}
-
-impl<'a> Judging<'a> {
-    pub(super) fn new(context: &'a Context, progress: &'a dyn Progress) -> Self {
-        Self {
-            context,
-            progress,
-            summaries: Vec::new(),
-            findings: Vec::new(),
-            blocks: Vec::new(),
-            rows: Vec::new(),
-            shapeless: Vec::new(),
-        }
-    }
-
-    fn keep(&mut self, judged: JudgedCandidate) {
-        if judged.shapeless {
-            self.shapeless.push(judged.summary.row);
-        }
-        self.findings.extend(judged.findings);
-        if let Some(block) = judged.block {
-            self.blocks.push(block);
-            self.rows.push(judged.summary.row);
-        }
-        self.summaries.push(judged.summary);
-    }
-
-    /// The report of what was taken and of what the reader has to say, and the blocks that may be written.
-    pub(super) fn finish(self, reading: &Reading) -> (ImportReport, FileBlocks) {
-        let mut report = ImportReport::of_reading(reading);
-        if self.context.repair {
-            close_rings(&mut report.findings);
-        }
-        // Where the reader has told of errors, a record without a shape is one of them or of their making.
-        if !report.has_errors() {
-            report.findings.extend(
-                self.shapeless.iter().map(|&row| {
-                    Finding::error("geometry_missing", Place::row(row), format!("第 {row} 条记录没有图形"))
-                }),
-            );
-        }
-        report.findings.extend(self.findings);
-        report.candidates = self.summaries;
-        let mut blocks = FileBlocks { blocks: self.blocks, rows: self.rows, by_lines: reading.format == "txt" };
-        if report.findings.len() > MAX_TOLD {
-            report.findings.push(too_many_findings(report.candidates.len()));
-            // Nobody reads on: they are not compared with one another either.
-            blocks.blocks.clear();
-        }
-        let told: HashSet<_> =
-            report.findings.iter().filter(|f| f.code == "id_duplicate").filter_map(|f| f.place.row).collect();
-        // The reader has told some of them already.
-        let twice = duplicate_ids(&blocks.blocks, &blocks.rows);
-        report.findings.extend(twice.into_iter().filter(|f| f.place.row.is_none_or(|r| !told.contains(&r))));
-        blocks.reword(&mut report.findings);
-        (report, blocks)
-    }
-}
-
-/// The sound blocks of a file and where they stand in it.
-#[derive(Debug)]
-pub(super) struct FileBlocks {
-    pub blocks: Vec<Block>,
-    rows: Vec<u64>,
-    /// The row of a text is a line.
-    by_lines: bool,
-}
-
-impl FileBlocks {
-    /// Land that lies in two of them.
-    pub(super) fn overlaps(&self) -> Vec<Finding> {
-        let mut findings = overlaps::within_file(&self.blocks, &self.rows);
-        self.reword(&mut findings);
-        findings
-    }
-
-    /// Whoever looks for the 14th record of a text would not find it.
-    fn reword(&self, findings: &mut [Finding]) {
-        for finding in findings.iter_mut().filter(|_| self.by_lines) {
-            finding.message = finding.message.replace(" 条记录", " 行的地块");
-        }
-    }
-}
-
-/// Readers show an open ring closed; where a repair is asked for, that is the repair.
-fn close_rings(findings: &mut [Finding]) {
-    for finding in findings.iter_mut().filter(|f| f.code == "ring_not_closed") {
-        finding.severity = Severity::Warning;
-        finding.message.push_str("（已按要求闭合）");
-    }
-}
-
-fn too_many_findings(judged: usize) -> Finding {
-    let message = format!("问题超过 {MAX_TOLD} 个，只检查了前 {judged} 条；请先改正列出的问题，或分成几个文件");
-    Finding::error("too_many_findings", Place::whole(), message)
-}
-
-struct JudgedCandidate {
-    summary: CandidateSummary,
+/// One candidate with all that was found.
+pub(super) struct JudgedCandidate {
+    pub summary: CandidateSummary,
     /// The file gives it no shape.
-    shapeless: bool,
-    block: Option<Block>,
-    findings: Vec<Finding>,
+    pub shapeless: bool,
+    pub block: Option<Block>,
+    pub findings: Vec<Finding>,
 }
 
-fn judge_candidate(mut candidate: Candidate, context: &Context) -> JudgedCandidate {
+pub(super) fn judge_candidate(mut candidate: Candidate, context: &Context) -> JudgedCandidate {
     let row = candidate.row;
     let mut findings = long_texts(&candidate);
     let given = candidate.geometry.take();
@@ -492,24 +345,6 @@ fn read_words(candidate: &Candidate, findings: &mut Vec<Finding>) -> (FourExtent
     }
     let side = |name: &str| candidate.value(name).map(str::to_owned);
     (FourExtents { east: side("east"), south: side("south"), west: side("west"), north: side("north") }, None)
-}
-
-fn duplicate_ids(blocks: &[Block], rows: &[u64]) -> Vec<Finding> {
-    let mut seen: HashMap<String, u64> = HashMap::with_capacity(blocks.len());
-    let mut findings = Vec::new();
-    for (block, &row) in blocks.iter().zip(rows) {
-        let id = block.id.to_string();
-        if let Some(first) = seen.get(&id) {
-            findings.push(Finding::error(
-                "id_duplicate",
-                Place::row(row),
-                format!("第 {row} 条记录与第 {first} 条记录的区块标识相同：{id}"),
-            ));
-        } else {
-            seen.insert(id, row);
-        }
-    }
-    findings
 }
 
 fn bbox(geometry: Option<&MultiPolygon<f64>>) -> Option<[f64; 4]> {

@@ -7,6 +7,7 @@ mod absent;
 mod batch;
 mod directory;
 mod judge;
+mod judging;
 pub(super) mod overlaps;
 mod report;
 
@@ -19,7 +20,7 @@ use sqlx::{PgConnection, PgPool};
 pub use batch::{Imported, StagedImport, commit, get, import_now, list, stage, undo};
 pub use report::ImportReport;
 
-use self::judge::FileBlocks;
+use self::judging::{FileBlocks, Judging};
 use crate::domain::{Finding, Park, ParkCode, Severity};
 use crate::error::{Error, Result};
 use crate::exchange;
@@ -125,7 +126,7 @@ async fn judge_blocks(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn 
     let mut options = request.read.clone();
     options.file_name = Some(request.file_name.clone());
     let judged = off_async_threads(move || {
-        let mut judging = judge::Judging::new(&context, progress.as_ref());
+        let mut judging = Judging::new(&context, progress.as_ref());
         let reading = exchange::read_file_into(&path, &options, &mut judging)?;
         Ok::<_, Error>(judging.finish(&reading))
     });

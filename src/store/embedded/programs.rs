@@ -11,8 +11,7 @@ const OLDEST_VERSION: u32 = 15;
 
 /// Installed versions with their programs, oldest first. Debian keeps them by version; others have one on the PATH.
 fn installations() -> Vec<(u32, PathBuf)> {
-    let complete =
-        |bin: &Path| ["postgres", "initdb", "pg_isready", "pg_dump", "pg_restore"].iter().all(|p| bin.join(p).exists());
+    let complete = |bin: &Path| ["postgres", "initdb", "pg_dump", "pg_restore"].iter().all(|p| bin.join(p).exists());
     let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
