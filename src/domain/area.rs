@@ -3,6 +3,7 @@
 //! Never: a bare `f64` that is an area. Areas are kept unrounded in m²; rounding happens where a person reads.
 
 use std::fmt;
+use std::io::Write;
 
 /// Square metres in one hectare (公顷).
 pub const SQUARE_METRES_PER_HECTARE: f64 = 10_000.0;
@@ -93,26 +94,36 @@ pub fn round_decimal(x: f64, decimals: usize) -> f64 {
     if !x.is_finite() {
         return x;
     }
-    let text = format!("{}", x.abs());
+    // On the stack: every area of an import passes here.
+    let (mut room, mut padded) = ([0; 64], [0; 64]);
+    let Some(text) = write_into(&mut room, format_args!("{}", x.abs())) else {
+        // Longer than any number with a digit to round: a large whole one, or a hair above zero.
+        return if x.abs() < 1.0 { 0.0_f64.copysign(x) } else { x };
+    };
     let Some((whole, fraction)) = text.split_once('.') else {
+        return x;
+    };
+    let Some(unit) = u32::try_from(decimals).ok().and_then(|d| 10_u128.checked_pow(d)) else {
         return x;
     };
     if fraction.len() <= decimals {
         return x;
     }
-    let up = fraction.as_bytes()[decimals] >= b'5';
-    let kept = format!("{whole}{}", &fraction[..decimals]);
-    // 18 digits are more than an f64 carries; longer numbers have no fraction worth rounding.
-    let Ok(mut digits) = kept.parse::<u128>() else {
-        return x;
-    };
-    if up {
-        digits += 1;
-    }
-    let mut padded = format!("{digits:0>width$}", width = decimals + 1);
-    padded.insert(padded.len() - decimals, '.');
-    let magnitude: f64 = padded.trim_end_matches('.').parse().unwrap_or(x.abs());
-    magnitude.copysign(x)
+    let up = u128::from(fraction.as_bytes()[decimals] >= b'5');
+    let kept = whole.bytes().chain(fraction.bytes().take(decimals));
+    let digits = kept.fold(0, |n, digit| n * 10 + u128::from(digit - b'0')) + up;
+    let rounded =
+        write_into(&mut padded, format_args!("{}.{:0>width$}", digits / unit, digits % unit, width = decimals));
+    // Read as what a person types: the double nearest to the decimal.
+    rounded.and_then(|text| text.parse::<f64>().ok()).unwrap_or(x.abs()).copysign(x)
+}
+
+/// The text, if there is room for it.
+fn write_into<'a>(room: &'a mut [u8; 64], text: fmt::Arguments<'_>) -> Option<&'a str> {
+    let mut rest = room.as_mut_slice();
+    rest.write_fmt(text).ok()?;
+    let length = 64 - rest.len();
+    std::str::from_utf8(&room[..length]).ok()
 }
 
 impl fmt::Display for SquareMetres {
@@ -204,6 +215,10 @@ mod tests {
             (1.004_999, 2, 1.0),
             (999.995, 2, 1000.0),
             (1e20, 2, 1e20),
+            (f64::MAX, 2, f64::MAX),
+            (5e-324, 2, 0.0),
+            (0.5, 0, 1.0),
+            (0.049_999_999, 1, 0.0),
             (5e-7, 4, 0.0),
             (0.5, 0, 1.0),
             (1.5, 0, 2.0),

@@ -1,5 +1,7 @@
 //! What a reader gives: candidates (records that may become blocks, parks, parcels) and findings; and who takes them.
 
+use std::sync::Arc;
+
 use geo::MultiPolygon;
 
 use crate::domain::{Finding, SquareMetres};
@@ -29,12 +31,19 @@ impl Candidate {
     pub fn value(&self, canonical: &str) -> Option<&str> {
         self.attributes.iter().find(|a| a.canonical == Some(canonical) && !a.value.is_empty()).map(|a| a.value.as_str())
     }
+
+    /// Moves that value out; an empty one stays in its place.
+    pub fn take(&mut self, canonical: &str) -> Option<String> {
+        let found = self.attributes.iter_mut().find(|a| a.canonical == Some(canonical) && !a.value.is_empty());
+        found.map(|a| std::mem::take(&mut a.value))
+    }
 }
 
 /// One field of one record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribute {
-    pub field: String,
+    /// Shared with the mapping: a file of a hundred thousand records has a dozen names.
+    pub field: Arc<str>,
     /// Canonical name from the synonym table (`exchange::field_names`).
     pub canonical: Option<&'static str>,
     pub value: String,
@@ -53,7 +62,7 @@ pub struct StatedArea {
 /// How the file's field names were understood.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldMapping {
-    pub field: String,
+    pub field: Arc<str>,
     pub canonical: Option<&'static str>,
 }
 

@@ -123,7 +123,7 @@ impl Cells<'_> {
 
     /// A finding at one cell.
     fn error(&self, code: &'static str, canonical: &str, message: String) -> Finding {
-        let field = self.mapping.iter().find(|m| m.canonical == Some(canonical)).map(|m| m.field.clone());
+        let field = self.mapping.iter().find(|m| m.canonical == Some(canonical)).map(|m| m.field.to_string());
         let message = format!("第 {} 行：{message}", self.row);
         Finding::error(code, Place::row(self.row).field(field.unwrap_or_else(|| canonical.to_owned())), message)
     }

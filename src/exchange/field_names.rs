@@ -143,6 +143,11 @@ pub fn unit_of(field: &str) -> Option<AreaUnit> {
     })
 }
 
+/// The unit that the name of the area field tells.
+pub fn area_unit(mapping: &[FieldMapping]) -> Option<AreaUnit> {
+    mapping.iter().find(|m| m.canonical == Some("stated_area")).and_then(|m| unit_of(&m.field))
+}
+
 /// 核准面积(公顷) → (核准面积, hectares); 面积_亩 likewise.
 fn split_unit(field: &str) -> (String, Option<AreaUnit>) {
     let form: String = field.trim().chars().map(half_width).collect();
@@ -184,7 +189,7 @@ fn half_width(c: char) -> char {
 /// the canonical name itself; the others stay plain attributes and a finding says so.
 pub fn map_fields(fields: &[String]) -> (Vec<FieldMapping>, Vec<Finding>) {
     let mut mapping: Vec<FieldMapping> =
-        fields.iter().map(|field| FieldMapping { field: field.clone(), canonical: canonical(field) }).collect();
+        fields.iter().map(|field| FieldMapping { field: field.as_str().into(), canonical: canonical(field) }).collect();
     let mut findings = Vec::new();
     for i in 0..mapping.len() {
         let Some(name) = mapping[i].canonical else { continue };
@@ -193,7 +198,7 @@ pub fn map_fields(fields: &[String]) -> (Vec<FieldMapping>, Vec<Finding>) {
         mapping[dropped].canonical = None;
         findings.push(Finding::info(
             "field_ambiguous",
-            Place::whole().field(mapping[dropped].field.clone()),
+            Place::whole().field(&*mapping[dropped].field),
             format!(
                 "字段“{}”和“{}”都可作为“{}”，采用“{}”",
                 mapping[first].field,

@@ -61,15 +61,15 @@ fn line(
     findings: &mut Vec<Finding>,
 ) -> Option<LineString<f64>> {
     let place = || Place::row(row).part(part).ring(ring);
-    let name = format!("第 {row} 个要素第 {part} 部分第 {ring} 环");
+    let name = || format!("第 {row} 个要素第 {part} 部分第 {ring} 环");
     if points.len() < 3 {
-        let message = format!("{name}只有 {} 个点，至少需要 4 个（含闭合点）", points.len());
+        let message = format!("{}只有 {} 个点，至少需要 4 个（含闭合点）", name(), points.len());
         findings.push(Finding::error("ring_too_few_points", place(), message));
         return None;
     }
     if let Some(bad) = points.iter().position(|(x, y)| !(x.is_finite() && y.is_finite())) {
         let vertex = u32::try_from(bad + 1).unwrap_or(u32::MAX);
-        let message = format!("{name}第 {vertex} 点的坐标不是有限的数");
+        let message = format!("{}第 {vertex} 点的坐标不是有限的数", name());
         findings.push(Finding::error("coordinate_not_finite", place().vertex(vertex), message));
         return None;
     }
@@ -79,16 +79,19 @@ fn line(
         findings.push(Finding::error(
             "ring_not_closed",
             place().vertex(last),
-            format!("{name}没有闭合：末点与首点不同"),
+            format!("{}没有闭合：末点与首点不同", name()),
         ));
     }
-    let projected: Option<Vec<Coord<f64>>> =
-        points.iter().map(|(x, y)| project::inverse(crs, *x, *y).map(|(x, y)| Coord { x, y })).collect();
-    let Some(mut line) = projected else {
-        let message = format!("{name}有坐标不在{}的范围内", crs.label());
-        findings.push(Finding::error("coordinate_out_of_range", place(), message));
-        return None;
-    };
+    // As long as it will be: collected by way of `Option` it would grow step by step, for every ring of a file.
+    let mut line = Vec::with_capacity(points.len());
+    for &(x, y) in points {
+        let Some((x, y)) = project::inverse(crs, x, y) else {
+            let message = format!("{}有坐标不在{}的范围内", name(), crs.label());
+            findings.push(Finding::error("coordinate_out_of_range", place(), message));
+            return None;
+        };
+        line.push(Coord { x, y });
+    }
     // Equal numbers project alike; this only makes sure of it.
     if closed && line.len() > 1 {
         let (first, last) = (line[0], line.len() - 1);

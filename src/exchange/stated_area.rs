@@ -2,7 +2,7 @@
 
 use geo::MultiPolygon;
 
-use super::{Attribute, StatedArea, field_names};
+use super::{Attribute, StatedArea};
 use crate::domain::area::AreaUnit;
 use crate::domain::{Finding, Place, SquareMetres};
 use crate::geometry::area;
@@ -69,13 +69,14 @@ pub fn resolve(
     }
 }
 
-/// Reads the mapped area field; without a unit anywhere m², hectares and mu are weighed against the geometry.
+/// Reads the mapped area field, whose name tells `unit`; without a unit anywhere m², hectares and mu are weighed against the
+/// geometry.
 pub(super) fn read_stated_area(
     attribute: &Attribute,
+    unit: Option<AreaUnit>,
     geometry: Option<&MultiPolygon<f64>>,
     row: u64,
 ) -> (Option<StatedArea>, Vec<Finding>) {
-    let unit = field_names::unit_of(&attribute.field);
     match parse(&attribute.value, unit) {
         Some((number, unit)) => {
             let likely = [AreaUnit::SquareMetre, AreaUnit::Hectare, AreaUnit::Mu];
@@ -88,7 +89,7 @@ pub(super) fn read_stated_area(
             let shown: String = attribute.value.chars().take(40).collect();
             let finding = Finding::warning(
                 "area_not_a_number",
-                Place::row(row).field(attribute.field.clone()),
+                Place::row(row).field(&*attribute.field),
                 format!("第 {row} 条记录的面积“{shown}”不是数，未采用"),
             );
             (None, vec![finding])

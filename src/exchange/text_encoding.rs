@@ -110,6 +110,12 @@ pub fn compose(text: &str) -> String {
     if is_nfc(text) { text.to_owned() } else { text.nfc().collect() }
 }
 
+/// A cell of a file as it is kept: without blanks around it, composed. Most are so already and stay where they are.
+pub fn clean(text: String) -> String {
+    let trimmed = text.trim();
+    if trimmed.len() == text.len() && unicode_normalization::is_nfc(&text) { text } else { compose(trimmed) }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -144,6 +150,9 @@ mod tests {
             assert_eq!(has_forbidden_character(text), bad);
         }
         assert_eq!(compose("e\u{301}"), "é");
+        for (text, kept) in [("  e\u{301}\n", "é"), ("东至\u{3000}", "东至"), ("湘江", "湘江"), (" \t", "")] {
+            assert_eq!(clean(text.to_owned()), kept, "{text:?}");
+        }
     }
 
     proptest! {

@@ -89,7 +89,8 @@ pub fn common_area(a: &MultiPolygon<f64>, b: &MultiPolygon<f64>) -> SquareMetres
 struct Prepared<'a> {
     geometry: &'a MultiPolygon<f64>,
     envelope: Option<AABB<[f64; 2]>>,
-    edges: OnceLock<Edges>,
+    /// Apart: most shapes are never asked for them.
+    edges: OnceLock<Box<Edges>>,
 }
 
 struct Edges {
@@ -125,7 +126,8 @@ impl<'a> Prepared<'a> {
                 let corners = p.exterior().coords().map(|c| [c.x, c.y]).collect::<Vec<_>>();
                 AABB::from_points(&corners)
             };
-            Edges { tree: segments::index(&list), list, signs, shells: self.geometry.iter().map(shell).collect() }
+            let shells = self.geometry.iter().map(shell).collect();
+            Box::new(Edges { tree: segments::index(&list), list, signs, shells })
         })
     }
 }

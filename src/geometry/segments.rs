@@ -45,7 +45,7 @@ impl Segment {
 
 /// All edges of positive length, ring by ring.
 pub(crate) fn segments(geometry: &MultiPolygon<f64>) -> Vec<Segment> {
-    let mut all = Vec::new();
+    let mut all = Vec::with_capacity(geometry.iter().map(|p| p.exterior().0.len()).sum());
     for (part, polygon) in geometry.iter().enumerate() {
         for (ring, line) in std::iter::once(polygon.exterior()).chain(polygon.interiors()).enumerate() {
             let first = all.len();

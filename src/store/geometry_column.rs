@@ -11,9 +11,9 @@ const HAS_SRID: u32 = 0x2000_0000;
 
 /// EWKB bytes.
 pub fn encode(geometry: &MultiPolygon<f64>) -> Vec<u8> {
-    let vertices: usize =
-        geometry.iter().map(|p| p.exterior().0.len() + p.interiors().iter().map(|r| r.0.len()).sum::<usize>()).sum();
-    let mut out = Vec::with_capacity(16 + vertices * 16);
+    let ring = |r: &LineString<f64>| 4 + r.0.len() * 16;
+    let part = |p: &Polygon<f64>| 9 + ring(p.exterior()) + p.interiors().iter().map(ring).sum::<usize>();
+    let mut out = Vec::with_capacity(13 + geometry.iter().map(part).sum::<usize>());
     out.push(1);
     put(&mut out, MULTI_POLYGON | HAS_SRID);
     put(&mut out, SRID);

@@ -38,7 +38,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Reading {
     reading.encoding = Some(decoded.encoding);
     reading.mapping = PARCEL_FIELDS
         .iter()
-        .map(|(field, canonical)| FieldMapping { field: (*field).to_owned(), canonical: *canonical })
+        .map(|(field, canonical)| FieldMapping { field: (*field).into(), canonical: *canonical })
         .collect();
     let mut scan =
         Scan { findings: Vec::new(), header: Header::default(), parcels: Vec::new(), section: Section::None };
@@ -241,7 +241,7 @@ fn finish(scan: Scan, options: &ReadOptions, reading: &mut Reading) {
         candidate.crs = system;
         if let Some(nature) = &header.nature {
             let value = text_encoding::compose(nature);
-            candidate.attributes.push(Attribute { field: NATURE.to_owned(), canonical: Some("source"), value });
+            candidate.attributes.push(Attribute { field: NATURE.into(), canonical: Some("source"), value });
         }
         reading.candidates.push(candidate);
     }
@@ -320,7 +320,7 @@ fn candidate(parcel: Parcel, system: Option<Crs>, findings: &mut Vec<Finding>) -
         if text_encoding::has_forbidden_character(&a.value) {
             findings.push(Finding::error(
                 "text_control_character",
-                Place::row(row).field(a.field.clone()),
+                Place::row(row).field(&*a.field),
                 format!("第 {row} 行：字段“{}”含有控制字符或改变显示方向的字符", a.field),
             ));
         }
@@ -338,7 +338,7 @@ fn attributes(fields: &[String]) -> Vec<Attribute> {
         .filter(|(i, _)| !matches!(i, 0 | 4))
         .map(|(i, value)| {
             let (field, canonical) =
-                known.get(&i).map_or((format!("字段{}", i + 1), None), |(f, c)| ((*f).to_owned(), *c));
+                known.get(&i).map_or((format!("字段{}", i + 1).into(), None), |(f, c)| ((*f).into(), *c));
             Attribute { field, canonical, value: text_encoding::compose(value) }
         })
         .collect()

@@ -340,6 +340,7 @@ impl Scan<'_> {
         }
         let (mapping, ambiguous) = field_names::map_fields(&self.fields);
         self.findings.extend(ambiguous);
+        let area_unit = field_names::area_unit(&mapping);
         let system = self.decide_crs(options);
         reading.crs = system;
         let usable = system.filter(|_| !self.findings.iter().any(|f| f.code == "axes_swapped"));
@@ -359,7 +360,7 @@ impl Scan<'_> {
             let value =
                 |canonical: &str| attributes.iter().find(|a| a.canonical == Some(canonical) && !a.value.is_empty());
             let stated = value("stated_area").and_then(|a| {
-                let (stated, findings) = read_stated_area(a, geometry.as_ref(), row);
+                let (stated, findings) = read_stated_area(a, area_unit, geometry.as_ref(), row);
                 self.findings.extend(findings);
                 stated
             });

@@ -221,7 +221,8 @@ fn write(driver: &str, path: &str) -> Result<u64, Failure> {
     let count = {
         let layer = make_layer(&mut dataset, driver, &head).map_err(failed)?;
         let mut count = 0;
-        while let Some(message) = wire::read(&mut from).map_err(broken)? {
+        let mut payload = Vec::new();
+        while let Some(message) = wire::read(&mut from, &mut payload).map_err(broken)? {
             let Message::Feature(feature) = message else { break };
             write_feature(&layer, &head, feature).map_err(failed)?;
             count += 1;

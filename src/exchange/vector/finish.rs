@@ -1,6 +1,7 @@
 //! From what the child said to candidates and findings.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -8,6 +9,7 @@ use super::dbf_text::{self, Chosen};
 use super::listen::Part;
 use super::source::{Format, Source};
 use super::wire::{Feature, Header, Shape};
+use crate::domain::area::AreaUnit;
 use crate::domain::{Finding, Place};
 use crate::exchange::rings::{self, Parts};
 use crate::exchange::stated_area::read_stated_area;
@@ -40,6 +42,7 @@ struct How {
     texts: Texts,
     system: System,
     mapping: Vec<FieldMapping>,
+    area_unit: Option<AreaUnit>,
     encoding: Option<String>,
     /// Told by each decision: of the encoding, and of the system and the fields.
     of_texts: Vec<Finding>,
@@ -131,7 +134,8 @@ impl<'a> Assembly<'a> {
         let names: Vec<String> = self.fields.iter().map(|name| texts.name(name)).collect();
         let (mapping, ambiguous) = field_names::map_fields(&names);
         of_system.extend(ambiguous);
-        Ok(How { texts, system, mapping, encoding, of_texts, of_system })
+        let area_unit = field_names::area_unit(&mapping);
+        Ok(How { texts, system, mapping, area_unit, encoding, of_texts, of_system })
     }
 
     /// Builds what waits, on all cores, and hands it on.
@@ -153,7 +157,7 @@ impl<'a> Assembly<'a> {
             .into_par_iter()
             .map(|(row, feature)| {
                 let mut findings = Vec::new();
-                let builder = Builder { row, texts: &how.texts, system: &how.system, mapping: &how.mapping };
+                let builder = Builder { row, how };
                 (builder.build(feature, &mut findings), findings)
             })
             .collect();
@@ -173,17 +177,17 @@ struct Texts {
 
 impl Texts {
     /// The text, and whether a half character was cut off; `None` where it does not decode.
-    fn decode(&self, bytes: &[u8]) -> Option<(String, bool)> {
+    fn decode(&self, bytes: Vec<u8>) -> Option<(String, bool)> {
         match self.chosen {
-            Some(chosen) => dbf_text::decode(chosen, bytes),
-            None => std::str::from_utf8(bytes).ok().map(|text| (text.to_owned(), false)),
+            Some(chosen) => dbf_text::decode(chosen, &bytes),
+            None => String::from_utf8(bytes).ok().map(|text| (text, false)),
         }
     }
 
     /// A field's name; what does not decode is shown by its bytes, so that two names never become one.
     fn name(&self, bytes: &[u8]) -> String {
-        self.decode(bytes)
-            .map_or_else(|| bytes.escape_ascii().to_string(), |(text, _)| text_encoding::compose(text.trim()))
+        self.decode(bytes.to_vec())
+            .map_or_else(|| bytes.escape_ascii().to_string(), |(text, _)| text_encoding::clean(text))
     }
 }
 
@@ -331,9 +335,7 @@ fn at_first_row(mut findings: Vec<Finding>) -> Vec<Finding> {
 
 struct Builder<'a> {
     row: u64,
-    texts: &'a Texts,
-    system: &'a System,
-    mapping: &'a [FieldMapping],
+    how: &'a How,
 }
 
 impl Builder<'_> {
@@ -343,7 +345,7 @@ impl Builder<'_> {
             let message = format!("第 {row} 条记录读取时出错，内容可能不完整");
             findings.push(Finding::error("record_damaged", Place::row(row), message));
         }
-        let attributes = self.attributes(&feature.values, findings);
+        let attributes = self.attributes(feature.values, findings);
         let geometry = match feature.shape {
             Shape::Polygons(parts) => self.geometry(&parts, findings),
             Shape::None => {
@@ -365,7 +367,7 @@ impl Builder<'_> {
         };
         let value = |canonical: &str| attributes.iter().find(|a| a.canonical == Some(canonical) && !a.value.is_empty());
         let stated_area = value("stated_area").and_then(|a| {
-            let (stated, told) = read_stated_area(a, geometry.as_ref(), row);
+            let (stated, told) = read_stated_area(a, self.how.area_unit, geometry.as_ref(), row);
             findings.extend(told);
             stated
         });
@@ -375,23 +377,23 @@ impl Builder<'_> {
             name: value("name").map(|a| a.value.clone()),
             geometry,
             stated_area,
-            crs: self.system.shown,
+            crs: self.how.system.shown,
             attributes,
         }
     }
 
     fn geometry(&self, parts: &Parts, findings: &mut Vec<Finding>) -> Option<geo::MultiPolygon<f64>> {
-        let built = rings::build(parts, self.system.usable?, self.row);
+        let built = rings::build(parts, self.how.system.usable?, self.row);
         findings.extend(built.findings);
         built.geometry
     }
 
-    fn attributes(&self, values: &[Option<Vec<u8>>], findings: &mut Vec<Finding>) -> Vec<Attribute> {
+    fn attributes(&self, values: Vec<Option<Vec<u8>>>, findings: &mut Vec<Finding>) -> Vec<Attribute> {
         let mut attributes = Vec::with_capacity(values.len());
-        for (mapped, value) in self.mapping.iter().zip(values) {
-            let place = || Place::row(self.row).field(mapped.field.clone());
+        for (mapped, value) in self.how.mapping.iter().zip(values) {
+            let place = || Place::row(self.row).field(&*mapped.field);
             let row = self.row;
-            let value = match value.as_deref().map(|bytes| self.texts.decode(bytes)) {
+            let value = match value.map(|bytes| self.how.texts.decode(bytes)) {
                 None => String::new(),
                 Some(Some((text, cut))) => {
                     if cut {
@@ -399,7 +401,7 @@ impl Builder<'_> {
                             format!("第 {row} 条记录的字段“{}”在宽度处被截断，末尾半个汉字已去掉", mapped.field);
                         findings.push(Finding::warning("text_truncated", place(), message));
                     }
-                    text_encoding::compose(text.trim())
+                    text_encoding::clean(text)
                 }
                 Some(None) => {
                     let message = format!("第 {row} 条记录的字段“{}”不是有效的文字编码", mapped.field);
@@ -412,7 +414,7 @@ impl Builder<'_> {
                 findings.push(Finding::error("text_control_character", place(), message));
                 continue;
             }
-            attributes.push(Attribute { field: mapped.field.clone(), canonical: mapped.canonical, value });
+            attributes.push(Attribute { field: Arc::clone(&mapped.field), canonical: mapped.canonical, value });
         }
         attributes
     }

@@ -34,11 +34,12 @@ pub(super) fn listen(output: impl Read, say: &SyncSender<Part>) -> End {
     let mut end = End::default();
     let mut head: Option<(Header, Vec<Vec<u8>>)> = None;
     let mut stretch = Vec::new();
+    let mut payload = Vec::new();
     let mut count = 0;
     // Nobody hears us only where the other side has failed; the end is told to whoever waits for this thread.
     let tell = |part| drop(say.send(part));
     loop {
-        match wire::read(&mut from) {
+        match wire::read(&mut from, &mut payload) {
             Ok(Some(Message::Header(header))) => head = Some((header, Vec::new())),
             Ok(Some(Message::Field(name))) => {
                 if let Some((_, fields)) = &mut head {

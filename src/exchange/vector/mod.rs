@@ -116,7 +116,7 @@ pub fn write(
         input.ok_or_else(|| Error::Internal { detail: "子进程没有输入端".to_owned(), cause: None })?;
     let sent = send(&mut input);
     drop(input);
-    let answer = wire::read(&mut BufReader::new(output));
+    let answer = wire::read(&mut BufReader::new(output), &mut Vec::new());
     running.finish(folder)?;
     match answer {
         Ok(Some(Message::Done(_))) => sent,

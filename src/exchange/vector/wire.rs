@@ -135,8 +135,8 @@ fn length(n: usize) -> io::Result<u32> {
     u32::try_from(n).ok().filter(|n| *n != NULL).ok_or_else(|| bad("too long"))
 }
 
-/// Reads one message; `None` at the end of the stream.
-pub fn read(from: &mut impl Read) -> io::Result<Option<Message>> {
+/// Reads one message; `None` at the end of the stream. `payload` is room for its bytes, kept from message to message.
+pub fn read(from: &mut impl Read, payload: &mut Vec<u8>) -> io::Result<Option<Message>> {
     let mut kind = [0; 1];
     if from.read(&mut kind)? == 0 {
         return Ok(None);
@@ -147,17 +147,18 @@ pub fn read(from: &mut impl Read) -> io::Result<Option<Message>> {
     if size > MAX_FRAME_BYTES {
         return Err(bad("frame too long"));
     }
-    let mut payload = Vec::new();
-    from.take(size as u64).read_to_end(&mut payload)?;
+    payload.clear();
+    // Grows with what comes, not with what is said to come.
+    from.take(size as u64).read_to_end(payload)?;
     if payload.len() != size {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let message = match kind[0] {
-        HEADER => Message::Header(serde_json::from_slice(&payload)?),
-        FIELD => Message::Field(payload),
-        FEATURE => Message::Feature(feature(&payload)?),
-        DONE => Message::Done(serde_json::from_slice(&payload)?),
-        FAILURE => Message::Failure(serde_json::from_slice(&payload)?),
+        HEADER => Message::Header(serde_json::from_slice(payload)?),
+        FIELD => Message::Field(payload.clone()),
+        FEATURE => Message::Feature(feature(payload)?),
+        DONE => Message::Done(serde_json::from_slice(payload)?),
+        FAILURE => Message::Failure(serde_json::from_slice(payload)?),
         _ => return Err(bad("unknown kind")),
     };
     Ok(Some(message))
@@ -182,7 +183,8 @@ pub fn read_head(from: &mut impl Read) -> io::Result<WriteHead> {
 }
 
 fn feature_bytes(feature: &Feature) -> io::Result<Vec<u8>> {
-    let mut out = vec![u8::from(feature.damaged)];
+    let mut out = Vec::with_capacity(1_024);
+    out.push(u8::from(feature.damaged));
     put(&mut out, feature.values.len())?;
     for value in &feature.values {
         match value {
@@ -263,8 +265,9 @@ impl<'a> Cursor<'a> {
 fn feature(payload: &[u8]) -> io::Result<Feature> {
     let mut cursor = Cursor { bytes: payload };
     let damaged = cursor.byte()? != 0;
-    let mut values = Vec::new();
-    for _ in 0..cursor.count(4)? {
+    let count = cursor.count(4)?;
+    let mut values = Vec::with_capacity(count);
+    for _ in 0..count {
         values.push(match cursor.number()? {
             NULL => None,
             n => Some(cursor.take(n as usize)?.to_vec()),
@@ -284,10 +287,12 @@ fn feature(payload: &[u8]) -> io::Result<Feature> {
 }
 
 fn parts(cursor: &mut Cursor<'_>) -> io::Result<Parts> {
-    let mut parts = Vec::new();
-    for _ in 0..cursor.count(4)? {
-        let mut rings = Vec::new();
-        for _ in 0..cursor.count(4)? {
+    let part_count = cursor.count(4)?;
+    let mut parts = Vec::with_capacity(part_count);
+    for _ in 0..part_count {
+        let ring_count = cursor.count(4)?;
+        let mut rings = Vec::with_capacity(ring_count);
+        for _ in 0..ring_count {
             let n = cursor.count(16)?;
             let mut points = Vec::with_capacity(n);
             for _ in 0..n {
@@ -330,16 +335,16 @@ mod tests {
             for message in &messages {
                 write(&mut bytes, message).expect("to memory");
             }
-            let mut from = bytes.as_slice();
+            let (mut from, mut payload) = (bytes.as_slice(), Vec::new());
             for message in messages {
-                prop_assert_eq!(read(&mut from).expect("own bytes"), Some(message));
+                prop_assert_eq!(read(&mut from, &mut payload).expect("own bytes"), Some(message));
             }
-            prop_assert_eq!(read(&mut from).expect("the end"), None);
+            prop_assert_eq!(read(&mut from, &mut payload).expect("the end"), None);
         }
 
         #[test]
         fn any_bytes_give_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read(&mut bytes.as_slice());
+            let _ = read(&mut bytes.as_slice(), &mut Vec::new());
             let _ = read_head(&mut bytes.as_slice());
             let _ = feature(&bytes);
         }

@@ -22,7 +22,7 @@ pub(super) async fn judge_file(pool: &PgPool, request: &ImportRequest) -> Result
         report.candidates.push(summary(&row));
         let column = |canonical: &[&'static str]| {
             let named = reading.mapping.iter().find(|m| m.canonical.is_some_and(|c| canonical.contains(&c)));
-            named.map_or_else(|| canonical[0].to_owned(), |m| m.field.clone())
+            named.map_or_else(|| canonical[0].to_owned(), |m| m.field.to_string())
         };
         match to_park(&row, &divisions, request, column) {
             Ok(park) => parks.push(park),

@@ -25,7 +25,8 @@ const AREA_GROSS: f64 = 0.5;
 pub(super) struct Context {
     park: Option<ParkCode>,
     pub repair: bool,
-    file_name: String,
+    /// What a block without a source of its own says of it.
+    source: String,
     known: HashSet<String>,
     by_name: HashMap<String, String>,
 }
@@ -39,7 +40,7 @@ impl Context {
         Self {
             park: request.park.clone(),
             repair: request.repair,
-            file_name: request.file_name.clone(),
+            source: format!("导入文件 {}", request.file_name),
             known,
             by_name,
         }
@@ -67,7 +68,7 @@ pub(super) fn judge_candidate(mut candidate: Candidate, context: &Context) -> Ju
         findings.extend(check_stated(stated, row));
         findings.extend(area.and_then(|computed| compare_areas(computed, stated.area, &stated.text, row)));
     }
-    let (words, text) = read_words(&candidate, &mut findings);
+    let (words, text) = read_words(&mut candidate, &mut findings);
     let summary = CandidateSummary {
         row,
         id: id.as_ref().map(BlockId::to_string).or_else(|| candidate.id.clone()),
@@ -101,14 +102,9 @@ pub(super) fn judge_candidate(mut candidate: Candidate, context: &Context) -> Ju
             four_extents: words,
             four_extents_text: text,
             illustrative: drawn.is_some(),
-            source: drawn.unwrap_or_else(|| format!("导入文件 {}", context.file_name)),
+            source: drawn.unwrap_or_else(|| context.source.clone()),
             source_crs: candidate.crs.map(|c| c.to_string()),
-            attributes: candidate
-                .attributes
-                .into_iter()
-                .filter(|a| !has_own_column(a))
-                .map(|a| (a.field, a.value))
-                .collect(),
+            attributes: other_attributes(candidate.attributes),
         }),
         _ => None,
     };
@@ -127,6 +123,13 @@ fn long_texts(candidate: &Candidate) -> Vec<Finding> {
     let name = candidate.name.as_deref().and_then(|name| too_long("名称", name, limits::MAX_NAME_CHARS));
     let texts = candidate.attributes.iter().filter_map(|a| too_long(&a.field, &a.value, limits::MAX_TEXT_CHARS));
     name.into_iter().chain(texts).collect()
+}
+
+/// Into room of their own: collected in place, one of them would keep the room of all.
+fn other_attributes(attributes: Vec<Attribute>) -> Vec<(String, String)> {
+    let mut others = Vec::with_capacity(attributes.iter().filter(|a| !has_own_column(a)).count());
+    others.extend(attributes.into_iter().filter(|a| !has_own_column(a)).map(|a| (a.field.to_string(), a.value)));
+    others
 }
 
 /// Fields that the register keeps verbatim in a column of its own. The stated area stays among the attributes too: the
@@ -238,7 +241,8 @@ fn judge_id(candidate: &Candidate, context: &Context, findings: &mut Vec<Finding
         }
     };
     // A file written by our own export carries whole ids: `G431176-1` of park G431176 means block 1.
-    let number = number.strip_prefix(&format!("{park}-")).unwrap_or(&number);
+    let own = number.strip_prefix(park.as_str()).and_then(|rest| rest.strip_prefix('-'));
+    let number = own.unwrap_or(&number);
     match BlockId::new(park, number) {
         Ok(id) => Some(id),
         Err(reason) => {
@@ -327,9 +331,9 @@ fn compare_areas(computed: SquareMetres, stated: SquareMetres, text: &str, row: 
 }
 
 /// The four sides: from one text, or from a field per side.
-fn read_words(candidate: &Candidate, findings: &mut Vec<Finding>) -> (FourExtents, Option<String>) {
-    if let Some(text) = candidate.value("four_extents") {
-        let parsed = four_extents::parse(text);
+fn read_words(candidate: &mut Candidate, findings: &mut Vec<Finding>) -> (FourExtents, Option<String>) {
+    if let Some(text) = candidate.take("four_extents") {
+        let parsed = four_extents::parse(&text);
         for warning in &parsed.warnings {
             findings.push(Finding::warning(
                 "four_extents_incomplete",
@@ -341,9 +345,9 @@ fn read_words(candidate: &Candidate, findings: &mut Vec<Finding>) -> (FourExtent
             [only] => only.extents.clone(),
             _ => FourExtents::default(),
         };
-        return (words, Some(text.to_owned()));
+        return (words, Some(text));
     }
-    let side = |name: &str| candidate.value(name).map(str::to_owned);
+    let mut side = |name: &str| candidate.take(name);
     (FourExtents { east: side("east"), south: side("south"), west: side("west"), north: side("north") }, None)
 }
 

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::judge::{Context, JudgedCandidate, judge_candidate};
 use super::overlaps;
 use super::report::{CandidateSummary, ImportReport};
-use crate::domain::{Block, Finding, Place, Severity};
+use crate::domain::{Block, BlockId, Finding, Place, Severity};
 use crate::exchange::{Candidate, Intake, Reading, limits};
 use crate::inventory::progress::Progress;
 
@@ -157,11 +157,11 @@ fn too_many_findings(judged: usize) -> Finding {
 }
 
 fn duplicate_ids(blocks: &[Block], rows: &[u64]) -> Vec<Finding> {
-    let mut seen: HashMap<String, u64> = HashMap::with_capacity(blocks.len());
+    let mut seen: HashMap<&BlockId, u64> = HashMap::with_capacity(blocks.len());
     let mut findings = Vec::new();
     for (block, &row) in blocks.iter().zip(rows) {
-        let id = block.id.to_string();
-        if let Some(first) = seen.get(&id) {
+        let id = &block.id;
+        if let Some(first) = seen.get(id) {
             findings.push(Finding::error(
                 "id_duplicate",
                 Place::row(row),

@@ -105,8 +105,8 @@ pub async fn stage_standing(connection: &mut PgConnection, blocks: &[Block]) -> 
     sqlx::query(CREATE_STAGE).execute(&mut *connection).await?;
     let standing = standing(connection).await?;
     if !standing.is_empty() {
-        let rows = blocks.iter().map(|b| (b.id.to_string(), b)).filter(|(id, _)| standing.contains(id));
-        copy_in(connection, COPY_STAGE, ROW_COLUMNS, rows, |row, (id, block)| fill_row(row, &id, block)).await?;
+        let rows = blocks.iter().filter(|b| standing.contains(&b.id.to_string()));
+        copy_in(connection, COPY_STAGE, ROW_COLUMNS, rows, fill_row).await?;
     }
     Ok(())
 }
@@ -128,9 +128,9 @@ fn fill_key(row: &mut CopyRow<'_>, block: &Block) {
     }
 }
 
-fn fill_row(row: &mut CopyRow<'_>, id: &str, block: &Block) {
+fn fill_row(row: &mut CopyRow<'_>, block: &Block) {
     let words = &block.four_extents;
-    row.text(id);
+    row.text(&block.id.to_string());
     row.text(block.id.park().as_str());
     row.text(block.id.number());
     row.optional_text(block.name.as_deref());
@@ -167,13 +167,13 @@ pub async fn upsert_staged(connection: &mut PgConnection, blocks: &[Block]) -> R
     let standing = standing(connection).await?;
     let updated = sqlx::query(UPDATE).execute(&mut *connection).await?.rows_affected();
     let revision: i64 = sqlx::query_scalar("SELECT current_revision()").fetch_one(&mut *connection).await?;
-    let mut new: Vec<(String, &Block)> =
-        blocks.iter().map(|b| (b.id.to_string(), b)).filter(|(id, _)| !standing.contains(id)).collect();
+    let is_new = |b: &&Block| standing.is_empty() || !standing.contains(&b.id.to_string());
+    let mut new: Vec<&Block> = blocks.iter().filter(is_new).collect();
     // In the order of the indexes: rows that come as the pages lie cost half.
-    new.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    new.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     if !new.is_empty() {
-        copy_in(connection, COPY_NEW, ROW_COLUMNS + 1, new.iter(), |row, (id, block)| {
-            fill_row(row, id, block);
+        copy_in(connection, COPY_NEW, ROW_COLUMNS + 1, new.iter(), |row, block| {
+            fill_row(row, block);
             row.integer(revision);
         })
         .await?;
