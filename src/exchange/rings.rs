@@ -17,13 +17,13 @@ pub struct Built {
 }
 
 /// Projects and assembles. An open ring is told as an error and shown closed, so that its area can still be seen.
-pub fn build(parts: &Parts, crs: Crs, row: u64) -> Built {
+pub fn build(parts: Parts, crs: Crs, row: u64) -> Built {
     let mut findings = Vec::new();
     let geometry = assemble(parts, crs, row, &mut findings);
     Built { geometry, findings }
 }
 
-fn assemble(parts: &Parts, crs: Crs, row: u64, findings: &mut Vec<Finding>) -> Option<MultiPolygon<f64>> {
+fn assemble(parts: Parts, crs: Crs, row: u64, findings: &mut Vec<Finding>) -> Option<MultiPolygon<f64>> {
     let vertices: usize = parts.iter().flatten().map(Vec::len).sum();
     if vertices > validity::MAX_VERTICES {
         findings.push(too_many_vertices(row, vertices));
@@ -53,7 +53,7 @@ pub fn too_many_vertices(row: u64, vertices: usize) -> Finding {
 }
 
 fn line(
-    points: &[(f64, f64)],
+    points: Vec<(f64, f64)>,
     crs: Crs,
     row: u64,
     part: u32,
@@ -82,15 +82,20 @@ fn line(
             format!("{}没有闭合：末点与首点不同", name()),
         ));
     }
-    // As long as it will be: collected by way of `Option` it would grow step by step, for every ring of a file.
-    let mut line = Vec::with_capacity(points.len());
-    for &(x, y) in points {
-        let Some((x, y)) = project::inverse(crs, x, y) else {
-            let message = format!("{}有坐标不在{}的范围内", name(), crs.label());
-            findings.push(Finding::error("coordinate_out_of_range", place(), message));
-            return None;
-        };
-        line.push(Coord { x, y });
+    // Every ring of a file passes here. Collected like this, and not by way of `Option`, the points stay where they lie.
+    let mut in_range = true;
+    let project = |(x, y)| {
+        let (x, y) = project::inverse(crs, x, y).unwrap_or_else(|| {
+            in_range = false;
+            (f64::NAN, f64::NAN)
+        });
+        Coord { x, y }
+    };
+    let mut line: Vec<Coord<f64>> = points.into_iter().map(project).collect();
+    if !in_range {
+        let message = format!("{}有坐标不在{}的范围内", name(), crs.label());
+        findings.push(Finding::error("coordinate_out_of_range", place(), message));
+        return None;
     }
     // Equal numbers project alike; this only makes sure of it.
     if closed && line.len() > 1 {

@@ -356,7 +356,7 @@ impl Scan<'_> {
                 })
                 .collect();
             let row = record.row;
-            let geometry = usable.filter(|_| record.has_geometry).and_then(|crs| self.build(&record, crs));
+            let geometry = usable.filter(|_| record.has_geometry).and_then(|crs| self.build(record.rings, row, crs));
             let value =
                 |canonical: &str| attributes.iter().find(|a| a.canonical == Some(canonical) && !a.value.is_empty());
             let stated = value("stated_area").and_then(|a| {
@@ -434,11 +434,11 @@ impl Scan<'_> {
         detection.crs
     }
 
-    fn build(&mut self, record: &Record, crs: Crs) -> Option<MultiPolygon<f64>> {
-        let built = rings::build(&record.rings, crs, record.row);
+    fn build(&mut self, rings: rings::Parts, row: u64, crs: Crs) -> Option<MultiPolygon<f64>> {
+        let built = rings::build(rings, crs, row);
         self.findings.extend(built.findings);
         let geometry = built.geometry?;
-        self.findings.extend(validity::check_orientation(&geometry, Some(record.row)));
+        self.findings.extend(validity::check_orientation(&geometry, Some(row)));
         Some(geometry)
     }
 }

@@ -347,7 +347,7 @@ impl Builder<'_> {
         }
         let attributes = self.attributes(feature.values, findings);
         let geometry = match feature.shape {
-            Shape::Polygons(parts) => self.geometry(&parts, findings),
+            Shape::Polygons(parts) => self.geometry(parts, findings),
             Shape::None => {
                 findings.push(Finding::error("geometry_missing", Place::row(row), format!("第 {row} 条记录没有图形")));
                 None
@@ -382,7 +382,7 @@ impl Builder<'_> {
         }
     }
 
-    fn geometry(&self, parts: &Parts, findings: &mut Vec<Finding>) -> Option<geo::MultiPolygon<f64>> {
+    fn geometry(&self, parts: Parts, findings: &mut Vec<Finding>) -> Option<geo::MultiPolygon<f64>> {
         let built = rings::build(parts, self.how.system.usable?, self.row);
         findings.extend(built.findings);
         built.geometry

@@ -141,7 +141,8 @@ impl ImportReport {
         object.insert("format".into(), json!(self.format));
         object.insert("encoding".into(), json!(self.encoding));
         object.insert("crs".into(), json!(self.crs.map(|c| c.to_string())));
-        let mapping: Map<String, Value> = self.mapping.iter().map(|m| (m.field.to_string(), json!(m.canonical))).collect();
+        let mapping: Map<String, Value> =
+            self.mapping.iter().map(|m| (m.field.to_string(), json!(m.canonical))).collect();
         object.insert("mapping".into(), Value::Object(mapping));
         object.insert(
             "file".into(),
