@@ -92,7 +92,7 @@ async fn danish_letters_are_read_as_their_bytes_say() {
     let crops: Vec<&str> = reading
         .candidates
         .iter()
-        .map(|c| c.attributes.iter().find(|a| a.field == "Afgroede").map_or("", |a| a.value.as_str()))
+        .map(|c| c.attributes.iter().find(|a| &*a.field == "Afgroede").map_or("", |a| a.value.as_str()))
         .collect();
     assert_eq!(crops, expected);
 }

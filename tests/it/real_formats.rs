@@ -89,7 +89,7 @@ async fn a_dbf_in_cp936_is_decoded_exactly() {
     told.assert_codes("cp936", &[("geometry_missing", 1), ("id_from_row", 1)]);
     let reading = read_file(&path, &ReadOptions::default()).expect("read");
     let attributes: Vec<(&str, &str)> =
-        reading.candidates[0].attributes.iter().map(|a| (a.field.as_str(), a.value.as_str())).collect();
+        reading.candidates[0].attributes.iter().map(|a| (&*a.field, a.value.as_str())).collect();
     assert_eq!(attributes, [(field.as_str(), value.as_str())]);
 }
 
