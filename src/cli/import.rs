@@ -1,4 +1,5 @@
-//! `sizhi import FILE --layer …`: dry run or all or nothing, with findings as a table or as JSON.
+//! `sizhi import FILE --layer …`: dry run or all or nothing, with findings as a table or as JSON; `sizhi import --undo BATCH`:
+//! the way back.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,10 +19,14 @@ use crate::inventory::progress::Progress;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// 要导入的文件：TXT、GeoJSON、Shapefile（zip 或 .shp）、GeoPackage、FileGDB、DXF；名录为 CSV、XLSX
-    file: PathBuf,
+    #[arg(required_unless_present = "undo")]
+    file: Option<PathBuf>,
     /// 图层：park_blocks（区块边界）或 parks（园区名录）
-    #[arg(long)]
-    layer: String,
+    #[arg(long, required_unless_present = "undo")]
+    layer: Option<String>,
+    /// 撤销一个导入批次（写入时打印的批次号）；之后又改动过的不能撤销
+    #[arg(long, value_name = "BATCH", conflicts_with_all = ["file", "layer", "park", "crs", "encoding", "source_layer", "repair", "allow"])]
+    undo: Option<i64>,
     /// 所有记录所属的园区代码；不给时从文件字段（园区代码、园区名称）读取
     #[arg(long)]
     park: Option<String>,
@@ -70,21 +75,25 @@ pub fn parse_crs(text: Option<&str>) -> Result<Option<Crs>> {
 }
 
 pub async fn run(args: Args) -> Result<ExitCode> {
+    let actor = args.actor.trim().to_owned();
+    if actor.is_empty() || actor.chars().count() > 200 || actor.chars().any(char::is_control) {
+        return Err(Error::invalid("actor_invalid", "操作人应为 1 至 200 个字，不含控制字符"));
+    }
+    if let Some(batch) = args.undo {
+        return undo(&args, batch, &actor).await;
+    }
     let park = args
         .park
         .as_deref()
         .map(ParkCode::parse)
         .transpose()
         .map_err(|reason| Error::invalid("park_code_invalid", reason.to_string()))?;
-    let actor = args.actor.trim().to_owned();
-    if actor.is_empty() || actor.chars().count() > 200 || actor.chars().any(char::is_control) {
-        return Err(Error::invalid("actor_invalid", "操作人应为 1 至 200 个字，不含控制字符"));
-    }
-    let file_name = args.file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let file = args.file.clone().unwrap_or_default();
+    let file_name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let request = ImportRequest {
-        path: args.file.clone(),
+        path: file,
         file_name,
-        layer: args.layer.clone(),
+        layer: args.layer.clone().unwrap_or_default(),
         read: ReadOptions {
             crs: parse_crs(args.crs.as_deref())?,
             encoding: args.encoding.clone(),
@@ -115,6 +124,24 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         print_report(&imported, args.dry_run);
     }
     Ok(if imported.report.has_errors() { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })
+}
+
+async fn undo(args: &Args, batch: i64, actor: &str) -> Result<ExitCode> {
+    let database = serve::open_database(&args.database).await?;
+    let pool = database.pool();
+    let undone = if args.dry_run {
+        import::undo_dry(pool, batch, actor).await.map(|()| None)
+    } else {
+        import::undo(pool, batch, actor).await.map(Some)
+    };
+    database.close().await;
+    match undone? {
+        Some(batch) if args.json => output::print_json(&batch),
+        None if args.json => output::print_json(&json!({"id": batch, "dry_run": true})),
+        Some(undone) => output::print(&format!("✓ 已撤销批次 {batch}，修订 {}", undone["undone_revision"])),
+        None => output::print(&format!("✓ 批次 {batch} 可以撤销（未写入）")),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn print_report(imported: &import::Imported, dry_run: bool) {

@@ -143,11 +143,6 @@ pub fn unit_of(field: &str) -> Option<AreaUnit> {
     })
 }
 
-/// The unit that the name of the area field tells.
-pub fn area_unit(mapping: &[FieldMapping]) -> Option<AreaUnit> {
-    mapping.iter().find(|m| m.canonical == Some("stated_area")).and_then(|m| unit_of(&m.field))
-}
-
 /// 核准面积(公顷) → (核准面积, hectares); 面积_亩 likewise.
 fn split_unit(field: &str) -> (String, Option<AreaUnit>) {
     let form: String = field.trim().chars().map(half_width).collect();

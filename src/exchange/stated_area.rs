@@ -1,11 +1,8 @@
-//! Stated areas: a number with a unit, from the value, from the field's name, or judged against the geometry.
-
-use geo::MultiPolygon;
+//! Stated areas: a number with a unit, from the value, from the field's name, or judged against the geometries of the file.
 
 use super::{Attribute, StatedArea};
 use crate::domain::area::AreaUnit;
 use crate::domain::{Finding, Place, SquareMetres};
-use crate::geometry::area;
 
 /// Reads an area: `12.8391`, `12.84公顷`, `1,206.5亩`, full-width digits. `unit` is what the field's name tells.
 pub fn parse(text: &str, unit: Option<AreaUnit>) -> Option<(f64, Option<AreaUnit>)> {
@@ -29,72 +26,81 @@ pub fn parse(text: &str, unit: Option<AreaUnit>) -> Option<(f64, Option<AreaUnit
     (number.is_finite() && number >= 0.0).then_some((number, written))
 }
 
-/// Decides the unit where nobody names it: the first of `likely` under which the area agrees with the computed one
-/// within 5 %, else the first. Says what was decided when it is not the first.
-pub fn resolve(
-    text: &str,
-    number: f64,
-    written: Option<AreaUnit>,
-    computed: Option<SquareMetres>,
-    likely: &[AreaUnit],
-    row: u64,
-) -> (Option<StatedArea>, Option<Finding>) {
-    let with = |unit: AreaUnit| {
-        unit.area(number).map(|area| StatedArea { text: text.trim().to_owned(), unit: unit.as_str(), area })
-    };
-    if let Some(unit) = written {
-        return (with(unit), None);
-    }
-    let Some(&usual) = likely.first() else { return (None, None) };
-    let Some(computed) = computed.filter(|c| c.value() > 0.0) else { return (with(usual), None) };
-    let agrees = |unit: &&AreaUnit| {
-        unit.area(number).is_some_and(|a| (a.value() - computed.value()).abs() <= 0.05 * computed.value())
-    };
-    match likely.iter().find(agrees) {
-        Some(&unit) if unit != usual => {
-            let factor = computed.value() / number;
-            let finding = Finding::info(
-                "stated_area_unit_guessed",
-                Place::row(row),
-                format!(
-                    "第 {row} 行的面积“{}”按{}理解（与图形面积相符；图形面积 ÷ 标注数值 = {factor:.4}），通常的单位是{}",
-                    text.trim(),
-                    unit.label(),
-                    usual.label()
-                ),
-            );
-            (with(unit), Some(finding))
+/// Units of an area in a vector file, the usual first.
+pub(super) const IN_VECTOR_FILES: [AreaUnit; 3] = [AreaUnit::SquareMetre, AreaUnit::Hectare, AreaUnit::Mu];
+/// In a boundary-point text, whose guide says hectares; some bureaus write m² or mu.
+pub(super) const IN_BOUNDARY_TEXTS: [AreaUnit; 3] = [AreaUnit::Hectare, AreaUnit::SquareMetre, AreaUnit::Mu];
+
+/// Records whose number is held against their geometry.
+pub(super) const WEIGHED: usize = 400;
+
+/// The unit of a column that names none. One for the whole file: judged record by record, the one whose number is wrong would
+/// be read in another unit than its neighbours.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct ColumnUnit {
+    pub unit: AreaUnit,
+    /// The usual one, where another was taken.
+    pub instead_of: Option<AreaUnit>,
+    /// Records that agree with it within 5 %, of so many that were weighed.
+    agreeing: usize,
+    weighed: usize,
+}
+
+impl ColumnUnit {
+    /// Weighs numbers against the areas of their geometries: the unit that most agree with, the earlier of `likely` where two are
+    /// even or nobody agrees.
+    pub fn weigh(samples: impl Iterator<Item = (f64, SquareMetres)>, likely: [AreaUnit; 3]) -> Self {
+        let mut agreeing = [0_usize; 3];
+        let mut weighed = 0;
+        for (number, computed) in samples.filter(|(_, computed)| computed.value() > 0.0).take(WEIGHED) {
+            weighed += 1;
+            for (count, unit) in agreeing.iter_mut().zip(likely) {
+                let agrees = |a: SquareMetres| (a.value() - computed.value()).abs() <= 0.05 * computed.value();
+                *count += usize::from(unit.area(number).is_some_and(agrees));
+            }
         }
-        _ => (with(usual), None),
+        let mut best = 0;
+        for at in 1..likely.len() {
+            if agreeing[at] > agreeing[best] {
+                best = at;
+            }
+        }
+        let instead_of = (best > 0).then_some(likely[0]);
+        Self { unit: likely[best], instead_of, agreeing: agreeing[best], weighed }
+    }
+
+    /// What is to be said of a unit that is not the usual one.
+    pub fn told(&self, field: &str) -> Option<Finding> {
+        let usual = self.instead_of?;
+        let message = format!(
+            "字段“{field}”没有写明面积单位，全部按{}理解（与图形面积比较了 {} 条，{} 条相符），通常的单位是{}",
+            self.unit.label(),
+            self.weighed,
+            self.agreeing,
+            usual.label()
+        );
+        Some(Finding::info("stated_area_unit_guessed", Place::whole().field(field), message))
     }
 }
 
-/// Reads the mapped area field, whose name tells `unit`; without a unit anywhere m², hectares and mu are weighed against the
-/// geometry.
-pub(super) fn read_stated_area(
-    attribute: &Attribute,
-    unit: Option<AreaUnit>,
-    geometry: Option<&MultiPolygon<f64>>,
-    row: u64,
-) -> (Option<StatedArea>, Vec<Finding>) {
-    match parse(&attribute.value, unit) {
-        Some((number, unit)) => {
-            let likely = [AreaUnit::SquareMetre, AreaUnit::Hectare, AreaUnit::Mu];
-            // The geometry is asked only where nobody names the unit.
-            let computed = geometry.filter(|_| unit.is_none()).map(area::ellipsoidal);
-            let (stated, finding) = resolve(&attribute.value, number, unit, computed, &likely, row);
-            (stated, finding.into_iter().collect())
-        }
-        None => {
-            let shown: String = attribute.value.chars().take(40).collect();
-            let finding = Finding::warning(
-                "area_not_a_number",
-                Place::row(row).field(&*attribute.field),
-                format!("第 {row} 条记录的面积“{shown}”不是数，未采用"),
-            );
-            (None, vec![finding])
-        }
-    }
+/// The number of an area field that names no unit itself.
+pub(super) fn bare_number(text: &str) -> Option<f64> {
+    parse(text, None).and_then(|(number, unit)| unit.is_none().then_some(number))
+}
+
+/// Reads an area field in the unit that its value names, else in `unit`; a finding where it is no number.
+pub(super) fn read_stated_area(attribute: &Attribute, unit: AreaUnit, row: u64) -> Result<Option<StatedArea>, Finding> {
+    let Some((number, written)) = parse(&attribute.value, Some(unit)) else {
+        let shown: String = attribute.value.chars().take(40).collect();
+        let message = format!("第 {row} 条记录的面积“{shown}”不是数，未采用");
+        return Err(Finding::warning("area_not_a_number", Place::row(row).field(&*attribute.field), message));
+    };
+    Ok(stated(&attribute.value, number, written.unwrap_or(unit)))
+}
+
+/// The area as printed and as understood.
+pub(super) fn stated(text: &str, number: f64, unit: AreaUnit) -> Option<StatedArea> {
+    unit.area(number).map(|area| StatedArea { text: text.trim().to_owned(), unit: unit.as_str(), area })
 }
 
 #[cfg(test)]
@@ -121,17 +127,23 @@ mod tests {
     }
 
     #[test]
-    fn the_unit_is_judged_by_the_geometry_and_told() {
-        let computed = SquareMetres::new(128_377.6);
-        let likely = [AreaUnit::Hectare, AreaUnit::SquareMetre, AreaUnit::Mu];
-        let resolve = |n: f64| resolve("x", n, None, computed, &likely, 7);
-        assert!(matches!(resolve(12.8391), (Some(StatedArea { unit: "ha", .. }), None)));
-        let (area, finding) = resolve(128_390.85);
-        assert_eq!(area.map(|a| a.unit), Some("m2"));
-        assert!(finding.expect("told").message.contains("图形面积 ÷ 标注数值 = 0.9999"));
-        assert!(
-            matches!(resolve(5.0), (Some(StatedArea { unit: "ha", .. }), None)),
-            "agrees with nothing: the usual unit"
-        );
+    fn the_unit_of_a_column_is_what_most_records_agree_with() {
+        let area = |m2: f64| SquareMetres::new(m2).expect("finite");
+        let weigh = |samples: &[(f64, f64)], likely| {
+            let unit = ColumnUnit::weigh(samples.iter().map(|(n, m2)| (*n, area(*m2))), likely);
+            (unit.unit.as_str(), unit.instead_of.map(AreaUnit::as_str), unit.agreeing, unit.weighed)
+        };
+        let in_text = |samples: &[(f64, f64)]| weigh(samples, IN_BOUNDARY_TEXTS);
+        assert_eq!(in_text(&[(12.8391, 128_377.6)]), ("ha", None, 1, 1));
+        assert_eq!(in_text(&[(128_390.85, 128_377.6)]), ("m2", Some("ha"), 1, 1));
+        assert_eq!(in_text(&[(192.57, 128_377.6)]), ("mu", Some("ha"), 1, 1));
+        assert_eq!(in_text(&[(5.0, 128_377.6)]), ("ha", None, 0, 1), "agrees with nothing: the usual unit");
+        assert_eq!(in_text(&[]), ("ha", None, 0, 0));
+        assert_eq!(in_text(&[(1.0, 0.0)]), ("ha", None, 0, 0), "an empty geometry weighs nothing");
+        // Hectares in a vector file; the second is off by a tenth, and no reason to read it as m².
+        let hectares = [(1.0, 10_000.0), (12.84, 141_000.0), (3.0, 30_500.0)];
+        assert_eq!(weigh(&hectares, IN_VECTOR_FILES), ("ha", Some("m2"), 2, 3));
+        let many = vec![(15.0, 10_000.0); WEIGHED + 1];
+        assert_eq!(weigh(&many, IN_VECTOR_FILES), ("mu", Some("m2"), WEIGHED, WEIGHED));
     }
 }

@@ -12,6 +12,7 @@ mod collections;
 mod crash;
 mod database_faults;
 mod documentation;
+mod drawings;
 mod embedded;
 mod file_systems;
 mod health;

@@ -8,6 +8,7 @@ use sizhi::inventory::import;
 use sizhi::store::{self, revision, undo};
 use sqlx::AssertSqlSafe;
 
+use crate::support::process::{run, sizhi};
 use crate::support::{Database, files};
 
 /// A park of the sample with several drawn blocks, far from where the tests draw theirs.
@@ -260,4 +261,37 @@ async fn a_deleted_row_that_came_anew_stops_the_undo_and_its_insert_is_named() {
     named(anew).await;
     let again = write(&db, &format!("DELETE FROM park_block WHERE id = '{id}'")).await;
     assert!(undo_now(&db, gone).await.expect("as the revision left it") > again);
+}
+
+#[tokio::test]
+async fn the_command_line_undoes_a_batch_and_tries_it_first() {
+    let db = Database::with_sample().await;
+    let url = db.url().await;
+    let before = standing(&db).await;
+    let park: String = db.value(PARK).await;
+    let (batch, revision) = import(&db, &park, "undo-cli.txt", &[("A", 0.0, 100.0)]).await;
+    let command = |args: &[&str]| {
+        let mut command = sizhi(&[&["import", "--undo"], args].concat());
+        command.env("DATABASE_URL", &url);
+        let output = run(command, b"");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let id = batch.to_string();
+    let imported = standing(&db).await;
+    let (code, told, _) = command(&[&id, "--dry-run"]);
+    assert_eq!((code, told.as_str()), (Some(0), format!("✓ 批次 {batch} 可以撤销（未写入）").as_str()));
+    assert_same(&standing(&db).await, &imported);
+    let (code, told, _) = command(&[&id, "--actor", "撤销人"]);
+    assert_eq!((code, told), (Some(0), format!("✓ 已撤销批次 {batch}，修订 {}", revision + 1)));
+    assert_same(&standing(&db).await, &before);
+    let actor: String = db.value("SELECT actor FROM revision ORDER BY number DESC LIMIT 1").await;
+    assert_eq!(actor, "撤销人");
+    let (code, _, told) = command(&[&id]);
+    assert!(code == Some(3) && told.contains("已撤销"), "twice: {code:?} {told}");
+    let (code, _, told) = command(&["999999"]);
+    assert!(code == Some(1) && told.contains("999999"), "no such batch: {code:?} {told}");
+    let (code, _, _) = command(&[&id, "a.txt"]);
+    assert_eq!(code, Some(2), "a file and an undo");
+    assert_eq!(db.audit().await, None);
 }

@@ -3,10 +3,10 @@
 use geo::{Coord, LineString, MultiPolygon};
 
 use super::header::{Header, NATURE, half_width};
-use crate::domain::area::AreaUnit;
 use crate::domain::{Finding, Place, Severity};
 use crate::exchange::limits::{MAX_FEATURES, MAX_FINDINGS};
-use crate::exchange::{Attribute, Candidate, FieldMapping, ReadOptions, Reading, stated_area, text_encoding};
+use crate::exchange::stated_area::{self, ColumnUnit};
+use crate::exchange::{Attribute, Candidate, FieldMapping, ReadOptions, Reading, text_encoding};
 use crate::geometry::crs::{self, Crs};
 use crate::geometry::{area, assemble, project, validity};
 
@@ -245,6 +245,7 @@ fn finish(scan: Scan, options: &ReadOptions, reading: &mut Reading) {
         }
         reading.candidates.push(candidate);
     }
+    read_areas(&mut reading.candidates, &mut findings);
     findings.sort_by_key(|f| f.place.row);
     reading.findings = findings;
 }
@@ -293,26 +294,6 @@ fn candidate(parcel: Parcel, system: Option<Crs>, findings: &mut Vec<Finding>) -
     let attributes = attributes(&parcel.fields);
     check_count(&parcel, findings);
     let geometry = system.and_then(|crs| geometry(&parcel, crs, findings));
-    let stated = attributes.iter().find(|a| a.canonical == Some("stated_area") && !a.value.is_empty()).and_then(|a| {
-        let computed = geometry.as_ref().map(area::ellipsoidal);
-        match stated_area::parse(&a.value, None) {
-            Some((number, unit)) => {
-                // The guide says hectares; some bureaus write m² or mu.
-                let likely = [AreaUnit::Hectare, AreaUnit::SquareMetre, AreaUnit::Mu];
-                let (stated, finding) = stated_area::resolve(&a.value, number, unit, computed, &likely, row);
-                findings.extend(finding);
-                stated
-            }
-            None => {
-                findings.push(Finding::error(
-                    "area_not_a_number",
-                    Place::row(row).field("地块面积"),
-                    format!("第 {row} 行：地块面积“{}”不是数", a.value.chars().take(40).collect::<String>()),
-                ));
-                None
-            }
-        }
-    });
     let value = |canonical: &str| {
         attributes.iter().find(|a| a.canonical == Some(canonical) && !a.value.is_empty()).map(|a| a.value.clone())
     };
@@ -325,7 +306,36 @@ fn candidate(parcel: Parcel, system: Option<Crs>, findings: &mut Vec<Finding>) -
             ));
         }
     }
-    Candidate { row, id: value("id"), name: value("name"), geometry, stated_area: stated, crs: system, attributes }
+    Candidate { row, id: value("id"), name: value("name"), geometry, stated_area: None, crs: system, attributes }
+}
+
+/// The stated areas, all in one unit unless they name their own. Another unit than the guide's is told parcel by parcel.
+fn read_areas(candidates: &mut [Candidate], findings: &mut Vec<Finding>) {
+    let computed = |c: &Candidate| c.geometry.as_ref().map(area::ellipsoidal);
+    let number = |c: &Candidate| c.value("stated_area").and_then(stated_area::bare_number);
+    let samples = candidates.iter().filter_map(|c| number(c).zip(computed(c)));
+    let column = ColumnUnit::weigh(samples, stated_area::IN_BOUNDARY_TEXTS);
+    for candidate in candidates {
+        let Some(text) = candidate.value("stated_area") else { continue };
+        let row = candidate.row;
+        let Some((number, written)) = stated_area::parse(text, None) else {
+            let shown: String = text.chars().take(40).collect();
+            let message = format!("第 {row} 行：地块面积“{shown}”不是数");
+            findings.push(Finding::error("area_not_a_number", Place::row(row).field("地块面积"), message));
+            continue;
+        };
+        if let (None, Some(usual), Some(computed)) = (written, column.instead_of, computed(candidate)) {
+            let message = format!(
+                "第 {row} 行的面积“{}”按{}理解（与全文件的图形面积相符；图形面积 ÷ 标注数值 = {:.4}），通常的单位是{}",
+                text.trim(),
+                column.unit.label(),
+                computed.value() / number,
+                usual.label()
+            );
+            findings.push(Finding::info("stated_area_unit_guessed", Place::row(row), message));
+        }
+        candidate.stated_area = stated_area::stated(text, number, written.unwrap_or(column.unit));
+    }
 }
 
 fn attributes(fields: &[String]) -> Vec<Attribute> {

@@ -14,11 +14,11 @@ use serde_json::{Map, Value};
 use document::Document;
 
 use super::limits::{MAX_FEATURES, MAX_FINDINGS, MAX_FRAME_BYTES};
-use super::stated_area::read_stated_area;
-use super::{Attribute, Candidate, ReadOptions, Reading, field_names, rings, text_encoding};
+use super::stated_area::{self, ColumnUnit, read_stated_area};
+use super::{Attribute, Candidate, FieldMapping, ReadOptions, Reading, field_names, rings, text_encoding};
 use crate::domain::{Finding, Place};
 use crate::geometry::crs::{self, Crs};
-use crate::geometry::validity;
+use crate::geometry::{area, validity};
 
 /// Reads a FeatureCollection, a Feature, a geometry, or a sequence of features (one a line, or RFC 8142).
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Reading {
@@ -340,7 +340,6 @@ impl Scan<'_> {
         }
         let (mapping, ambiguous) = field_names::map_fields(&self.fields);
         self.findings.extend(ambiguous);
-        let area_unit = field_names::area_unit(&mapping);
         let system = self.decide_crs(options);
         reading.crs = system;
         let usable = system.filter(|_| !self.findings.iter().any(|f| f.code == "axes_swapped"));
@@ -359,23 +358,39 @@ impl Scan<'_> {
             let geometry = usable.filter(|_| record.has_geometry).and_then(|crs| self.build(record.rings, row, crs));
             let value =
                 |canonical: &str| attributes.iter().find(|a| a.canonical == Some(canonical) && !a.value.is_empty());
-            let stated = value("stated_area").and_then(|a| {
-                let (stated, findings) = read_stated_area(a, area_unit, geometry.as_ref(), row);
-                self.findings.extend(findings);
-                stated
-            });
             reading.candidates.push(Candidate {
                 row,
                 id: value("id").map(|a| a.value.clone()).or(record.id),
                 name: value("name").map(|a| a.value.clone()),
-                stated_area: stated,
+                stated_area: None,
                 geometry,
                 crs: system,
                 attributes,
             });
         }
+        self.read_areas(&mapping, &mut reading.candidates);
         reading.mapping = mapping;
         reading.findings = self.findings;
+    }
+
+    /// Reads the stated areas, all in one unit unless they name their own.
+    fn read_areas(&mut self, mapping: &[FieldMapping], candidates: &mut [Candidate]) {
+        let Some(column) = mapping.iter().find(|m| m.canonical == Some("stated_area")) else { return };
+        let unit = field_names::unit_of(&column.field).unwrap_or_else(|| {
+            let number = |c: &Candidate| c.value("stated_area").and_then(stated_area::bare_number);
+            let samples = candidates.iter().filter_map(|c| number(c).zip(c.geometry.as_ref().map(area::ellipsoidal)));
+            let weighed = ColumnUnit::weigh(samples, stated_area::IN_VECTOR_FILES);
+            self.findings.extend(weighed.told(&column.field));
+            weighed.unit
+        });
+        for candidate in candidates {
+            let stated =
+                candidate.attributes.iter().find(|a| a.canonical == Some("stated_area") && !a.value.is_empty());
+            match stated.map_or(Ok(None), |a| read_stated_area(a, unit, candidate.row)) {
+                Ok(stated) => candidate.stated_area = stated,
+                Err(finding) => self.findings.push(finding),
+            }
+        }
     }
 
     /// The caller's system, the old `crs` member, else RFC 7946: degrees — unless the numbers cannot be.

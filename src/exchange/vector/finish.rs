@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::dbf_text::{self, Chosen};
+use super::how::{How, first_point};
 use super::listen::Part;
 use super::source::{Format, Source};
 use super::wire::{Feature, Header, Shape};
-use crate::domain::area::AreaUnit;
 use crate::domain::{Finding, Place};
 use crate::exchange::rings::{self, Parts};
 use crate::exchange::stated_area::read_stated_area;
-use crate::exchange::{Attribute, Candidate, FieldMapping, Intake, ReadOptions, Reading, field_names, text_encoding};
-use crate::geometry::crs::{self, Crs};
+use crate::exchange::{Attribute, Candidate, Intake, ReadOptions, Reading, text_encoding};
 
 /// Records that are waited for before the first is built, unless the file ends: what they say decides the coordinate system.
 const SAMPLED: usize = 4_096;
@@ -35,18 +33,6 @@ pub(super) struct Assembly<'a> {
     findings: Vec<Finding>,
     /// Kinds of a drawing that are no areas: the first of each, and how many.
     skipped: BTreeMap<String, (u64, u64)>,
-}
-
-/// How the records of this file are read.
-struct How {
-    texts: Texts,
-    system: System,
-    mapping: Vec<FieldMapping>,
-    area_unit: Option<AreaUnit>,
-    encoding: Option<String>,
-    /// Told by each decision: of the encoding, and of the system and the fields.
-    of_texts: Vec<Finding>,
-    of_system: Vec<Finding>,
 }
 
 impl<'a> Assembly<'a> {
@@ -77,8 +63,8 @@ impl<'a> Assembly<'a> {
             Part::Features(features) => {
                 self.came += features.len() as u64;
                 self.waiting.extend(features);
-                // A DBF says its encoding by all its texts together.
-                let decidable = self.source.format != Format::Shapefile
+                // Where texts may be in any encoding, all of them together say which.
+                let decidable = !matches!(self.source.format, Format::Shapefile | Format::Dxf)
                     && self.waiting.len() >= SAMPLED
                     && first_point(&self.waiting).is_some();
                 if self.how.is_none() && decidable {
@@ -128,14 +114,7 @@ impl<'a> Assembly<'a> {
     }
 
     fn decide(&self) -> Result<How, Finding> {
-        let (texts, encoding, of_texts) = decide_texts(&self.fields, &self.waiting, self.source, self.options)?;
-        let mut of_system = Vec::new();
-        let system = decide_crs(&self.header, first_point(&self.waiting), self.options, &mut of_system);
-        let names: Vec<String> = self.fields.iter().map(|name| texts.name(name)).collect();
-        let (mapping, ambiguous) = field_names::map_fields(&names);
-        of_system.extend(ambiguous);
-        let area_unit = field_names::area_unit(&mapping);
-        Ok(How { texts, system, mapping, area_unit, encoding, of_texts, of_system })
+        How::decide(&self.header, &self.fields, &self.waiting, self.source, self.options)
     }
 
     /// Builds what waits, on all cores, and hands it on.
@@ -170,43 +149,6 @@ impl<'a> Assembly<'a> {
     }
 }
 
-/// How texts of this file are decoded.
-struct Texts {
-    chosen: Option<Chosen>,
-}
-
-impl Texts {
-    /// The text, and whether a half character was cut off; `None` where it does not decode.
-    fn decode(&self, bytes: Vec<u8>) -> Option<(String, bool)> {
-        match self.chosen {
-            Some(chosen) => dbf_text::decode(chosen, &bytes),
-            None => String::from_utf8(bytes).ok().map(|text| (text, false)),
-        }
-    }
-
-    /// A field's name; what does not decode is shown by its bytes, so that two names never become one.
-    fn name(&self, bytes: &[u8]) -> String {
-        self.decode(bytes.to_vec())
-            .map_or_else(|| bytes.escape_ascii().to_string(), |(text, _)| text_encoding::clean(text))
-    }
-}
-
-/// The encoding of a DBF by name, and what is to be said of it; the other formats hold UTF-8. A finding where it cannot be told.
-fn decide_texts(
-    fields: &[Vec<u8>],
-    features: &[Feature],
-    source: &Source,
-    options: &ReadOptions,
-) -> Result<(Texts, Option<String>, Vec<Finding>), Finding> {
-    if source.format != Format::Shapefile {
-        return Ok((Texts { chosen: None }, None, Vec::new()));
-    }
-    let values = features.iter().flat_map(|f| &f.values).flatten().map(Vec::as_slice);
-    let texts = fields.iter().map(Vec::as_slice).chain(values);
-    let (chosen, findings) = dbf_text::choose(options.encoding.as_deref(), &source.declared, texts)?;
-    Ok((Texts { chosen: Some(chosen) }, Some(chosen.name.to_owned()), findings))
-}
-
 /// Which layer was read, where the file has others and nobody chose.
 fn tell_layer(header: &Header, options: &ReadOptions) -> Option<Finding> {
     if options.source_layer.is_some() || header.other_layers.is_empty() {
@@ -229,108 +171,6 @@ fn check_count(header: &Header, read: u64, complete: bool) -> Option<Finding> {
         let message = format!("文件声明 {declared} 条记录，读到 {read} 条（已标记删除的记录不读）");
         Finding::warning("record_count_mismatch", Place::whole(), message)
     })
-}
-
-fn first_point(features: &[Feature]) -> Option<(f64, f64)> {
-    features
-        .iter()
-        .filter_map(|f| if let Shape::Polygons(parts) = &f.shape { Some(parts) } else { None })
-        .flatten()
-        .flatten()
-        .flatten()
-        .copied()
-        .find(|(x, y)| x.is_finite() && y.is_finite())
-}
-
-/// The system as reports show it, and as the coordinates at hand are in.
-struct System {
-    shown: Option<Crs>,
-    /// `None` where nobody knows, or the axes are turned: no geometry is built then.
-    usable: Option<Crs>,
-}
-
-fn decide_crs(
-    header: &Header,
-    sample: Option<(f64, f64)>,
-    options: &ReadOptions,
-    findings: &mut Vec<Finding>,
-) -> System {
-    let declared = options.crs.or(header.epsg.map(Crs::from_epsg));
-    if let Some(legacy) = declared.filter(|crs| crs.is_legacy_chinese_datum()) {
-        findings.push(Finding::error(
-            "datum_not_supported",
-            Place::whole(),
-            format!("坐标系 {legacy} 不是 2000 国家大地坐标系，转换参数属涉密资料，不能在此转换；请提供转换后的成果"),
-        ));
-        return System { shown: declared, usable: None };
-    }
-    if header.transformed {
-        let name = header.srs_name.as_deref().unwrap_or("未命名");
-        let name: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
-        findings.push(Finding::info(
-            "crs_transformed",
-            Place::whole(),
-            format!("文件的坐标系是“{name}”，已按公布的参数转换为经纬度（WGS 84，与 2000 国家大地坐标系相差厘米级）"),
-        ));
-        return System { shown: declared, usable: Some(Crs::Cgcs2000) };
-    }
-    let Some(sample) = sample else { return System { shown: declared, usable: declared } };
-    let detection = crs::detect(&[sample], None, None);
-    match declared {
-        None => {
-            let found = detection.crs;
-            findings.extend(at_first_row(detection.findings));
-            if let Some(found) = found.filter(|_| !detection.swapped) {
-                findings.push(Finding::warning(
-                    "crs_detected",
-                    Place::whole(),
-                    format!("文件没有说明坐标系，按坐标数值判断为{}（{found}）；不对时请用 --crs 指定", found.label()),
-                ));
-            }
-            System { shown: found, usable: found.filter(|_| !detection.swapped) }
-        }
-        Some(declared) if detection.swapped => {
-            findings
-                .extend(at_first_row(detection.findings.into_iter().filter(|f| f.code == "axes_swapped").collect()));
-            System { shown: Some(declared), usable: None }
-        }
-        Some(declared) => {
-            let contradicts = detection.crs.is_some_and(|found| !agree(declared, found));
-            if contradicts {
-                findings.push(contradiction(declared, sample));
-            }
-            System { shown: Some(declared), usable: Some(declared).filter(|_| !contradicts) }
-        }
-    }
-}
-
-/// Whether numbers that look like `found` may stand in a file of system `declared`.
-fn agree(declared: Crs, found: Crs) -> bool {
-    match (declared, found) {
-        (Crs::GaussKruger3 { zone: a, prefixed: true }, Crs::GaussKruger3 { zone: b, .. })
-        | (Crs::GaussKruger6 { zone: a, prefixed: true }, Crs::GaussKruger6 { zone: b, .. }) => a == b,
-        (d, f) => {
-            d.is_geographic() == f.is_geographic() && !matches!(f, Crs::GaussKruger3 { .. } | Crs::GaussKruger6 { .. })
-        }
-    }
-}
-
-fn contradiction(declared: Crs, (x, y): (f64, f64)) -> Finding {
-    Finding::error(
-        "crs_contradicts_numbers",
-        Place::row(1).coordinate(x, y),
-        format!(
-            "文件声明的坐标系是{}（{declared}），但坐标（{x}，{y}）不像；请核对带号，或用 --crs 指定",
-            declared.label()
-        ),
-    )
-}
-
-fn at_first_row(mut findings: Vec<Finding>) -> Vec<Finding> {
-    for finding in &mut findings {
-        finding.place.row = Some(1);
-    }
-    findings
 }
 
 struct Builder<'a> {
@@ -367,9 +207,10 @@ impl Builder<'_> {
         };
         let value = |canonical: &str| attributes.iter().find(|a| a.canonical == Some(canonical) && !a.value.is_empty());
         let stated_area = value("stated_area").and_then(|a| {
-            let (stated, told) = read_stated_area(a, self.how.area_unit, geometry.as_ref(), row);
-            findings.extend(told);
-            stated
+            read_stated_area(a, self.how.area_unit, row).unwrap_or_else(|told| {
+                findings.push(told);
+                None
+            })
         });
         Candidate {
             row,

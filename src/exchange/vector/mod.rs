@@ -3,9 +3,10 @@
 //!
 //! Never: GDAL in this process, a driver chosen by a file's content, a name from a file used as a path.
 
+mod cell_text;
 pub mod child;
-mod dbf_text;
 mod finish;
+mod how;
 mod listen;
 mod process;
 mod raw;

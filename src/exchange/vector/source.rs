@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::dbf_text::Declared;
+use super::cell_text::{self, Declared};
 use crate::domain::{Finding, Place};
 use crate::error::{Error, Result};
 
@@ -77,8 +77,11 @@ impl Source {
 
     /// A GeoPackage or DXF.
     pub fn single(format: Format, file: &Path) -> Result<Self> {
-        let source = Self::make(format, if format == Format::GeoPackage { "data.gpkg" } else { "data.dxf" })?;
+        let mut source = Self::make(format, if format == Format::GeoPackage { "data.gpkg" } else { "data.dxf" })?;
         lay(file, &source.path)?;
+        if format == Format::Dxf {
+            source.declared.name = read_head(file, DRAWING_HEAD).as_deref().and_then(cell_text::of_drawing);
+        }
         Ok(source)
     }
 
@@ -108,7 +111,7 @@ impl Source {
         }
         // The .cpg stays here: GDAL is to give the bytes as they are.
         source.declared =
-            Declared { cpg: find(".cpg").and_then(read_cpg), code_page: find(".dbf").and_then(code_page) };
+            Declared { name: find(".cpg").and_then(read_cpg), code_page: find(".dbf").and_then(code_page) };
         Ok(Ok(source))
     }
 
@@ -147,9 +150,17 @@ fn lay(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).map(drop).map_err(|cause| Error::internal("无法写临时文件", cause))
 }
 
+/// Bytes in which the head of a drawing says what it has to say of encodings: among its first settings.
+const DRAWING_HEAD: u64 = 1 << 16;
+
+fn read_head(path: &Path, bytes: u64) -> Option<Vec<u8>> {
+    let mut head = Vec::new();
+    fs::File::open(path).ok()?.take(bytes).read_to_end(&mut head).ok()?;
+    Some(head)
+}
+
 fn read_cpg(path: &Path) -> Option<String> {
-    let mut text = Vec::new();
-    fs::File::open(path).ok()?.take(64).read_to_end(&mut text).ok()?;
+    let text = read_head(path, 64)?;
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&text);
     Some(String::from_utf8_lossy(text).trim_matches(['\0', '\r', '\n', ' ', '\t']).to_owned())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use super::overlaps;
 use super::report::Status;
@@ -286,7 +286,21 @@ fn restore_request(batch: &ImportBatch, path: &Path, actor: &str) -> Result<Impo
 
 /// Undoes a committed import as a new revision; refused when a row of it has been changed since.
 pub async fn undo(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
-    let mut transaction = store::begin_write(pool).await?;
+    undo_in(store::begin_write(pool).await?, id, actor).await?.commit().await?;
+    get(pool, id).await
+}
+
+/// Whether [`undo`] would go through now; nothing is written.
+pub async fn undo_dry(pool: &PgPool, id: i64, actor: &str) -> Result<()> {
+    Ok(undo_in(store::begin_write(pool).await?, id, actor).await?.rollback().await?)
+}
+
+/// The transaction that undoes the import, not yet ended.
+async fn undo_in<'a>(
+    mut transaction: Transaction<'a, Postgres>,
+    id: i64,
+    actor: &str,
+) -> Result<Transaction<'a, Postgres>> {
     let batch = import_batches::lock(&mut transaction, id).await?.ok_or_else(|| not_found(id))?;
     must_be(&batch, BatchStatus::Committed)?;
     let revision = batch.revision.ok_or_else(|| not_found(id))?;
@@ -303,8 +317,7 @@ pub async fn undo(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
         });
     }
     import_batches::set_undone(&mut transaction, id, undone).await?;
-    transaction.commit().await?;
-    get(pool, id).await
+    Ok(transaction)
 }
 
 /// One batch with its report.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
 
-pub use batch::{Imported, StagedImport, commit, get, import_now, list, stage, undo};
+pub use batch::{Imported, StagedImport, commit, get, import_now, list, stage, undo, undo_dry};
 pub use report::ImportReport;
 
 use self::judging::{FileBlocks, Judging};

@@ -1,14 +1,15 @@
-//! The texts of a DBF: which encoding, by the caller, the .cpg, the code page byte, or the bytes themselves.
+//! Texts in bytes that may be in any encoding, a DBF's and a drawing's: which one, by the caller, the file's own word (the .cpg,
+//! the code page byte, the drawing's head), or the bytes themselves.
 
 use encoding_rs::{BIG5, Encoding, GB18030, UTF_8, WINDOWS_1252};
 
 use crate::domain::{Finding, Place};
 
-/// What a Shapefile says of its encoding.
+/// What a file says of its encoding.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Declared {
-    /// Content of the .cpg.
-    pub cpg: Option<String>,
+    /// A name: the content of the .cpg, or by the head of a drawing.
+    pub name: Option<String>,
     /// Byte 29 of the .dbf (LDID).
     pub code_page: Option<u8>,
 }
@@ -66,14 +67,14 @@ pub fn choose<'a>(
     }
     let whole = |chosen: Chosen| texts.clone().all(|t| decodes(chosen, t));
     let mut findings = Vec::new();
-    if let Some(label) = declared.cpg.as_deref().filter(|l| !l.trim().is_empty()) {
+    if let Some(label) = declared.name.as_deref().filter(|l| !l.trim().is_empty()) {
         match by_label(label) {
             Some(chosen) if whole(chosen) => return Ok((chosen, findings)),
             _ => findings.push(Finding::warning(
                 "encoding_contradicts_declaration",
                 Place::whole(),
                 format!(
-                    ".cpg 声明的编码“{}”读不出文件里的文字，改按内容判断",
+                    "文件声明的编码“{}”读不出其中的文字，改按内容判断",
                     label.trim().chars().take(30).collect::<String>()
                 ),
             )),
@@ -195,6 +196,52 @@ fn cut(chosen: Chosen, text: &[u8]) -> Option<String> {
     })
 }
 
+/// The bytes behind a text of a drawing, which GDAL is made to read as ISO 8859-1, byte by byte. Only what a program has escaped
+/// (`\\U+5468`) is more than a byte: a character, whatever the encoding of the rest.
+pub fn drawing_bytes(text: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(text).ok()?;
+    Some(text.chars().filter_map(|c| u8::try_from(u32::from(c)).ok()).collect())
+}
+
+/// A text of a drawing, decoded; `None` where it does not decode.
+pub fn decode_drawing(chosen: Chosen, text: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut decoded = String::with_capacity(text.len());
+    let mut run = Vec::new();
+    for c in text.chars() {
+        match u8::try_from(u32::from(c)) {
+            Ok(byte) => run.push(byte),
+            Err(_) => {
+                decoded += &strict(chosen, &run)?;
+                run.clear();
+                decoded.push(c);
+            }
+        }
+    }
+    decoded += &strict(chosen, &run)?;
+    Some(decoded)
+}
+
+/// The encoding that the head of a drawing tells: UTF-8 since the format of 2007, whatever it says of code pages; before that the
+/// code page. None for the Western one, which programs write without having been asked.
+pub fn of_drawing(head: &[u8]) -> Option<String> {
+    let mut lines = head.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
+    let (mut version, mut page) = (None, None);
+    while let Some(line) = lines.next() {
+        match line {
+            b"$ACADVER" => version = lines.nth(1),
+            b"$DWGCODEPAGE" => page = lines.nth(1),
+            b"ENDSEC" => break,
+            _ => {}
+        }
+    }
+    if version.is_some_and(|v| v.starts_with(b"AC") && v >= b"AC1021".as_slice()) {
+        return Some("utf-8".to_owned());
+    }
+    let page = String::from_utf8_lossy(page?).into_owned();
+    by_label(&page).filter(|chosen| *chosen != WESTERN).map(|_| page)
+}
+
 /// The decoded text, and whether a half character was dropped from its end; `None` where it does not decode.
 pub fn decode(chosen: Chosen, text: &[u8]) -> Option<(String, bool)> {
     strict(chosen, text).map(|t| (t, false)).or_else(|| cut(chosen, text).map(|t| (t, true)))
@@ -208,7 +255,7 @@ mod tests {
     const CAFE_1252: &[u8] = b"caf\xE9 bleu";
 
     fn chosen(asked: Option<&str>, cpg: Option<&str>, page: Option<u8>, texts: &[&[u8]]) -> (String, Vec<String>) {
-        let declared = Declared { cpg: cpg.map(str::to_owned), code_page: page };
+        let declared = Declared { name: cpg.map(str::to_owned), code_page: page };
         match choose(asked, &declared, texts.iter().copied()) {
             Ok((chosen, findings)) => {
                 (chosen.name.to_owned(), findings.into_iter().map(|f| f.code.into_owned()).collect())
@@ -277,6 +324,40 @@ mod tests {
         ] {
             assert_eq!(chosen(asked, cpg, page, &texts), (expected.0.to_owned(), expected.1), "{name}");
         }
+    }
+
+    #[test]
+    fn what_the_head_of_a_drawing_says() {
+        let head = |version: &str, page: &str| {
+            format!(
+                "  0\r\nSECTION\r\n  9\r\n$ACADVER\r\n  1\r\n{version}\r\n  9\r\n$DWGCODEPAGE\r\n  3\r\n{page}\r\n  0\r\nENDSEC\r\n"
+            )
+        };
+        for (version, page, expected) in [
+            ("AC1009", "ANSI_936", Some("ANSI_936")),
+            ("AC1018", "ansi_936", Some("ansi_936")),
+            ("AC1015", "ANSI_950", Some("ANSI_950")),
+            ("AC1015", "ANSI_1252", None),
+            ("AC1015", "klingon", None),
+            ("AC1021", "ANSI_936", Some("utf-8")),
+            ("AC1032", "ANSI_1252", Some("utf-8")),
+        ] {
+            assert_eq!(of_drawing(head(version, page).as_bytes()).as_deref(), expected, "{version} {page}");
+        }
+        assert_eq!(of_drawing(b""), None);
+        assert_eq!(of_drawing(b"9\n$DWGCODEPAGE"), None, "cut off");
+        assert_eq!(of_drawing(b"0\nENDSEC\n9\n$DWGCODEPAGE\n3\nANSI_936\n"), None, "behind the head");
+    }
+
+    #[test]
+    fn texts_of_a_drawing_byte_by_byte_and_escaped() {
+        let as_gdal_gives = |bytes: &[u8]| bytes.iter().map(|b| char::from(*b)).collect::<String>();
+        let plain = as_gdal_gives(CHINESE_GBK);
+        assert_eq!(drawing_bytes(plain.as_bytes()).as_deref(), Some(CHINESE_GBK));
+        assert_eq!(decode_drawing(GBK, plain.as_bytes()).as_deref(), Some("中国"));
+        let escaped = format!("{plain}湘{plain}");
+        assert_eq!(decode_drawing(GBK, escaped.as_bytes()).as_deref(), Some("中国湘中国"));
+        assert_eq!(decode_drawing(UTF8, plain.as_bytes()), None);
     }
 
     #[test]
