@@ -368,6 +368,15 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn outages_by_their_status() {
+        let of = |code| Problem::from(Error::Unavailable { code, detail: String::new(), cause: None }).status.as_u16();
+        assert_eq!(
+            ["database_unavailable", "register_busy", "query_timeout", "storage_full"].map(of),
+            [503, 503, 504, 507]
+        );
+    }
+
     async fn nothing() -> Answer {
         Err(Error::not_found("park_not_found", "没有这个园区").into())
     }

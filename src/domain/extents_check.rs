@@ -192,7 +192,7 @@ mod tests {
         let sides = "东至甲路，南至乙路，西至丙河，北至丁村";
         let two = format!("区块一：面积3公顷，{sides}。区块二：面积2公顷，{sides}。");
         let none: &[&str] = &[];
-        let cases: [(&str, String, Vec<MeasuredBlock>, Option<f64>, &[&str], Verdict); 9] = [
+        let cases: [(&str, String, Vec<MeasuredBlock>, Option<f64>, &[&str], Verdict); 11] = [
             (
                 "all agree",
                 two.clone(),
@@ -256,6 +256,22 @@ mod tests {
                 None,
                 &["extents_no_directions"],
                 Verdict::NotCheckable,
+            ),
+            (
+                "a side twice",
+                "东至甲路，东至戊路，南至乙路，西至丙河，北至丁村".into(),
+                vec![measured(3.0, None)],
+                None,
+                &["extents_duplicate_direction"],
+                Verdict::Doubtful,
+            ),
+            (
+                "a wrong sum",
+                format!("总面积6公顷。{two}"),
+                vec![measured(3.0, None), measured(2.0, None)],
+                None,
+                &["extents_area_sum_mismatch"],
+                Verdict::Doubtful,
             ),
             ("no boundary", sides.into(), vec![], Some(3.0), none, Verdict::NotCheckable),
         ];

@@ -42,7 +42,7 @@ impl Candidate {
 /// One field of one record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribute {
-    /// Shared with the mapping: a file of a hundred thousand records has a dozen names.
+    /// Shared: a file of a hundred thousand records has a dozen names.
     pub field: Arc<str>,
     /// Canonical name from the synonym table (`exchange::field_names`).
     pub canonical: Option<&'static str>,

@@ -41,39 +41,40 @@ pub(super) struct ColumnUnit {
     pub unit: AreaUnit,
     /// The usual one, where another was taken.
     pub instead_of: Option<AreaUnit>,
-    /// Records that agree with it within 5 %, of so many that were weighed.
+    /// Records that agree with it, of so many that were weighed.
     agreeing: usize,
     weighed: usize,
 }
 
 impl ColumnUnit {
-    /// Weighs numbers against the areas of their geometries: the unit that most agree with, the earlier of `likely` where two are
-    /// even or nobody agrees.
+    /// Weighs numbers against the areas of their geometries: the unit that more than half of them agree with, else the usual one. To
+    /// agree is to be off by a fifth at most, as net areas are: units lie factors of 15 and 667 apart, but a third off may be an area
+    /// in hectares that is ten times too large, read in 亩.
     pub fn weigh(samples: impl Iterator<Item = (f64, SquareMetres)>, likely: [AreaUnit; 3]) -> Self {
         let mut agreeing = [0_usize; 3];
         let mut weighed = 0;
-        for (number, computed) in samples.filter(|(_, computed)| computed.value() > 0.0).take(WEIGHED) {
+        for (number, computed) in samples.filter(|(n, computed)| *n > 0.0 && computed.value() > 0.0).take(WEIGHED) {
             weighed += 1;
             for (count, unit) in agreeing.iter_mut().zip(likely) {
-                let agrees = |a: SquareMetres| (a.value() - computed.value()).abs() <= 0.05 * computed.value();
+                let agrees = |a: SquareMetres| (a.value() - computed.value()).abs() <= 0.2 * computed.value();
                 *count += usize::from(unit.area(number).is_some_and(agrees));
             }
         }
-        let mut best = 0;
-        for at in 1..likely.len() {
-            if agreeing[at] > agreeing[best] {
-                best = at;
-            }
-        }
+        let best = agreeing.iter().position(|count| count * 2 > weighed).unwrap_or(0);
         let instead_of = (best > 0).then_some(likely[0]);
         Self { unit: likely[best], instead_of, agreeing: agreeing[best], weighed }
+    }
+
+    /// Whether any record had a say.
+    pub fn is_settled(&self) -> bool {
+        self.weighed > 0
     }
 
     /// What is to be said of a unit that is not the usual one.
     pub fn told(&self, field: &str) -> Option<Finding> {
         let usual = self.instead_of?;
         let message = format!(
-            "字段“{field}”没有写明面积单位，全部按{}理解（与图形面积比较了 {} 条，{} 条相符），通常的单位是{}",
+            "字段“{field}”没有写明面积单位，全部按{}理解（与图形面积比较了 {} 条，{} 条大致相符），通常的单位是{}",
             self.unit.label(),
             self.weighed,
             self.agreeing,
@@ -140,9 +141,14 @@ mod tests {
         assert_eq!(in_text(&[(5.0, 128_377.6)]), ("ha", None, 0, 1), "agrees with nothing: the usual unit");
         assert_eq!(in_text(&[]), ("ha", None, 0, 0));
         assert_eq!(in_text(&[(1.0, 0.0)]), ("ha", None, 0, 0), "an empty geometry weighs nothing");
+        assert_eq!(in_text(&[(0.0, 128_377.6)]), ("ha", None, 0, 0), "nor does a zero");
         // Hectares in a vector file; the second is off by a tenth, and no reason to read it as m².
         let hectares = [(1.0, 10_000.0), (12.84, 141_000.0), (3.0, 30_500.0)];
-        assert_eq!(weigh(&hectares, IN_VECTOR_FILES), ("ha", Some("m2"), 2, 3));
+        assert_eq!(weigh(&hectares, IN_VECTOR_FILES), ("ha", Some("m2"), 3, 3));
+        // Net areas in m², all a quarter short, and one typed in 亩.
+        let mut net = vec![(7_500.0, 10_000.0); 9];
+        net.push((15.0, 10_000.0));
+        assert_eq!(weigh(&net, IN_VECTOR_FILES), ("m2", None, 0, 10));
         let many = vec![(15.0, 10_000.0); WEIGHED + 1];
         assert_eq!(weigh(&many, IN_VECTOR_FILES), ("mu", Some("m2"), WEIGHED, WEIGHED));
     }

@@ -210,6 +210,24 @@ async fn guards_switched_off_or_altered_are_named() {
     }
 }
 
+#[tokio::test]
+async fn every_trigger_that_is_switched_off_is_named() {
+    let db = with_history().await;
+    let all: Vec<(String, String)> = sqlx::query_as(
+        "SELECT c.relname::text, t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+         WHERE NOT t.tgisinternal AND c.relnamespace = 'public'::regnamespace ORDER BY 1, 2",
+    )
+    .fetch_all(&db.pool)
+    .await
+    .expect("triggers");
+    assert_eq!(all.len(), 6 * 5 + 8);
+    for (table, trigger) in &all {
+        tamper(&db, &format!("ALTER TABLE {table} DISABLE TRIGGER {trigger}")).await;
+        assert_eq!(db.audit().await, Some(bad(None, None, Some((table, trigger)), "guard_altered")));
+        tamper(&db, &format!("ALTER TABLE {table} ENABLE TRIGGER {trigger}")).await;
+    }
+}
+
 /// What the database says of itself is not believed: its functions and its list of tables may have been altered first.
 #[tokio::test]
 async fn an_altered_row_is_named_by_an_altered_database_too() {

@@ -255,3 +255,16 @@ async fn a_restore_waits_for_the_write_before_it() {
     assert_done(&db_command(&back, "restore", &safety_of(&file), &[]).await);
     assert_eq!(back.value::<String>(name).await, "改名");
 }
+
+#[tokio::test]
+async fn a_backup_of_a_tampered_register_is_told_at_its_restore() {
+    let db = filled("backup-tampered.txt").await;
+    sqlx::raw_sql("SET session_replication_role = replica; UPDATE park SET name = 'x' WHERE code = 'G431176'")
+        .execute(&mut db.superuser().await)
+        .await
+        .expect("tampered");
+    let file = target("tampered.dump");
+    assert_done(&db_command(&db, "backup", &file, &[]).await);
+    let other = Database::bare().await;
+    assert_refused(&db_command(&other, "restore", &file, &[]).await, 3, "restored_not_sound");
+}

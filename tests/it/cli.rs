@@ -73,7 +73,7 @@ fn extents_of_the_shared_cases_are_exactly_those_expected() {
 
 #[test]
 fn extents_of_our_own_cases_are_exactly_those_expected() {
-    check_cases("own_cases.json", 20);
+    check_cases("own_cases.json", 65);
 }
 
 #[test]
@@ -127,8 +127,20 @@ fn check_geometry_prints_json_and_nothing_else() {
     let file = write("cli_check.txt", txt(&[("A", a, 4.0), ("B", b, 4.0)]));
     let output = run(sizhi(&["check", "geometry", file.to_str().expect("path"), "--json"]), b"");
     assert_eq!(output.status.code(), Some(0));
-    let report = only_json(&output);
-    assert_eq!((&report["features"], &report["overlapping_pairs"]), (&2.into(), &1.into()));
+    let mut report = only_json(&output);
+    // The judge of the areas: the squares in the plane.
+    for (at, plane) in [("/area_m2", 80_000.0), ("/overlaps/0/area_m2", 10_000.0)] {
+        let found = report.pointer(at).and_then(Value::as_f64).expect(at);
+        assert!((found / plane - 1.0).abs() < 2e-4, "{at}: {found}");
+        *report.pointer_mut(at).expect(at) = Value::Null;
+    }
+    report["findings"][0]["message"] = Value::Null;
+    let expected = serde_json::json!({
+        "format": "txt", "crs": "EPSG:4526", "encoding": "utf-8", "features": 2, "polygons": 2, "invalid": 0, "area_m2": null,
+        "area_mismatch": {"tolerance": 0.05, "compared": 2, "without_stated_area": 0, "count": 0, "listed": []},
+        "touching_pairs": 0, "overlapping_pairs": 1, "overlaps": [{"row_a": 9, "row_b": 15, "area_m2": null}], "not_compared": 0,
+        "findings": [{"code": "overlap_within_file", "severity": "error", "row": 15, "ring": null, "vertex": null, "message": null}]});
+    assert_eq!(report, expected);
     let output = run(sizhi(&["check", "geometry", "no-such-file.txt", "--json"]), b"");
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty(), "an error stands on standard error");
@@ -273,4 +285,28 @@ async fn export_never_overwrites_unless_forced() {
     let document: Value = serde_json::from_slice(&std::fs::read(&target).expect("written")).expect("GeoJSON");
     let blocks = db.value::<i64>("SELECT count(*) FROM park_block WHERE park_code = 'G431176'").await;
     assert_eq!(document["features"].as_array().map(Vec::len), usize::try_from(blocks).ok());
+}
+
+#[tokio::test]
+async fn refusals_of_the_command_line_have_their_code() {
+    let db = Database::with_sample().await;
+    db.write("DELETE FROM park_block WHERE park_code = 'G431176'").await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("address").port().to_string();
+    let out = scratch().join("nothing.geojson");
+    for (args, exit, code) in [
+        (vec!["serve", "--port", &port], 3, "port_unavailable"),
+        (vec!["import", "x.txt", "--layer", "park_blocks", "--actor", " "], 3, "actor_invalid"),
+        (
+            vec!["export", "--format", "geojson", "--park", "G431176", "--output", out.to_str().expect("path")],
+            1,
+            "nothing_to_export",
+        ),
+    ] {
+        let mut command = sizhi(&args);
+        command.env("DATABASE_URL", db.url().await);
+        let output = run(command, b"");
+        assert_eq!(output.status.code(), Some(exit), "{args:?}");
+        assert!(text(&output.stderr).contains(&format!("（{code}）")), "{}", text(&output.stderr));
+    }
 }

@@ -198,7 +198,7 @@ async fn a_service_killed_in_a_commit_has_written_all_or_nothing() {
     let answer = service.post(&commit(id), "text/plain", b"");
     assert_eq!(status(&answer), 200, "{answer}");
     let duration = begun.elapsed() - staged;
-    let mut state = 0;
+    let (mut state, mut before) = (0, 0);
     for nth in 1..=KILLS {
         let id = stage(&service, 1 - state);
         let answer = std::thread::scope(|scope| {
@@ -210,6 +210,7 @@ async fn a_service_killed_in_a_commit_has_written_all_or_nothing() {
         });
         service.kill();
         let now = look(&mut connection, &states).await;
+        before += u32::from(now == state);
         assert!(matches!(status(&answer), 0 | 200), "kill {nth}: {answer}");
         assert!(status(&answer) == 0 || now == 1 - state, "kill {nth}: acknowledged and lost");
         let committed = sqlx::query_scalar::<_, String>("SELECT status FROM import_batch WHERE id = $1")
@@ -226,6 +227,7 @@ async fn a_service_killed_in_a_commit_has_written_all_or_nothing() {
         state = 1 - state;
     }
     service.kill();
+    assert!(before >= 1, "killed too late to be a test: {before} of {KILLS} before the commit");
     assert_eq!(look(&mut connection, &states).await, state);
     assert_eq!(db.audit().await, None);
 }

@@ -136,9 +136,10 @@ async fn a_commit_over_http_cut_off_at_any_message_is_whole_or_nothing_and_truly
     let (whole, messages) = run(0).await;
     assert_eq!(whole.status, 200, "{}", whole.text());
     assert!(stands(&db, 0).await && messages > 50, "{messages} messages");
-    let mut stood = 0;
+    let (mut tried, mut stood) = (0, 0);
     // Every second message, each parity at one end: the import above took every one.
     for cut_at in (1..messages / 2).step_by(2).chain(messages / 2..=messages) {
+        tried += 1;
         let (answer, _) = run(cut_at).await;
         let there = stands(&db, cut_at).await;
         if answer.status == 200 {
@@ -150,7 +151,8 @@ async fn a_commit_over_http_cut_off_at_any_message_is_whole_or_nothing_and_truly
         }
         stood += usize::from(there);
     }
-    assert!(stood > 0 && stood < messages, "{stood} stood");
+    // The first half of the messages, a third of the tries, comes before the commit.
+    assert!(stood > 0 && tried - stood >= tried / 3, "{stood} of {tried} stood: nothing was cut");
     assert_eq!(db.audit().await, None);
 }
 

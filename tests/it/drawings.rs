@@ -20,6 +20,20 @@ fn drawing(head: Option<(&str, Option<&str>)>, layer: &[u8]) -> Vec<u8> {
     for (x, y) in [(0, 0), (500, 0), (500, 400), (0, 400)] {
         dxf.extend(format!("10\r\n{}\r\n20\r\n{}\r\n", 38_480_000 + x, 2_900_000 + y).bytes());
     }
+    dxf
+}
+
+/// What is written beside it: a height, a bearing, a note that is cut in the middle of a character.
+fn with_writing(mut dxf: Vec<u8>, note: &[u8]) -> Vec<u8> {
+    for (kind, text) in [("TEXT", b"%%p0.000".as_slice()), ("TEXT", b"45%%d30'"), ("MTEXT", note)] {
+        dxf.extend(format!("0\r\n{kind}\r\n8\r\n0\r\n10\r\n38480000\r\n20\r\n2900000\r\n40\r\n2.5\r\n1\r\n").bytes());
+        dxf.extend(text);
+        dxf.extend(b"\r\n");
+    }
+    dxf
+}
+
+fn ended(mut dxf: Vec<u8>) -> Vec<u8> {
     dxf.extend(b"0\r\nENDSEC\r\n0\r\nEOF\r\n");
     dxf
 }
@@ -46,23 +60,43 @@ async fn names_in_a_drawing_are_read_by_its_bytes_where_its_head_is_missing_or_w
         ),
         ("ASCII", Some(("AC1009", None)), b"PARK", "utf-8", "PARK"),
     ] {
-        let file = files::write("drawing.dxf", drawing(head, layer));
-        let imported = db
-            .import(&file, |request| request.park = ParkCode::parse("G431176").ok())
-            .await
-            .unwrap_or_else(|e| panic!("{name}: {e:?}"));
-        assert!(!imported.report.has_errors(), "{name}: {:?}", codes(&imported));
-        assert_eq!(imported.report.encoding.as_deref(), Some(encoding), "{name}");
-        let stored: String =
-            db.value("SELECT attributes ->> 'Layer' FROM park_block WHERE id = 'G431176-1' AND NOT illustrative").await;
-        assert_eq!(stored, shown, "{name}");
+        let note = layer.repeat(100);
+        let drawn = drawing(head, layer);
+        let with_writing = with_writing(drawn.clone(), &note);
+        for (file, skipped) in [(drawn, 0), (with_writing, 3)] {
+            let file = files::write("drawing.dxf", ended(file));
+            let imported = db
+                .import(&file, |request| request.park = ParkCode::parse("G431176").ok())
+                .await
+                .unwrap_or_else(|e| panic!("{name}: {e:?}"));
+            assert!(!imported.report.has_errors(), "{name}: {:?}", codes(&imported));
+            assert_eq!(imported.report.encoding.as_deref(), Some(encoding), "{name}");
+            let stored: String = db
+                .value("SELECT attributes ->> 'Layer' FROM park_block WHERE id = 'G431176-1' AND NOT illustrative")
+                .await;
+            assert_eq!(stored, shown, "{name}");
+            let told: u64 =
+                imported.report.findings.iter().filter(|f| f.code == "dxf_entity_not_area").map(|_| 1).sum();
+            assert_eq!(told, u64::from(skipped > 0), "{name}: points of texts");
+        }
     }
+}
+
+#[tokio::test]
+async fn a_name_that_a_program_cut_loses_half_a_character_and_is_told() {
+    let db = Database::with_sample().await;
+    let file = files::write("cut.dxf", ended(drawing(Some(("AC1009", Some("ANSI_936"))), b"\xD6\xDC\xD7\xAA\xD3")));
+    let imported = db.import(&file, |request| request.park = ParkCode::parse("G431176").ok()).await.expect("imported");
+    assert_eq!(codes(&imported).iter().filter(|code| *code == "text_truncated").count(), 1, "{:?}", codes(&imported));
+    let stored: String =
+        db.value("SELECT attributes ->> 'Layer' FROM park_block WHERE id = 'G431176-1' AND NOT illustrative").await;
+    assert_eq!(stored, "周转");
 }
 
 #[tokio::test]
 async fn the_callers_encoding_goes_before_the_drawings_own() {
     let db = Database::with_sample().await;
-    let file = files::write("big5.dxf", drawing(Some(("AC1015", Some("ANSI_936"))), b"\xA5\xCE\xA6a"));
+    let file = files::write("big5.dxf", ended(drawing(Some(("AC1015", Some("ANSI_936"))), b"\xA5\xCE\xA6a")));
     let read = |encoding: Option<&'static str>| {
         let (db, file) = (&db, &file);
         async move {

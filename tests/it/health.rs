@@ -149,3 +149,14 @@ async fn every_answer_carries_the_security_headers_and_its_own_number() {
         ids.push(id);
     }
 }
+
+#[actix_web::test]
+async fn a_read_that_takes_too_long_is_a_504() {
+    let db = Database::empty().await;
+    db.write("INSERT INTO division (code, name, level, source) SELECT n::text, '某县', 'county', 'test' FROM generate_series(500001, 510001) n")
+        .await;
+    let limits = PoolLimits { statement: Duration::from_millis(1), ..PoolLimits::default() };
+    let state = State { pool: store::connect((*db.pool.connect_options()).clone(), limits), http: http_args() };
+    let (answer, _) = ask(state, "/api/collections/divisions/items?limit=10000").await;
+    answer.assert_problem(504, "query_timeout");
+}

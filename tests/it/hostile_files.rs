@@ -318,6 +318,19 @@ async fn one_record_more_than_the_limit_leaves_nothing_of_those_before_it() {
 }
 
 #[tokio::test]
+async fn two_layers_of_areas_are_not_guessed_and_giants_not_opened() {
+    let arena = Arena::new("two_layers").await;
+    let two = made_by_gdal(&arena.work, "GPKG", "two.gpkg");
+    let sound = arena.work.join("sound.geojson");
+    gdal("ogr2ogr", &["-f", "GPKG", arg(&two), arg(&sound), "-nln", "more", "-update"]);
+    assert_eq!(arena.import_file(&two), ["source_layer_ambiguous"]);
+    let big = arena.work.join("big.txt");
+    std::fs::File::create(&big).and_then(|f| f.set_len(512 * 1024 * 1024 + 1)).expect("sparse");
+    assert_eq!(arena.check(&big).codes, ["file_too_large"]);
+    arena.assert_untouched().await;
+}
+
+#[tokio::test]
 async fn empty_files_say_so_under_every_name() {
     let arena = Arena::new("empty").await;
     for (name, code) in [

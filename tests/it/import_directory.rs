@@ -99,7 +99,7 @@ async fn the_shipped_directory_is_what_the_register_holds() {
     let dry = db.dry_run(&fixture("parks/hunan_parks.csv"), parks).await.expect("judged");
     assert_eq!((dry.report.has_errors(), dry.report.candidates.len()), (false, 129));
     let counts = dry.report.counts.expect("counted");
-    assert_eq!((counts.inserted, counts.inserted + counts.updated + counts.unchanged), (0, 129));
+    assert_eq!((counts.inserted, counts.updated, counts.unchanged), (0, 0, 129));
 }
 
 #[tokio::test]
@@ -134,7 +134,9 @@ async fn faults_of_a_table_name_row_and_column_and_nothing_is_written() {
                 S439907,庚,长沙市,,1,昨天,\n\
                 S439908,辛,长沙市,,1,,国家级\n\
                 S439901,壬,长沙市,,1,,\n\
-                S439909,癸,,,1,,\n";
+                S439909,癸,,,1,,\n\
+                S439910,子,430112,,1,,\n\
+                S439911,丑,长沙市,,1000000,,\n";
     let refused = db.import(&write("faults.csv", text), parks).await.expect("judged");
     let mut told: Vec<(u64, &str, Option<&str>)> = refused
         .report
@@ -156,6 +158,8 @@ async fn faults_of_a_table_name_row_and_column_and_nothing_is_written() {
             (9, "level_contradicts_code", Some("级别")),
             (10, "id_duplicate", Some("代码")),
             (11, "prefecture_missing", Some("市州")),
+            (12, "prefecture_wrong_level", Some("市州")),
+            (13, "area_out_of_range", Some("面积")),
         ]
     );
     assert_eq!(refused.report.status.as_str(), "refused");

@@ -7,6 +7,7 @@ use sizhi::inventory::import::Imported;
 use crate::imports::{PARK, into, stock};
 use crate::support::files::{square, txt, write};
 use crate::support::process::{run, sizhi};
+use crate::support::tools::{arg, gdal};
 use crate::support::{Database, codes};
 
 fn of_code<'a>(imported: &'a Imported, code: &str) -> Vec<&'a Finding> {
@@ -172,6 +173,7 @@ async fn a_corner_on_a_neighbours_edge_is_at_most_a_sliver() {
     );
     let imported = db.import(&file, into(PARK)).await.expect("imported");
     assert_eq!((imported.report.status.as_str(), of_code(&imported, "overlap_within_file").len()), ("ready", 0));
+    assert_eq!(of_code(&imported, "overlap_sliver").len(), 1, "{:?}", codes(&imported));
     for sliver in of_code(&imported, "overlap_sliver") {
         assert!(told_area(&sliver.message, "重叠") < 0.05, "{}", sliver.message);
     }
@@ -335,4 +337,71 @@ async fn a_repair_happens_on_request_only_and_shows_its_area() {
         // Formula against geodesic on edges of 1 km: 1e-9 of a square kilometre is a millimetre's strip (domain.md §9).
         assert!((after / judge - 1.0).abs() < 1e-7, "{name}: told {after}, measured {judge}");
     }
+}
+
+#[tokio::test]
+async fn land_over_another_parks_drawing_is_mentioned_and_taken() {
+    let db = Database::with_sample().await;
+    let (x, y): (f64, f64) = sqlx::query_as(
+        "SELECT ST_X(p), ST_Y(p) FROM (SELECT ST_PointOnSurface(geom) AS p FROM park_block WHERE id = 'G431033-1') q",
+    )
+    .fetch_one(&db.pool)
+    .await
+    .expect("a place");
+    let d = 1e-4;
+    let ring = json!([[[x - d, y - d], [x + d, y - d], [x + d, y + d], [x - d, y + d], [x - d, y - d]]]);
+    let properties = json!({"编号": "1", "四至": "东至甲路，南至乙路，西至丙河"});
+    let taken = db.import(&write("over_drawing.geojson", geojson(properties, ring)), into(PARK)).await;
+    let taken = taken.expect("imported");
+    let (drawn, words) = (of_code(&taken, "overlap_with_illustrative"), of_code(&taken, "four_extents_incomplete"));
+    assert_eq!((drawn.len(), words.len(), taken.revision), (1, 1, Some(2)), "{:?}", codes(&taken));
+    assert_eq!(
+        (drawn[0].severity, words[0].severity, words[0].place.row),
+        (Severity::Info, Severity::Warning, Some(1))
+    );
+    assert!(words[0].message.ends_with("missing:north"), "{}", words[0].message);
+    let area: f64 = db
+        .value("SELECT ST_Area(ST_Intersection(a.geom, b.geom)::geography) FROM park_block a, park_block b WHERE a.id = 'G431176-1' AND b.id = 'G431033-1'")
+        .await;
+    assert!((told_area(&drawn[0].message, "重叠") - area).abs() < 0.01, "{} against {area}", drawn[0].message);
+}
+
+/// Squares of 100 m in a row, degrees, with the number of their area column (none: null).
+fn column(numbers: impl Iterator<Item = Option<f64>>) -> String {
+    let features: Vec<Value> = (0..)
+        .zip(numbers)
+        .map(|(i, number)| {
+            let (west, south) = (113.0 + f64::from(i % 500) * 2e-3, 28.0 + f64::from(i / 500) * 2e-3);
+            let (east, north) = (west + 1e-3, south + 1e-3);
+            json!({"type": "Feature", "properties": {"编号": i.to_string(), "面积": number},
+                   "geometry": {"type": "Polygon", "coordinates": [[[west, south], [east, south], [east, north], [west, north], [west, south]]]}})
+        })
+        .collect();
+    json!({"type": "FeatureCollection", "features": features}).to_string()
+}
+
+/// 0.001° by 0.001° at 28° N is 1.0900 to 1.0902 ha.
+#[tokio::test]
+async fn a_column_of_areas_without_a_unit_has_one_for_the_whole_file() {
+    let db = Database::with_sample().await;
+    let stated = |imported: &Imported, row: usize| imported.report.candidates[row].stated_area.expect("stated").value();
+    // Hectares; the second is a tenth off: told as that, and not read as another unit.
+    let file = write("hectares.geojson", column([Some(1.09), Some(1.2), Some(1.09)].into_iter()));
+    let dry = db.dry_run(&file, into(PARK)).await.expect("judged");
+    let told = of_code(&dry, "stated_area_unit_guessed");
+    assert_eq!((told.len(), told[0].place.row, told[0].place.field.as_deref()), (1, None, Some("面积")));
+    assert_eq!([stated(&dry, 0), stated(&dry, 1)], [10_900.0, 12_000.0]);
+    let off = of_code(&dry, "area_mismatch");
+    assert_eq!((off.len(), off[0].place.row, dry.report.has_errors()), (1, Some(2), false), "{:?}", codes(&dry));
+    // A file that says nothing of areas in its first thousands of records.
+    let (empty, filled) = (4_200, 50);
+    let numbers = (0..empty + filled).map(|i| (i >= empty).then_some(1.09));
+    let source = write("late.geojson", column(numbers));
+    let file = source.with_extension("gpkg");
+    let _ = std::fs::remove_file(&file);
+    gdal("ogr2ogr", &["-f", "GPKG", "-a_srs", "EPSG:4490", arg(&file), arg(&source)]);
+    let dry = db.dry_run(&file, into(PARK)).await.expect("judged");
+    assert_eq!((of_code(&dry, "stated_area_unit_guessed").len(), dry.report.has_errors()), (1, false));
+    assert_eq!(stated(&dry, empty), 10_900.0);
+    assert_eq!(dry.report.candidates.iter().filter(|c| c.stated_area.is_some()).count(), filled);
 }

@@ -212,9 +212,12 @@ async fn of_two_overlapping_imports_at_once_exactly_one_is_written() {
     let release = async {
         let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
                        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        while db.value::<i64>(waiting).await < 2 {
-            tokio::task::yield_now().await;
-        }
+        let both_wait = async {
+            while db.value::<i64>(waiting).await < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(20), both_wait).await.expect("both wait for the lock");
         held.rollback().await.expect("released");
     };
     let (a, b, ()) = tokio::join!(db.import(&a, into(PARK)), db.import(&b, into(OTHER_PARK)), release);

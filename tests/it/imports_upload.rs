@@ -191,32 +191,35 @@ async fn files_that_are_none_are_the_clients_fault() {
     let db = Database::with_sample().await;
     let garbage: Vec<u8> = (0..4_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let forged = |magic: &[u8]| [magic, &garbage].concat();
-    for (name, bytes) in [
-        ("空.txt", vec![]),
-        ("a.txt", b"[".to_vec()),
-        ("a.txt", garbage.clone()),
-        ("a.zip", forged(b"PK\x03\x04")),
-        ("a.zip", b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec()),
-        ("a.shp", forged(&[0, 0, 0x27, 0x0a])),
-        ("a.gpkg", forged(b"SQLite format 3\0")),
-        ("a.geojson", b"{\"type\":\"FeatureCollection\",\"features\":[]}".to_vec()),
-        ("a.geojson", b"{\"type\":\"FeatureCollection\",\"features\":[{}]}".to_vec()),
-        ("a.geojson", [b"[".repeat(100_000), b"]".repeat(100_000)].concat()),
+    for (name, bytes, code) in [
+        ("空.txt", vec![], "txt_without_parcels"),
+        ("a.txt", b"[".to_vec(), "txt_without_parcels"),
+        ("a.txt", garbage.clone(), "encoding_undecodable"),
+        ("a.zip", forged(b"PK\x03\x04"), "archive_unreadable"),
+        ("a.zip", b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec(), "archive_empty"),
+        ("a.shp", forged(&[0, 0, 0x27, 0x0a]), "file_unreadable"),
+        ("a.gpkg", forged(b"SQLite format 3\0"), "file_unreadable"),
+        ("a.geojson", b"{\"type\":\"FeatureCollection\",\"features\":[]}".to_vec(), "file_without_records"),
+        ("a.geojson", b"{\"type\":\"FeatureCollection\",\"features\":[{}]}".to_vec(), "feature_type"),
+        ("a.geojson", [b"[".repeat(100_000), b"]".repeat(100_000)].concat(), "geojson_type"),
         (
             "a.geojson",
-            b"{\"type\":\"Feature\",\"geometry\":{\"type\":\"Polygon\",\"coordinates\":[[[1e999,0]]]}}".to_vec(),
-        ),
+            b"{\"type\":\"Feature\",\"geometry\":{\"type\":\"Polygon\",\"coordinates\":[[[1e999,0]]]}}".to_vec(), "coordinate_not_finite"),
         (
             "a.geojson",
-            br#"{"type":"FeatureCollection","features":[{"type":"Feature","id":"1","properties":{"a":"x\u0000y"},"geometry":{"type":"Polygon","coordinates":[[[113,28],[113.01,28],[113.01,28.01],[113,28]]]}}]}"#.to_vec(),
-        ),
-        ("a.dxf", b"0\nSECTION\n2\nENTITIES\n0\nEOF\n".to_vec()),
-        ("a.exe", b"MZ\x90\0".to_vec()),
-        ("a.txt", vec![0; 10_000]),
+            br#"{"type":"FeatureCollection","features":[{"type":"Feature","id":"1","properties":{"a":"x\u0000y"},"geometry":{"type":"Polygon","coordinates":[[[113,28],[113.01,28],[113.01,28.01],[113,28]]]}}]}"#.to_vec(), "text_control_character"),
+        ("a.dxf", b"0\nSECTION\n2\nENTITIES\n0\nEOF\n".to_vec(), "records_lost"),
+        ("a.exe", b"MZ\x90\0".to_vec(), "format_unknown"),
+        ("a.txt", vec![0; 10_000], "txt_without_parcels"),
     ] {
         let answer =
             call(&db, upload("/api/imports", &[("layer", "park_blocks"), ("park", "G431176")], name, &bytes)).await;
         refused(&answer, &format!("{name}, {} bytes", bytes.len()));
+        let body = answer.json();
+        let findings = body["report"]["findings"].as_array();
+        let told = body["code"] == code
+            || findings.is_some_and(|list| list.iter().any(|f| f["code"] == code && f["severity"] == "error"));
+        assert!(told, "{name}: {code} in {body}");
         let answer = call(&db, upload("/api/imports", &[("layer", "parks")], name, &bytes)).await;
         refused(&answer, &format!("{name}, {} bytes, as a directory", bytes.len()));
     }

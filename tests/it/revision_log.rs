@@ -367,3 +367,71 @@ async fn coordinates_that_are_not_finite_or_not_in_the_province_are_refused_by_t
         assert_eq!(told.as_deref(), constraint, "{name}");
     }
 }
+
+#[tokio::test]
+async fn what_a_constraint_refuses_has_its_own_word() {
+    let db = Database::with_sample().await;
+    for (sql, code) in [
+        ("UPDATE park_block SET stated_area_ha = 0 WHERE id = 'G431176-1'", "stated_area_invalid"),
+        ("UPDATE park_block SET area_m2 = 'NaN' WHERE id = 'G431176-1'", "area_invalid"),
+        ("UPDATE park SET approved_area_ha = 0 WHERE code = 'G431176'", "area_invalid"),
+        ("UPDATE park SET approved_area_ha = 1e9 WHERE code = 'G431176'", "number_out_of_range"),
+        ("UPDATE park SET level = '省级' WHERE code = 'G431176'", "level_contradicts_code"),
+        ("UPDATE park SET prefecture_code = '439999' WHERE code = 'G431176'", "division_unknown"),
+        (
+            "UPDATE division SET geom = ST_GeomFromText('MULTIPOLYGON(((112 28,113 29,113 28,112 29,112 28)))', 4490) WHERE code = '430100'",
+            "geometry_invalid",
+        ),
+        ("UPDATE division SET geom = ST_Translate(geom, 10, 0) WHERE code = '430100'", "outside_province"),
+        ("INSERT INTO park SELECT * FROM park WHERE code = 'G431176'", "park_exists"),
+        ("INSERT INTO division SELECT * FROM division WHERE code = '430100'", "division_exists"),
+        ("INSERT INTO park_block SELECT * FROM park_block WHERE id = 'G431176-1'", "block_exists"),
+        (
+            "INSERT INTO park_block (id, park_code, number, geom, area_m2, source, valid_from)
+             SELECT id, park_code, number, geom, area_m2, source, '2020-01-01' FROM park_block WHERE id = 'G431176-1'",
+            "block_exists",
+        ),
+        ("UPDATE park_event SET area_after_ha = 1 WHERE park_code = 'G431177'", "event_area_arithmetic"),
+    ] {
+        let mut transaction = db.pool.begin().await.expect("transaction");
+        revision::open(&mut transaction, "test", "test", "").await.expect("revision");
+        let Err(refused) = sqlx::query(sql).execute(&mut *transaction).await else { panic!("taken: {sql}") };
+        assert_eq!(sizhi::error::Error::from(refused).code(), code, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_says_has_its_own_word() {
+    let db = Database::empty().await;
+    for (state, code) in [
+        ("57014", "query_timeout"),
+        ("55P03", "register_busy"),
+        ("40P01", "register_busy"),
+        ("53100", "storage_full"),
+        ("25006", "database_unavailable"),
+        ("57P03", "database_unavailable"),
+        ("XX000", "internal"),
+    ] {
+        let sql = format!("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END $$");
+        let Err(refused) = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&db.pool).await else { panic!("{state}") };
+        assert_eq!(sizhi::error::Error::from(refused).code(), code, "{state}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_refused() {
+    for (sql, code) in [
+        (
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9999, 'to come', true, '', 0)",
+            "migration_newer",
+        ),
+        (
+            "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = (SELECT max(version) FROM _sqlx_migrations)",
+            "migration_mismatch",
+        ),
+    ] {
+        let db = Database::empty().await;
+        sqlx::query(sql).execute(&db.pool).await.expect(sql);
+        assert_eq!(store::migrate(&db.pool).await.expect_err(code).code(), code);
+    }
+}

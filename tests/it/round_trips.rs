@@ -248,6 +248,19 @@ async fn exports_hold_the_counts_areas_and_system_that_the_register_holds() {
         // GeoJSON is written to 1e-8 degree, a millimetre: over 3.6 km of edges that is some 3 m² of 400,000 at the worst.
         let allowed = if format == "geojson" { 1e-6 } else { 1e-8 };
         assert!((area / register - 1.0).abs() < allowed, "{format}: {area} against {register}");
+        let [number, name, east] =
+            if format == "geojson" { ["number", "name", "east"] } else { ["区块编号", "区块名称", "东至"] };
+        if format != "shp" {
+            let differ: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+                "SELECT count(*) FROM back k FULL JOIN (SELECT * FROM park_block WHERE park_code = 'G431176') b ON b.number = k.\"{number}\"
+                 WHERE k.\"{name}\" IS DISTINCT FROM b.name OR k.\"{east}\" IS DISTINCT FROM b.east OR k.geom IS NULL OR b.geom IS NULL
+                    OR ST_HausdorffDistance(ST_SetSRID(k.geom, 4490), b.geom) > 2e-8"
+            )))
+            .fetch_one(&db.pool)
+            .await
+            .expect("compared");
+            assert_eq!(differ, 0, "{format}");
+        }
     }
 }
 

@@ -313,7 +313,7 @@ fn candidate(parcel: Parcel, system: Option<Crs>, findings: &mut Vec<Finding>) -
 fn read_areas(candidates: &mut [Candidate], findings: &mut Vec<Finding>) {
     let computed = |c: &Candidate| c.geometry.as_ref().map(area::ellipsoidal);
     let number = |c: &Candidate| c.value("stated_area").and_then(stated_area::bare_number);
-    let samples = candidates.iter().filter_map(|c| number(c).zip(computed(c)));
+    let samples = candidates.iter().filter_map(|c| number(c).and_then(|n| Some((n, computed(c)?))));
     let column = ColumnUnit::weigh(samples, stated_area::IN_BOUNDARY_TEXTS);
     for candidate in candidates {
         let Some(text) = candidate.value("stated_area") else { continue };
@@ -324,7 +324,9 @@ fn read_areas(candidates: &mut [Candidate], findings: &mut Vec<Finding>) {
             findings.push(Finding::error("area_not_a_number", Place::row(row).field("地块面积"), message));
             continue;
         };
-        if let (None, Some(usual), Some(computed)) = (written, column.instead_of, computed(candidate)) {
+        if let (None, Some(usual), Some(computed)) = (written, column.instead_of, computed(candidate))
+            && number > 0.0
+        {
             let message = format!(
                 "第 {row} 行的面积“{}”按{}理解（与全文件的图形面积相符；图形面积 ÷ 标注数值 = {:.4}），通常的单位是{}",
                 text.trim(),

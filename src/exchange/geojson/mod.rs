@@ -378,7 +378,7 @@ impl Scan<'_> {
         let Some(column) = mapping.iter().find(|m| m.canonical == Some("stated_area")) else { return };
         let unit = field_names::unit_of(&column.field).unwrap_or_else(|| {
             let number = |c: &Candidate| c.value("stated_area").and_then(stated_area::bare_number);
-            let samples = candidates.iter().filter_map(|c| number(c).zip(c.geometry.as_ref().map(area::ellipsoidal)));
+            let samples = candidates.iter().filter_map(|c| Some((number(c)?, area::ellipsoidal(c.geometry.as_ref()?))));
             let weighed = ColumnUnit::weigh(samples, stated_area::IN_VECTOR_FILES);
             self.findings.extend(weighed.told(&column.field));
             weighed.unit

@@ -19,6 +19,13 @@ fn polygon(ring: &str) -> String {
 const RING: &str = "[[112,28],[112.1,28],[112.1,28.1],[112,28]]";
 
 #[test]
+fn a_file_of_faults_is_told_to_a_bound_and_says_so() {
+    let nulls = vec![r#"{"type":"Feature","properties":{},"geometry":null}"#; 10_002].join(",");
+    let found = read_text(&format!(r#"{{"type":"FeatureCollection","features":[{nulls}]}}"#)).findings;
+    assert_eq!((found.len(), found[10_001].code.as_ref()), (10_002, "too_many_findings"));
+}
+
+#[test]
 fn faults_with_their_places() {
     type Found = (&'static str, Option<u64>, Option<u32>, Option<u32>);
     let good = polygon(RING);
@@ -67,6 +74,17 @@ fn faults_with_their_places() {
             vec![("crs_detected", None, None, None)],
         ),
         ("null geometry", feature("null"), vec![("geometry_missing", Some(1), None, None)]),
+        (
+            "no object",
+            r#"{"type":"FeatureCollection","features":[5]}"#.into(),
+            vec![("feature_not_object", Some(1), None, None)],
+        ),
+        (
+            "not a Feature",
+            good.replace(r#""type":"Feature","#, r#""type":"feature","#),
+            vec![("feature_type", Some(1), None, None)],
+        ),
+        ("id is a list", good.replace(r#""id":"a""#, r#""id":[1]"#), vec![("feature_id_type", Some(1), None, None)]),
         (
             "a point",
             feature(r#"{"type":"Point","coordinates":[112,28]}"#),

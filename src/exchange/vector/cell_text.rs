@@ -1,7 +1,7 @@
 //! Texts in bytes that may be in any encoding, a DBF's and a drawing's: which one, by the caller, the file's own word (the .cpg,
 //! the code page byte, the drawing's head), or the bytes themselves.
 
-use encoding_rs::{BIG5, Encoding, GB18030, UTF_8, WINDOWS_1252};
+use encoding_rs::{BIG5, EUC_KR, Encoding, GB18030, SHIFT_JIS, UTF_8, WINDOWS_1252};
 
 use crate::domain::{Finding, Place};
 
@@ -34,6 +34,11 @@ fn by_label(label: &str) -> Option<Chosen> {
         "936" | "2312" => GB18030,
         "54936" | "18030" => GB18030,
         "950" => BIG5,
+        "932" => SHIFT_JIS,
+        "949" => EUC_KR,
+        "874" | "1250" | "1251" | "1253" | "1254" | "1255" | "1256" | "1257" | "1258" => {
+            Encoding::for_label(format!("windows-{digits}").as_bytes())?
+        }
         "1252" | "88591" => WINDOWS_1252,
         _ => Encoding::for_label(plain.as_bytes())?,
     };
@@ -100,7 +105,7 @@ pub fn choose<'a>(
             "encoding_guessed",
             Place::whole(),
             format!(
-                "文件没有说明编码，文字按 UTF-8 和 GBK 都读得通，按 {} 读取；不对时请用 --encoding 指定",
+                "文件没有可信的编码说明，文字按 UTF-8 和 GBK 都读得通，按 {} 读取；不对时请用 --encoding 指定",
                 chosen.name
             ),
         ));
@@ -110,7 +115,7 @@ pub fn choose<'a>(
         findings.push(Finding::warning(
             "encoding_guessed",
             Place::whole(),
-            "文件没有说明编码，文字像是西欧字母，按 windows-1252 读取；不对时请用 --encoding 指定",
+            "文件没有可信的编码说明，文字像是西欧字母，按 windows-1252 读取；不对时请用 --encoding 指定",
         ));
         return Ok((WESTERN, findings));
     }
@@ -196,15 +201,15 @@ fn cut(chosen: Chosen, text: &[u8]) -> Option<String> {
     })
 }
 
-/// The bytes behind a text of a drawing, which GDAL is made to read as ISO 8859-1, byte by byte. Only what a program has escaped
-/// (`\\U+5468`) is more than a byte: a character, whatever the encoding of the rest.
+/// The bytes behind a name in a drawing, which GDAL is made to read as ISO 8859-1, byte by byte. (In what is written there, a program
+/// may have escaped characters, `\U+5468`: those are more than a byte, whatever the encoding of the rest.)
 pub fn drawing_bytes(text: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(text).ok()?;
     Some(text.chars().filter_map(|c| u8::try_from(u32::from(c)).ok()).collect())
 }
 
-/// A text of a drawing, decoded; `None` where it does not decode.
-pub fn decode_drawing(chosen: Chosen, text: &[u8]) -> Option<String> {
+/// A text of a drawing, decoded like [`decode`]; `None` where it does not decode. (R12 cuts names at 31 bytes.)
+pub fn decode_drawing(chosen: Chosen, text: &[u8]) -> Option<(String, bool)> {
     let text = std::str::from_utf8(text).ok()?;
     let mut decoded = String::with_capacity(text.len());
     let mut run = Vec::new();
@@ -218,8 +223,9 @@ pub fn decode_drawing(chosen: Chosen, text: &[u8]) -> Option<String> {
             }
         }
     }
-    decoded += &strict(chosen, &run)?;
-    Some(decoded)
+    let (rest, cut) = decode(chosen, &run)?;
+    decoded += &rest;
+    Some((decoded, cut))
 }
 
 /// The encoding that the head of a drawing tells: UTF-8 since the format of 2007, whatever it says of code pages; before that the
@@ -337,6 +343,7 @@ mod tests {
             ("AC1009", "ANSI_936", Some("ANSI_936")),
             ("AC1018", "ansi_936", Some("ansi_936")),
             ("AC1015", "ANSI_950", Some("ANSI_950")),
+            ("AC1015", "ANSI_1251", Some("ANSI_1251")),
             ("AC1015", "ANSI_1252", None),
             ("AC1015", "klingon", None),
             ("AC1021", "ANSI_936", Some("utf-8")),
@@ -354,9 +361,11 @@ mod tests {
         let as_gdal_gives = |bytes: &[u8]| bytes.iter().map(|b| char::from(*b)).collect::<String>();
         let plain = as_gdal_gives(CHINESE_GBK);
         assert_eq!(drawing_bytes(plain.as_bytes()).as_deref(), Some(CHINESE_GBK));
-        assert_eq!(decode_drawing(GBK, plain.as_bytes()).as_deref(), Some("中国"));
+        assert_eq!(decode_drawing(GBK, plain.as_bytes()), Some(("中国".into(), false)));
+        let cut = as_gdal_gives(&CHINESE_GBK[..3]);
+        assert_eq!(decode_drawing(GBK, cut.as_bytes()), Some(("中".into(), true)));
         let escaped = format!("{plain}湘{plain}");
-        assert_eq!(decode_drawing(GBK, escaped.as_bytes()).as_deref(), Some("中国湘中国"));
+        assert_eq!(decode_drawing(GBK, escaped.as_bytes()), Some(("中国湘中国".into(), false)));
         assert_eq!(decode_drawing(UTF8, plain.as_bytes()), None);
     }
 

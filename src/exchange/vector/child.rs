@@ -97,7 +97,8 @@ fn read(
         epsg: system.crs.map(Crs::epsg),
         srs_name: system.name,
         transformed: system.transform.is_some(),
-        declared_count: Some(layer.feature_count()),
+        // −1 where GDAL cannot count them.
+        declared_count: Some(layer.feature_count()).filter(|n| i64::try_from(*n).is_ok()),
     };
     let stopped = |e: io::Error| fail("request", e);
     wire::write(out, &Message::Header(header)).map_err(stopped)?;

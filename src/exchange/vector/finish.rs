@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::how::{How, first_point};
+use super::how::{How, first_point, written_text};
 use super::listen::Part;
 use super::source::{Format, Source};
 use super::wire::{Feature, Header, Shape};
@@ -14,7 +14,8 @@ use crate::exchange::rings::{self, Parts};
 use crate::exchange::stated_area::read_stated_area;
 use crate::exchange::{Attribute, Candidate, Intake, ReadOptions, Reading, text_encoding};
 
-/// Records that are waited for before the first is built, unless the file ends: what they say decides the coordinate system.
+/// Records that are waited for before the first is built, unless the file ends: what they say decides the coordinate system and
+/// the unit of a column of areas.
 const SAMPLED: usize = 4_096;
 
 /// Builds candidates from what the child says, as soon as it is known how to read them.
@@ -60,7 +61,8 @@ impl<'a> Assembly<'a> {
                 }
                 (self.header, self.fields) = (header, fields);
             }
-            Part::Features(features) => {
+            Part::Features(mut features) => {
+                self.drop_written_texts(&mut features);
                 self.came += features.len() as u64;
                 self.waiting.extend(features);
                 // Where texts may be in any encoding, all of them together say which.
@@ -68,7 +70,7 @@ impl<'a> Assembly<'a> {
                     && self.waiting.len() >= SAMPLED
                     && first_point(&self.waiting).is_some();
                 if self.how.is_none() && decidable {
-                    self.how = self.decide().ok();
+                    self.how = self.decide().ok().filter(|how| how.settled);
                 }
                 if self.how.is_some() {
                     self.build_waiting();
@@ -111,6 +113,16 @@ impl<'a> Assembly<'a> {
         reading.crs = how.system.shown;
         reading.mapping = how.mapping;
         reading
+    }
+
+    /// What is written in a drawing, of entities that are only counted: a drawing waits to its end, and nobody reads it.
+    fn drop_written_texts(&self, features: &mut [Feature]) {
+        let Some(at) = written_text(&self.fields).filter(|_| self.source.format == Format::Dxf) else { return };
+        for feature in features.iter_mut().filter(|f| matches!(f.shape, Shape::Other(_))) {
+            if let Some(text) = feature.values.get_mut(at) {
+                *text = None;
+            }
+        }
     }
 
     fn decide(&self) -> Result<How, Finding> {

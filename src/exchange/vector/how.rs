@@ -16,6 +16,8 @@ pub(super) struct How {
     pub system: System,
     pub mapping: Vec<FieldMapping>,
     pub area_unit: AreaUnit,
+    /// Every one of these decisions has a reason; records to come might still give one for the unit.
+    pub settled: bool,
     pub encoding: Option<String>,
     /// Told by each decision: of the encoding, and of the system and the fields.
     pub of_texts: Vec<Finding>,
@@ -39,7 +41,9 @@ impl How {
         of_system.extend(ambiguous);
         let (area_unit, told) = decide_area_unit(features, &mapping, &texts, &system);
         of_system.extend(told);
-        Ok(How { texts, system, mapping, area_unit, encoding, of_texts, of_system })
+        let settled = area_unit.is_some();
+        let area_unit = area_unit.unwrap_or(stated_area::IN_VECTOR_FILES[0]);
+        Ok(How { texts, system, mapping, area_unit, settled, encoding, of_texts, of_system })
     }
 }
 
@@ -57,7 +61,7 @@ impl Texts {
     pub fn decode(&self, bytes: Vec<u8>) -> Option<(String, bool)> {
         match *self {
             Texts::Cells(chosen) => cell_text::decode(chosen, &bytes),
-            Texts::Drawing(chosen) => cell_text::decode_drawing(chosen, &bytes).map(|text| (text, false)),
+            Texts::Drawing(chosen) => cell_text::decode_drawing(chosen, &bytes),
             Texts::Utf8 => String::from_utf8(bytes).ok().map(|text| (text, false)),
         }
     }
@@ -76,17 +80,20 @@ fn decide_texts(
     source: &Source,
     options: &ReadOptions,
 ) -> Result<(Texts, Option<String>, Vec<Finding>), Finding> {
-    let values = features.iter().flat_map(|f| &f.values).flatten().map(Vec::as_slice);
     let asked = options.encoding.as_deref();
     let (texts, chosen, findings) = match source.format {
         Format::GeoPackage | Format::FileGdb => return Ok((Texts::Utf8, None, Vec::new())),
         Format::Shapefile => {
+            let values = features.iter().flat_map(|f| &f.values).flatten().map(Vec::as_slice);
             let texts = fields.iter().map(Vec::as_slice).chain(values);
             let (chosen, findings) = cell_text::choose(asked, &source.declared, texts)?;
             (Texts::Cells(chosen), chosen, findings)
         }
         Format::Dxf => {
-            let texts: Vec<Vec<u8>> = values.filter_map(cell_text::drawing_bytes).collect();
+            let written = written_text(fields);
+            let values = features.iter().flat_map(|f| f.values.iter().enumerate());
+            let names = values.filter(|(at, _)| Some(*at) != written).filter_map(|(_, value)| value.as_deref());
+            let texts: Vec<Vec<u8>> = names.filter_map(cell_text::drawing_bytes).collect();
             let (chosen, findings) = cell_text::choose(asked, &source.declared, texts.iter().map(Vec::as_slice))?;
             (Texts::Drawing(chosen), chosen, findings)
         }
@@ -94,18 +101,24 @@ fn decide_texts(
     Ok((texts, Some(chosen.name.to_owned()), findings))
 }
 
-/// The unit of the area column: named, or weighed on the records at hand.
+/// The field of what is written in a drawing. It says nothing of the encoding, unlike the names of layers: GDAL makes characters of
+/// `%%d` and `\U+00B2` that look like bytes, and cuts long lines.
+pub(super) fn written_text(fields: &[Vec<u8>]) -> Option<usize> {
+    fields.iter().position(|name| name == b"Text")
+}
+
+/// The unit of the area column: named, or weighed on the records at hand. None yet where none of them could be weighed.
 fn decide_area_unit(
     features: &[Feature],
     mapping: &[FieldMapping],
     texts: &Texts,
     system: &System,
-) -> (AreaUnit, Option<Finding>) {
+) -> (Option<AreaUnit>, Option<Finding>) {
     let Some(at) = mapping.iter().position(|m| m.canonical == Some("stated_area")) else {
-        return (stated_area::IN_VECTOR_FILES[0], None);
+        return (Some(stated_area::IN_VECTOR_FILES[0]), None);
     };
     if let Some(named) = field_names::unit_of(&mapping[at].field) {
-        return (named, None);
+        return (Some(named), None);
     }
     let sample = |feature: &Feature| {
         let (text, _) = texts.decode(feature.values.get(at)?.clone()?)?;
@@ -115,7 +128,7 @@ fn decide_area_unit(
         Some((number, area::ellipsoidal(&built.geometry?)))
     };
     let weighed = ColumnUnit::weigh(features.iter().filter_map(sample), stated_area::IN_VECTOR_FILES);
-    (weighed.unit, weighed.told(&mapping[at].field))
+    (weighed.is_settled().then_some(weighed.unit), weighed.told(&mapping[at].field))
 }
 
 pub(super) fn first_point(features: &[Feature]) -> Option<(f64, f64)> {

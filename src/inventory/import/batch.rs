@@ -59,7 +59,7 @@ fn hash_files(path: &Path) -> std::io::Result<(u64, [u8; 32])> {
 
 pub(super) fn unreadable(cause: std::io::Error) -> Error {
     let detail = match cause.kind() {
-        std::io::ErrorKind::NotFound => "找不到要导入的文件",
+        std::io::ErrorKind::NotFound => return Error::not_found("file_not_found", "找不到要导入的文件"),
         std::io::ErrorKind::PermissionDenied => "没有读取该文件的权限",
         _ => "要导入的文件无法读取",
     };

@@ -63,7 +63,7 @@ fn each_park_has_its_approved_area_to_the_digit() {
 #[test]
 fn blocks_are_valid_apart_and_their_words_read_back() {
     let sample = sample();
-    assert!(sample.blocks.len() > 200, "{} blocks", sample.blocks.len());
+    assert_eq!(sample.blocks.len(), 280);
     for block in &sample.blocks {
         assert!(validity::is_valid(&block.boundary), "{}", block.id);
         assert!(block.illustrative && block.source.contains("示意"));

@@ -253,6 +253,7 @@ pub fn real(path: &str) -> Option<PathBuf> {
         return Some(full);
     }
     assert!(std::env::var_os("CI").is_none(), "shared real data is absent in CI: {path}");
+    assert!(!root().join("../shared/data/real").exists(), "no such real file: {path}");
     eprintln!("skipped: shared real data is absent: {path}");
     None
 }
