@@ -2,6 +2,7 @@
 
 use encoding_rs::{Encoding, GB18030, GBK, UTF_8, UTF_16BE, UTF_16LE};
 
+use super::{ReadOptions, Reading};
 use crate::domain::{Finding, Place};
 
 /// A text and the encoding it was in.
@@ -29,6 +30,20 @@ pub fn decode(bytes: &[u8], label: Option<&str>) -> Result<Decoded, Finding> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(Decoded { text: text.to_owned(), encoding: "utf-8".to_owned() }),
         Err(_) => strict(bytes, GB18030, chinese_name(bytes)),
+    }
+}
+
+/// Decodes a whole file for its reading, which learns the encoding, or why there is nothing to read.
+pub(super) fn decode_whole(bytes: &[u8], options: &ReadOptions, reading: &mut Reading) -> Option<String> {
+    match decode(bytes, options.encoding.as_deref()) {
+        Ok(decoded) => {
+            reading.encoding = Some(decoded.encoding);
+            Some(decoded.text)
+        }
+        Err(finding) => {
+            reading.findings.push(finding);
+            None
+        }
     }
 }
 

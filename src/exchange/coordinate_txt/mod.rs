@@ -2,6 +2,7 @@
 //! `点号,圈号,X,Y` with X north and Y east. Tolerant in reading, strict in writing.
 
 mod header;
+mod parcel;
 mod read;
 mod write;
 

@@ -1,26 +1,13 @@
 //! Reading a boundary-point TXT, line by line; every fault names its line.
 
-use geo::{Coord, LineString, MultiPolygon};
-
 use super::header::{Header, NATURE, half_width};
+use super::parcel::{PARCEL_FIELDS, Parcel, Point, Ring, candidate};
 use crate::domain::{Finding, Place, Severity};
 use crate::exchange::limits::{MAX_FEATURES, MAX_FINDINGS};
 use crate::exchange::stated_area::{self, ColumnUnit};
 use crate::exchange::{Attribute, Candidate, FieldMapping, ReadOptions, Reading, text_encoding};
+use crate::geometry::area;
 use crate::geometry::crs::{self, Crs};
-use crate::geometry::{area, assemble, project, validity};
-
-/// The fields of a parcel line, by position, with their canonical names; further fields are kept by number.
-const PARCEL_FIELDS: [(&str, Option<&str>); 8] = [
-    ("界址点数", None),
-    ("地块面积", Some("stated_area")),
-    ("地块编号", Some("id")),
-    ("地块名称", Some("name")),
-    ("图形属性", None),
-    ("图幅号", Some("map_sheet")),
-    ("地块用途", Some("land_use")),
-    ("地类编码", Some("land_use_code")),
-];
 
 /// A parcel line without `@` is recognised by having more fields than a point line.
 const POINT_FIELDS: usize = 4;
@@ -28,21 +15,14 @@ const POINT_FIELDS: usize = 4;
 /// Reads a whole file.
 pub fn read(bytes: &[u8], options: &ReadOptions) -> Reading {
     let mut reading = Reading { format: "txt", ..Reading::default() };
-    let decoded = match text_encoding::decode(bytes, options.encoding.as_deref()) {
-        Ok(decoded) => decoded,
-        Err(finding) => {
-            reading.findings.push(finding);
-            return reading;
-        }
-    };
-    reading.encoding = Some(decoded.encoding);
+    let Some(text) = text_encoding::decode_whole(bytes, options, &mut reading) else { return reading };
     reading.mapping = PARCEL_FIELDS
         .iter()
         .map(|(field, canonical)| FieldMapping { field: (*field).into(), canonical: *canonical })
         .collect();
     let mut scan =
         Scan { findings: Vec::new(), header: Header::default(), parcels: Vec::new(), section: Section::None };
-    for (line, text) in (1_u64..).zip(split_lines(&decoded.text)) {
+    for (line, text) in (1_u64..).zip(split_lines(&text)) {
         scan.take(line, text);
         if scan.findings.len() > MAX_FINDINGS || scan.parcels.len() > MAX_FEATURES {
             scan.findings.push(Finding::error(
@@ -75,27 +55,6 @@ struct Scan {
     header: Header,
     parcels: Vec<Parcel>,
     section: Section,
-}
-
-struct Parcel {
-    line: u64,
-    fields: Vec<String>,
-    rings: Vec<Ring>,
-    /// A point line of this parcel could not be read: its shape would be another one.
-    broken: bool,
-}
-
-struct Ring {
-    /// 圈号 as written.
-    number: String,
-    points: Vec<Point>,
-}
-
-struct Point {
-    line: u64,
-    /// As written: X is north, Y is east.
-    x: f64,
-    y: f64,
 }
 
 impl Scan {
@@ -289,26 +248,6 @@ fn decide_crs(parcels: &[Parcel], header: &Header, options: &ReadOptions, findin
     decided.or(detection.crs)
 }
 
-fn candidate(parcel: Parcel, system: Option<Crs>, findings: &mut Vec<Finding>) -> Candidate {
-    let row = parcel.line;
-    let attributes = attributes(&parcel.fields);
-    check_count(&parcel, findings);
-    let geometry = system.and_then(|crs| geometry(&parcel, crs, findings));
-    let value = |canonical: &str| {
-        attributes.iter().find(|a| a.canonical == Some(canonical) && !a.value.is_empty()).map(|a| a.value.clone())
-    };
-    for a in &attributes {
-        if text_encoding::has_forbidden_character(&a.value) {
-            findings.push(Finding::error(
-                "text_control_character",
-                Place::row(row).field(&*a.field),
-                format!("第 {row} 行：字段“{}”含有控制字符或改变显示方向的字符", a.field),
-            ));
-        }
-    }
-    Candidate { row, id: value("id"), name: value("name"), geometry, stated_area: None, crs: system, attributes }
-}
-
 /// The stated areas, all in one unit unless they name their own. Another unit than the guide's is told parcel by parcel.
 fn read_areas(candidates: &mut [Candidate], findings: &mut Vec<Finding>) {
     let computed = |c: &Candidate| c.geometry.as_ref().map(area::ellipsoidal);
@@ -338,133 +277,4 @@ fn read_areas(candidates: &mut [Candidate], findings: &mut Vec<Finding>) {
         }
         candidate.stated_area = stated_area::stated(text, number, written.unwrap_or(column.unit));
     }
-}
-
-fn attributes(fields: &[String]) -> Vec<Attribute> {
-    let known: std::collections::HashMap<usize, (&str, Option<&'static str>)> =
-        PARCEL_FIELDS.iter().enumerate().map(|(i, (f, c))| (i, (*f, *c))).collect();
-    fields
-        .iter()
-        .enumerate()
-        // The point count and the word 面 describe the file, not the land.
-        .filter(|(i, _)| !matches!(i, 0 | 4))
-        .map(|(i, value)| {
-            let (field, canonical) =
-                known.get(&i).map_or((format!("字段{}", i + 1).into(), None), |(f, c)| ((*f).into(), *c));
-            Attribute { field, canonical, value: text_encoding::compose(value) }
-        })
-        .collect()
-}
-
-/// The declared number of points, with or without the closing ones, against those found.
-fn check_count(parcel: &Parcel, findings: &mut Vec<Finding>) {
-    let row = parcel.line;
-    let Some(text) = parcel.fields.first().filter(|t| !t.is_empty()) else { return };
-    let found: usize = parcel.rings.iter().map(|r| r.points.len()).sum();
-    let closing = parcel.rings.iter().filter(|r| is_closed(r)).count();
-    match text.parse::<usize>() {
-        Ok(declared)
-            if declared == found || declared == found - closing || declared == found + parcel.rings.len() - closing => {
-        }
-        Ok(declared) => findings.push(Finding::warning(
-            "point_count_mismatch",
-            Place::row(row),
-            format!("第 {row} 行：声明 {declared} 个界址点，实有 {found} 个"),
-        )),
-        Err(_) => findings.push(Finding::warning(
-            "point_count_mismatch",
-            Place::row(row).field("界址点数"),
-            format!("第 {row} 行：界址点数“{}”不是整数，实有 {found} 个", text.chars().take(20).collect::<String>()),
-        )),
-    }
-}
-
-fn is_closed(ring: &Ring) -> bool {
-    match ring.points.as_slice() {
-        [first, .., last] => first.x == last.x && first.y == last.y,
-        _ => false,
-    }
-}
-
-/// Rings → lon/lat → parts and holes by containment. `None`, with findings, where a ring cannot be one.
-fn geometry(parcel: &Parcel, crs: Crs, findings: &mut Vec<Finding>) -> Option<MultiPolygon<f64>> {
-    let vertices: usize = parcel.rings.iter().map(|r| r.points.len()).sum();
-    if vertices > validity::MAX_VERTICES {
-        findings.push(Finding::error(
-            "too_many_vertices",
-            Place::row(parcel.line),
-            format!("第 {} 行：地块有 {vertices} 个界址点，超过上限 {}", parcel.line, validity::MAX_VERTICES),
-        ));
-        return None;
-    }
-    if parcel.rings.len() > validity::MAX_RINGS {
-        findings.push(Finding::error(
-            "too_many_rings",
-            Place::row(parcel.line),
-            format!("第 {} 行：地块有 {} 圈，超过上限 {}", parcel.line, parcel.rings.len(), validity::MAX_RINGS),
-        ));
-        return None;
-    }
-    if parcel.rings.is_empty() {
-        findings.push(Finding::error(
-            "geometry_missing",
-            Place::row(parcel.line),
-            format!("第 {} 行：地块没有界址点", parcel.line),
-        ));
-        return None;
-    }
-    let mut lines = Vec::with_capacity(parcel.rings.len());
-    let mut sound = !parcel.broken;
-    for (number, ring) in (1_u32..).zip(&parcel.rings) {
-        match ring_line(ring, number, crs) {
-            Ok(line) => lines.push(line),
-            Err(finding) => {
-                findings.push(finding);
-                sound = false;
-            }
-        }
-    }
-    if !sound {
-        return None;
-    }
-    let assembled = assemble::from_rings(lines);
-    let duplicates = !assembled.findings.is_empty();
-    findings.extend(assembled.findings.into_iter().map(|mut f| {
-        f.place.row = Some(parcel.line);
-        f
-    }));
-    (!duplicates).then_some(assembled.geometry)
-}
-
-fn ring_line(ring: &Ring, number: u32, crs: Crs) -> Result<LineString<f64>, Finding> {
-    let first_line = ring.points.first().map_or(0, |p| p.line);
-    let mut line = Vec::with_capacity(ring.points.len() + 1);
-    for (vertex, p) in (1_u32..).zip(&ring.points) {
-        // A geographic file would give longitude as Y (east) too.
-        let Some((x, y)) = project::inverse(crs, p.y, p.x) else {
-            return Err(Finding::error(
-                "coordinate_out_of_range",
-                Place::row(p.line).ring(number).vertex(vertex),
-                format!("第 {} 行：坐标（X={}，Y={}）不在{}的范围内", p.line, p.x, p.y, crs.label()),
-            ));
-        };
-        line.push(Coord { x, y });
-    }
-    if is_closed(ring) {
-        // Equal numbers project to equal numbers; the last one is set so that no rounding can part them.
-        let first = line[0];
-        if let Some(last) = line.last_mut() {
-            *last = first;
-        }
-    } else if let Some(&first) = line.first() {
-        line.push(first);
-    }
-    if line.len() < 4 {
-        return Err(Finding::error(
-            "ring_too_few_points",
-            Place::row(first_line).ring(number),
-            format!("第 {first_line} 行起的第 {number} 圈不足 3 个界址点"),
-        ));
-    }
-    Ok(LineString(line))
 }
