@@ -76,7 +76,7 @@ pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state
             })
             .collect();
         let body = format!(
-            "<p>{}</p><p><a href=\"{}/items?f=html\">浏览要素</a></p><h2>属性</h2>{}",
+            "<p>{0}</p><p><a href=\"{1}/items?f=html\">浏览要素</a> <a href=\"{1}/queryables?f=html\">可查询的属性</a> <a href=\"{1}/schema?f=html\">属性结构</a></p><h2>属性</h2>{2}",
             html::escape(layer.description.zh),
             html::escape(&url),
             html::table("属性", &["字段", "含义", "单位", "可查询"], &rows)
@@ -108,12 +108,13 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
         );
     }
     collection.insert("extent".into(), Value::Object(spans));
+    // The items without a parameter: GDAL asks for one of them by putting its id behind this address.
     collection.insert(
         "links".into(),
         json!([
             {"rel": "self", "type": "application/json", "href": format!("{url}?f=json")},
             {"rel": "alternate", "type": "text/html", "href": format!("{url}?f=html")},
-            {"rel": "items", "type": "application/geo+json", "title": layer.title.zh, "href": format!("{url}/items?f=json")},
+            {"rel": "items", "type": "application/geo+json", "title": layer.title.zh, "href": format!("{url}/items")},
             {"rel": "items", "type": "text/html", "title": layer.title.zh, "href": format!("{url}/items?f=html")},
             {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json", "href": format!("{url}/queryables")},
             {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},
@@ -145,7 +146,7 @@ fn json_schema(
     let url = format!("{base}/api/collections/{}/{}", layer.id, what.0);
     let chosen = || layer.properties.iter().filter(|p| wanted(p));
     if form == Form::Html {
-        let rows: Vec<Vec<String>> = chosen()
+        let mut rows: Vec<Vec<String>> = chosen()
             .map(|p| {
                 vec![
                     format!("<code>{}</code>", p.name),
@@ -155,6 +156,12 @@ fn json_schema(
                 ]
             })
             .collect();
+        let further =
+            |name: &str, zh: &str, en: &str| vec![format!("<code>{name}</code>"), zh.into(), en.into(), String::new()];
+        if what.0 == "schema" {
+            rows.extend(LIFE.map(|(name, _, zh, en)| further(name, zh, en)));
+        }
+        rows.push(further("geometry", "图形", "Geometry"));
         let title = format!("{}：{}", layer.title.zh, what.1);
         let body = html::table(what.1, &["字段", "含义", "英文", "单位"], &rows);
         let page = html::page(&base, &title, &body, &format!("{url}?f=json"));

@@ -11,10 +11,10 @@ const STYLE: &str = "
 header,main,footer{max-width:72rem;margin:0 auto;padding:.75rem 1rem}header{border-bottom:1px solid var(--line)}footer{border-top:1px solid var(--line);font-size:.875rem}
 header nav a{margin-right:1rem;display:inline-block;min-height:24px}a{color:var(--link)}h1{font-size:1.5rem;line-height:1.3;margin:.5rem 0}h2{font-size:1.15rem;margin:1.5rem 0 .5rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;min-width:100%;font-size:.9375rem}th,td{border:1px solid var(--line);padding:.375rem .5rem;text-align:left;vertical-align:top}
-th{background:var(--soft);white-space:nowrap}td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem}
-dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}@media(max-width:30rem){dl{grid-template-columns:1fr}dd{margin-bottom:.5rem}td:not(.n){min-width:7rem}}
+th{background:var(--soft);white-space:nowrap}td:not(.n){min-width:5rem}td.long{min-width:18rem}th.n{text-align:right}td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem}
+dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}@media(max-width:30rem){dl{grid-template-columns:1fr}dd{margin-bottom:.5rem}}
 .badge{border:1px solid currentColor;border-radius:.25rem;padding:0 .375rem;font-size:.875rem;white-space:nowrap}.warning,.doubtful{color:var(--warn)}.error,.inconsistent{color:var(--bad)}.consistent{color:var(--good)}
-.muted{opacity:.8}a:focus-visible{outline:3px solid var(--link);outline-offset:2px}";
+dd a{display:inline-block;margin-right:.75rem}[aria-current]{font-weight:600}code,p a{overflow-wrap:anywhere}.muted{opacity:.8}a:focus-visible{outline:3px solid var(--link);outline-offset:2px}";
 
 /// Text for element content and quoted attributes.
 pub fn escape(text: &str) -> String {
@@ -59,25 +59,37 @@ pub fn text_of(value: &Value) -> String {
     }
 }
 
-/// A table in a box that scrolls sideways. Cells are markup.
+/// A table of texts in a box that scrolls sideways. Cells are markup.
 pub fn table(caption: &str, head: &[&str], rows: &[Vec<String>]) -> String {
+    table_of(caption, head, &[], rows)
+}
+
+/// Characters above which a cell is text to be read, not a word: it gets room, or it would stand as a column of single characters.
+const LONG: usize = 24;
+
+/// [`table`], with the positions of the columns that hold numbers.
+pub fn table_of(caption: &str, head: &[&str], numbers: &[usize], rows: &[Vec<String>]) -> String {
     if rows.is_empty() {
-        return format!("<p>{}：没有内容。</p>", escape(caption));
+        return "<p>没有内容。</p>".to_owned();
     }
     let mut out = format!(
         "<div class=\"scroll\" role=\"region\" aria-label=\"{}\" tabindex=\"0\"><table><thead><tr>",
         escape(caption)
     );
-    for cell in head {
-        let _ = write!(out, "<th scope=\"col\">{}</th>", escape(cell));
+    for (at, cell) in head.iter().enumerate() {
+        let class = if numbers.contains(&at) { " class=\"n\"" } else { "" };
+        let _ = write!(out, "<th scope=\"col\"{class}>{}</th>", escape(cell));
     }
     out.push_str("</tr></thead><tbody>");
     for row in rows {
         out.push_str("<tr>");
-        for cell in row {
-            let number = cell.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+')
-                && cell.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '-' | '+' | '%'));
-            let _ = write!(out, "<td{}>{cell}</td>", if number { " class=\"n\"" } else { "" });
+        for (at, cell) in row.iter().enumerate() {
+            let class = match cell.chars().count() {
+                _ if numbers.contains(&at) => " class=\"n\"",
+                length if length > LONG && !cell.starts_with('<') => " class=\"long\"",
+                _ => "",
+            };
+            let _ = write!(out, "<td{class}>{cell}</td>");
         }
         out.push_str("</tr>");
     }

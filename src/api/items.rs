@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 use super::collections::{LIFE, layer_of};
 use super::html;
 use super::params::{self, ITEMS_PARAMS, Params};
+use super::park_pages;
 use super::problem::Answer;
 use super::representation::{self, Form};
 use super::state::State;
+use crate::domain::DivisionLevel;
 use crate::domain::items_query::After;
-use crate::domain::layer::{Layer, Property};
+use crate::domain::layer::{Layer, Property, PropertyKind};
 use crate::error::Error;
 use crate::store::features::{self, Page};
 
@@ -96,10 +98,12 @@ fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
                 representation::encode(&feature.id),
                 html::escape(&feature.id)
             );
-            let cells = layer.properties.iter().map(|p| html::escape(&html::text_of(&parsed["properties"][p.name])));
+            let cells = layer.properties.iter().map(|p| shown(p, &parsed["properties"][p.name]));
             std::iter::once(link).chain(cells).collect()
         })
         .collect();
+    let is_number = |p: &Property| matches!(p.kind, PropertyKind::Number | PropertyKind::Integer);
+    let numbers: Vec<usize> = (1..).zip(layer.properties).filter(|(_, p)| is_number(p)).map(|(at, _)| at).collect();
     let next = links
         .as_array()
         .and_then(|l| l.iter().find(|l| l["rel"] == "next"))
@@ -116,7 +120,7 @@ fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
         "<p>共 {} 个要素，本页 {} 个。</p>{}{next}",
         page.matched,
         page.features.len(),
-        html::table(layer.title.zh, &head, &rows)
+        html::table_of(layer.title.zh, &head, &numbers, &rows)
     )
 }
 
@@ -141,8 +145,10 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
     let mut parsed: Value =
         serde_json::from_str(&feature.json).map_err(|cause| Error::internal("要素无法解读", cause))?;
     if form == Form::Html {
-        let title = format!("{} {}", layer.title.zh, feature.id);
-        let page = html::page(&base, &title, &item_page(layer, &parsed), &format!("{url}?f=json"));
+        let name = html::text_of(&parsed["properties"]["name"]);
+        let title = format!("{} {} {name}", layer.title.zh, feature.id);
+        let body = ways_on(layer, &base, &parsed) + &item_page(layer, &parsed);
+        let page = html::page(&base, title.trim(), &body, &format!("{url}?f=json"));
         return representation::html(Some(&etag), page);
     }
     if let Some(object) = parsed.as_object_mut() {
@@ -158,10 +164,46 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
     representation::geojson(&etag, parsed.to_string())
 }
 
+/// A value as people read it: words for the register's codes, areas with the decimals of their unit (domain.md §9).
+fn shown(property: &Property, value: &Value) -> String {
+    let decimals = match property.unit {
+        Some("ha") => 4,
+        Some(_) => 2,
+        None => 0,
+    };
+    match (property.name, value) {
+        (_, Value::Number(n)) if property.unit.is_some() => {
+            n.as_f64().map(|n| format!("{n:.decimals$}")).unwrap_or_default()
+        }
+        ("status", status) => html::escape(park_pages::status_label(status)),
+        ("level", Value::String(word)) => {
+            html::escape(DivisionLevel::parse(word).map_or(word.as_str(), |level| level.label()))
+        }
+        (_, value) => html::escape(&html::text_of(value)),
+    }
+}
+
+/// From a feature to its layer and to its park's card.
+fn ways_on(layer: &Layer, base: &str, feature: &Value) -> String {
+    let base = html::escape(base);
+    let title = html::escape(layer.title.zh);
+    let park = match layer.id {
+        "parks" => feature["properties"]["code"].as_str(),
+        _ => feature["properties"]["park_code"].as_str(),
+    };
+    let card = park
+        .map(|code| format!(" · <a href=\"{base}/api/parks/{}?f=html\">园区卡片</a>", representation::encode(code)));
+    format!(
+        "<p><a href=\"{base}/api/collections?f=html\">图层</a> › <a href=\"{base}/api/collections/{}/items?f=html\">{title}</a>{}</p>",
+        layer.id,
+        card.unwrap_or_default()
+    )
+}
+
 /// One feature for people: every property with its unit, the days of its life, what its geometry is.
 fn item_page(layer: &Layer, feature: &Value) -> String {
     let value = |name: &str| html::escape(&html::text_of(&feature["properties"][name]));
-    let properties = layer.properties.iter().map(|p| (p.heading_zh(), value(p.name)));
+    let properties = layer.properties.iter().map(|p| (p.heading_zh(), shown(p, &feature["properties"][p.name])));
     let life = LIFE.iter().map(|(name, _, title, _)| ((*title).to_owned(), value(name)));
     let geometry = match (feature["geometry"]["type"].as_str(), feature["geometry"]["coordinates"].as_array()) {
         (Some("MultiPolygon"), Some(parts)) => format!("面，{} 个部分", parts.len()),

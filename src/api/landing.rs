@@ -30,7 +30,7 @@ pub async fn home(request: HttpRequest, state: web::Data<State>) -> Answer {
          <li><a href=\"{0}/api/docs\">接口说明</a></li></ul>",
         html::escape(&base)
     );
-    representation::html(None, html::page(&base, TITLE, &body, &format!("{base}/api")))
+    representation::html(None, html::page(&base, TITLE, &body, &format!("{base}/api?f=json")))
 }
 
 /// `/favicon.ico`: a small drawing, so that no page logs a missing file.

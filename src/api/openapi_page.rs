@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::html;
+use super::representation::encode;
 
 /// The page's body, written from the document alone.
 pub fn body(document: &Value) -> String {
@@ -31,7 +32,8 @@ fn section(server: &str, path: &str, method: &str, operation: &Value) -> String 
     let _ = write!(section, "<p><code>{address}</code></p>");
     let rows: Vec<Vec<String>> = operation["parameters"].as_array().into_iter().flatten().map(parameter_row).collect();
     if !rows.is_empty() {
-        section.push_str(&html::table("参数", &["参数", "含义", "取值"], &rows));
+        let caption = format!("{}：参数", operation["summary"].as_str().unwrap_or_default());
+        section.push_str(&html::table(&caption, &["参数", "含义", "取值"], &rows));
     }
     let form = &operation["requestBody"]["content"]["multipart/form-data"];
     if !form.is_null() {
@@ -43,10 +45,17 @@ fn section(server: &str, path: &str, method: &str, operation: &Value) -> String 
     }
     for example in operation["x-try"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         let to = format!("{server}{example}");
-        let _ = write!(section, "<p>试一试：<a href=\"{0}\">{0}</a></p>", html::escape(&to));
+        let _ =
+            write!(section, "<p>试一试：<a href=\"{}\">{}</a></p>", html::escape(&address_of(&to)), html::escape(&to));
     }
     section.push_str("</section>");
     section
+}
+
+/// The address as it goes over the wire: what is no ASCII, percent-encoded.
+fn address_of(shown: &str) -> String {
+    let one = |c: char| if c.is_ascii() { c.to_string() } else { encode(&c.to_string()) };
+    shown.chars().map(one).collect()
 }
 
 fn parameter_row(parameter: &Value) -> Vec<String> {

@@ -170,12 +170,13 @@ pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
     for (name, value) in &params.0 {
         if let Some(property) = layer.queryable(name) {
             let wrong = |kind: &str| {
-                Error::invalid("value_invalid", format!("参数 {name} 应为{kind}，不是“{}”", shorten(value)))
+                Error::invalid("value_invalid", format!("参数 {name} 应为 {kind}，不是“{}”", shorten(value)))
             };
             let value = match property.kind {
                 PropertyKind::Boolean => match value.as_str() {
-                    "true" => FilterValue::Boolean(true),
-                    "false" => FilterValue::Boolean(false),
+                    // GDAL writes 1 and 0.
+                    "true" | "1" => FilterValue::Boolean(true),
+                    "false" | "0" => FilterValue::Boolean(false),
                     _ => return Err(wrong("true 或 false")),
                 },
                 PropertyKind::Number | PropertyKind::Integer => {

@@ -39,7 +39,8 @@ pub fn directory(document: &Value, params: &Params, base: &str) -> String {
     }
     let _ = write!(body, "<p>共 {} 个园区，本页 {} 个。排序：", document["numberMatched"], document["numberReturned"]);
     for (words, order) in ORDERS {
-        let _ = write!(body, "{} ", link(&href(base, params, &["offset"], Some(("sort", order))), words));
+        let to = href(base, params, &["offset"], Some(("sort", order)));
+        let _ = write!(body, "{} ", choice(&to, words, params.get("sort") == Some(order)));
     }
     body.push_str("</p>");
     let rows: Vec<Vec<String>> = parks.iter().map(|park| directory_row(park, base)).collect();
@@ -56,7 +57,7 @@ pub fn directory(document: &Value, params: &Params, base: &str) -> String {
         "批准时间",
         "状态",
     ];
-    body.push_str(&html::table("园区名录", &head, &rows));
+    body.push_str(&html::table_of("园区名录", &head, &[5, 6, 7], &rows));
     let turns = list(&document["links"]).iter().filter(|l| l["rel"] == "prev" || l["rel"] == "next");
     for turn in turns {
         let (rel, to) = (text(&turn["rel"]), text(&turn["href"]));
@@ -110,9 +111,12 @@ fn facets(facets: &Value, params: &Params, base: &str) -> String {
         for facet in list(&facets[name]) {
             let value = facet["value"].as_str().unwrap_or_default();
             let words = format!("{}（{}）", facet["title"].as_str().unwrap_or(value), facet["count"]);
-            let _ = write!(links, "{} ", link(&href(base, params, &["offset"], Some((name, value))), &words));
+            let to = href(base, params, &["offset"], Some((name, value)));
+            let _ = write!(links, "{} ", choice(&to, &words, params.text(name).as_deref() == Some(value)));
         }
-        pairs.push((title.to_owned(), links));
+        if !links.is_empty() {
+            pairs.push((title.to_owned(), links));
+        }
     }
     html::definitions(&pairs)
 }
@@ -178,7 +182,7 @@ fn areas(areas: &Value) -> String {
         vec![title.to_owned(), number(&area["m2"], 2), number(&area["ha"], 4), number(&area["mu"], 2)]
     };
     let rows: Vec<Vec<String>> = kinds.into_iter().map(row).collect();
-    html::table("面积", &["口径", "平方米", "公顷", "亩"], &rows)
+    html::table_of("面积", &["口径", "平方米", "公顷", "亩"], &[1, 2, 3], &rows)
 }
 
 fn said(four_extents: &Value) -> String {
@@ -191,7 +195,7 @@ fn said(four_extents: &Value) -> String {
         .collect();
     let head = ["区块", "文字中的面积（公顷）", "东至", "南至", "西至", "北至"];
     let whole = four_extents["text"].as_str().map(|t| format!("<p>{}</p>", html::escape(t))).unwrap_or_default();
-    format!("{whole}{}", html::table("四至文字", &head, &rows))
+    format!("{whole}{}", html::table_of("四至文字", &head, &[1], &rows))
 }
 
 const CORNERS: [(&str, &str); 4] =
@@ -213,7 +217,7 @@ fn computed(computed: &Value) -> String {
     let bbox: Vec<String> = list(&computed["bbox"]).iter().map(|side| number(side, 8)).collect();
     format!(
         "{}<p>外接矩形（西、南、东、北）：{}</p>",
-        html::table("坐标四至", &["方向", "经度", "纬度", "经度（度）", "纬度（度）", "区块"], &rows),
+        html::table_of("坐标四至", &["方向", "经度", "纬度", "经度（度）", "纬度（度）", "区块"], &[1, 2, 3, 4], &rows),
         bbox.join("，")
     )
 }
@@ -254,7 +258,7 @@ fn blocks(blocks: &Value, base: &str) -> String {
         "来源",
         "原坐标系",
     ];
-    html::table("区块", &head, &rows)
+    html::table_of("区块", &head, &[3, 4, 5, 6, 7, 8, 9], &rows)
 }
 
 fn block_row(block: &Value, base: &str) -> Vec<String> {
@@ -305,7 +309,7 @@ fn lineage(events: &Value) -> String {
         "说明",
         "来源",
     ];
-    html::table("沿革", &head, &rows)
+    html::table_of("沿革", &head, &[4, 5, 6, 7], &rows)
 }
 
 fn versions(versions: &Value) -> String {
@@ -323,7 +327,7 @@ fn versions(versions: &Value) -> String {
     let rows: Vec<Vec<String>> =
         list(versions).iter().map(|version| keys.map(|key| text(&version[key])).to_vec()).collect();
     let head = ["名录", "文号", "日期", "序号", "园区名称", "面积（公顷）", "批准时间", "主导产业", "四至范围"];
-    html::table("名录版本", &head, &rows)
+    html::table_of("名录版本", &head, &[3, 5], &rows)
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -343,7 +347,13 @@ fn link(href: &str, words: &str) -> String {
     format!("<a href=\"{}\">{}</a>", html::escape(href), html::escape(words))
 }
 
-fn status_label(status: &Value) -> &str {
+/// A link that sets a filter or an order; the one that is set says so.
+fn choice(href: &str, words: &str, is_set: bool) -> String {
+    let current = if is_set { " aria-current=\"true\"" } else { "" };
+    format!("<a href=\"{}\"{current}>{}</a>", html::escape(href), html::escape(words))
+}
+
+pub(super) fn status_label(status: &Value) -> &str {
     let word = status.as_str().unwrap_or_default();
     ParkStatus::ALL.into_iter().find(|s| s.as_str() == word).map_or(word, |s| s.label())
 }

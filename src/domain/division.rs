@@ -47,6 +47,17 @@ impl DivisionLevel {
         }
     }
 
+    /// 省, 市州, 县区, 统计用代码, 已停用代码.
+    pub fn label(self) -> &'static str {
+        match self {
+            DivisionLevel::Province => "省",
+            DivisionLevel::Prefecture => "市州",
+            DivisionLevel::County => "县区",
+            DivisionLevel::Statistical => "统计用代码",
+            DivisionLevel::Superseded => "已停用代码",
+        }
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|level| level.as_str() == text)
     }

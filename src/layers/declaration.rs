@@ -32,7 +32,7 @@ const PARKS: Layer = Layer {
     id: "parks",
     title: t("产业园区", "Industrial parks"),
     description: t(
-        "园区名录与现行边界（各区块合成一个多面）；illustrative 为真者是示意边界",
+        "园区名录与现行边界（各区块合成一个多面）；示意（illustrative）为是者，边界由程序绘制",
         "Park directory with current boundaries, the blocks of a park as one multipolygon; illustrative = drawn, not surveyed",
     ),
     relation: "layer_parks",

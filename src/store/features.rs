@@ -38,7 +38,13 @@ fn feature_expression(layer: &Layer) -> String {
         "json_build_object('type', 'Feature', 'id', feature_id, 'geometry', ST_AsGeoJSON(ST_ForcePolygonCCW(geom), 8, 0)::json, 'properties', json_build_object(",
     );
     for (i, property) in layer.properties.iter().enumerate() {
-        let _ = write!(sql, "{}'{1}', {1}", if i == 0 { "" } else { ", " }, property.name);
+        let comma = if i == 0 { "" } else { ", " };
+        let name = property.name;
+        let _ = match property.kind {
+            // An empty list tells a client nothing of what is in the others: GDAL takes the column for JSON, and QGIS shows nothing.
+            PropertyKind::TextList => write!(sql, "{comma}'{name}', nullif({name}, '{{}}')"),
+            _ => write!(sql, "{comma}'{name}', {name}"),
+        };
     }
     // `valid_from` and `valid_to` are every layer's temporal properties.
     sql.push_str(", 'valid_from', valid_from, 'valid_to', valid_to))::text");

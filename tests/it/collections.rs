@@ -54,7 +54,7 @@ async fn collections_tell_where_and_since_when() {
             "parks",
             "产业园区",
             "Industrial parks",
-            "园区名录与现行边界（各区块合成一个多面）；illustrative 为真者是示意边界",
+            "园区名录与现行边界（各区块合成一个多面）；示意（illustrative）为是者，边界由程序绘制",
             "SELECT ST_Extent(geom)::geometry FROM park_block",
             Some("SELECT min(valid_from)::text FROM park"),
         ),
@@ -92,7 +92,7 @@ async fn collections_tell_where_and_since_when() {
             "links": [
                 {"rel": "self", "type": "application/json", "href": format!("{url}?f=json")},
                 {"rel": "alternate", "type": "text/html", "href": format!("{url}?f=html")},
-                {"rel": "items", "type": "application/geo+json", "title": title, "href": format!("{url}/items?f=json")},
+                {"rel": "items", "type": "application/geo+json", "title": title, "href": format!("{url}/items")},
                 {"rel": "items", "type": "text/html", "title": title, "href": format!("{url}/items?f=html")},
                 {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json", "href": format!("{url}/queryables")},
                 {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},

@@ -170,6 +170,8 @@ async fn properties_filter_by_equality_and_lists_by_membership() {
         ("name=望城经济技术开发区", "SELECT 'G431176'"),
         ("illustrative=false", "SELECT 'S437069'"),
         ("illustrative=true", "SELECT code FROM park WHERE code <> 'S437069' ORDER BY 1"),
+        ("illustrative=0", "SELECT 'S437069'"),
+        ("illustrative=1", "SELECT code FROM park WHERE code <> 'S437069' ORDER BY 1"),
         (
             "level=省级&prefecture_code=430100&leading_industries=汽车零部件",
             "SELECT code FROM park WHERE left(code, 1) = 'S' AND prefecture_code = '430100' AND '汽车零部件' = ANY(leading_industries) ORDER BY 1",
@@ -248,6 +250,44 @@ async fn a_block_and_its_park_are_shown_whole() {
     );
     let listed = get(&db, "/api/collections/park_blocks/items").await.json();
     assert_eq!(listed["features"][0]["geometry"], geometry, "the list shows what the item shows");
+}
+
+#[actix_web::test]
+async fn a_list_without_members_is_null() {
+    let db = Database::with_sample().await;
+    let (without, with): (Vec<String>, Vec<String>) = (
+        db.column("SELECT code FROM park WHERE county_codes = '{}' ORDER BY 1").await,
+        db.column("SELECT code FROM park WHERE county_codes <> '{}' ORDER BY 1").await,
+    );
+    assert_eq!((without.len(), with.len()), (37, 92));
+    let page = get(&db, "/api/collections/parks/items?limit=200").await.json();
+    let of = |wanted: fn(&Value) -> bool| -> Vec<String> {
+        let features = page["features"].as_array().expect("features");
+        let chosen = features.iter().filter(|f| wanted(&f["properties"]["county_codes"]));
+        chosen.map(|f| f["id"].as_str().expect("id").to_owned()).collect()
+    };
+    assert_eq!((of(Value::is_null), of(Value::is_array)), (without, with));
+}
+
+/// Rounded to eight decimals, a shape that was valid must not become one that is not.
+#[actix_web::test]
+async fn every_published_shape_is_valid() {
+    let db = Database::with_sample().await;
+    for (layer, shapes) in [("parks", 129), ("park_blocks", 280), ("divisions", 14)] {
+        let page = get(&db, &format!("/api/collections/{layer}/items?limit=1000")).await.json();
+        let features = page["features"].as_array().expect("features");
+        let drawn: Vec<String> =
+            features.iter().map(|f| &f["geometry"]).filter(|g| !g.is_null()).map(Value::to_string).collect();
+        assert_eq!(drawn.len(), shapes, "{layer}");
+        let faults: Vec<String> = sqlx::query_scalar(
+            "SELECT ST_IsValidReason(g) FROM unnest($1::text[]) t, LATERAL (SELECT ST_GeomFromGeoJSON(t) AS g) s WHERE NOT ST_IsValid(g)",
+        )
+        .bind(&drawn)
+        .fetch_all(&db.pool)
+        .await
+        .expect("judged");
+        assert_eq!(faults, [""; 0], "{layer}");
+    }
 }
 
 #[actix_web::test]

@@ -8,6 +8,7 @@ use sizhi::api::State;
 
 use crate::support::http::{Answer, call, call_with, encode, get};
 use crate::support::process::Service;
+use crate::support::tools::gdal;
 use crate::support::{Database, http_args};
 
 async fn get_with(db: &Database, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -379,4 +380,32 @@ async fn compressed_answers_hold_the_same_body() {
         .unwrap_or_else(|e| panic!("{coding}: {e}"));
         assert_eq!(document(&unpacked), document(&plain.body), "{coding}");
     }
+}
+
+/// GDAL as a client, as QGIS uses it: every layer whole, over pages, one feature by its id, and its own spelling of truth.
+#[tokio::test]
+async fn gdal_reads_every_layer_over_the_net() {
+    let db = Database::with_sample().await;
+    let service = Service::start(&db.url().await);
+    let source = format!("OAPIF:http://{}/api", service.address);
+    let count = |layer: &str, more: &[&str]| -> i64 {
+        let said = gdal("ogrinfo", &[&["-ro", "-so", &source, layer], more].concat());
+        let line = said.lines().find_map(|line| line.strip_prefix("Feature Count: "));
+        line.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("{layer} {more:?}: {said}"))
+    };
+    for (layer, more, expected) in [
+        ("parks", &[][..], 129),
+        ("parks", &["-oo", "PAGE_SIZE=7"], 129),
+        ("park_blocks", &[], 280),
+        ("divisions", &[], 150),
+        ("parks", &["-where", "id='G431176'"], 1),
+        ("parks", &["-where", "prefecture_code='430100'"], 14),
+        ("parks", &["-where", "illustrative=1"], 129),
+        ("parks", &["-where", "illustrative=0"], 0),
+    ] {
+        assert_eq!(count(layer, more), expected, "{layer} {more:?}");
+    }
+    // A list of texts, not a document that QGIS shows as nothing.
+    let fields = gdal("ogrinfo", &["-ro", "-so", &source, "parks"]);
+    assert!(fields.contains("county_codes: StringList"), "{fields}");
 }

