@@ -350,7 +350,7 @@ fn link(href: &str, words: &str) -> String {
 /// A link that sets a filter or an order; the one that is set says so.
 fn choice(href: &str, words: &str, is_set: bool) -> String {
     let current = if is_set { " aria-current=\"true\"" } else { "" };
-    format!("<a href=\"{}\"{current}>{}</a>", html::escape(href), html::escape(words))
+    format!("<a class=\"choice\" href=\"{}\"{current}>{}</a>", html::escape(href), html::escape(words))
 }
 
 pub(super) fn status_label(status: &Value) -> &str {
