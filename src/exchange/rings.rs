@@ -83,18 +83,19 @@ fn line(
         ));
     }
     // Every ring of a file passes here. Collected like this, and not by way of `Option`, the points stay where they lie.
-    let mut in_range = true;
-    let project = |(x, y)| {
+    let mut outside = None;
+    let project = |(at, (x, y))| {
         let (x, y) = project::inverse(crs, x, y).unwrap_or_else(|| {
-            in_range = false;
+            outside.get_or_insert((at, x, y));
             (f64::NAN, f64::NAN)
         });
         Coord { x, y }
     };
-    let mut line: Vec<Coord<f64>> = points.into_iter().map(project).collect();
-    if !in_range {
-        let message = format!("{}有坐标不在{}的范围内", name(), crs.label());
-        findings.push(Finding::error("coordinate_out_of_range", place(), message));
+    let mut line: Vec<Coord<f64>> = points.into_iter().enumerate().map(project).collect();
+    if let Some((at, x, y)) = outside {
+        let vertex = u32::try_from(at + 1).unwrap_or(u32::MAX);
+        let message = format!("{}第 {vertex} 点（{x}，{y}）不在{}的范围内", name(), crs.label());
+        findings.push(Finding::error("coordinate_out_of_range", place().vertex(vertex).coordinate(x, y), message));
         return None;
     }
     // Equal numbers project alike; this only makes sure of it.

@@ -215,6 +215,11 @@ pub fn detect(sample: &[(f64, f64)], declared_zone: Option<u8>, declared_width: 
                 ));
             }
             detection.crs = gauss_kruger(prefix, declared_width, true);
+            if detection.crs.is_none() {
+                let width = declared_width.unwrap_or(3);
+                let message = format!("横坐标的带号 {prefix} 不是我国 {width} 度带的带号");
+                detection.findings.push(zone_finding("crs_zone_invalid", message));
+            }
         }
         (Reads::Easting, Reads::Northing) => match declared_zone {
             Some(zone) => {

@@ -8,6 +8,7 @@
 //! Inputs must be valid (`validity::check`): an invalid shape has no inside to speak of. Never: a panic on valid input.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use geo::{BooleanOps, BoundingRect, Coord, MultiPolygon};
 use rayon::prelude::*;
@@ -61,6 +62,39 @@ pub struct Pairs {
     pub list: Vec<Pair>,
     /// False where the comparison stopped at a bound: there may be more pairs.
     pub complete: bool,
+    /// Pairs whose boundaries meet too often to be compared.
+    pub too_complex: Vec<(usize, usize)>,
+}
+
+/// Meetings and rays that are looked at for one pair: two shapes of the most vertices with a common border take a twentieth. Combs
+/// across each other, each within its limits, would take the product of their teeth.
+const MOST_STEPS: u64 = 20_000_000;
+/// For all pairs of a comparison: some ten seconds on two cores. A hundred thousand parcels take a tenth.
+const MOST_STEPS_IN_ALL: u64 = 1_000_000_000;
+/// Pieces of boundary that bound the common land of one pair.
+const MOST_PIECES: usize = 1_000_000;
+
+/// What a comparison may still cost.
+struct Work {
+    left: u64,
+}
+
+/// The pair was given up.
+struct TooComplex;
+
+impl Work {
+    fn of_one_pair() -> Self {
+        Self { left: MOST_STEPS }
+    }
+
+    fn spend(&mut self, steps: u64) -> Result<(), TooComplex> {
+        self.left = self.left.checked_sub(steps).ok_or(TooComplex)?;
+        Ok(())
+    }
+
+    fn spent(&self) -> u64 {
+        MOST_STEPS - self.left
+    }
 }
 
 /// The pairs within one layer that touch or overlap, a < b; the comparison stops soon after `most` overlaps.
@@ -78,9 +112,10 @@ pub fn between(left: &[&MultiPolygon<f64>], right: &[&MultiPolygon<f64>], most: 
 }
 
 /// Common area of two shapes; zero where they only touch.
-pub fn common_area(a: &MultiPolygon<f64>, b: &MultiPolygon<f64>) -> SquareMetres {
-    match relate(&Prepared::new(a), &Prepared::new(b)) {
-        Some(Relation::Overlap { area }) => area,
+#[cfg(test)]
+fn common_area(a: &MultiPolygon<f64>, b: &MultiPolygon<f64>) -> SquareMetres {
+    match relate(&Prepared::new(a), &Prepared::new(b), &mut Work::of_one_pair()) {
+        Ok(Some(Relation::Overlap { area })) => area,
         _ => SquareMetres::ZERO,
     }
 }
@@ -138,9 +173,13 @@ impl Edges {
     }
 
     /// Even–odd over all rings at once, which for a valid shape is inside, in a hole, or outside.
-    fn side(&self, p: Coord<f64>) -> Side {
+    fn side(&self, p: Coord<f64>, work: &mut Work) -> Result<Side, TooComplex> {
         let ray = AABB::from_corners([p.x, p.y], [f64::MAX, p.y]);
-        segments::side_of_ring(p, self.tree.locate_in_envelope_intersecting(&ray).map(|s| (&s.a, &s.b)))
+        let mut looked_at = 0;
+        let met = self.tree.locate_in_envelope_intersecting(&ray).inspect(|_| looked_at += 1);
+        let side = segments::side_of_ring(p, met.map(|s| (&s.a, &s.b)));
+        work.spend(looked_at)?;
+        Ok(side)
     }
 }
 
@@ -186,37 +225,55 @@ fn relate_all(
     let mut complete = candidates.len() <= MAX_COMPARED;
     candidates.truncate(MAX_COMPARED);
     let mut list = Vec::new();
+    let mut too_complex = Vec::new();
     let mut overlaps = 0;
+    let spent = AtomicU64::new(0);
     for stretch in candidates.chunks(STRETCH) {
-        if overlaps >= most {
+        if overlaps >= most || spent.load(Relaxed) > MOST_STEPS_IN_ALL {
             complete = false;
             break;
         }
-        let relate = |&(a, b): &(usize, usize)| relate(&left[a], &right[b]).map(|relation| Pair { a, b, relation });
-        let found: Vec<Pair> = stretch.par_iter().filter_map(relate).collect();
-        overlaps += found.iter().filter(|pair| matches!(pair.relation, Relation::Overlap { .. })).count();
-        list.extend(found);
+        let relate = |&(a, b): &(usize, usize)| {
+            if spent.load(Relaxed) > MOST_STEPS_IN_ALL {
+                return None;
+            }
+            let mut work = Work::of_one_pair();
+            let related = relate(&left[a], &right[b], &mut work);
+            spent.fetch_add(work.spent(), Relaxed);
+            related.map_err(|TooComplex| (a, b)).map(|found| found.map(|relation| Pair { a, b, relation })).transpose()
+        };
+        let found: Vec<Result<Pair, (usize, usize)>> = stretch.par_iter().filter_map(relate).collect();
+        complete &= spent.load(Relaxed) <= MOST_STEPS_IN_ALL;
+        for found in found {
+            match found {
+                Ok(pair) => {
+                    overlaps += usize::from(matches!(pair.relation, Relation::Overlap { .. }));
+                    list.push(pair);
+                }
+                Err(pair) => too_complex.push(pair),
+            }
+        }
     }
-    Pairs { list, complete }
+    Pairs { list, complete, too_complex }
 }
 
-fn relate(a: &Prepared<'_>, b: &Prepared<'_>) -> Option<Relation> {
-    let (box_a, box_b) = (a.envelope.as_ref()?, b.envelope.as_ref()?);
+fn relate(a: &Prepared<'_>, b: &Prepared<'_>, work: &mut Work) -> Result<Option<Relation>, TooComplex> {
+    let (Some(box_a), Some(box_b)) = (a.envelope.as_ref(), b.envelope.as_ref()) else { return Ok(None) };
     let l0 = box_a.lower()[0];
     let mut common = Inner::default();
-    common.add(a.edges(), b.edges(), box_b, l0, true);
-    common.add(b.edges(), a.edges(), box_a, l0, false);
-    let sure = common.closes() && !coincide(a, b);
+    common.add(a.edges(), b.edges(), box_b, l0, true, work)?;
+    common.add(b.edges(), a.edges(), box_a, l0, false, work)?;
+    let sure = common.closes(work)? && !coincide(a, b);
     let (area, contact) = if sure {
         (common.area, CONTACT_M2)
     } else {
         (area::ellipsoidal(&a.geometry.intersection(b.geometry)).value(), OVERLAY_CONTACT_M2)
     };
-    if area > contact {
+    Ok(if area > contact {
         SquareMetres::new(area).map(|area| Relation::Overlap { area })
     } else {
         common.met.then_some(Relation::Touch)
-    }
+    })
 }
 
 /// True where a part of one is a part of the other up to rounding, but not to the bit: every piece of both boundaries is
@@ -246,7 +303,15 @@ struct Inner {
 impl Inner {
     /// Adds the pieces of `own`'s boundary that lie inside `other`. Stretches that both boundaries run along in the same
     /// sense belong to both; `takes_shared` counts them once.
-    fn add(&mut self, own: &Edges, other: &Edges, other_box: &AABB<[f64; 2]>, l0: f64, takes_shared: bool) {
+    fn add(
+        &mut self,
+        own: &Edges,
+        other: &Edges,
+        other_box: &AABB<[f64; 2]>,
+        l0: f64,
+        takes_shared: bool,
+        work: &mut Work,
+    ) -> Result<(), TooComplex> {
         let mut state: Option<Side> = None;
         let mut last: Option<(usize, usize, usize)> = None;
         for s in &own.list {
@@ -259,7 +324,10 @@ impl Inner {
                 state = Some(Side::Outside);
                 continue;
             }
-            let contacts = contacts(s, other);
+            let contacts = contacts(s, other, work)?;
+            if self.runs.len() > MOST_PIECES {
+                return Err(TooComplex);
+            }
             let meets = !contacts.cuts.is_empty();
             self.met |= meets;
             for piece in contacts.pieces() {
@@ -273,9 +341,14 @@ impl Inner {
                     state = None;
                     continue;
                 }
-                let side = *state.get_or_insert_with(|| {
-                    other.side(Coord { x: (piece.from.x + piece.to.x) / 2.0, y: (piece.from.y + piece.to.y) / 2.0 })
-                });
+                let side = match state {
+                    Some(side) => side,
+                    None => {
+                        let (from, to) = (piece.from, piece.to);
+                        other.side(Coord { x: (from.x + to.x) / 2.0, y: (from.y + to.y) / 2.0 }, work)?
+                    }
+                };
+                state = Some(side);
                 if side == Side::Inside {
                     self.take(&piece, own.sign(s), l0);
                 }
@@ -288,6 +361,7 @@ impl Inner {
                 state = None;
             }
         }
+        Ok(())
     }
 
     fn take(&mut self, piece: &Piece, sign: f64, l0: f64) {
@@ -301,15 +375,23 @@ impl Inner {
     }
 
     /// True where every run ends where another begins: only then do the pieces bound land.
-    fn closes(&self) -> bool {
+    fn closes(&self, work: &mut Work) -> Result<bool, TooComplex> {
         let mut starts: Vec<(Coord<f64>, bool)> = self.runs.iter().map(|run| (run.0, false)).collect();
         starts.sort_unstable_by(|a, b| a.0.x.total_cmp(&b.0.x));
-        self.runs.iter().all(|&(_, end)| {
+        for &(_, end) in &self.runs {
             let first = starts.partition_point(|(start, _)| start.x < end.x - ONE_POINT_DEG);
+            let mut looked_at = 0;
             let near = starts[first..].iter_mut().take_while(|(start, _)| start.x <= end.x + ONE_POINT_DEG);
-            let mut free = near.filter(|(start, taken)| !taken && (start.y - end.y).abs() <= ONE_POINT_DEG);
-            free.next().map(|(_, taken)| *taken = true).is_some()
-        })
+            let mut free = near
+                .inspect(|_| looked_at += 1)
+                .filter(|(start, taken)| !taken && (start.y - end.y).abs() <= ONE_POINT_DEG);
+            let found = free.next().map(|(_, taken)| *taken = true).is_some();
+            work.spend(looked_at)?;
+            if !found {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -332,9 +414,10 @@ struct Piece {
     ends_at_contact: bool,
 }
 
-fn contacts<'a>(s: &'a Segment, other: &Edges) -> Contacts<'a> {
+fn contacts<'a>(s: &'a Segment, other: &Edges, work: &mut Work) -> Result<Contacts<'a>, TooComplex> {
     let mut found = Contacts { edge: s, cuts: Vec::new(), shared: Vec::new() };
     for t in other.tree.locate_in_envelope_intersecting(&s.envelope()) {
+        work.spend(1)?;
         match segments::meeting(s, t) {
             Meeting::Apart => {}
             Meeting::Cross(at) | Meeting::Touch(at) => found.cuts.push((found.along(at), at)),
@@ -348,7 +431,7 @@ fn contacts<'a>(s: &'a Segment, other: &Edges) -> Contacts<'a> {
         }
     }
     found.cuts.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    found
+    Ok(found)
 }
 
 impl Contacts<'_> {

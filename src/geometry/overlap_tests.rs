@@ -38,7 +38,8 @@ fn rectangles_in_every_position() {
     ];
     for (name, b, common) in cases {
         for (left, right) in [(&a, &b), (&b, &a)] {
-            match (relate(&Prepared::new(left), &Prepared::new(right)), &common) {
+            let related = relate(&Prepared::new(left), &Prepared::new(right), &mut Work::of_one_pair());
+            match (related.unwrap_or_else(|_| panic!("{name}: given up")), &common) {
                 (Some(Relation::Overlap { area }), Some(common)) => close(area.value(), area_of(common)),
                 (Some(Relation::Touch), None) => {}
                 other => panic!("{name}: {other:?}"),
@@ -185,4 +186,33 @@ fn french_cadastre_neighbours() {
     assert_eq!((found.len(), found.len() - touching), (8_465, over(CONTACT_M2)));
     assert_eq!(over(0.01), 2, "ORIGIN.md: 2 overlap by more than 0.01 m²");
     assert_eq!(over(1.0), 0, "ORIGIN.md: none by more than 1 m²");
+}
+
+/// A comb of `teeth`, its spine along the south; `across` turns it, its spine along the west.
+fn comb(teeth: u32, across: bool) -> MultiPolygon<f64> {
+    let (width, spine) = (0.05, 0.0025);
+    let step = width / f64::from(teeth);
+    let mut ring: Vec<(f64, f64)> = vec![(0.0, 0.0)];
+    for tooth in 0..teeth {
+        let at = f64::from(tooth) * step;
+        ring.extend([(at, spine), (at, width), (at + step / 2.0, width), (at + step / 2.0, spine)]);
+    }
+    ring.extend([(width, spine), (width, 0.0), (0.0, 0.0)]);
+    let turned = |(x, y)| if across { (112.0 + y, 28.0 + x) } else { (112.0 + x, 28.0 + y) };
+    MultiPolygon(vec![geo::Polygon::new(ring.into_iter().map(turned).collect(), vec![])])
+}
+
+#[test]
+fn combs_across_each_other_are_measured_or_given_up_soon() {
+    let measured = |teeth| {
+        let (a, b) = (comb(teeth, false), comb(teeth, true));
+        pairs(&[&a, &b], 10)
+    };
+    let few = measured(20);
+    assert_eq!((few.list.len(), few.complete, few.too_complex.len()), (1, true, 0));
+    let expected = area_of(&comb(20, false).intersection(&comb(20, true)));
+    assert!(matches!(few.list[0].relation, Relation::Overlap { area } if (area.value() / expected - 1.0).abs() < 1e-6));
+    // Each within its limits, with a hundred million meetings.
+    let many = measured(10_000);
+    assert_eq!((many.list.len(), many.too_complex.as_slice()), (0, &[(0, 1)][..]));
 }

@@ -101,6 +101,11 @@ pub fn check(path: &Path, options: &ReadOptions, tolerance: f64, progress: &dyn 
     progress.stage("比对相邻图形", None);
     let pairs = overlap::pairs(&sound, overlaps::NAMED);
     findings.extend(overlaps::not_all_named(&pairs, "文件中的图形"));
+    for &(a, b) in &pairs.too_complex {
+        let (a, b) = (sound_rows[a], sound_rows[b]);
+        let name = |row: u64| format!("第 {row} 条记录");
+        findings.push(overlaps::too_complex(Place::row(a.max(b)), &name(a), &name(b)));
+    }
     for pair in &pairs.list {
         match pair.relation {
             Relation::Touch => report.touching_pairs += 1,

@@ -1,7 +1,7 @@
 //! Texts in bytes that may be in any encoding, a DBF's and a drawing's: which one, by the caller, the file's own word (the .cpg,
 //! the code page byte, the drawing's head), or the bytes themselves.
 
-use encoding_rs::{BIG5, EUC_KR, Encoding, GB18030, SHIFT_JIS, UTF_8, WINDOWS_1252};
+use encoding_rs::{BIG5, EUC_KR, Encoding, GB18030, ISO_8859_15, SHIFT_JIS, UTF_8, WINDOWS_1252};
 
 use crate::domain::{Finding, Place};
 
@@ -74,7 +74,7 @@ pub fn choose<'a>(
     let mut findings = Vec::new();
     if let Some(label) = declared.name.as_deref().filter(|l| !l.trim().is_empty()) {
         match by_label(label) {
-            Some(chosen) if whole(chosen) => return Ok((chosen, findings)),
+            Some(chosen) if whole(chosen) && !is_hardly(chosen, texts.clone()) => return Ok((chosen, findings)),
             _ => findings.push(Finding::warning(
                 "encoding_contradicts_declaration",
                 Place::whole(),
@@ -119,6 +119,15 @@ pub fn choose<'a>(
         ));
         return Ok((WESTERN, findings));
     }
+    let big5 = Chosen { encoding: BIG5, name: "big5" };
+    if whole(big5) && texts.clone().any(|t| is_private(GBK, t)) && !texts.clone().any(|t| is_private(big5, t)) {
+        findings.push(Finding::warning(
+            "encoding_guessed",
+            Place::whole(),
+            "文件没有可信的编码说明，文字按 GBK 读不成字，按 big5 读取；不对时请用 --encoding 指定",
+        ));
+        return Ok((big5, findings));
+    }
     if whole(GBK) {
         return Ok((GBK, findings));
     }
@@ -127,6 +136,17 @@ pub fn choose<'a>(
         Place::whole(),
         "属性文字既不是 UTF-8 也不是 GBK 编码；请用 --encoding 指定，或另存为 UTF-8",
     ))
+}
+
+/// A Western encoding said of texts that are none: it decodes whatever there is, and programs write it without having been asked.
+fn is_hardly<'a>(chosen: Chosen, texts: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
+    let is_western = [WINDOWS_1252, ISO_8859_15].contains(&chosen.encoding);
+    is_western && !texts.clone().all(<[u8]>::is_ascii) && !looks_western(texts)
+}
+
+/// Whether a text decodes to characters that the standard leaves to its users, as Big5 read as GBK does.
+fn is_private(chosen: Chosen, text: &[u8]) -> bool {
+    decode(chosen, text).is_some_and(|(text, _)| text.contains(|c| ('\u{E000}'..='\u{F8FF}').contains(&c)))
 }
 
 /// Valid UTF-8 with a character of three bytes or more in it, which GBK text hardly ever is by accident.
@@ -168,8 +188,21 @@ fn plausibly_utf8<'a>(mut texts: impl Iterator<Item = &'a [u8]>) -> bool {
 fn looks_western<'a>(texts: impl Iterator<Item = &'a [u8]>) -> bool {
     let (mut alone, mut runs) = (0_usize, 0_usize);
     for text in texts {
-        for run in text.split(u8::is_ascii).filter(|r| !r.is_empty()) {
-            if run.len() == 1 { alone += 1 } else { runs += 1 }
+        let mut rest = text;
+        while let Some(at) = rest.iter().position(|b| !b.is_ascii()) {
+            rest = &rest[at..];
+            // Rare characters of GB18030 have four bytes, two of them digits.
+            if let [0x81..=0xFE, b'0'..=b'9', 0x81..=0xFE, b'0'..=b'9', after @ ..] = rest {
+                (rest, runs) = (after, runs + 1);
+                continue;
+            }
+            let length = rest.iter().position(u8::is_ascii).unwrap_or(rest.len());
+            if length == 1 {
+                alone += 1
+            } else {
+                runs += 1
+            }
+            rest = &rest[length..];
         }
     }
     alone > runs
@@ -321,6 +354,42 @@ mod tests {
             (".cpg GBK", None, Some("GBK"), None, vec![CHINESE_GBK], ("gbk", none())),
             (".cpg number", None, Some("936\r\n"), None, vec![CHINESE_GBK], ("gbk", none())),
             (".cpg ANSI 936", None, Some("ANSI 936"), None, vec![CHINESE_GBK], ("gbk", none())),
+            (
+                ".cpg Latin-1, Chinese all the same",
+                None,
+                Some("ISO-8859-1"),
+                Some(0x4D),
+                vec![CHINESE_GBK],
+                ("gbk", contradicted()),
+            ),
+            (".cpg ASCII, Chinese all the same", None, Some("ASCII"), None, vec![CHINESE_GBK], ("gbk", contradicted())),
+            (
+                ".cpg Latin-9, Chinese all the same",
+                None,
+                Some("ISO-8859-15"),
+                None,
+                vec![CHINESE_GBK],
+                ("gbk", contradicted()),
+            ),
+            (".cpg Latin-1 and it is", None, Some("ISO-8859-1"), None, vec![CAFE_1252], ("windows-1252", none())),
+            (".cpg Latin-1, ASCII", None, Some("ISO-8859-1"), None, vec![b"abc".as_slice()], ("windows-1252", none())),
+            // 㟃 and 𠮷 by the standard's table: four bytes, two of them digits.
+            (
+                "rare characters",
+                None,
+                None,
+                None,
+                vec![b"\x82\x30\xD0\x37".as_slice(), b"\x95\x34\xB2\x35"],
+                ("gbk", none()),
+            ),
+            (
+                "臺灣 in Big5",
+                None,
+                None,
+                None,
+                vec![b"\xBBO\xC6W".as_slice(), b"\xA6\xE6\xA9\xF7"],
+                ("big5", vec!["encoding_guessed".to_owned()]),
+            ),
             (".cpg UTF-8 and it is", None, Some("UTF-8"), Some(0x4D), vec![utf8], ("utf-8", none())),
             (".cpg UTF-8 and it is not", None, Some("UTF-8"), None, vec![CHINESE_GBK], ("gbk", contradicted())),
             (".cpg nonsense", None, Some("klingon"), None, vec![CHINESE_GBK], ("gbk", contradicted())),

@@ -97,6 +97,7 @@ fn read(
         epsg: system.crs.map(Crs::epsg),
         srs_name: system.name,
         transformed: system.transform.is_some(),
+        same_datum: system.same_datum,
         // −1 where GDAL cannot count them.
         declared_count: Some(layer.feature_count()).filter(|n| i64::try_from(*n).is_ok()),
     };
@@ -169,6 +170,8 @@ struct System {
     crs: Option<Crs>,
     name: Option<String>,
     transform: Option<CoordTransform>,
+    /// The transformation leaves the datum alone.
+    same_datum: bool,
 }
 
 impl System {
@@ -180,13 +183,13 @@ impl System {
             }
             None => match layer.spatial_ref() {
                 Some(reference) if srs::is_undefined(&reference) => {
-                    return Ok(Self { crs: None, name: None, transform: None });
+                    return Ok(Self { crs: None, name: None, transform: None, same_datum: false });
                 }
                 Some(reference) => {
                     let crs = srs::identify(&reference);
                     (reference, crs)
                 }
-                None => return Ok(Self { crs: None, name: None, transform: None }),
+                None => return Ok(Self { crs: None, name: None, transform: None, same_datum: false }),
             },
         };
         let name = reference.name();
@@ -195,10 +198,13 @@ impl System {
             Some(crs) => matches!(crs, Crs::Other(_)) && !crs.is_legacy_chinese_datum(),
         };
         if !foreign {
-            return Ok(Self { crs, name, transform: None });
+            return Ok(Self { crs, name, transform: None, same_datum: false });
         }
-        // To WGS 84, which PROJ knows a way to from most systems and CGCS2000 from hardly any; the two differ by centimetres.
-        let mut target = SpatialRef::from_epsg(Crs::Wgs84.epsg()).map_err(|e| fail("no_transformation", e))?;
+        // To WGS 84, which PROJ knows a way to from most systems and CGCS2000 from hardly any; the two differ by centimetres. What is
+        // on CGCS2000 already is only projected back (central meridians of a city's own).
+        let same_datum = srs::is_cgcs2000(&reference);
+        let target = if same_datum { Crs::Cgcs2000 } else { Crs::Wgs84 };
+        let mut target = SpatialRef::from_epsg(target.epsg()).map_err(|e| fail("no_transformation", e))?;
         // Easting or longitude first, as every reader here gives them.
         reference.set_axis_mapping_strategy(AxisMappingStrategy::TraditionalGisOrder);
         target.set_axis_mapping_strategy(AxisMappingStrategy::TraditionalGisOrder);
@@ -207,7 +213,7 @@ impl System {
         options.set_ballpark_allowed(false).map_err(|e| fail("no_transformation", e))?;
         let transform = CoordTransform::new_with_options(&reference, &target, &options)
             .map_err(|e| fail("no_transformation", e))?;
-        Ok(Self { crs, name, transform: Some(transform) })
+        Ok(Self { crs, name, transform: Some(transform), same_datum })
     }
 }
 

@@ -170,7 +170,13 @@ fn decide_crs(
         findings.push(Finding::info(
             "crs_transformed",
             Place::whole(),
-            format!("文件的坐标系是“{name}”，已按公布的参数转换为经纬度（WGS 84，与 2000 国家大地坐标系相差厘米级）"),
+            if header.same_datum {
+                format!("文件的坐标系是“{name}”，属 2000 国家大地坐标系，已由投影反算为经纬度")
+            } else {
+                format!(
+                    "文件的坐标系是“{name}”，已按公布的参数转换为经纬度（WGS 84，与 2000 国家大地坐标系相差厘米级）"
+                )
+            },
         ));
         return System { shown: declared, usable: Some(Crs::Cgcs2000) };
     }

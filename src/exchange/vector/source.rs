@@ -96,6 +96,9 @@ impl Source {
         if let Some(finding) = find(".shp").zip(find(".shx")).and_then(|(shp, shx)| check_shx(shp, shx)) {
             return Ok(Err(finding));
         }
+        if let Some(finding) = find(".shp").zip(find(".dbf")).and_then(|(shp, dbf)| check_rows(shp, dbf)) {
+            return Ok(Err(finding));
+        }
         let mut source = Self::make(Format::Shapefile, if has_shape { "data.shp" } else { "data.dbf" })?;
         if has_shape && find(".dbf").is_none() && files.len() > 1 {
             return Ok(Err(Finding::error(
@@ -168,9 +171,8 @@ fn read_cpg(path: &Path) -> Option<String> {
 /// Bytes before the first record of a .shp or .shx.
 const SHAPE_HEAD: u64 = 100;
 
-/// An index that lists fewer shapes than there are: GDAL reads by the index and would say nothing of the rest.
-fn check_shx(shp: &Path, shx: &Path) -> Option<Finding> {
-    let listed = fs::metadata(shx).ok()?.len().saturating_sub(SHAPE_HEAD) / 8;
+/// The shapes that a .shp holds, empty ones too.
+fn count_shapes(shp: &Path) -> Option<u64> {
     let end = fs::metadata(shp).ok()?.len();
     let mut file = BufReader::new(fs::File::open(shp).ok()?);
     let (mut at, mut held) = (SHAPE_HEAD, 0_u64);
@@ -185,6 +187,13 @@ fn check_shx(shp: &Path, shx: &Path) -> Option<Finding> {
         held += 1;
         file.seek_relative(i64::try_from(words * 2).ok()?).ok()?;
     }
+    Some(held)
+}
+
+/// An index that lists fewer shapes than there are: GDAL reads by the index and would say nothing of the rest.
+fn check_shx(shp: &Path, shx: &Path) -> Option<Finding> {
+    let listed = fs::metadata(shx).ok()?.len().saturating_sub(SHAPE_HEAD) / 8;
+    let held = count_shapes(shp)?;
     (held > listed).then(|| {
         Finding::error(
             "records_lost",
@@ -194,12 +203,27 @@ fn check_shx(shp: &Path, shx: &Path) -> Option<Finding> {
     })
 }
 
-/// A table whose head counts other rows than the file holds: GDAL would believe the head and say nothing.
+/// A table with fewer rows than there are shapes: GDAL would leave the rest out.
+fn check_rows(shp: &Path, dbf: &Path) -> Option<Finding> {
+    let head = read_head(dbf, 8).filter(|head| head.len() == 8)?;
+    let rows = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
+    let shapes = count_shapes(shp)?;
+    (shapes > rows).then(|| {
+        let message = format!("图形文件（.shp）里有 {shapes} 个图形，属性表（.dbf）只有 {rows} 条记录；请重新导出");
+        Finding::error("records_lost", Place::whole(), message)
+    })
+}
+
+/// A table whose head counts other rows than the file holds: GDAL would believe the head and say nothing. One without a head has
+/// lost them all.
 fn check_dbf(path: &Path) -> Option<Finding> {
     let size = fs::metadata(path).ok()?.len();
     let mut head = [0; 32];
     let mut file = fs::File::open(path).ok()?;
-    file.read_exact(&mut head).ok()?;
+    if file.read_exact(&mut head).is_err() {
+        let message = format!("属性表（.dbf）只有 {size} 字节，是空的或被截断；请重新导出");
+        return Some(Finding::error("records_lost", Place::whole(), message));
+    }
     let declared = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
     let start = u64::from(u16::from_le_bytes([head[8], head[9]]));
     let width = u64::from(u16::from_le_bytes([head[10], head[11]]));

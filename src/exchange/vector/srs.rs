@@ -38,14 +38,7 @@ pub fn identify(srs: &SpatialRef) -> Option<Crs> {
     if (ellipsoid - KRASOVSKY_M).abs() < 0.5 && epsg(srs).is_none() && !mentions(&["PULKOVO", "S-42", "S42"]) {
         return Some(Crs::Other(BEIJING_1954));
     }
-    if mentions(&[
-        "CGCS2000",
-        "CGCS_2000",
-        "CHINA_2000",
-        "CHINA 2000",
-        "CHINA_GEODETIC_COORDINATE_SYSTEM_2000",
-        "CHINA GEODETIC COORDINATE SYSTEM 2000",
-    ]) {
+    if is_cgcs2000(srs) {
         if srs.is_geographic() {
             return Some(Crs::Cgcs2000);
         }
@@ -60,6 +53,20 @@ pub fn identify(srs: &SpatialRef) -> Option<Crs> {
         return Some(Crs::Wgs84);
     }
     srs.name().is_some_and(|n| n.to_uppercase().contains("WEB_MERCATOR")).then_some(Crs::WebMercator)
+}
+
+/// On the datum that we store, whatever the projection.
+pub fn is_cgcs2000(srs: &SpatialRef) -> bool {
+    const NAMES: [&str; 6] = [
+        "CGCS2000",
+        "CGCS_2000",
+        "CHINA_2000",
+        "CHINA 2000",
+        "CHINA_GEODETIC_COORDINATE_SYSTEM_2000",
+        "CHINA GEODETIC COORDINATE SYSTEM 2000",
+    ];
+    let name = |node: &str| srs.get_attr_value(node, 0).ok().flatten().unwrap_or_default().to_uppercase();
+    [name("GEOGCS"), name("DATUM")].iter().any(|said| NAMES.iter().any(|known| said.contains(known)))
 }
 
 fn epsg(srs: &SpatialRef) -> Option<u32> {

@@ -43,6 +43,8 @@ pub struct Header {
     pub srs_name: Option<String>,
     /// Coordinates were moved to WGS 84 by PROJ, which is taken as EPSG:4490, because the system is none of ours.
     pub transformed: bool,
+    /// That was only to project back: the system is on CGCS2000, by a projection that is none of ours.
+    pub same_datum: bool,
     /// Records that the file says it has.
     pub declared_count: Option<u64>,
 }

@@ -9,12 +9,15 @@ use super::report::CandidateSummary;
 use crate::domain::area::round_decimal;
 use crate::domain::four_extents::{self, FourExtents};
 use crate::domain::{Block, BlockId, Finding, ParkCode, Place, Severity, SquareMetres};
-use crate::exchange::{Attribute, Candidate, StatedArea, limits};
+use crate::exchange::{Attribute, Candidate, StatedArea, field_names, limits};
 use crate::geometry::{area, repair, validity};
 
 /// The province's box with a margin, in degrees: west, south, east, north. The CHECK `inside_province_margin` of the
 /// register holds the same numbers (Hunan, whole degrees outward).
 const PROVINCE_MARGIN: [f64; 4] = [108.0, 24.0, 115.0, 31.0];
+
+/// How the source of a block begins that gives none itself.
+const SOURCE: &str = "导入文件 ";
 
 /// Stated and computed area may differ by this share before a clerk is told (domain.md §2: flag above 1 %).
 const AREA_TOLERANCE: f64 = 0.01;
@@ -40,7 +43,7 @@ impl Context {
         Self {
             park: request.park.clone(),
             repair: request.repair,
-            source: format!("导入文件 {}", request.file_name),
+            source: format!("{SOURCE}{}", request.file_name),
             known,
             by_name,
         }
@@ -135,10 +138,14 @@ fn other_attributes(attributes: Vec<Attribute>) -> Vec<(String, String)> {
 /// Fields that the register keeps verbatim in a column of its own. The stated area stays among the attributes too: the
 /// column holds hectares, the paper may have said 亩.
 fn has_own_column(attribute: &Attribute) -> bool {
-    matches!(
-        attribute.canonical,
-        Some("id" | "name" | "park_code" | "east" | "south" | "west" | "north" | "four_extents")
-    )
+    // What our own exports say of a block comes back as what it is, not as an attribute.
+    let is_ours = field_names::is_derived(&attribute.field)
+        || attribute.canonical == Some("source") && attribute.value.starts_with(SOURCE);
+    is_ours
+        || matches!(
+            attribute.canonical,
+            Some("id" | "name" | "park_code" | "east" | "south" | "west" | "north" | "four_extents")
+        )
 }
 
 /// What may be stored of a geometry.
@@ -256,6 +263,10 @@ fn judge_id(candidate: &Candidate, context: &Context, findings: &mut Vec<Finding
 fn judge_park(candidate: &Candidate, context: &Context, findings: &mut Vec<Finding>) -> Option<ParkCode> {
     let row = candidate.row;
     let code = if let Some(park) = &context.park {
+        if let Some(text) = candidate.value("park_code").filter(|t| ParkCode::parse(t).ok().as_ref() != Some(park)) {
+            let message = format!("第 {row} 条记录的园区代码“{text}”与指定的园区 {park} 不同，按指定的园区导入");
+            findings.push(Finding::warning("park_code_overruled", Place::row(row), message));
+        }
         park.clone()
     } else if let Some(text) = candidate.value("park_code") {
         match ParkCode::parse(text) {

@@ -122,7 +122,7 @@ impl<'a> Judging<'a> {
 #[derive(Debug)]
 pub(super) struct FileBlocks {
     pub blocks: Vec<Block>,
-    rows: Vec<u64>,
+    pub rows: Vec<u64>,
     /// The row of a text is a line.
     by_lines: bool,
 }

@@ -107,7 +107,11 @@ async fn judge_file(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Pr
         ));
     }
     progress.stage("读取文件", None);
-    tokio::fs::metadata(&request.path).await.map_err(batch::unreadable)?;
+    let found = tokio::fs::metadata(&request.path).await.map_err(batch::unreadable)?;
+    if !(found.is_file() || found.is_dir()) {
+        // A pipe would be waited for without end.
+        return Err(Error::invalid("file_unreadable", "要导入的不是普通文件或文件夹"));
+    }
     let mut judged = if request.layer == "parks" {
         directory::judge_file(pool, request).await?
     } else {
@@ -166,7 +170,7 @@ async fn judge_against_register(
                 let blocks = &file.blocks;
                 store::blocks::stage_standing(connection, blocks).await?;
                 report.findings.extend(absent::keep(connection, &judged.rows, &judged.absent).await?);
-                report.findings.extend(overlaps::with_register(connection, blocks).await?);
+                report.findings.extend(overlaps::with_register(connection, file).await?);
                 report.findings.extend(overlaps::drawn_over_real(connection, blocks).await?);
                 let (notice, replaced) = overlaps::illustrative_notice(connection).await?;
                 report.findings.extend(notice);

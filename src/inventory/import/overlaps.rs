@@ -1,7 +1,11 @@
 //! Overlaps: candidates with each other, and with the blocks that the register already holds.
 
+use std::sync::Arc;
+
 use sqlx::PgConnection;
 
+use super::judging::FileBlocks;
+use super::off_async_threads;
 use crate::domain::{Block, Finding, Place, SquareMetres};
 use crate::error::Result;
 use crate::geometry::overlap::{self, Pairs, Relation};
@@ -26,8 +30,17 @@ pub(super) fn within_file(blocks: &[Block], rows: &[u64]) -> Vec<Finding> {
             within_file_finding(Place::row(rows[a].max(rows[b])), &name(a), &name(b), area)
         })
         .collect();
+    let name = |i: usize| format!("第 {} 条记录（{}）", rows[i], blocks[i].id);
+    let place = |a: usize, b: usize| Place::row(rows[a].max(rows[b]));
+    findings.extend(pairs.too_complex.iter().map(|&(a, b)| too_complex(place(a, b), &name(a), &name(b))));
     findings.extend(not_all_named(&pairs, "文件中的图形"));
     findings
+}
+
+/// A pair that was not compared: an error, since the land in common is not known.
+pub(in crate::inventory) fn too_complex(place: Place, a: &str, b: &str) -> Finding {
+    let message = format!("{a}与{b}的边界相交太多，无法在限定的计算量内比较；请检查图形是否有误");
+    Finding::error("geometry_too_complex", place, message)
 }
 
 /// What an overlap inside one file is called, whoever looks for it.
@@ -62,9 +75,10 @@ pub(in crate::inventory) fn not_all_named(pairs: &Pairs, what: &str) -> Option<F
 
 /// Overlaps of the staged blocks with current ones that this import does not replace. Illustrative (示意) blocks are only
 /// mentioned: they were drawn, not surveyed, and stand in nobody's way.
-pub(super) async fn with_register(connection: &mut PgConnection, blocks: &[Block]) -> Result<Vec<Finding>> {
+pub(super) async fn with_register(connection: &mut PgConnection, file: &Arc<FileBlocks>) -> Result<Vec<Finding>> {
     let existing = store::blocks::list_overlap_candidates(connection, None).await?;
-    Ok(compare_with(blocks, &existing))
+    let file = Arc::clone(file);
+    off_async_threads(move || compare_with(&file.blocks, |a| Place::row(file.rows[a]), &existing)).await
 }
 
 /// What an undo has brought back, against what was written since: land given to another block in the meantime, and drawn
@@ -81,7 +95,8 @@ pub(super) async fn after_undo(connection: &mut PgConnection, undone: i64, undo:
         blocks.into_iter().filter(|b| !b.illustrative).collect(),
         existing.into_iter().filter(|b| !b.illustrative).collect(),
     );
-    let mut findings = compare_with(&surveyed, &standing);
+    let compare = move || compare_with(&surveyed, |_| Place::whole(), &standing);
+    let mut findings = off_async_threads(compare).await?;
     findings.extend(store::blocks::list_mixed_parks(connection).await?.into_iter().map(|park| {
         let message = format!("撤销后园区 {park} 既有示意区块又有实测区块；请先撤销该园区后来的导入");
         Finding::error("illustrative_over_real", Place::whole(), message)
@@ -89,7 +104,7 @@ pub(super) async fn after_undo(connection: &mut PgConnection, undone: i64, undo:
     Ok(findings)
 }
 
-fn compare_with(blocks: &[Block], existing: &[StandingBlock]) -> Vec<Finding> {
+fn compare_with(blocks: &[Block], place: impl Fn(usize) -> Place, existing: &[StandingBlock]) -> Vec<Finding> {
     let imported: Vec<_> = blocks.iter().map(|b| &b.boundary).collect();
     let (drawn, real): (Vec<&StandingBlock>, Vec<&StandingBlock>) = existing.iter().partition(|b| b.illustrative);
     let compare = |standing: &[&StandingBlock]| {
@@ -108,15 +123,18 @@ fn compare_with(blocks: &[Block], existing: &[StandingBlock]) -> Vec<Finding> {
     let with_real = compare(&real);
     let mut findings: Vec<Finding> = overlapping(&with_real)
         .filter(above_sliver)
-        .map(|(a, b, area)| Finding::error("overlap_with_register", Place::whole(), message(&blocks[a], real[b], area)))
+        .map(|(a, b, area)| Finding::error("overlap_with_register", place(a), message(&blocks[a], real[b], area)))
         .collect();
+    findings.extend(with_real.too_complex.iter().map(|&(a, b)| {
+        too_complex(place(a), &format!("区块 {}", blocks[a].id), &format!("登记库中的区块 {}", real[b].id))
+    }));
     findings.extend(not_all_named(&with_real, "文件与登记库中的区块"));
     let with_drawn = compare(&drawn);
     findings.extend(overlapping(&with_drawn).filter(above_sliver).map(|(a, b, area)| {
         let message = format!("{}；后者为示意图形", message(&blocks[a], drawn[b], area));
-        Finding::info("overlap_with_illustrative", Place::whole(), message)
+        Finding::info("overlap_with_illustrative", place(a), message)
     }));
-    if not_all_named(&with_drawn, "").is_some() {
+    if not_all_named(&with_drawn, "").is_some() || !with_drawn.too_complex.is_empty() {
         let message = format!("与示意区块重叠的还有更多，只列出前 {NAMED} 处");
         findings.push(Finding::info("overlap_with_illustrative", Place::whole(), message));
     }

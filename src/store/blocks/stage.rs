@@ -36,12 +36,12 @@ const STANDING: &str = "SELECT k.id FROM block_key k JOIN park_block b ON b.id =
 macro_rules! differs {
     () => {
         // Every column counts: the geometry by its bytes, since `=` of geometries is looser. The revision of the row is
-        // no content; `source` is not either: the same boundary under another file name is no change.
+        // no content; `source` and `source_crs` are not either: the same boundary from another file is no change.
         "(b.name, b.area_m2, b.stated_area_ha, b.east, b.south, b.west, b.north, b.four_extents, b.illustrative,
-          b.source_crs, b.attributes, ST_AsEWKB(b.geom))
+          b.attributes, ST_AsEWKB(b.geom))
          IS DISTINCT FROM
          (s.name, s.area_m2, s.stated_area_ha, s.east, s.south, s.west, s.north, s.four_extents, s.illustrative,
-          s.source_crs, s.attributes, ST_AsEWKB(s.geom))"
+          s.attributes, ST_AsEWKB(s.geom))"
     };
 }
 
