@@ -169,6 +169,7 @@ fn json_schema(
     }
     let mut properties: Map<String, Value> = chosen().map(|p| (p.name.to_owned(), property_schema(p))).collect();
     if what.0 == "schema" {
+        properties.values_mut().for_each(or_null);
         properties.extend(LIFE.map(|(name, role, zh, en)| (name.to_owned(), life_schema(role, zh, en))));
     }
     properties.insert(
@@ -189,7 +190,13 @@ pub const LIFE: [(&str, &str, &str, &str); 2] = [
 ];
 
 fn life_schema(role: &str, zh: &str, en: &str) -> Value {
-    json!({"type": "string", "format": "date", "title": zh, "x-title-en": en, "x-ogc-role": role})
+    json!({"type": ["string", "null"], "format": "date", "title": zh, "x-title-en": en, "x-ogc-role": role})
+}
+
+/// A value that a feature lacks is shown as `null`.
+fn or_null(schema: &mut Value) {
+    let kind = schema["type"].take();
+    schema["type"] = json!([kind, "null"]);
 }
 
 /// The JSON schema of one property, with titles in both languages and the unit.

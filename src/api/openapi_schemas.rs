@@ -102,9 +102,10 @@ fn object(required: &[&str], properties: Value) -> Value {
     json!({"type": "object", "required": required, "properties": properties})
 }
 
-/// A schema that may also be `null`; OpenAPI 3.0 allows nothing beside a `$ref`.
+/// A schema that may also be `null`. OpenAPI 3.0 allows nothing beside a `$ref`, and `nullable` speaks only for a `type` beside it: a
+/// branch of its own lets null in.
 fn or_null(name: &str) -> Value {
-    json!({"nullable": true, "allOf": [reference(name)]})
+    json!({"anyOf": [reference(name), {"type": "object", "nullable": true, "enum": [null]}]})
 }
 
 fn common() -> Schemas {

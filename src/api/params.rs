@@ -101,7 +101,7 @@ impl Params {
     pub fn limit(&self, default: u32) -> Result<u32> {
         let Some(text) = self.get("limit") else { return Ok(default) };
         let invalid = || Error::invalid("limit_invalid", format!("limit 应为不小于 1 的整数，不是“{}”", shorten(text)));
-        if text.is_empty() || text.len() > 20 || !text.bytes().all(|b| b.is_ascii_digit()) {
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(invalid());
         }
         match text.parse::<u32>().unwrap_or(u32::MAX) {
@@ -113,7 +113,8 @@ impl Params {
     /// `offset`: 0 to the bound.
     pub fn offset(&self) -> Result<u32> {
         let Some(text) = self.get("offset") else { return Ok(0) };
-        text.parse().ok().filter(|n| *n <= items_query::MAX_OFFSET).ok_or_else(|| {
+        let digits = Some(text).filter(|t| t.bytes().all(|b| b.is_ascii_digit()));
+        digits.and_then(|t| t.parse().ok()).filter(|n| *n <= items_query::MAX_OFFSET).ok_or_else(|| {
             Error::invalid(
                 "offset_invalid",
                 format!(

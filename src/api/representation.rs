@@ -84,7 +84,9 @@ pub fn base_url(request: &HttpRequest, state: &State) -> String {
     let prefix = forwarded("x-forwarded-prefix").unwrap_or_default();
     let sound_path = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~');
     let prefix = prefix.trim_end_matches('/');
-    let prefix = if prefix.starts_with('/') && !prefix.starts_with("//") && prefix.chars().all(sound_path) {
+    let has_dots = prefix.split('/').any(|segment| matches!(segment, "." | ".."));
+    let prefix = if prefix.starts_with('/') && !prefix.starts_with("//") && prefix.chars().all(sound_path) && !has_dots
+    {
         prefix
     } else {
         ""

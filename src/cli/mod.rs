@@ -8,6 +8,7 @@ pub mod import;
 mod output;
 pub mod seed;
 pub mod serve;
+mod temporary;
 pub mod vector_child;
 
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
         return vector_child::run();
     }
     let cli = Cli::parse();
+    let temporary = temporary::Temporary::make();
     if let Command::Check(args) = cli.command {
         return finish(check::run(args));
     }
@@ -66,6 +68,10 @@ pub fn main() -> ExitCode {
         }
     };
     runtime.block_on(async {
+        // The service ends by itself at a signal, after its last answer.
+        if !matches!(cli.command, Command::Serve(_)) {
+            temporary.remove_at_signals();
+        }
         match cli.command {
             Command::Serve(args) => finish(serve::run(args).await),
             Command::Import(args) => finish(import::run(args).await),

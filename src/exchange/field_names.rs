@@ -133,6 +133,11 @@ pub fn is_derived(field: &str) -> bool {
     )
 }
 
+/// The stated area as our own exports call it: hectares.
+pub fn is_exported_area(field: &str) -> bool {
+    matches!(field, "面积_公顷" | "area_ha" | "stated_area_ha")
+}
+
 /// The Chinese title of a canonical name.
 pub fn title(canonical: &str) -> Option<&'static str> {
     SYNONYMS.iter().find(|(name, ..)| *name == canonical).map(|(_, title, _)| *title)

@@ -23,6 +23,8 @@ pub struct Repair {
     /// `None` where the broken shape has no area to speak of (self-crossing rings cancel themselves).
     pub area_before: Option<SquareMetres>,
     pub area_after: SquareMetres,
+    /// Crossings that were resolved: what it cost.
+    pub crossings: usize,
     /// One info finding a step, in Chinese.
     pub steps: Vec<Finding>,
 }
@@ -43,10 +45,11 @@ pub fn repair(geometry: &MultiPolygon<f64>) -> Result<Repair, Finding> {
     let mut steps = Vec::new();
     let cleaned = clean(geometry, &mut steps);
     let area_before = area_of_sound_rings(geometry);
+    let mut crossings = 0;
     let repaired = if validity::is_valid(&cleaned) {
         cleaned
     } else {
-        let crossings = count_crossings(&cleaned);
+        crossings = count_crossings(&cleaned);
         if crossings > MAX_CROSSINGS {
             return refuse(
                 "repair_refused",
@@ -62,7 +65,7 @@ pub fn repair(geometry: &MultiPolygon<f64>) -> Result<Repair, Finding> {
     if let Some(fault) = left.first() {
         return refuse("repair_failed", format!("自动修复后仍有问题：{}；请在制图软件中修复", fault.message));
     }
-    Ok(Repair { area_before, area_after: area::ellipsoidal(&repaired), geometry: repaired, steps })
+    Ok(Repair { area_before, area_after: area::ellipsoidal(&repaired), crossings, geometry: repaired, steps })
 }
 
 fn rings(polygon: &Polygon<f64>) -> impl Iterator<Item = &LineString<f64>> {

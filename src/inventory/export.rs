@@ -100,7 +100,7 @@ fn encode_txt(blocks: &[Block], request: &ExportRequest) -> Result<Vec<u8>> {
             id: block.id.number().to_owned(),
             name: block.name.clone().unwrap_or_default(),
             geometry: block.boundary.clone(),
-            stated_area: block.stated_area.unwrap_or_else(|| block.area.to_hectares()),
+            stated_area: block.stated_area,
             map_sheet: attribute(block, &["图幅号"]).unwrap_or_default(),
             land_use: attribute(block, &["地块用途"]).unwrap_or_default(),
             land_use_code: attribute(block, &["地类编码"]).unwrap_or_default(),

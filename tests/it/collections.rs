@@ -139,9 +139,13 @@ async fn queryables_and_schema_of_a_layer_are_told_whole() {
     let mut whole = queryable.clone();
     whole["note"] = text("说明", "Note");
     whole["source"] = text("来源", "Source");
+    // What a feature lacks is shown as null.
+    for name in ["code", "name", "level", "parent_code", "maps_to", "note", "source"] {
+        whole[name]["type"] = json!(["string", "null"]);
+    }
     // Roles of OGC API Features Part 5, 10.
-    whole["valid_from"] = json!({"type": "string", "format": "date", "title": "生效日期", "x-title-en": "Valid from", "x-ogc-role": "primary-interval-start"});
-    whole["valid_to"] = json!({"type": "string", "format": "date", "title": "失效日期", "x-title-en": "Valid to", "x-ogc-role": "primary-interval-end"});
+    whole["valid_from"] = json!({"type": ["string", "null"], "format": "date", "title": "生效日期", "x-title-en": "Valid from", "x-ogc-role": "primary-interval-start"});
+    whole["valid_to"] = json!({"type": ["string", "null"], "format": "date", "title": "失效日期", "x-title-en": "Valid to", "x-ogc-role": "primary-interval-end"});
     for (what, properties) in [("queryables", queryable), ("schema", whole)] {
         let answer = get(&db, &format!("/api/collections/divisions/{what}")).await;
         assert_eq!(answer.header("content-type"), Some("application/schema+json; charset=utf-8"));
@@ -190,7 +194,9 @@ async fn every_property_of_an_item_is_in_the_schema_and_of_its_type() {
             shown.sort_unstable();
             assert_eq!(shown, declared, "{layer}");
             for (name, value) in properties.iter().filter(|(_, value)| !value.is_null()) {
-                let fits = match schema["properties"][name]["type"].as_str() {
+                let kind = &schema["properties"][name]["type"];
+                assert_eq!(kind[1], "null", "{layer}.{name}");
+                let fits = match kind[0].as_str() {
                     Some("string") => value.is_string(),
                     Some("number") => value.is_number(),
                     Some("integer") => value.is_i64(),

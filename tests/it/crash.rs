@@ -286,3 +286,41 @@ async fn a_postgres_killed_in_an_import_recovers_to_all_or_nothing() {
     assert_eq!(folder.json(&["audit", "verify", "--json"])["ok"], true);
     assert!(start(&states.paths[1 - state]).0.wait().expect("ended").success(), "a retry works");
 }
+
+/// Stopped by hand, a program leaves nothing behind: neither rows nor files.
+#[tokio::test]
+async fn an_interrupted_import_leaves_no_temporary_files() {
+    let db = Database::with_sample().await;
+    let url = db.url().await;
+    let temporary = crate::support::tools::folder("interrupted_tmp");
+    let features: Vec<serde_json::Value> = (0..4_000)
+        .map(|i| {
+            let (x, y) = (112.0 + f64::from(i % 80) * 1e-3, 27.0 + f64::from(i / 80) * 1e-3);
+            serde_json::json!({"type": "Feature", "properties": {"编号": i.to_string()}, "geometry": {"type": "Polygon", "coordinates":
+                [[[x, y], [x + 5e-4, y], [x + 5e-4, y + 5e-4], [x, y + 5e-4], [x, y]]]}})
+        })
+        .collect();
+    let source = files::write(
+        "interrupted.geojson",
+        serde_json::json!({"type": "FeatureCollection", "features": features}).to_string(),
+    );
+    let file = source.with_extension("gpkg");
+    let _ = std::fs::remove_file(&file);
+    crate::support::tools::gdal(
+        "ogr2ogr",
+        &["-f", "GPKG", "-a_srs", "EPSG:4490", file.to_str().expect("path"), source.to_str().expect("path")],
+    );
+    let mut interrupted = 0;
+    for (moment, signal) in [(60, libc::SIGINT), (120, libc::SIGTERM), (200, libc::SIGHUP), (300, libc::SIGINT)] {
+        let mut command =
+            sizhi(&["import", file.to_str().expect("path"), "--layer", "park_blocks", "--park", PARK, "--dry-run"]);
+        command.env("DATABASE_URL", &url).env("TMPDIR", &temporary).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("started");
+        std::thread::sleep(Duration::from_millis(moment));
+        kill(child.id().cast_signed(), signal);
+        let ended = child.wait().expect("ended");
+        interrupted += u32::from(ended.code() == Some(128 + signal));
+        assert_eq!(std::fs::read_dir(&temporary).expect("folder").count(), 0, "at {moment} ms, {ended}");
+    }
+    assert!(interrupted >= 2, "{interrupted} of 4 were interrupted: too late to be a test");
+}

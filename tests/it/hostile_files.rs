@@ -318,6 +318,33 @@ async fn one_record_more_than_the_limit_leaves_nothing_of_those_before_it() {
 }
 
 #[tokio::test]
+async fn a_table_that_lost_its_rows_loses_no_shape_in_silence() {
+    let arena = Arena::new("lost_rows").await;
+    let sound = shapefile(&arena.work);
+    let with_dbf = |dbf: Vec<u8>| {
+        let mut files = sound.clone();
+        files[2].1 = dbf;
+        packed(&files)
+    };
+    for length in [0, 10, 30] {
+        assert_eq!(
+            arena.import("cut.zip", with_dbf(sound[2].1[..length].to_vec())),
+            ["records_lost"],
+            "{length} bytes"
+        );
+    }
+    // Three of four rows, and a head that says so.
+    let mut three = sound[2].1.clone();
+    let (start, width) =
+        (usize::from(three[8]) + 256 * usize::from(three[9]), usize::from(three[10]) + 256 * usize::from(three[11]));
+    three.truncate(start + 3 * width);
+    three.push(0x1A);
+    three[4] = 3;
+    assert_eq!(arena.import("three.zip", with_dbf(three)), ["records_lost"]);
+    arena.assert_untouched().await;
+}
+
+#[tokio::test]
 async fn two_layers_of_areas_are_not_guessed_and_giants_not_opened() {
     let arena = Arena::new("two_layers").await;
     let two = made_by_gdal(&arena.work, "GPKG", "two.gpkg");
@@ -339,7 +366,7 @@ async fn empty_files_say_so_under_every_name() {
         ("empty.json", "file_empty"),
         ("empty.csv", "file_empty"),
         ("empty.shp", "file_unreadable"),
-        ("empty.dbf", "file_unreadable"),
+        ("empty.dbf", "records_lost"),
         ("empty.gpkg", "file_unreadable"),
         ("empty.dxf", "file_unreadable"),
         ("empty.zip", "archive_unreadable"),

@@ -7,7 +7,7 @@ use sizhi::inventory::import::Imported;
 use crate::imports::{PARK, into, stock};
 use crate::support::files::{square, txt, write};
 use crate::support::process::{run, sizhi};
-use crate::support::tools::{arg, gdal};
+use crate::support::tools::{arg, folder, gdal};
 use crate::support::{Database, codes};
 
 fn of_code<'a>(imported: &'a Imported, code: &str) -> Vec<&'a Finding> {
@@ -404,4 +404,85 @@ async fn a_column_of_areas_without_a_unit_has_one_for_the_whole_file() {
     assert_eq!((of_code(&dry, "stated_area_unit_guessed").len(), dry.report.has_errors()), (1, false));
     assert_eq!(stated(&dry, empty), 10_900.0);
     assert_eq!(dry.report.candidates.iter().filter(|c| c.stated_area.is_some()).count(), filled);
+}
+
+#[tokio::test]
+async fn a_park_code_that_the_clerk_overrules_is_told() {
+    let db = Database::with_sample().await;
+    let ring = |i: f64| {
+        json!([[[113.0 + i, 28.0], [113.001 + i, 28.0], [113.001 + i, 28.001], [113.0 + i, 28.001], [113.0 + i, 28.0]]])
+    };
+    let features: Vec<Value> = [json!("S437001"), json!("ｇ431176 "), json!("X99"), Value::Null]
+        .into_iter()
+        .zip(0..)
+        .map(|(code, i)| json!({"type": "Feature", "properties": {"编号": i.to_string(), "园区代码": code}, "geometry": {"type": "Polygon", "coordinates": ring(f64::from(i) * 0.01)}}))
+        .collect();
+    let file = write("overruled.geojson", json!({"type": "FeatureCollection", "features": features}).to_string());
+    let dry = db.dry_run(&file, into(PARK)).await.expect("judged");
+    let told: Vec<_> = of_code(&dry, "park_code_overruled").iter().map(|f| (f.severity, f.place.row)).collect();
+    assert_eq!(told, [(Severity::Warning, Some(1)), (Severity::Warning, Some(3))]);
+    assert!(!dry.report.has_errors(), "{:?}", codes(&dry));
+}
+
+#[tokio::test]
+async fn a_shape_without_land_is_refused() {
+    let db = Database::with_sample().await;
+    let (x, y) = (113.34, 28.22);
+    for (side, refused) in [(1e-9, true), (2e-5, false)] {
+        let ring = json!([[[x, y], [x + side, y], [x, y + side], [x, y]]]);
+        let dry =
+            db.dry_run(&write("tiny.geojson", geojson(json!({"编号": "1"}), ring)), into(PARK)).await.expect("judged");
+        assert_eq!(
+            (of_code(&dry, "geometry_without_area").len() == 1, dry.report.has_errors()),
+            (refused, refused),
+            "{side}"
+        );
+    }
+}
+
+/// 500 self-crossing stars would keep a server for half a minute: a file may cost so much, then no more.
+#[tokio::test]
+async fn repairs_of_a_file_have_a_bound() {
+    let db = Database::with_sample().await;
+    let star = |i: u32| {
+        let (x, y) = (112.0 + f64::from(i % 20) * 0.01, 27.0 + f64::from(i / 20) * 0.01);
+        let corner = |k: u32| {
+            let turn = f64::from(k * 30 % 61) / 61.0 * std::f64::consts::TAU;
+            json!([x + 0.004 * turn.cos(), y + 0.004 * turn.sin()])
+        };
+        let ring: Vec<Value> = (0..=61).map(|k| corner(k % 61)).collect();
+        json!({"type": "Feature", "properties": {"编号": i.to_string()}, "geometry": {"type": "Polygon", "coordinates": [ring]}})
+    };
+    let features: Vec<Value> = (0..60).map(star).collect();
+    let file = write("stars.geojson", json!({"type": "FeatureCollection", "features": features}).to_string());
+    let dry = db
+        .dry_run(&file, |request| {
+            into(PARK)(request);
+            request.repair = true;
+        })
+        .await
+        .expect("judged");
+    let (repaired, refused) = (of_code(&dry, "geometry_repaired").len(), of_code(&dry, "repair_refused").len());
+    assert!(repaired >= 25 && refused >= 20 && repaired + refused == 60, "{repaired} repaired, {refused} refused");
+}
+
+/// A city's own central meridian is no zone, and still our datum: projected back, not transformed.
+#[tokio::test]
+async fn cgcs2000_with_a_meridian_of_its_own_is_projected_back() {
+    let db = Database::with_sample().await;
+    let work = folder("meridian");
+    let wkt = r#"PROJCS["CGCS2000 CM 113",GEOGCS["China Geodetic Coordinate System 2000",DATUM["China_2000",SPHEROID["CGCS2000",6378137,298.257222101]],PRIMEM["Greenwich",0],UNIT["degree",0.0174532925199433]],PROJECTION["Transverse_Mercator"],PARAMETER["latitude_of_origin",0],PARAMETER["central_meridian",113],PARAMETER["scale_factor",1],PARAMETER["false_easting",500000],PARAMETER["false_northing",0],UNIT["metre",1]]"#;
+    let ring = json!([[[113.01, 28.0], [113.02, 28.0], [113.02, 28.01], [113.01, 28.01], [113.01, 28.0]]]);
+    let source = work.join("a.geojson");
+    std::fs::write(&source, geojson(json!({"编号": "1"}), ring)).expect("written");
+    let shape = work.join("a.gpkg");
+    gdal("ogr2ogr", &["-f", "GPKG", "-s_srs", "EPSG:4490", "-t_srs", wkt, arg(&shape), arg(&source)]);
+    let [direct, moved] = [&source, &shape].map(|file| db.dry_run(file, into(PARK)));
+    let (direct, moved) = (direct.await.expect("judged"), moved.await.expect("judged"));
+    let told = of_code(&moved, "crs_transformed");
+    assert!(told.len() == 1 && told[0].message.contains("2000 国家大地坐标系，已由投影反算"), "{:?}", codes(&moved));
+    let bbox = |imported: &Imported| imported.report.candidates[0].bbox.expect("a box");
+    for (a, b) in bbox(&direct).into_iter().zip(bbox(&moved)) {
+        assert!((a - b).abs() < 1e-9, "{a} against {b}");
+    }
 }

@@ -184,8 +184,17 @@ fn faults(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut
     if let Some(reference) = schema["$ref"].as_str() {
         return faults(document, document.pointer(&reference[1..]).expect("resolves"), value, at, found);
     }
+    if let Some(branches) = schema["anyOf"].as_array() {
+        let tried = branches.iter().map(|branch| {
+            let mut faults_of_branch = Vec::new();
+            faults(document, branch, value, at, &mut faults_of_branch);
+            faults_of_branch
+        });
+        return found.extend(tried.min_by_key(Vec::len).expect("a branch"));
+    }
     if value.is_null() {
-        if schema["nullable"] != true {
+        // `nullable` speaks for the `type` beside it and for nothing else (OpenAPI 3.0.3, Schema Object).
+        if schema["nullable"] != true || schema["type"].is_null() {
             found.push(format!("{at}: null"));
         }
         return;
@@ -226,8 +235,8 @@ fn declared(document: &Value, schema: &Value) -> BTreeSet<String> {
         return declared(document, document.pointer(&reference[1..]).expect("resolves"));
     }
     let own = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone());
-    let parts = schema["allOf"].as_array().into_iter().flatten().flat_map(|part| declared(document, part));
-    own.chain(parts).collect()
+    let parts = ["allOf", "anyOf"].into_iter().flat_map(|all| schema[all].as_array().into_iter().flatten());
+    own.chain(parts.flat_map(|part| declared(document, part))).collect()
 }
 
 #[actix_web::test]

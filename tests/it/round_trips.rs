@@ -265,6 +265,25 @@ async fn exports_hold_the_counts_areas_and_system_that_the_register_holds() {
 }
 
 #[tokio::test]
+async fn what_was_exported_changes_nothing_when_it_comes_back() {
+    let db = Database::with_sample().await;
+    let (packed, _) = gbk_shapefile("back_again");
+    db.import(&packed, into(PARK)).await.expect("imported");
+    let work = folder("back_again_out");
+    for (format, name) in [("gpkg", "back.gpkg"), ("shp", "back.zip")] {
+        let file = work.join(name);
+        std::fs::write(&file, export(&db, format, None, None).await).expect("written");
+        let again = db.import(&file, into(PARK)).await.expect("imported");
+        assert_eq!(
+            (again.report.status.as_str(), again.revision),
+            ("unchanged", None),
+            "{format}: {:?}",
+            again.report.counts
+        );
+    }
+}
+
+#[tokio::test]
 async fn csv_export_opens_in_a_spreadsheet_and_runs_nothing() {
     let db = Database::with_sample().await;
     let text = txt(&[

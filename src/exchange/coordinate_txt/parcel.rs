@@ -31,6 +31,8 @@ pub(super) struct Ring {
     /// 圈号 as written.
     pub number: String,
     pub points: Vec<Point>,
+    /// 点号 of the first and of the last point.
+    pub labels: [String; 2],
 }
 
 pub(super) struct Point {
@@ -159,6 +161,19 @@ fn geometry(parcel: &Parcel, crs: Crs, findings: &mut Vec<Finding>) -> Option<Mu
 
 fn ring_line(ring: &Ring, number: u32, crs: Crs) -> Result<LineString<f64>, Finding> {
     let first_line = ring.points.first().map_or(0, |p| p.line);
+    let [first_label, last_label] = &ring.labels;
+    // Told by its number to be the first point again, and it is not: a number was mistyped, or the file ends in it.
+    if let Some(last) = ring.points.last().filter(|_| ring.points.len() > 3 && !is_closed(ring))
+        && first_label == last_label
+        && first_label.ends_with(|c: char| c.is_ascii_digit())
+    {
+        let vertex = u32::try_from(ring.points.len()).unwrap_or(u32::MAX);
+        return Err(Finding::error(
+            "ring_not_closed",
+            Place::row(last.line).ring(number).vertex(vertex),
+            format!("第 {} 行：闭合点 {last_label} 与起点同号而坐标不同，坐标有误或文件被截断", last.line),
+        ));
+    }
     let mut line = Vec::with_capacity(ring.points.len() + 1);
     for (vertex, p) in (1_u32..).zip(&ring.points) {
         // A geographic file would give longitude as Y (east) too.

@@ -9,6 +9,9 @@ use crate::exchange::{Attribute, Candidate, FieldMapping, ReadOptions, Reading, 
 use crate::geometry::area;
 use crate::geometry::crs::{self, Crs};
 
+/// The point count and the area come first in a parcel line.
+const NUMBER_FIELDS: usize = 2;
+
 /// A parcel line without `@` is recognised by having more fields than a point line.
 const POINT_FIELDS: usize = 4;
 
@@ -86,11 +89,15 @@ impl Scan {
     }
 
     fn take_coordinates(&mut self, line: u64, text: &str) {
-        let form = half_width(text);
-        let has_at = form.contains('@');
-        let body = form.trim_matches(|c: char| c == '@' || c.is_whitespace());
-        let mut fields: Vec<String> =
-            body.strip_suffix(',').filter(|_| has_at).unwrap_or(body).split(',').map(|f| f.trim().to_owned()).collect();
+        const COMMAS: [char; 2] = [',', '，'];
+        let has_at = text.contains(['@', '＠']);
+        let body = text.trim_matches(|c: char| matches!(c, '@' | '＠') || c.is_whitespace());
+        let body = body.strip_suffix(COMMAS).filter(|_| has_at).unwrap_or(body);
+        // Numbers are read whatever their width; words stay as they are written.
+        let field = |(at, text): (usize, &str)| {
+            if has_at && at >= NUMBER_FIELDS { text.trim().to_owned() } else { half_width(text).trim().to_owned() }
+        };
+        let mut fields: Vec<String> = body.split(COMMAS).enumerate().map(field).collect();
         // `J1,1,3123400,38435200,` is a point whose line goes on in nothing.
         while !has_at && fields.len() > POINT_FIELDS && fields.last().is_some_and(String::is_empty) {
             fields.pop();
@@ -129,7 +136,7 @@ impl Scan {
             ));
             return;
         };
-        let [_, ring, x, y] = fields else {
+        let [label, ring, x, y] = fields else {
             parcel.broken = true;
             let shown: String = text.chars().take(60).collect();
             self.findings.push(Finding::error(
@@ -152,9 +159,11 @@ impl Scan {
         match (number("X", x), number("Y", y)) {
             (Ok(x), Ok(y)) => {
                 if parcel.rings.last().is_none_or(|last| last.number != *ring) {
-                    parcel.rings.push(Ring { number: ring.clone(), points: Vec::new() });
+                    let labels = [label.clone(), String::new()];
+                    parcel.rings.push(Ring { number: ring.clone(), points: Vec::new(), labels });
                 }
                 if let Some(ring) = parcel.rings.last_mut() {
+                    ring.labels[1].clone_from(label);
                     ring.points.push(Point { line, x, y });
                 }
             }

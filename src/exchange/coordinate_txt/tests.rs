@@ -152,6 +152,12 @@ fn malformed_snippets() {
             format!("{HEAD}{}", TRIANGLE.replace("3,0.5", "三,0.5")),
             vec![("point_count_mismatch", 8)],
         ),
+        (
+            "closing point differs",
+            // The last digits of the last number are cut off.
+            format!("{HEAD}{}J1,1,3123400,38435200.9\n", TRIANGLE.replace("3,0.5", "4,0.5")),
+            vec![("ring_not_closed", 12)],
+        ),
         ("area in m²", format!("{HEAD}{}", TRIANGLE.replace("0.5000", "5000")), vec![("stated_area_unit_guessed", 8)]),
         ("area in mu", format!("{HEAD}{}", TRIANGLE.replace("0.5000", "7.5")), vec![("stated_area_unit_guessed", 8)]),
         (
@@ -265,7 +271,7 @@ fn parcels_of(reading: &Reading) -> Vec<TxtParcel> {
                 id: value("id"),
                 name: value("name"),
                 geometry: c.geometry.clone().expect("geometry"),
-                stated_area: c.stated_area.as_ref().expect("area").area.to_hectares(),
+                stated_area: c.stated_area.as_ref().map(|s| s.area.to_hectares()),
                 map_sheet: value("map_sheet"),
                 land_use: value("land_use"),
                 land_use_code: value("land_use_code"),
@@ -288,6 +294,27 @@ fn the_sample_file_comes_back_byte_for_byte() {
     assert_eq!(String::from_utf8_lossy(&utf8), String::from_utf8_lossy(&fixture("hole_zone38_prefixed.txt")));
     let gbk = write(&parcels, &options(crs, TxtEncoding::Gbk)).expect("written");
     assert_eq!(gbk, fixture("hole_zone38_prefixed.gbk.txt"));
+}
+
+#[test]
+fn words_and_areas_come_back_as_they_are() {
+    let mut parcel = parcels_of(&read_fixture("hole_zone38_prefixed.txt")).remove(0);
+    let zone = Crs::GaussKruger3 { zone: 38, prefixed: true };
+    for (name, stated, read_name, read_area) in [
+        ("乙，丙（东）@甲", None, "乙、丙（东）@甲", None),
+        ("ａｂｃ１", Some(10.934_836), "ａｂｃ１", Some("10.934836")),
+        ("A,B", Some(12.0), "A、B", Some("12.0000")),
+        ("丙", Some(12.839_12), "丙", Some("12.83912")),
+    ] {
+        parcel.name = name.to_owned();
+        parcel.stated_area = stated.and_then(Hectares::new);
+        let bytes = write(std::slice::from_ref(&parcel), &options(zone, TxtEncoding::Utf8)).expect("written");
+        let again = read(&bytes, &ReadOptions::default());
+        assert_eq!(again.findings, [], "{name}");
+        let candidate = &again.candidates[0];
+        assert_eq!(candidate.name.as_deref(), Some(read_name));
+        assert_eq!(candidate.stated_area.as_ref().map(|s| s.text.as_str()), read_area, "{name}");
+    }
 }
 
 #[test]
@@ -317,15 +344,17 @@ proptest! {
         let mut points: Vec<(f64, f64)> = shell.iter().map(|(x, y)| (east + *x as f64 / 1000.0, 3_100_000.0 + *y as f64 / 1000.0)).collect();
         points.dedup();
         prop_assume!(points.len() >= 3 && points.first() != points.last());
+        let written_name = name.replace(',', "、").trim().to_owned();
         points.push(points[0]);
         let ring: geo::LineString<f64> = points.iter().map(|(x, y)| project::inverse(crs, *x, *y).map(|(x, y)| geo::Coord { x, y }).expect("in zone")).collect();
         let parcel = TxtParcel {
             id: "A-1".into(), name, geometry: MultiPolygon(vec![geo::Polygon::new(ring, vec![])]),
-            stated_area: Hectares::new(1.0).expect("area"), map_sheet: String::new(), land_use: String::new(), land_use_code: String::new(),
+            stated_area: Hectares::new(1.0), map_sheet: String::new(), land_use: String::new(), land_use_code: String::new(),
         };
         let bytes = write(&[parcel], &options(crs, TxtEncoding::Utf8)).expect("written");
         let again = read(&bytes, &ReadOptions::default());
         prop_assert_eq!(again.crs, Some(crs));
+        prop_assert_eq!(again.candidates[0].name.as_deref(), Some(written_name.as_str()).filter(|n| !n.is_empty()));
         let plane = project::from_cgcs2000(again.candidates[0].geometry.as_ref().expect("geometry"), crs).expect("in zone");
         let back: Vec<(f64, f64)> = plane.0[0].exterior().coords().map(|c| (c.x, c.y)).collect();
         prop_assert_eq!(back.len(), points.len());

@@ -8,6 +8,7 @@ use geo::{LineString, MultiPolygon};
 
 use super::header::NATURE;
 use crate::domain::Hectares;
+use crate::domain::area::round_decimal;
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::geometry::project;
@@ -25,7 +26,8 @@ pub struct TxtParcel {
     pub id: String,
     pub name: String,
     pub geometry: MultiPolygon<f64>,
-    pub stated_area: Hectares,
+    /// Left blank where the paper states none: a computed area would come back as a stated one.
+    pub stated_area: Option<Hectares>,
     pub map_sheet: String,
     pub land_use: String,
     pub land_use_code: String,
@@ -91,7 +93,7 @@ fn write_parcel(text: &mut String, parcel: &TxtParcel, crs: Crs) -> Result<()> {
     let _ = write!(
         text,
         "{points},{},{},{},面,{},{},{},@\r\n",
-        parcel.stated_area,
+        parcel.stated_area.map(hectares).unwrap_or_default(),
         clean(&parcel.id),
         clean(&parcel.name),
         clean(&parcel.map_sheet),
@@ -133,12 +135,18 @@ fn write_ring(
     Ok(())
 }
 
-/// Commas, `@` and line breaks would be read as structure: they become their full-width twins, or a blank.
+/// Four decimals as the guide has it, up to six where the area has them.
+fn hectares(area: Hectares) -> String {
+    let six = format!("{:.6}", round_decimal(area.value(), 6));
+    six.strip_suffix("00").map_or_else(|| six.trim_end_matches('0').to_owned(), str::to_owned)
+}
+
+/// Commas and line breaks would be read as structure: they become the comma of an enumeration, or a blank. A line is a parcel's by
+/// its `@`, which may stand in a word.
 fn clean(text: &str) -> String {
     text.chars()
         .map(|c| match c {
-            ',' => '，',
-            '@' => '＠',
+            ',' | '，' => '、',
             '\r' | '\n' => ' ',
             c => c,
         })

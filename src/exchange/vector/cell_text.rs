@@ -383,11 +383,11 @@ mod tests {
                 ("gbk", none()),
             ),
             (
-                "臺灣 in Big5",
+                "中文上 in Big5",
                 None,
                 None,
                 None,
-                vec![b"\xBBO\xC6W".as_slice(), b"\xA6\xE6\xA9\xF7"],
+                vec![b"\xA4\xA4\xA4\xE5\xA4\x57".as_slice()],
                 ("big5", vec!["encoding_guessed".to_owned()]),
             ),
             (".cpg UTF-8 and it is", None, Some("UTF-8"), Some(0x4D), vec![utf8], ("utf-8", none())),

@@ -1,6 +1,7 @@
 //! Judging one candidate: is the geometry sound, inside the province, does the area agree, whose block is it?
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use geo::{BoundingRect, CoordsIter, MultiPolygon};
 
@@ -19,6 +20,9 @@ const PROVINCE_MARGIN: [f64; 4] = [108.0, 24.0, 115.0, 31.0];
 /// How the source of a block begins that gives none itself.
 const SOURCE: &str = "导入文件 ";
 
+/// Less is no land, and nothing of it is left at the eight decimals that layers show.
+const LEAST_M2: f64 = 0.01;
+
 /// Stated and computed area may differ by this share before a clerk is told (domain.md §2: flag above 1 %).
 const AREA_TOLERANCE: f64 = 0.01;
 /// Beyond this share the paper and the boundary cannot mean the same land: usually a wrong unit or a wrong file.
@@ -28,6 +32,8 @@ const AREA_GROSS: f64 = 0.5;
 pub(super) struct Context {
     park: Option<ParkCode>,
     pub repair: bool,
+    /// Crossings resolved so far in this file.
+    resolved: AtomicUsize,
     /// What a block without a source of its own says of it.
     source: String,
     known: HashSet<String>,
@@ -43,6 +49,7 @@ impl Context {
         Self {
             park: request.park.clone(),
             repair: request.repair,
+            resolved: AtomicUsize::new(0),
             source: format!("{SOURCE}{}", request.file_name),
             known,
             by_name,
@@ -63,9 +70,15 @@ pub(super) fn judge_candidate(mut candidate: Candidate, context: &Context) -> Ju
     let row = candidate.row;
     let mut findings = long_texts(&candidate);
     let given = candidate.geometry.take();
-    let verdict = given.as_ref().map(|g| judge_geometry(g, row, context.repair, &mut findings));
+    let verdict = given.as_ref().map(|g| judge_geometry(g, row, context, &mut findings));
     let shown = if let Some(Verdict::Repaired(repaired)) = &verdict { Some(repaired) } else { given.as_ref() };
     let area = shown.map(area::ellipsoidal);
+    let vanishes = area.is_some_and(|area| area.value() < LEAST_M2)
+        && matches!(verdict, Some(Verdict::Sound | Verdict::Repaired(_)));
+    if vanishes {
+        let message = format!("第 {row} 条记录的图形面积不足 {LEAST_M2} 平方米，不是地块");
+        findings.push(Finding::error("geometry_without_area", Place::row(row), message));
+    }
     let id = judge_id(&candidate, context, &mut findings);
     if let Some(stated) = &candidate.stated_area {
         findings.extend(check_stated(stated, row));
@@ -86,6 +99,7 @@ pub(super) fn judge_candidate(mut candidate: Candidate, context: &Context) -> Ju
     };
     let shapeless = given.is_none();
     let geometry = match verdict {
+        _ if vanishes => None,
         Some(Verdict::Sound) => given,
         Some(Verdict::Repaired(repaired)) => Some(repaired),
         Some(Verdict::Unfit) | None => None,
@@ -135,12 +149,18 @@ fn other_attributes(attributes: Vec<Attribute>) -> Vec<(String, String)> {
     others
 }
 
+/// Nothing, or a number of hectares that the column holds as it is.
+fn is_whole_in_column(hectares: &str) -> bool {
+    hectares.is_empty() || hectares.parse::<f64>().is_ok_and(|n| round_decimal(n, 6) == n)
+}
+
 /// Fields that the register keeps verbatim in a column of its own. The stated area stays among the attributes too: the
 /// column holds hectares, the paper may have said 亩.
 fn has_own_column(attribute: &Attribute) -> bool {
     // What our own exports say of a block comes back as what it is, not as an attribute.
     let is_ours = field_names::is_derived(&attribute.field)
-        || attribute.canonical == Some("source") && attribute.value.starts_with(SOURCE);
+        || attribute.canonical == Some("source") && attribute.value.starts_with(SOURCE)
+        || field_names::is_exported_area(&attribute.field) && is_whole_in_column(&attribute.value);
     is_ours
         || matches!(
             attribute.canonical,
@@ -157,19 +177,34 @@ enum Verdict {
     Unfit,
 }
 
-fn judge_geometry(geometry: &MultiPolygon<f64>, row: u64, wants_repair: bool, findings: &mut Vec<Finding>) -> Verdict {
+/// Crossings that are resolved in one file: some three seconds' work.
+const MAX_RESOLVED: usize = 50_000;
+
+/// The repaired geometry, as long as the file has not used up what it may cost.
+fn repair_within(geometry: &MultiPolygon<f64>, context: &Context) -> Result<repair::Repair, Finding> {
+    if context.resolved.load(Relaxed) > MAX_RESOLVED {
+        let message =
+            format!("文件中已解开 {MAX_RESOLVED} 处自相交，其余图形不再修复；请在制图软件中修复，或分成几个文件");
+        return Err(Finding::error("repair_refused", Place::whole(), message));
+    }
+    let repaired = repair::repair(geometry)?;
+    context.resolved.fetch_add(repaired.crossings, Relaxed);
+    Ok(repaired)
+}
+
+fn judge_geometry(geometry: &MultiPolygon<f64>, row: u64, context: &Context, findings: &mut Vec<Finding>) -> Verdict {
     let faults = validity::check(geometry, Some(row));
     let broken = faults.iter().any(|f| f.severity == Severity::Error);
     let repaired = if !broken {
         findings.extend(faults);
         None
-    } else if wants_repair {
+    } else if context.repair {
         // The faults stay on record, as what the repair answered to.
         findings.extend(faults.into_iter().map(|mut f| {
             f.severity = f.severity.min(Severity::Warning);
             f
         }));
-        match repair::repair(geometry) {
+        match repair_within(geometry, context) {
             Ok(repaired) => {
                 findings.extend(repaired.steps.into_iter().map(|mut step| {
                     step.place.row = Some(row);
