@@ -4,6 +4,7 @@
 
 pub mod area;
 pub mod assemble;
+mod boundary;
 pub mod crs;
 pub mod extremes;
 pub mod gcj02;

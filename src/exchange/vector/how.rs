@@ -1,6 +1,7 @@
 //! How the records of a file are read: their encoding, their coordinate system, their fields and units, each decided once and told.
 
 use super::cell_text::{self, Chosen};
+use super::drawing_text;
 use super::source::{Format, Source};
 use super::wire::{Feature, Header, Shape};
 use crate::domain::area::AreaUnit;
@@ -61,7 +62,7 @@ impl Texts {
     pub fn decode(&self, bytes: Vec<u8>) -> Option<(String, bool)> {
         match *self {
             Texts::Cells(chosen) => cell_text::decode(chosen, &bytes),
-            Texts::Drawing(chosen) => cell_text::decode_drawing(chosen, &bytes),
+            Texts::Drawing(chosen) => drawing_text::decode_drawing(chosen, &bytes),
             Texts::Utf8 => String::from_utf8(bytes).ok().map(|text| (text, false)),
         }
     }
@@ -93,7 +94,7 @@ fn decide_texts(
             let written = written_text(fields);
             let values = features.iter().flat_map(|f| f.values.iter().enumerate());
             let names = values.filter(|(at, _)| Some(*at) != written).filter_map(|(_, value)| value.as_deref());
-            let texts: Vec<Vec<u8>> = names.filter_map(cell_text::drawing_bytes).collect();
+            let texts: Vec<Vec<u8>> = names.filter_map(drawing_text::drawing_bytes).collect();
             let (chosen, findings) = cell_text::choose(asked, &source.declared, texts.iter().map(Vec::as_slice))?;
             (Texts::Drawing(chosen), chosen, findings)
         }

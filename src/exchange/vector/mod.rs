@@ -5,6 +5,7 @@
 
 mod cell_text;
 pub mod child;
+mod drawing_text;
 mod finish;
 mod how;
 mod listen;

@@ -64,7 +64,7 @@ pub(super) fn start(
             ("SPATIALITE_LOAD", "NO"),
             // OGR_SQLITE_LOAD_EXTENSIONS stays unset: it is a list of libraries, and "NO" would load NO.so.
             ("DXF_MAX_BSPLINE_CONTROL_POINTS", "2000"),
-            // One byte, one character: GDAL decodes by a head that is often missing or wrong; we decide (`cell_text`).
+            // One byte, one character: GDAL decodes by a head that is often missing or wrong; we decide (`drawing_text`).
             ("DXF_ENCODING", "ISO-8859-1"),
         ])
         .current_dir(folder)

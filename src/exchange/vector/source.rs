@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::cell_text::{self, Declared};
+use super::cell_text::Declared;
+use super::drawing_text;
 use crate::domain::{Finding, Place};
 use crate::error::{Error, Result};
 
@@ -80,7 +81,7 @@ impl Source {
         let mut source = Self::make(format, if format == Format::GeoPackage { "data.gpkg" } else { "data.dxf" })?;
         lay(file, &source.path)?;
         if format == Format::Dxf {
-            source.declared.name = read_head(file, DRAWING_HEAD).as_deref().and_then(cell_text::of_drawing);
+            source.declared.name = read_head(file, DRAWING_HEAD).as_deref().and_then(drawing_text::of_drawing);
         }
         Ok(source)
     }
