@@ -137,7 +137,7 @@ fn read_single(kind: Kind, path: &Path, name: &str, options: &ReadOptions, intak
         Kind::Shape | Kind::Dbf => read_shapefile(&siblings(path, name), options, intake),
         Kind::Xlsx => Ok(refused(
             "xlsx",
-            Finding::error("table_without_geometry", Place::whole(), "表格里没有图形；园区名录请用 --layer parks 导入"),
+            Finding::error("table_without_geometry", Place::whole(), "表格里没有图形；园区名录请导入到图层 parks"),
         )),
         Kind::Zip | Kind::Unknown => Err(Error::unsupported(
             "format_unknown",

@@ -199,7 +199,7 @@ pub fn read_csv(bytes: &[u8], options: &ReadOptions) -> Reading {
     reading.findings.push(Finding::error(
         "table_without_geometry",
         Place::whole(),
-        "表格里没有图形，不能作为边界导入；园区名录请用 --layer parks 导入",
+        "表格里没有图形，不能作为边界导入；园区名录请导入到图层 parks",
     ));
     reading
 }

@@ -91,7 +91,7 @@ fn strict(bytes: &[u8], encoding: &'static Encoding, name: &str) -> Result<Decod
                 "encoding_undecodable",
                 Place::row(line),
                 format!(
-                    "第 {line} 行起的文字不是有效的 {name} 编码，也不是 UTF-8；请另存为 UTF-8 或 GBK，或用 --encoding 指定"
+                    "第 {line} 行起的文字不是有效的 {name} 编码，也不是 UTF-8；请另存为 UTF-8 或 GBK，或指定编码（encoding）"
                 ),
             ))
         }

@@ -197,7 +197,7 @@ pub fn detect(sample: &[(f64, f64)], declared_zone: Option<u8>, declared_width: 
         (Reads::Longitude, Reads::Latitude) => {
             if let Some(zone) = declared_zone {
                 let message = format!(
-                    "文件声明带号为 {zone}，坐标（{x}，{y}）却是经纬度，两者矛盾；确是经纬度请用 --crs EPSG:4490 指定"
+                    "文件声明带号为 {zone}，坐标（{x}，{y}）却是经纬度，两者矛盾；确是经纬度请指定坐标系 EPSG:4490"
                 );
                 detection.findings.push(zone_finding("crs_zone_conflict", message));
             }
@@ -233,13 +233,13 @@ pub fn detect(sample: &[(f64, f64)], declared_zone: Option<u8>, declared_width: 
             None => detection.findings.push(zone_finding(
                 "crs_zone_missing",
                 format!(
-                    "横坐标 {x} 为 6 位数，不含带号，文件也没有说明带号；请用 --crs 指定，例如第 38 带为 EPSG:4547"
+                    "横坐标 {x} 为 6 位数，不含带号，文件也没有说明带号；请指定坐标系（crs），例如第 38 带为 EPSG:4547"
                 ),
             )),
         },
         _ => detection
             .findings
-            .push(zone_finding("crs_undetected", format!("无法从坐标数值（{x}，{y}）判断坐标系；请用 --crs 指定"))),
+            .push(zone_finding("crs_undetected", format!("无法从坐标数值（{x}，{y}）判断坐标系；请指定坐标系（crs）"))),
     }
     detection
 }

@@ -361,7 +361,7 @@ async fn two_layers_of_areas_are_not_guessed_and_giants_not_opened() {
 async fn empty_files_say_so_under_every_name() {
     let arena = Arena::new("empty").await;
     for (name, code) in [
-        ("empty.txt", "txt_without_parcels"),
+        ("empty.txt", "file_empty"),
         ("empty.geojson", "file_empty"),
         ("empty.json", "file_empty"),
         ("empty.csv", "file_empty"),

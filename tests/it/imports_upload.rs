@@ -192,7 +192,7 @@ async fn files_that_are_none_are_the_clients_fault() {
     let garbage: Vec<u8> = (0..4_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let forged = |magic: &[u8]| [magic, &garbage].concat();
     for (name, bytes, code) in [
-        ("空.txt", vec![], "txt_without_parcels"),
+        ("空.txt", vec![], "file_empty"),
         ("a.txt", b"[".to_vec(), "txt_without_parcels"),
         ("a.txt", garbage.clone(), "encoding_undecodable"),
         ("a.zip", forged(b"PK\x03\x04"), "archive_unreadable"),

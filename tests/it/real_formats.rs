@@ -179,6 +179,7 @@ async fn a_file_geodatabase_with_curves_is_read_by_layer() {
         assert_eq!((told.candidates().len(), &told.report["crs"]), (7, &"EPSG:31254".into()));
         // Record 1 is a ring that holds its doughnuts as loops of its outer boundary.
         assert_eq!(told.findings("source_layer_chosen").len(), chosen);
+        assert_eq!(told.findings("curves_straightened").len(), 1);
         assert_eq!(
             (told.findings("crs_transformed").len(), told.rows("outside_province")),
             (1, vec![2, 3, 4, 5, 6, 7])
@@ -186,7 +187,14 @@ async fn a_file_geodatabase_with_curves_is_read_by_layer() {
         let faults = told.findings("ring_self_touch");
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert_eq!((&faults[0]["row"], &faults[0]["ring"]), (&1.into(), &1.into()), "{faults:?}");
-        let known = ["source_layer_chosen", "crs_transformed", "outside_province", "ring_self_touch", "id_from_row"];
+        let known = [
+            "curves_straightened",
+            "source_layer_chosen",
+            "crs_transformed",
+            "outside_province",
+            "ring_self_touch",
+            "id_from_row",
+        ];
         let findings = told.report["findings"].as_array().expect("a list");
         assert!(findings.iter().all(|f| known.contains(&f["code"].as_str().unwrap_or_default())), "{findings:?}");
         assert_eq!(told.exit, Some(3));

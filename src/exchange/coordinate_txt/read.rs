@@ -23,6 +23,10 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Reading {
         .iter()
         .map(|(field, canonical)| FieldMapping { field: (*field).into(), canonical: *canonical })
         .collect();
+    if text.trim().is_empty() {
+        reading.findings.push(Finding::error("file_empty", Place::whole(), "文件是空的"));
+        return reading;
+    }
     let mut scan =
         Scan { findings: Vec::new(), header: Header::default(), parcels: Vec::new(), section: Section::None };
     for (line, text) in (1_u64..).zip(split_lines(&text)) {
@@ -231,6 +235,14 @@ fn decide_crs(parcels: &[Parcel], header: &Header, options: &ReadOptions, findin
         findings.push(Finding::error("datum_not_supported", Place::whole(), message));
         return None;
     }
+    if let Some(Crs::Other(_)) = decided {
+        let message = format!(
+            "界址点坐标不能按坐标系{}读取；请指定高斯克吕格投影带或 EPSG:4490",
+            decided.map(|c| c.to_string()).unwrap_or_default()
+        );
+        findings.push(Finding::error("crs_not_supported", Place::whole(), message));
+        return None;
+    }
     for mut finding in detection.findings {
         // The caller's word settles the zone, but not which number is which.
         if decided.is_some() && finding.code != "axes_swapped" {
@@ -251,7 +263,7 @@ fn decide_crs(parcels: &[Parcel], header: &Header, options: &ReadOptions, findin
         findings.push(Finding::warning(
             "crs_detected",
             Place::row(first.line),
-            format!("文件没有说明坐标系，按坐标数值判断为{}（{found}）；不对时请用 --crs 指定", found.label()),
+            format!("文件没有说明坐标系，按坐标数值判断为{}（{found}）；不对时请指定坐标系（crs）", found.label()),
         ));
     }
     decided.or(detection.crs)

@@ -98,7 +98,7 @@ fn malformed_snippets() {
     let p = "J1,1,3123400,38435200\nJ2,1,3123400,38435300\n";
     let cases: Vec<(&str, String, Vec<(&str, u64)>)> = vec![
         ("good control", format!("{HEAD}{TRIANGLE}"), vec![]),
-        ("empty", String::new(), vec![("txt_without_parcels", 0)]),
+        ("empty", String::new(), vec![("file_empty", 0)]),
         ("no coordinate section", HEAD.replace("[地块坐标]\n", ""), vec![("txt_without_parcels", 0)]),
         ("a comma behind each point", format!("{HEAD}{}", TRIANGLE.replace("00\n", "00,\n")), vec![]),
         (

@@ -91,7 +91,7 @@ impl Scan<'_> {
                 self.findings.push(Finding::error(
                     "crs_unknown",
                     Place::whole(),
-                    format!("不认识文件声明的坐标系“{shown}”；请用 --crs 指定"),
+                    format!("不认识文件声明的坐标系“{shown}”；请指定坐标系（crs）"),
                 ));
             }
             parsed

@@ -105,7 +105,7 @@ pub fn choose<'a>(
             "encoding_guessed",
             Place::whole(),
             format!(
-                "文件没有可信的编码说明，文字按 UTF-8 和 GBK 都读得通，按 {} 读取；不对时请用 --encoding 指定",
+                "文件没有可信的编码说明，文字按 UTF-8 和 GBK 都读得通，按 {} 读取；不对时请指定编码（encoding）",
                 chosen.name
             ),
         ));
@@ -115,7 +115,7 @@ pub fn choose<'a>(
         findings.push(Finding::warning(
             "encoding_guessed",
             Place::whole(),
-            "文件没有可信的编码说明，文字像是西欧字母，按 windows-1252 读取；不对时请用 --encoding 指定",
+            "文件没有可信的编码说明，文字像是西欧字母，按 windows-1252 读取；不对时请指定编码（encoding）",
         ));
         return Ok((WESTERN, findings));
     }
@@ -124,7 +124,7 @@ pub fn choose<'a>(
         findings.push(Finding::warning(
             "encoding_guessed",
             Place::whole(),
-            "文件没有可信的编码说明，文字按 GBK 读不成字，按 big5 读取；不对时请用 --encoding 指定",
+            "文件没有可信的编码说明，文字按 GBK 读不成字，按 big5 读取；不对时请指定编码（encoding）",
         ));
         return Ok((big5, findings));
     }
@@ -134,7 +134,7 @@ pub fn choose<'a>(
     Err(Finding::error(
         "encoding_undecodable",
         Place::whole(),
-        "属性文字既不是 UTF-8 也不是 GBK 编码；请用 --encoding 指定，或另存为 UTF-8",
+        "属性文字既不是 UTF-8 也不是 GBK 编码；请指定编码（encoding），或另存为 UTF-8",
     ))
 }
 

@@ -56,7 +56,9 @@ pub fn run() -> ExitCode {
     let request = std::env::args().nth(2).and_then(|text| serde_json::from_str::<Request>(&text).ok());
     let outcome = match request {
         Some(Request::Read { driver, path, layer, epsg }) => read(&driver, &path, layer.as_deref(), epsg, &mut out),
-        Some(Request::Write { driver, path }) => write(&driver, &path).map(|count| Message::Done(Done { count })),
+        Some(Request::Write { driver, path }) => {
+            write(&driver, &path).map(|count| Message::Done(Done { count, curved: 0 }))
+        }
         None => Err(fail("request", "unreadable request")),
     };
     let last = outcome.unwrap_or_else(Message::Failure);
@@ -107,11 +109,12 @@ fn read(
         wire::write(out, &Message::Field(name)).map_err(stopped)?;
     }
     let closed_lines = driver == "DXF";
-    let mut count = 0;
+    let (mut count, mut curved) = (0, 0);
     let mut failures = FAILURES.load(Ordering::Relaxed);
     for feature in layer.features() {
         let values = raw::values(&feature);
         let shape = raw::shape(&feature, system.transform.as_ref(), closed_lines);
+        curved += u64::from(raw::has_curves(&feature));
         let now = FAILURES.load(Ordering::Relaxed);
         let damaged = now != failures;
         failures = now;
@@ -122,7 +125,7 @@ fn read(
     if FAILURES.load(Ordering::Relaxed) != failures {
         return Err(fail("read_failed", format!("after {count} records:")));
     }
-    Ok(Message::Done(Done { count }))
+    Ok(Message::Done(Done { count, curved }))
 }
 
 /// The wanted layer, else the only one, else the only one with areas in it.

@@ -191,7 +191,10 @@ fn decide_crs(
                 findings.push(Finding::warning(
                     "crs_detected",
                     Place::whole(),
-                    format!("文件没有说明坐标系，按坐标数值判断为{}（{found}）；不对时请用 --crs 指定", found.label()),
+                    format!(
+                        "文件没有说明坐标系，按坐标数值判断为{}（{found}）；不对时请指定坐标系（crs）",
+                        found.label()
+                    ),
                 ));
             }
             System { shown: found, usable: found.filter(|_| !detection.swapped) }
@@ -227,7 +230,7 @@ fn contradiction(declared: Crs, (x, y): (f64, f64)) -> Finding {
         "crs_contradicts_numbers",
         Place::row(1).coordinate(x, y),
         format!(
-            "文件声明的坐标系是{}（{declared}），但坐标（{x}，{y}）不像；请核对带号，或用 --crs 指定",
+            "文件声明的坐标系是{}（{declared}），但坐标（{x}，{y}）不像；请核对带号，或指定坐标系（crs）",
             declared.label()
         ),
     )

@@ -22,6 +22,8 @@ pub(super) enum Part {
 pub(super) struct End {
     /// The child came to the end of the records.
     pub complete: bool,
+    /// Records with arcs, which were made straight.
+    pub curved: u64,
     /// Why it could not.
     pub failure: Option<Failure>,
     /// Why we stopped listening.
@@ -61,7 +63,7 @@ pub(super) fn listen(output: impl Read, say: &SyncSender<Part>) -> End {
                     tell(Part::Features(std::mem::take(&mut stretch)));
                 }
             }
-            Ok(Some(Message::Done(_))) => end.complete = true,
+            Ok(Some(Message::Done(done))) => (end.complete, end.curved) = (true, done.curved),
             Ok(Some(Message::Failure(told))) => end.failure = Some(told),
             // A killed child leaves half a message; its exit status says why.
             Ok(None) | Err(_) => break,

@@ -75,7 +75,19 @@ pub fn read(source: &Source, options: &ReadOptions, intake: &mut dyn Intake) -> 
     });
     Ok(match refusal {
         Some(finding) => assembly.refuse(finding),
-        None => assembly.finish(end.complete),
+        None => {
+            let mut reading = assembly.finish(end.complete);
+            reading.findings.extend(tell_curves(end.curved));
+            reading
+        }
+    })
+}
+
+/// Vertices that no surveyor has set are told.
+fn tell_curves(records: u64) -> Option<Finding> {
+    (records > 0).then(|| {
+        let message = format!("{records} 条记录含有圆弧，已按每 4 度一段化为折线，面积与圆弧略有差别");
+        Finding::info("curves_straightened", Place::whole(), message)
     })
 }
 
@@ -92,7 +104,7 @@ fn of_failure(failure: &Failure, source: &Source) -> Finding {
         "layer_ambiguous" => Finding::error(
             "source_layer_ambiguous",
             whole,
-            format!("文件里有几个图层，请用 --source-layer 指定其中一个：{}", layers.join("、")),
+            format!("文件里有几个图层，请指定其中一个（source_layer）：{}", layers.join("、")),
         ),
         "layer_unknown" => {
             Finding::error("source_layer_unknown", whole, format!("文件里没有这个图层；有：{}", layers.join("、")))

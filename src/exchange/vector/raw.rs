@@ -66,6 +66,15 @@ pub fn shape(feature: &Feature<'_>, transform: Option<&CoordTransform>, closed_l
     }
 }
 
+/// Whether the record's geometry has arcs in it.
+pub fn has_curves(feature: &Feature<'_>) -> bool {
+    // SAFETY: the geometry belongs to the feature, which lives through the call.
+    unsafe {
+        let geometry = gdal_sys::OGR_F_GetGeometryRef(feature.c_feature());
+        !geometry.is_null() && gdal_sys::OGR_G_HasCurveGeometry(geometry, 1) != 0
+    }
+}
+
 unsafe fn name(geometry: OGRGeometryH) -> String {
     // SAFETY: a live geometry; GDAL's names are static.
     String::from_utf8_lossy(&unsafe { bytes(gdal_sys::OGR_G_GetGeometryName(geometry)) }).into_owned()

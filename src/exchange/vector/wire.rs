@@ -74,6 +74,8 @@ pub enum Shape {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Done {
     pub count: u64,
+    /// Records with arcs, which were made straight.
+    pub curved: u64,
 }
 
 /// Why there is nothing to read or write.
@@ -331,7 +333,7 @@ mod tests {
                 Message::Header(Header { layer: "图层".into(), epsg: Some(4526), ..Header::default() }),
                 Message::Field(b"\xd6\xd0".to_vec()),
                 Message::Feature(Feature { damaged, values, shape }),
-                Message::Done(Done { count: 1 }),
+                Message::Done(Done { count: 1, curved: 1 }),
             ];
             let mut bytes = Vec::new();
             for message in &messages {

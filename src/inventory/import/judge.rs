@@ -324,9 +324,9 @@ fn judge_park(candidate: &Candidate, context: &Context, findings: &mut Vec<Findi
     } else {
         let message = match candidate.value("park_name") {
             Some(name) => {
-                format!("第 {row} 条记录的园区名称“{name}”在名录中查不到；请用园区代码，或导入时指定园区（--park）")
+                format!("第 {row} 条记录的园区名称“{name}”在名录中查不到；请用园区代码，或导入时指定园区（park）")
             }
-            None => format!("第 {row} 条记录没有园区代码或园区名称；请在文件中加上，或导入时指定园区（--park）"),
+            None => format!("第 {row} 条记录没有园区代码或园区名称；请在文件中加上，或导入时指定园区（park）"),
         };
         findings.push(Finding::error("park_missing", Place::row(row), message));
         return None;
