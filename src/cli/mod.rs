@@ -69,7 +69,9 @@ pub fn main() -> ExitCode {
     };
     runtime.block_on(async {
         // The service ends by itself at a signal, after its last answer.
-        if !matches!(cli.command, Command::Serve(_)) {
+        if matches!(cli.command, Command::Serve(_)) {
+            temporary.keep();
+        } else {
             temporary.remove_at_signals();
         }
         match cli.command {

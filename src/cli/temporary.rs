@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -11,6 +11,8 @@ use tokio::signal::unix::{SignalKind, signal};
 const NAME: &str = "sizhi-tmp-";
 /// A folder whose process is not to be seen may be another container's: only what nobody has touched for so long is swept.
 const FORSAKEN: Duration = Duration::from_secs(3_600);
+/// How often a service shows that its folder is in use: to others of its kind, and to what cleans the system's folder by age.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(600);
 
 /// The folder; everything temporary of this process lies in it while this value lives.
 pub struct Temporary {
@@ -27,6 +29,18 @@ impl Temporary {
         let made = fs::DirBuilder::new().mode(0o700).create(&folder).is_ok()
             && tempfile::env::override_temp_dir(&folder).is_ok();
         Self { folder: made.then_some(folder) }
+    }
+
+    /// Keeps the folder for as long as a service runs.
+    pub fn keep(&self) {
+        let Some(folder) = self.folder.clone() else { return };
+        tokio::spawn(async move {
+            let mut clock = tokio::time::interval(SIGN_OF_LIFE);
+            loop {
+                clock.tick().await;
+                touch(&folder);
+            }
+        });
     }
 
     /// Ends the process at the signals that would end it, the folder with it.
@@ -54,6 +68,12 @@ impl Drop for Temporary {
     }
 }
 
+/// Makes the folder new: by its date, or altogether where somebody has cleaned it away.
+fn touch(folder: &Path) {
+    let _ = fs::DirBuilder::new().mode(0o700).create(folder);
+    let _ = fs::File::open(folder).and_then(|opened| opened.set_modified(SystemTime::now()));
+}
+
 fn sweep(root: &Path) {
     // SAFETY: always succeeds.
     let own = unsafe { libc::geteuid() };
@@ -67,5 +87,44 @@ fn sweep(root: &Path) {
         if forsaken && !Path::new(&format!("/proc/{process}")).exists() {
             let _ = fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_killed_processes_left_is_swept_and_nothing_else() {
+        let root = tempfile::tempdir().expect("folder");
+        let old = SystemTime::now() - 2 * FORSAKEN;
+        // No process has this number: it is above the kernel's bound.
+        for (name, age, stays) in [
+            ("sizhi-tmp-4194305", Some(old), false),
+            ("sizhi-tmp-4194306", None, true),
+            ("sizhi-tmp-1", Some(old), true),
+            ("sizhi-tmp-x", Some(old), true),
+            ("sizhi-4194305", Some(old), true),
+        ] {
+            let folder = root.path().join(name);
+            fs::create_dir(&folder).expect("made");
+            fs::write(folder.join("left"), "x").expect("written");
+            if let Some(age) = age {
+                fs::File::open(&folder).and_then(|opened| opened.set_modified(age)).expect("aged");
+            }
+            sweep(root.path());
+            assert_eq!(folder.exists(), stays, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_folder_in_use_stays_new_and_comes_back() {
+        let root = tempfile::tempdir().expect("folder");
+        let folder = root.path().join("sizhi-tmp-4194305");
+        touch(&folder);
+        fs::File::open(&folder).and_then(|opened| opened.set_modified(SystemTime::now() - 2 * FORSAKEN)).expect("aged");
+        touch(&folder);
+        sweep(root.path());
+        assert!(folder.is_dir());
     }
 }
