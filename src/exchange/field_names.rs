@@ -125,19 +125,6 @@ pub fn canonical(field: &str) -> Option<&'static str> {
     if unit.is_some() { found.filter(|name| *name == "stated_area") } else { found }
 }
 
-/// A field that only our own exports write, of what the register computes or knows by itself.
-pub fn is_derived(field: &str) -> bool {
-    matches!(
-        field,
-        "椭球面积" | "computedm2" | "computed_area_m2" | "computed_area_ha" | "computed_area_mu" | "illustrative"
-    )
-}
-
-/// The stated area as our own exports call it: hectares.
-pub fn is_exported_area(field: &str) -> bool {
-    matches!(field, "面积_公顷" | "area_ha" | "stated_area_ha")
-}
-
 /// The Chinese title of a canonical name.
 pub fn title(canonical: &str) -> Option<&'static str> {
     SYNONYMS.iter().find(|(name, ..)| *name == canonical).map(|(_, title, _)| *title)

@@ -71,6 +71,8 @@ pub struct Pairs {
 const MOST_STEPS_IN_ALL: u64 = 1_000_000_000;
 /// Pieces of boundary that bound the common land of one pair.
 const MOST_PIECES: usize = 1_000_000;
+/// Meetings of two boundaries that a general overlay, which cannot be stopped, is still asked to resolve.
+const MOST_OVERLAID: usize = 300_000;
 
 /// The pairs within one layer that touch or overlap, a < b; the comparison stops soon after `most` overlaps.
 pub fn pairs(shapes: &[&MultiPolygon<f64>], most: usize) -> Pairs {
@@ -198,6 +200,8 @@ fn relate(a: &Prepared<'_>, b: &Prepared<'_>, work: &mut Work) -> Result<Option<
     let sure = common.closes(work)? && !coincide(a, b);
     let (area, contact) = if sure {
         (common.area, CONTACT_M2)
+    } else if common.cuts > MOST_OVERLAID {
+        return Err(TooComplex);
     } else {
         (area::ellipsoidal(&a.geometry.intersection(b.geometry)).value(), OVERLAY_CONTACT_M2)
     };
@@ -228,6 +232,8 @@ struct Inner {
     area: f64,
     /// Whether the boundaries meet at all.
     met: bool,
+    /// How often the boundaries meet.
+    cuts: usize,
     /// Runs of pieces, from and to, with the land on the left.
     runs: Vec<(Coord<f64>, Coord<f64>)>,
 }
@@ -262,6 +268,7 @@ impl Inner {
             }
             let meets = !contacts.cuts.is_empty();
             self.met |= meets;
+            self.cuts += contacts.cuts.len();
             for piece in contacts.pieces() {
                 if piece.begins_at_contact {
                     state = None;

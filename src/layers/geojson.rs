@@ -10,10 +10,15 @@ use crate::domain::{Block, Hectares};
 /// Decimals of a degree: 1e-8° is about a millimetre.
 const DECIMALS: f64 = 1e8;
 
+/// A vertex as layers show it.
+pub fn published(c: geo::Coord<f64>) -> geo::Coord<f64> {
+    let round = |degrees: f64| (degrees * DECIMALS).round() / DECIMALS;
+    geo::Coord { x: round(c.x), y: round(c.y) }
+}
+
 /// The geometry as RFC 7946 wants it.
 pub fn geometry(boundary: &MultiPolygon<f64>) -> Geometry {
-    let round = |v: f64| (v * DECIMALS).round() / DECIMALS;
-    let oriented = boundary.orient(Direction::Default).map_coords(|c| geo::Coord { x: round(c.x), y: round(c.y) });
+    let oriented = boundary.orient(Direction::Default).map_coords(published);
     Geometry::new(GeometryValue::from(&oriented))
 }
 

@@ -486,3 +486,21 @@ async fn cgcs2000_with_a_meridian_of_its_own_is_projected_back() {
         assert!((a - b).abs() < 1e-9, "{a} against {b}");
     }
 }
+
+/// A survey's own 椭球面积 is a fact of the paper; ours, come back in an export, is not.
+#[tokio::test]
+async fn an_ellipsoidal_area_of_the_survey_stays_and_our_own_does_not() {
+    let db = Database::with_sample().await;
+    let ring = json!([[[113.0, 28.0], [113.001, 28.0], [113.001, 28.001], [113.0, 28.001], [113.0, 28.0]]]);
+    let file = |area: f64| write("ellipsoidal.geojson", geojson(json!({"编号": "1", "椭球面积": area}), ring.clone()));
+    let dry = db.dry_run(&file(1.0), into(PARK)).await.expect("judged");
+    let computed = dry.report.candidates[0].area.expect("computed").value();
+    for (area, kept) in [(computed + 12.0, true), (computed, false)] {
+        db.import(&file(area), into(PARK)).await.expect("imported");
+        let stands: bool = db
+            .value("SELECT attributes ? '椭球面积' FROM park_block WHERE id = 'G431176-1' AND NOT illustrative")
+            .await;
+        assert_eq!(stands, kept, "{area}");
+        db.write("DELETE FROM park_block WHERE park_code = 'G431176'").await;
+    }
+}

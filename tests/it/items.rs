@@ -148,6 +148,8 @@ async fn more_than_the_largest_page_is_answered_with_the_largest_page() {
     let db = Database::empty().await;
     db.write("INSERT INTO division (code, name, level, source) SELECT n::text, '某县', 'county', 'test' FROM generate_series(500001, 510001) n")
         .await;
+    let huge = get(&db, "/api/collections/divisions/items?limit=99999999999999999999999").await.json();
+    assert_eq!(huge["numberReturned"], 10_000);
     let page = get(&db, "/api/collections/divisions/items?limit=1000000000").await.json();
     assert_eq!((&page["numberMatched"], &page["numberReturned"]), (&json!(10_001), &json!(10_000)));
     let last = get(&db, &path_of(link(&page, "next").expect("one more"))).await.json();

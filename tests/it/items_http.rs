@@ -313,6 +313,7 @@ async fn odd_forwarded_headers_do_not_reach_the_links() {
         (true, None, &[("x-forwarded-proto", "javascript")], "http://here:8080/api?f=json"),
         (true, None, &[("x-forwarded-prefix", "//evil.cn")], "http://here:8080/api?f=json"),
         (true, None, &[("x-forwarded-prefix", "/a\"b")], "http://here:8080/api?f=json"),
+        (true, None, &[("x-forwarded-prefix", "/../x")], "http://here:8080/api?f=json"),
         (true, None, &[("x-forwarded-prefix", "no-slash")], "http://here:8080/api?f=json"),
     ] {
         assert_eq!(self_link(state(trust, public), headers).await, expected, "{trust} {public:?} {headers:?}");

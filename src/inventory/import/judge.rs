@@ -7,10 +7,10 @@ use geo::{BoundingRect, CoordsIter, MultiPolygon};
 
 use super::ImportRequest;
 use super::report::CandidateSummary;
-use crate::domain::area::round_decimal;
+use crate::domain::area::{AreaUnit, round_decimal};
 use crate::domain::four_extents::{self, FourExtents};
 use crate::domain::{Block, BlockId, Finding, ParkCode, Place, Severity, SquareMetres};
-use crate::exchange::{Attribute, Candidate, StatedArea, field_names, limits};
+use crate::exchange::{Attribute, Candidate, StatedArea, limits};
 use crate::geometry::{area, repair, validity};
 
 /// The province's box with a margin, in degrees: west, south, east, north. The CHECK `inside_province_margin` of the
@@ -121,7 +121,7 @@ pub(super) fn judge_candidate(mut candidate: Candidate, context: &Context) -> Ju
             illustrative: drawn.is_some(),
             source: drawn.unwrap_or_else(|| context.source.clone()),
             source_crs: candidate.crs.map(|c| c.to_string()),
-            attributes: other_attributes(candidate.attributes),
+            attributes: other_attributes(candidate.attributes, area),
         }),
         _ => None,
     };
@@ -143,10 +143,31 @@ fn long_texts(candidate: &Candidate) -> Vec<Finding> {
 }
 
 /// Into room of their own: collected in place, one of them would keep the room of all.
-fn other_attributes(attributes: Vec<Attribute>) -> Vec<(String, String)> {
-    let mut others = Vec::with_capacity(attributes.iter().filter(|a| !has_own_column(a)).count());
-    others.extend(attributes.into_iter().filter(|a| !has_own_column(a)).map(|a| (a.field.to_string(), a.value)));
+fn other_attributes(attributes: Vec<Attribute>, computed: SquareMetres) -> Vec<(String, String)> {
+    let is_other = |a: &Attribute| !has_own_column(a) && !comes_back(a, computed);
+    let mut others = Vec::with_capacity(attributes.iter().filter(|a| is_other(a)).count());
+    others.extend(attributes.into_iter().filter(is_other).map(|a| (a.field.to_string(), a.value)));
     others
+}
+
+/// What our own exports say of a block and the register knows by itself: it comes back as what it is, not as an attribute. A bureau's
+/// own 椭球面积 is told from ours by its number, and stays.
+fn comes_back(attribute: &Attribute, computed: SquareMetres) -> bool {
+    let value = attribute.value.as_str();
+    let is_computed = |unit: AreaUnit| {
+        // As it is rounded for people (domain.md §9), and moved by the eight decimals of GeoJSON.
+        let step = unit.area(if unit == AreaUnit::Hectare { 0.000_1 } else { 0.01 }).map_or(0.0, SquareMetres::value);
+        let stated = value.parse().ok().and_then(|n| unit.area(n));
+        stated.is_some_and(|m2| (m2.value() - computed.value()).abs() <= step + 1e-6 * computed.value())
+    };
+    match &*attribute.field {
+        "椭球面积" | "computedm2" | "computed_area_m2" => is_computed(AreaUnit::SquareMetre),
+        "computed_area_ha" => is_computed(AreaUnit::Hectare),
+        "computed_area_mu" => is_computed(AreaUnit::Mu),
+        "illustrative" => matches!(value, "true" | "false"),
+        "面积_公顷" | "area_ha" | "stated_area_ha" => is_whole_in_column(value),
+        _ => attribute.canonical == Some("source") && value.starts_with(SOURCE),
+    }
 }
 
 /// Nothing, or a number of hectares that the column holds as it is.
@@ -157,15 +178,10 @@ fn is_whole_in_column(hectares: &str) -> bool {
 /// Fields that the register keeps verbatim in a column of its own. The stated area stays among the attributes too: the
 /// column holds hectares, the paper may have said 亩.
 fn has_own_column(attribute: &Attribute) -> bool {
-    // What our own exports say of a block comes back as what it is, not as an attribute.
-    let is_ours = field_names::is_derived(&attribute.field)
-        || attribute.canonical == Some("source") && attribute.value.starts_with(SOURCE)
-        || field_names::is_exported_area(&attribute.field) && is_whole_in_column(&attribute.value);
-    is_ours
-        || matches!(
-            attribute.canonical,
-            Some("id" | "name" | "park_code" | "east" | "south" | "west" | "north" | "four_extents")
-        )
+    matches!(
+        attribute.canonical,
+        Some("id" | "name" | "park_code" | "east" | "south" | "west" | "north" | "four_extents")
+    )
 }
 
 /// What may be stored of a geometry.
@@ -299,6 +315,7 @@ fn judge_park(candidate: &Candidate, context: &Context, findings: &mut Vec<Findi
     let row = candidate.row;
     let code = if let Some(park) = &context.park {
         if let Some(text) = candidate.value("park_code").filter(|t| ParkCode::parse(t).ok().as_ref() != Some(park)) {
+            let text: String = text.chars().take(40).collect();
             let message = format!("第 {row} 条记录的园区代码“{text}”与指定的园区 {park} 不同，按指定的园区导入");
             findings.push(Finding::warning("park_code_overruled", Place::row(row), message));
         }

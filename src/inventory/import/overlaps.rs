@@ -65,6 +65,13 @@ fn overlapping(pairs: &Pairs) -> impl Iterator<Item = (usize, usize, SquareMetre
 pub(in crate::inventory) fn not_all_named(pairs: &Pairs, what: &str) -> Option<Finding> {
     let overlaps = pairs.list.iter().filter(|pair| pair.relation != Relation::Touch).count();
     (!pairs.complete || overlaps > NAMED).then(|| {
+        if overlaps < NAMED {
+            // It was not their number that ended the comparison.
+            let message = format!(
+                "{what}相邻、相交处太多，没有全部逐对检查（已找到重叠 {overlaps} 处）；请先查清是否重复导出，或分成几个文件"
+            );
+            return Finding::error("too_many_overlaps", Place::whole(), message);
+        }
         let message = format!(
             "{what}互相重叠太多：只列出前 {} 处，其余没有逐对检查；请先查清是否重复导出，或分成几个文件",
             overlaps.min(NAMED)

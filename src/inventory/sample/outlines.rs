@@ -8,6 +8,7 @@ use geojson::{FeatureCollection, GeoJson};
 use super::broken;
 use crate::error::Result;
 use crate::geometry::{gcj02, repair, validity};
+use crate::layers::geojson::published;
 
 const OUTLINES: &str = include_str!("../../../fixtures/outlines/hunan_prefecture_echarts490_gcj02.geojson");
 
@@ -15,12 +16,6 @@ const OUTLINES: &str = include_str!("../../../fixtures/outlines/hunan_prefecture
 pub(super) struct Outline {
     pub geometry: MultiPolygon<f64>,
     pub source: String,
-}
-
-/// To the eight decimals that layers show: rounded later, a sliver may turn into a spike. Shared vertices stay shared.
-fn published(c: Coord<f64>) -> Coord<f64> {
-    let round = |degrees: f64| (degrees * 1e8).round() / 1e8;
-    Coord { x: round(c.x), y: round(c.y) }
 }
 
 /// Division code → outline.
@@ -39,6 +34,7 @@ pub(super) fn read() -> Result<HashMap<String, Outline>> {
         }
         .map_coords(|c| {
             let (x, y) = gcj02::from_gcj02(c.x, c.y);
+            // Rounded later, a sliver may turn into a spike. Shared vertices stay shared.
             published(Coord { x, y })
         });
         let mut source = "echarts 4.9.0（Apache-2.0），由 GCJ-02 转换到 CGCS2000，概略图形，不作定界依据".to_owned();
