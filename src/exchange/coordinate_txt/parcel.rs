@@ -31,8 +31,8 @@ pub(super) struct Ring {
     /// 圈号 as written.
     pub number: String,
     pub points: Vec<Point>,
-    /// 点号 of the first and of the last point.
-    pub labels: [String; 2],
+    /// 点号 of the first, the second and the last point.
+    pub labels: [String; 3],
 }
 
 pub(super) struct Point {
@@ -161,10 +161,12 @@ fn geometry(parcel: &Parcel, crs: Crs, findings: &mut Vec<Finding>) -> Option<Mu
 
 fn ring_line(ring: &Ring, number: u32, crs: Crs) -> Result<LineString<f64>, Finding> {
     let first_line = ring.points.first().map_or(0, |p| p.line);
-    let [first_label, last_label] = &ring.labels;
+    let [first_label, second_label, last_label] = &ring.labels;
     // Told by its number to be the first point again, and it is not: a number was mistyped, or the file ends in it.
     if let Some(last) = ring.points.last().filter(|_| ring.points.len() > 3 && !is_closed(ring))
         && first_label == last_label
+        // Where all points are called alike, their numbers say nothing.
+        && first_label != second_label
         && first_label.ends_with(|c: char| c.is_ascii_digit())
     {
         let vertex = u32::try_from(ring.points.len()).unwrap_or(u32::MAX);

@@ -163,11 +163,14 @@ impl Scan {
         match (number("X", x), number("Y", y)) {
             (Ok(x), Ok(y)) => {
                 if parcel.rings.last().is_none_or(|last| last.number != *ring) {
-                    let labels = [label.clone(), String::new()];
+                    let labels = [label.clone(), String::new(), String::new()];
                     parcel.rings.push(Ring { number: ring.clone(), points: Vec::new(), labels });
                 }
                 if let Some(ring) = parcel.rings.last_mut() {
-                    ring.labels[1].clone_from(label);
+                    if ring.points.len() == 1 {
+                        ring.labels[1].clone_from(label);
+                    }
+                    ring.labels[2].clone_from(label);
                     ring.points.push(Point { line, x, y });
                 }
             }

@@ -153,6 +153,14 @@ fn malformed_snippets() {
             vec![("point_count_mismatch", 8)],
         ),
         (
+            "all points called alike",
+            format!(
+                "{HEAD}{}",
+                TRIANGLE.replace("3,0.5", "4,1.0").replace("J2", "J1").replace("J3", "J1") + "J1,1,3123500,38435200\n"
+            ),
+            vec![],
+        ),
+        (
             "closing point differs",
             // The last digits of the last number are cut off.
             format!("{HEAD}{}J1,1,3123400,38435200.9\n", TRIANGLE.replace("3,0.5", "4,0.5")),
