@@ -6,7 +6,18 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::state::State;
+use crate::domain::access::Viewer;
 use crate::error::{Error, Result};
+
+/// Who asks. Without credentials: the public; with wrong ones: an error.
+#[expect(dead_code, reason = "the ledgers ask it")]
+pub async fn viewer(request: &HttpRequest, state: &State) -> Result<Viewer> {
+    if request.headers().contains_key(header::AUTHORIZATION) {
+        writer(request, state).map(|actor| Viewer::operator(&actor))
+    } else {
+        Ok(Viewer::public())
+    }
+}
 
 /// The actor for the revision log, or why there is none.
 pub fn writer(request: &HttpRequest, state: &State) -> Result<String> {

@@ -207,6 +207,7 @@ pub fn property_schema(property: &Property) -> Value {
         PropertyKind::Number => json!({"type": "number"}),
         PropertyKind::Integer => json!({"type": "integer"}),
         PropertyKind::Boolean => json!({"type": "boolean"}),
+        PropertyKind::Date => json!({"type": "string", "format": "date"}),
     };
     if let Some(object) = schema.as_object_mut() {
         object.insert("title".into(), json!(property.title.zh));

@@ -183,6 +183,12 @@ pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
                 PropertyKind::Number | PropertyKind::Integer => {
                     FilterValue::Number(value.parse().ok().filter(|n: &f64| n.is_finite()).ok_or_else(|| wrong("数"))?)
                 }
+                PropertyKind::Date => FilterValue::Date(value.parse().map_err(|_| {
+                    Error::invalid(
+                        "value_invalid",
+                        format!("参数 {name} 应为日期（YYYY-MM-DD），不是“{}”", shorten(value)),
+                    )
+                })?),
                 PropertyKind::Text | PropertyKind::TextList => FilterValue::Text(value.clone()),
             };
             query.filters.push(Filter { property, value });

@@ -48,4 +48,5 @@ pub enum FilterValue {
     Text(String),
     Number(f64),
     Boolean(bool),
+    Date(NaiveDate),
 }

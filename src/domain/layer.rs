@@ -12,6 +12,16 @@ pub struct Layer {
     pub properties: &'static [Property],
     /// Rows whose life has ended are shown only where `datetime` asks for them.
     pub current_only: bool,
+    pub visibility: Visibility,
+}
+
+/// Who may see a layer (domain.md §11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visibility {
+    /// Everybody.
+    Public,
+    /// Staff, and only rows of their own jurisdiction.
+    Internal,
 }
 
 /// Chinese and English.
@@ -60,6 +70,8 @@ pub enum PropertyKind {
     Number,
     Integer,
     Boolean,
+    /// A day without a time zone.
+    Date,
 }
 
 impl Layer {

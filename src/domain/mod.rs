@@ -2,6 +2,7 @@
 //!
 //! Never: serde wire shapes, sqlx, actix, gdal, the clock, the environment.
 
+pub mod access;
 pub mod area;
 pub mod block;
 pub mod directory;

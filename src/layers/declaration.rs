@@ -1,6 +1,6 @@
 //! The published layers, each declared once.
 
-use crate::domain::layer::{Layer, Property, PropertyKind, Titles};
+use crate::domain::layer::{Layer, Property, PropertyKind, Titles, Visibility};
 use PropertyKind::{Boolean, Integer, Number, Text, TextList};
 
 const fn t(zh: &'static str, en: &'static str) -> Titles {
@@ -37,6 +37,7 @@ const PARKS: Layer = Layer {
     ),
     relation: "layer_parks",
     current_only: false,
+    visibility: Visibility::Public,
     properties: &[
         q("code", Text, "园区代码", "Park code"),
         q("name", Text, "名称", "Name"),
@@ -67,6 +68,7 @@ const PARK_BLOCKS: Layer = Layer {
     description: t("园区的区块边界、四至文字与面积", "Blocks of parks: boundary, four-extents words, areas"),
     relation: "layer_park_blocks",
     current_only: true,
+    visibility: Visibility::Public,
     properties: &[
         q("id", Text, "区块标识", "Block id"),
         q("park_code", Text, "园区代码", "Park code"),
@@ -98,6 +100,7 @@ const DIVISIONS: Layer = Layer {
     ),
     relation: "layer_divisions",
     current_only: false,
+    visibility: Visibility::Public,
     properties: &[
         q("code", Text, "代码", "Code"),
         q("name", Text, "名称", "Name"),

@@ -116,6 +116,7 @@ fn bind<'q, O>(
             FilterValue::Text(text) => sql.bind(text.clone()),
             FilterValue::Number(number) => sql.bind(*number),
             FilterValue::Boolean(boolean) => sql.bind(*boolean),
+            FilterValue::Date(day) => sql.bind(*day),
         };
     }
     sql

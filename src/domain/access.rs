@@ -1,0 +1,129 @@
+//! Who asks: role (角色) and jurisdiction (管辖范围). The handler and the database (row-level security) go by the same.
+
+use super::DivisionCode;
+
+/// What somebody may do; each role may do what the ones before it may, but for `Planner`, who reads and checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// 公众: parks, directory, aggregates.
+    Public,
+    /// 查询人员: reads the ledgers of the own jurisdiction.
+    Staff,
+    /// 规划人员: reads like staff, and checks boundaries.
+    Planner,
+    /// 编辑人员: writes in the own jurisdiction.
+    Editor,
+    /// 管理员: everything, accounts too.
+    Admin,
+}
+
+impl Role {
+    pub const ALL: [Role; 5] = [Role::Public, Role::Staff, Role::Planner, Role::Editor, Role::Admin];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Public => "public",
+            Role::Staff => "staff",
+            Role::Planner => "planner",
+            Role::Editor => "editor",
+            Role::Admin => "admin",
+        }
+    }
+
+    /// 公众, 查询人员, 规划人员, 编辑人员, 管理员.
+    pub fn label(self) -> &'static str {
+        match self {
+            Role::Public => "公众",
+            Role::Staff => "查询人员",
+            Role::Planner => "规划人员",
+            Role::Editor => "编辑人员",
+            Role::Admin => "管理员",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == text || role.label() == text)
+    }
+
+    /// May see the internal layers, as far as the jurisdiction goes.
+    pub fn reads_internal(self) -> bool {
+        self != Role::Public
+    }
+
+    /// May write, as far as the jurisdiction goes.
+    pub fn writes(self) -> bool {
+        matches!(self, Role::Editor | Role::Admin)
+    }
+}
+
+/// The divisions somebody is responsible for: a record belongs to it by the significant digits of its county's code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Jurisdiction {
+    /// No bounds.
+    Everywhere,
+    /// These divisions and all below them; none = nothing.
+    Divisions(Vec<DivisionCode>),
+}
+
+impl Jurisdiction {
+    pub const NOWHERE: Jurisdiction = Jurisdiction::Divisions(Vec::new());
+
+    /// Whether a record of this division lies in it.
+    pub fn covers(&self, division: &DivisionCode) -> bool {
+        match self {
+            Jurisdiction::Everywhere => true,
+            Jurisdiction::Divisions(own) => own.iter().any(|d| division.as_str().starts_with(d.prefix())),
+        }
+    }
+
+    /// As the database reads it (`sizhi.jurisdiction`): `*`, or the significant digits joined by commas.
+    pub fn setting(&self) -> String {
+        match self {
+            Jurisdiction::Everywhere => "*".to_owned(),
+            Jurisdiction::Divisions(own) => own.iter().map(DivisionCode::prefix).collect::<Vec<_>>().join(","),
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Viewer {
+    /// For the revision log: `account:zhang`, `token:map-sync`, `cli:root`; empty for the public.
+    pub actor: String,
+    pub role: Role,
+    pub jurisdiction: Jurisdiction,
+}
+
+impl Viewer {
+    /// Somebody who has not said who they are.
+    pub fn public() -> Self {
+        Self { actor: String::new(), role: Role::Public, jurisdiction: Jurisdiction::NOWHERE }
+    }
+
+    /// The operator at the machine itself, or whoever holds the administrator's token.
+    pub fn operator(actor: &str) -> Self {
+        Self { actor: actor.to_owned(), role: Role::Admin, jurisdiction: Jurisdiction::Everywhere }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> DivisionCode {
+        DivisionCode::parse(text).expect("code")
+    }
+
+    #[test]
+    fn a_jurisdiction_covers_what_lies_below_it() {
+        let changsha = Jurisdiction::Divisions(vec![code("430100")]);
+        for (division, expected) in [("430102", true), ("430100", true), ("430202", false), ("430000", false)] {
+            assert_eq!(changsha.covers(&code(division)), expected, "{division}");
+            assert!(Jurisdiction::Everywhere.covers(&code(division)));
+            assert!(!Jurisdiction::NOWHERE.covers(&code(division)));
+        }
+        assert_eq!(changsha.setting(), "4301");
+        let two = Jurisdiction::Divisions(vec![code("430102"), code("430000")]);
+        assert_eq!((two.setting().as_str(), Jurisdiction::NOWHERE.setting().as_str()), ("430102,43", ""));
+    }
+}
