@@ -13,6 +13,7 @@ pub mod four_extents;
 pub mod ids;
 pub mod items_query;
 pub mod layer;
+pub mod ledger;
 pub mod lifecycle;
 pub mod park;
 
@@ -23,5 +24,6 @@ pub use division::{Division, DivisionLevel};
 pub use finding::{Finding, Place, Severity};
 pub use four_extents::FourExtents;
 pub use ids::{BlockId, DivisionCode, ParkCode};
+pub use ledger::{Ledger, Parcel, RecordId};
 pub use lifecycle::ParkEvent;
 pub use park::Park;

@@ -1,0 +1,92 @@
+//! The ledgers (台账): turnover land (周转用地), low-efficiency land (低效用地) and redevelopment plans (再开发方案), each one
+//! table of fields and one table of states and allowed moves. What reads, stores, checks, shows and exports a record goes by these.
+
+mod field;
+mod low_efficiency;
+mod machine;
+mod plan;
+mod record;
+mod timers;
+mod turnover;
+
+pub use field::{Field, FieldKind, FieldValue, parse_date};
+pub use machine::{DerivedSet, Machine, State, StateKind, Step};
+pub use plan::{PlanProgress, missing_for_parcel, missing_for_plan};
+pub use record::{Parcel, RecordId, Where};
+pub use timers::{AgeBucket, Facts, IdleStage, Timers};
+
+/// Which ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ledger {
+    /// 周转用地.
+    Turnover,
+    /// 低效用地.
+    LowEfficiency,
+    /// 再开发方案.
+    Plan,
+}
+
+impl Ledger {
+    pub const ALL: [Ledger; 3] = [Ledger::Turnover, Ledger::LowEfficiency, Ledger::Plan];
+
+    /// The table of the register.
+    pub fn table(self) -> &'static str {
+        match self {
+            Ledger::Turnover => "turnover_parcel",
+            Ledger::LowEfficiency => "low_efficiency_parcel",
+            Ledger::Plan => "redevelopment_plan",
+        }
+    }
+
+    /// The published layer.
+    pub fn layer(self) -> &'static str {
+        match self {
+            Ledger::Turnover => "turnover_parcels",
+            Ledger::LowEfficiency => "low_efficiency_parcels",
+            Ledger::Plan => "redevelopment_plans",
+        }
+    }
+
+    pub fn of_layer(layer: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|ledger| ledger.layer() == layer)
+    }
+
+    /// What a record is called: 周转用地, 低效用地, 再开发方案.
+    pub fn label(self) -> &'static str {
+        match self {
+            Ledger::Turnover => "周转用地",
+            Ledger::LowEfficiency => "低效用地",
+            Ledger::Plan => "再开发方案",
+        }
+    }
+
+    /// The fields of a record, beyond what every record has (number, name, geometry, areas, state).
+    pub fn fields(self) -> &'static [Field] {
+        match self {
+            Ledger::Turnover => &turnover::FIELDS,
+            Ledger::LowEfficiency => &low_efficiency::FIELDS,
+            Ledger::Plan => &plan::FIELDS,
+        }
+    }
+
+    pub fn field(self, name: &str) -> Option<&'static Field> {
+        self.fields().iter().find(|field| field.name == name)
+    }
+
+    /// The states and the allowed moves.
+    pub fn machine(self) -> &'static Machine {
+        match self {
+            Ledger::Turnover => &turnover::MACHINE,
+            Ledger::LowEfficiency => &low_efficiency::MACHINE,
+            Ledger::Plan => &plan::MACHINE,
+        }
+    }
+
+    /// A plan has no land of its own: it is shown on its parcel's.
+    pub fn has_geometry(self) -> bool {
+        self != Ledger::Plan
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! 再开发方案, one per parcel (一宗一策): fields, states, and what a parcel's or a plan's move asks of the other.
+
+use super::field::{Field, FieldKind};
+use super::machine::{Machine, State, StateKind};
+use crate::domain::layer::Titles;
+use crate::domain::{Finding, Place};
+use FieldKind::{Choice, Date, Number, Text};
+use StateKind::{Apart, Main};
+
+const fn q(name: &'static str, kind: FieldKind, zh: &'static str, en: &'static str) -> Field {
+    Field { name, kind, title: Titles { zh, en }, unit: None, queryable: true }
+}
+
+const fn number(name: &'static str, zh: &'static str, en: &'static str, unit: Option<&'static str>) -> Field {
+    Field { name, kind: Number, title: Titles { zh, en }, unit, queryable: false }
+}
+
+pub(super) static FIELDS: [Field; 16] = [
+    q(
+        "mode",
+        Choice(&[
+            "收购储备",
+            "自主改造",
+            "追加投资",
+            "二次招商",
+            "司法处置",
+            "兼并重组",
+            "协商收回",
+            "转让",
+            "分割",
+            "腾笼换鸟",
+            "功能转换",
+        ]),
+        "再开发方式",
+        "Mode of redevelopment",
+    ),
+    q("planned_use", Text, "规划用途", "Planned use"),
+    number("planned_floor_area_ratio", "规划容积率", "Planned floor-area ratio", None),
+    number("planned_building_density", "规划建筑密度", "Planned building density", Some("%")),
+    number("planned_investment_per_ha", "规划投资强度", "Planned investment per hectare", Some("万元/公顷")),
+    number("planned_tax_per_mu", "规划亩均税收", "Planned tax per mu", Some("万元/亩")),
+    q("implementer", Choice(&["政府", "原权利人", "市场主体"]), "实施主体", "Implementer"),
+    q("funding", Text, "资金来源", "Funding"),
+    number("budget_10k_yuan", "投资概算", "Budget", Some("万元")),
+    q("responsible_unit", Text, "责任单位", "Responsible unit"),
+    q("deadline_on", Date, "完成期限", "Deadline"),
+    q("approval_doc", Text, "批准文号", "Approval document"),
+    q("approved_on", Date, "批准日期", "Approved on"),
+    q("acceptance_doc", Text, "验收文号", "Acceptance document"),
+    q("accepted_on", Date, "验收日期", "Accepted on"),
+    q("note", Text, "备注", "Note"),
+];
+
+/// A plan that was submitted may come back; an approved one may be opened again for revision before it is accepted.
+pub(super) static MACHINE: Machine = Machine {
+    states: &[
+        State { code: "drafted", label: "编制中", kind: Main, set: None, next: &["submitted", "cancelled"] },
+        State {
+            code: "submitted",
+            label: "已报批",
+            kind: Main,
+            set: None,
+            next: &["drafted", "approved", "cancelled"],
+        },
+        State {
+            code: "approved", label: "已批准", kind: Main, set: None, next: &["drafted", "accepted", "cancelled"]
+        },
+        State { code: "accepted", label: "已验收", kind: Main, set: None, next: &["approved"] },
+        State { code: "cancelled", label: "已作废", kind: Apart, set: None, next: &[] },
+    ],
+};
+
+/// How far the plan of a parcel is: its state, and how many steps are not done.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlanProgress<'a> {
+    pub state: &'a str,
+    pub open_steps: i64,
+}
+
+/// What a low-efficiency parcel's move asks of its plan; `None` where nothing is missing. A parcel is closed (销号) only with an
+/// accepted plan.
+pub fn missing_for_parcel(to: &str, plan: Option<PlanProgress<'_>>) -> Option<Finding> {
+    let wanted: &[&str] = match to {
+        "planned" => &["drafted", "submitted", "approved", "accepted"],
+        "plan_approved" | "implementing" => &["approved", "accepted"],
+        "accepted" | "closed" => &["accepted"],
+        _ => return None,
+    };
+    let missing = |message: &str| Some(Finding::error("plan_required", Place::whole().field("to"), message.to_owned()));
+    match plan {
+        None => missing("该地块还没有再开发方案（一宗一策）；请先编制方案"),
+        Some(plan) if wanted.contains(&plan.state) => None,
+        Some(_) if to == "closed" || to == "accepted" => {
+            missing("该地块的再开发方案还没有验收；验收后才能验收地块或销号")
+        }
+        Some(_) => missing("该地块的再开发方案还没有批准"),
+    }
+}
+
+/// What a plan's move asks of its parcel and its own steps; `parcel` is the parcel's state.
+pub fn missing_for_plan(to: &str, parcel: &str, open_steps: i64) -> Option<Finding> {
+    let refuse = |code: &'static str, message: String| Some(Finding::error(code, Place::whole().field("to"), message));
+    let leans_on = |states: &[&str]| states.contains(&parcel);
+    match to {
+        "accepted" if open_steps > 0 => {
+            refuse("plan_steps_open", format!("方案还有 {open_steps} 个步骤没有完成，不能验收"))
+        }
+        // What a parcel's standing rests on is not taken away from under it.
+        "cancelled" if leans_on(&["planned", "plan_approved", "implementing", "accepted", "closed"]) => {
+            refuse("plan_in_use", "地块正按本方案推进，不能作废；请先把地块退回“已认定”".to_owned())
+        }
+        "drafted" | "submitted" if leans_on(&["plan_approved", "implementing", "accepted", "closed"]) => {
+            refuse("plan_in_use", "地块正按已批准的方案推进，方案不能退回；请先把地块退回“已编方案”".to_owned())
+        }
+        "approved" if leans_on(&["accepted", "closed"]) => {
+            refuse("plan_in_use", "地块已按本方案验收，不能撤回验收；请先把地块退回“实施中”".to_owned())
+        }
+        _ => None,
+    }
+}
