@@ -105,6 +105,7 @@ fn import_request(upload: &Upload, actor: String) -> Result<ImportRequest> {
             encoding: params.text("encoding"),
             source_layer: params.text("source_layer"),
             file_name: None,
+            ..ReadOptions::default()
         },
         park: park.map_err(|reason| Error::invalid("park_code_invalid", reason.to_string()))?,
         repair: params.flag("repair")?,

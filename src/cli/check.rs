@@ -150,6 +150,7 @@ fn check_geometry(args: &GeometryArgs) -> Result<ExitCode> {
         encoding: args.encoding.clone(),
         source_layer: args.source_layer.clone(),
         file_name: args.file.file_name().map(|n| n.to_string_lossy().into_owned()),
+        ..ReadOptions::default()
     };
     let bar = Bar::new(args.json);
     let report = geometry_report::check(&args.file, &options, args.tolerance / 100.0, &bar);

@@ -99,6 +99,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             encoding: args.encoding.clone(),
             source_layer: args.source_layer.clone(),
             file_name: None,
+            ..ReadOptions::default()
         },
         park,
         repair: args.repair,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use geo::MultiPolygon;
 
+use super::field_names::Vocabulary;
 use crate::domain::{Finding, SquareMetres};
 use crate::geometry::crs::Crs;
 
@@ -77,6 +78,8 @@ pub struct ReadOptions {
     pub source_layer: Option<String>,
     /// The file's name as the user knows it (an upload is stored under another one).
     pub file_name: Option<String>,
+    /// Whose words the fields are named by.
+    pub vocabulary: Vocabulary,
 }
 
 /// All that a reader has to say about one file.

@@ -1,8 +1,8 @@
 //! The synonym table: which field of a file is which of ours. Chinese, pinyin initials, English; one place.
 
-use super::FieldMapping;
+use super::{FieldMapping, ledger_names};
 use crate::domain::area::AreaUnit;
-use crate::domain::{Finding, Place};
+use crate::domain::{Finding, Ledger, Place};
 
 /// Canonical name, Chinese title, and what files call it (compared without case, blanks, width and marks).
 const SYNONYMS: [(&str, &str, &[&str]); 27] = [
@@ -110,6 +110,48 @@ const SYNONYMS: [(&str, &str, &[&str]); 27] = [
     ("aliases", "别名", &["aliases", "别名", "曾用名"]),
 ];
 
+/// Whose words a file is read by: 批准面积 is a block's area, and one of several areas of a parcel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Vocabulary {
+    /// Parks and their blocks.
+    #[default]
+    Boundaries,
+    Ledger(Ledger),
+}
+
+/// What parcels share with blocks.
+const SHARED_WITH_LEDGERS: [&str; 8] =
+    ["id", "name", "park_code", "park_name", "stated_area", "county_code", "county", "source"];
+
+impl Vocabulary {
+    /// The canonical name of a field, if the tables know it.
+    pub fn canonical(self, field: &str) -> Option<&'static str> {
+        match self {
+            Vocabulary::Boundaries => canonical(field),
+            Vocabulary::Ledger(ledger) => canonical_in_ledger(ledger, field),
+        }
+    }
+}
+
+/// A ledger's own words first: where 批准面积 is a field, it is not the area of the parcel.
+fn canonical_in_ledger(ledger: Ledger, field: &str) -> Option<&'static str> {
+    let (bare, _) = split_unit(field);
+    let [whole, plain] = [plain(field), plain(&bare)];
+    if plain.is_empty() {
+        return None;
+    }
+    let of_ledger = |name: &str| ledger_names::find(ledger, name, self::plain);
+    let of_all = |name: &str| {
+        let known = ledger_names::COMMON.iter().find(|(_, _, words)| words.iter().any(|w| self::plain(w) == *name));
+        known.map(|(canonical, ..)| *canonical)
+    };
+    // 价款(万元) by its whole name; 批准面积(亩) without its unit.
+    of_ledger(&whole)
+        .or_else(|| of_ledger(&plain))
+        .or_else(|| of_all(&plain))
+        .or_else(|| canonical(field).filter(|name| SHARED_WITH_LEDGERS.contains(name)))
+}
+
 /// The canonical name of a field, if the table knows it.
 pub fn canonical(field: &str) -> Option<&'static str> {
     let (bare, unit) = split_unit(field);
@@ -127,7 +169,10 @@ pub fn canonical(field: &str) -> Option<&'static str> {
 
 /// The Chinese title of a canonical name.
 pub fn title(canonical: &str) -> Option<&'static str> {
-    SYNONYMS.iter().find(|(name, ..)| *name == canonical).map(|(_, title, _)| *title)
+    let of_table = SYNONYMS.iter().chain(&ledger_names::COMMON).find(|(name, ..)| *name == canonical);
+    of_table
+        .map(|(_, title, _)| *title)
+        .or_else(|| Ledger::ALL.into_iter().find_map(|ledger| ledger.field(canonical)).map(|field| field.title.zh))
 }
 
 /// The unit that a field's name tells: 面积（公顷）, area_mu, MJ_M2, contenance (French cadastre: m²).
@@ -182,9 +227,9 @@ fn half_width(c: char) -> char {
 
 /// Maps all fields of a file. A canonical name goes to the first field that claims it, unless a later one is spelled as
 /// the canonical name itself; the others stay plain attributes and a finding says so.
-pub fn map_fields(fields: &[String]) -> (Vec<FieldMapping>, Vec<Finding>) {
-    let mut mapping: Vec<FieldMapping> =
-        fields.iter().map(|field| FieldMapping { field: field.as_str().into(), canonical: canonical(field) }).collect();
+pub fn map_fields(fields: &[String], vocabulary: Vocabulary) -> (Vec<FieldMapping>, Vec<Finding>) {
+    let mapped = |field: &String| FieldMapping { field: field.as_str().into(), canonical: vocabulary.canonical(field) };
+    let mut mapping: Vec<FieldMapping> = fields.iter().map(mapped).collect();
     let mut findings = Vec::new();
     for i in 0..mapping.len() {
         let Some(name) = mapping[i].canonical else { continue };
@@ -236,6 +281,32 @@ mod tests {
     }
 
     #[test]
+    fn a_ledger_reads_by_its_own_words() {
+        let turnover = Vocabulary::Ledger(Ledger::Turnover);
+        let low = Vocabulary::Ledger(Ledger::LowEfficiency);
+        for (vocabulary, field, expected) in [
+            (turnover, "地块编号", Some("id")),
+            (turnover, "批准面积（亩）", Some("approved_area_m2")),
+            (turnover, "approved_area_m2", Some("approved_area_m2")),
+            (turnover, "面积(公顷)", Some("stated_area")),
+            (turnover, "成交价款(万元)", Some("price_10k_yuan")),
+            (turnover, "ＰＺＷＨ", Some("approval_doc_province")),
+            (turnover, "园区名称", Some("park_name")),
+            (turnover, "主导产业", None),
+            (turnover, "状态", Some("state")),
+            (low, "PZWH", Some("approval_doc")),
+            (low, "RJL", Some("floor_area_ratio")),
+            (low, "ZDBH", Some("id")),
+            (low, "MJ", Some("stated_area")),
+            (low, "DJMJ", Some("registered_area_m2")),
+            (low, "产权人", Some("owner")),
+            (Vocabulary::Ledger(Ledger::Plan), "所属地块", Some("parcel_no")),
+        ] {
+            assert_eq!(vocabulary.canonical(field), expected, "{field}");
+        }
+    }
+
+    #[test]
     fn units_in_headings() {
         for (field, expected) in [
             ("核准面积(公顷)", Some("ha")),
@@ -265,13 +336,13 @@ mod tests {
     #[test]
     fn two_fields_for_one_name_are_told() {
         let fields = ["DKBH", "BSM", "name", "面积"].map(str::to_owned);
-        let (mapping, findings) = map_fields(&fields);
+        let (mapping, findings) = map_fields(&fields, Vocabulary::Boundaries);
         assert_eq!(
             mapping.iter().map(|m| m.canonical).collect::<Vec<_>>(),
             [Some("id"), None, Some("name"), Some("stated_area")]
         );
         assert_eq!(findings.iter().map(|f| f.code.as_ref()).collect::<Vec<_>>(), ["field_ambiguous"]);
-        let (mapping, _) = map_fields(&["BSM".to_owned(), "id".to_owned()]);
+        let (mapping, _) = map_fields(&["BSM".to_owned(), "id".to_owned()], Vocabulary::Boundaries);
         assert_eq!(mapping[1].canonical, Some("id"), "a field spelled as the canonical name wins");
     }
 }

@@ -8,6 +8,7 @@ pub mod coordinate_txt;
 pub mod directory_table;
 pub mod field_names;
 pub mod geojson;
+mod ledger_names;
 pub mod limits;
 mod open;
 mod plain_table;
@@ -19,4 +20,5 @@ pub mod vector;
 pub mod vector_export;
 
 pub use candidate::{Attribute, Candidate, FieldMapping, Intake, ReadOptions, Reading, StatedArea};
-pub use open::{read_file, read_file_into};
+pub use field_names::Vocabulary;
+pub use open::{read_attributes, read_file, read_file_into};

@@ -5,9 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::archive::{self, Unpacked};
+use super::field_names::Vocabulary;
 use super::limits::MAX_FILE_BYTES;
 use super::vector::{self, Format, Source};
-use super::{Intake, ReadOptions, Reading, coordinate_txt, geojson, plain_table};
+use super::{Intake, ReadOptions, Reading, coordinate_txt, geojson, plain_table, spreadsheet};
 use crate::domain::{Finding, Place};
 use crate::error::{Error, Result};
 
@@ -41,6 +42,28 @@ pub fn read_file_into(path: &Path, options: &ReadOptions, intake: &mut dyn Intak
         let candidates = std::mem::take(&mut reading.candidates);
         intake.expect(candidates.len() as u64);
         intake.take(candidates);
+    }
+    Ok(reading)
+}
+
+/// Reads a table (CSV, XLSX) whose rows say more of parcels that another file draws, or that the register holds.
+pub fn read_attributes(path: &Path, options: &ReadOptions) -> Result<Reading> {
+    let name = options.file_name.clone().unwrap_or_else(|| file_name(path));
+    match kind_of(path, &name)? {
+        kind @ (Kind::Csv | Kind::Xlsx) => read_single(kind, path, &name, options, &mut Vec::new()),
+        _ => Err(Error::unsupported("format_unknown", "属性表应为 CSV 或 XLSX")),
+    }
+}
+
+/// The sheet that was asked for, else the first with a column of parcel numbers.
+fn read_sheet(path: &Path, options: &ReadOptions) -> Result<Reading> {
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let mut reading = Reading { format: "xlsx", ..Reading::default() };
+    let numbered =
+        |table: &plain_table::PlainTable| table.headings.iter().any(|h| options.vocabulary.canonical(h) == Some("id"));
+    let wanted = options.source_layer.as_deref();
+    if let Some(table) = spreadsheet::read(path, &bytes, wanted, numbered, &mut reading.findings) {
+        plain_table::take_table(table, options, &mut reading);
     }
     Ok(reading)
 }
@@ -135,6 +158,7 @@ fn read_single(kind: Kind, path: &Path, name: &str, options: &ReadOptions, intak
         Kind::Sqlite => vector::read(&Source::single(Format::GeoPackage, path)?, options, intake),
         Kind::Dxf => vector::read(&Source::single(Format::Dxf, path)?, options, intake),
         Kind::Shape | Kind::Dbf => read_shapefile(&siblings(path, name), options, intake),
+        Kind::Xlsx if options.vocabulary != Vocabulary::Boundaries => read_sheet(path, options),
         Kind::Xlsx => Ok(refused(
             "xlsx",
             Finding::error("table_without_geometry", Place::whole(), "表格里没有图形；园区名录请导入到图层 parks"),

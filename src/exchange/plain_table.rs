@@ -1,7 +1,8 @@
 //! CSV as rows of named texts: what the directory reader builds on, and what a boundary import is told of.
 
+use super::field_names::{self, Vocabulary};
 use super::limits::{MAX_COLUMNS, MAX_FEATURES, MAX_FINDINGS, MAX_TABLE_CELLS, MAX_TABLE_TEXT_BYTES, MAX_TEXT_CHARS};
-use super::{Attribute, Candidate, ReadOptions, Reading, field_names, text_encoding};
+use super::{Attribute, Candidate, ReadOptions, Reading, text_encoding};
 use crate::domain::{Finding, Place};
 
 /// A table's headings and rows; after [`PlainTable::settle`] every row is as long as the headings.
@@ -170,13 +171,27 @@ pub fn take_row(table: &mut PlainTable, row: u64, mut cells: Vec<String>, findin
     table.rows.push((row, cells));
 }
 
-/// A CSV given where boundaries are wanted: its rows are shown, and the reason why they cannot be blocks.
+/// A CSV given where boundaries are wanted: its rows are shown; what has no geometry is told, unless it is a ledger's, whose rows
+/// are joined to geometry by their numbers.
 pub fn read_csv(bytes: &[u8], options: &ReadOptions) -> Reading {
     let mut reading = Reading { format: "csv", ..Reading::default() };
-    let Some((mut table, encoding)) = parse_csv(bytes, options, &mut reading.findings) else { return reading };
-    table.settle(&mut reading.findings);
+    let Some((table, encoding)) = parse_csv(bytes, options, &mut reading.findings) else { return reading };
     reading.encoding = Some(encoding);
-    let (mapping, ambiguous) = field_names::map_fields(&table.headings);
+    take_table(table, options, &mut reading);
+    if options.vocabulary == Vocabulary::Boundaries {
+        reading.findings.push(Finding::error(
+            "table_without_geometry",
+            Place::whole(),
+            "表格里没有图形，不能作为边界导入；园区名录请导入到图层 parks",
+        ));
+    }
+    reading
+}
+
+/// The rows of a table as candidates without geometry.
+pub fn take_table(mut table: PlainTable, options: &ReadOptions, reading: &mut Reading) {
+    table.settle(&mut reading.findings);
+    let (mapping, ambiguous) = field_names::map_fields(&table.headings, options.vocabulary);
     reading.findings.extend(ambiguous);
     for (row, cells) in table.rows {
         let attributes: Vec<Attribute> = mapping
@@ -196,12 +211,6 @@ pub fn read_csv(bytes: &[u8], options: &ReadOptions) -> Reading {
         });
     }
     reading.mapping = mapping;
-    reading.findings.push(Finding::error(
-        "table_without_geometry",
-        Place::whole(),
-        "表格里没有图形，不能作为边界导入；园区名录请导入到图层 parks",
-    ));
-    reading
 }
 
 #[cfg(test)]

@@ -28,10 +28,10 @@ pub(super) fn columns(mapping: &[FieldMapping], rows: &Rows) -> Vec<&'static str
 /// A format may give a value that is no field: a drawing's layer as the name.
 fn has_value(rows: &Rows, column: &str) -> bool {
     match (rows, column) {
-        (Rows::Blocks(file), "name") => file.blocks.iter().any(|b| b.name.is_some()),
-        (Rows::Blocks(file), "stated_area") => file.blocks.iter().any(|b| b.stated_area.is_some()),
+        (Rows::Blocks(file), "name") => file.list.iter().any(|b| b.name.is_some()),
+        (Rows::Blocks(file), "stated_area") => file.list.iter().any(|b| b.stated_area.is_some()),
         (Rows::Blocks(file), "four_extents") => {
-            file.blocks.iter().any(|b| b.four_extents_text.is_some() || !b.four_extents.is_empty())
+            file.list.iter().any(|b| b.four_extents_text.is_some() || !b.four_extents.is_empty())
         }
         _ => false,
     }

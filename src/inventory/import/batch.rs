@@ -141,7 +141,7 @@ async fn write(
     match &judged.rows {
         Rows::Blocks(file) => {
             store::blocks::end_illustrative_replaced(connection).await?;
-            store::blocks::upsert_staged(connection, &file.blocks).await?;
+            store::blocks::upsert_staged(connection, &file.list).await?;
         }
         Rows::Parks(parks) => {
             store::parks::upsert(connection, parks, &judged.absent).await?;
@@ -271,6 +271,7 @@ fn restore_request(batch: &ImportBatch, path: &Path, actor: &str) -> Result<Impo
             encoding: option("encoding"),
             source_layer: option("source_layer"),
             file_name: Some(batch.file_name.clone()),
+            ..ReadOptions::default()
         },
         park: option("park").and_then(|text| ParkCode::parse(&text).ok()),
         repair: batch.options.get("repair").and_then(Value::as_bool).unwrap_or(false),

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
-use super::judge::{Context, JudgedCandidate, judge_candidate};
 use super::overlaps;
 use super::report::{CandidateSummary, ImportReport};
-use crate::domain::{Block, BlockId, Finding, Place, Severity};
+use geo::MultiPolygon;
+
+use crate::domain::{Block, Finding, Place, Severity};
 use crate::exchange::{Candidate, Intake, Reading, limits};
 use crate::inventory::progress::Progress;
 
@@ -16,26 +17,66 @@ const STRETCH: usize = 8_192;
 /// Findings after which judging ends: nobody reads on, and a file with as many is no boundary file.
 const MAX_TOLD: usize = 100_000;
 
+/// Makes rows of one layer out of candidates.
+pub(super) trait Judge: Sync {
+    type Row: Land;
+
+    fn judge(&self, candidate: Candidate) -> JudgedCandidate<Self::Row>;
+
+    /// Whether broken shapes are repaired.
+    fn repairs(&self) -> bool;
+
+    /// A row without a shape is no fault: another source, or the register, has it.
+    fn bears_shapeless(&self) -> bool {
+        false
+    }
+}
+
+/// A piece of land in a file.
+pub(super) trait Land: Send + Sync {
+    fn name(&self) -> String;
+    fn boundary(&self) -> &MultiPolygon<f64>;
+}
+
+impl Land for Block {
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn boundary(&self) -> &MultiPolygon<f64> {
+        &self.boundary
+    }
+}
+
+/// One candidate with all that was found.
+pub(super) struct JudgedCandidate<R> {
+    pub summary: CandidateSummary,
+    /// The file gives it no shape.
+    pub shapeless: bool,
+    pub made: Option<R>,
+    pub findings: Vec<Finding>,
+}
+
 /// Judges candidates as they are read, then all of them against each other.
-pub(super) struct Judging<'a> {
-    context: &'a Context,
+pub(super) struct Judging<'a, J: Judge> {
+    context: &'a J,
     progress: &'a dyn Progress,
     summaries: Vec<CandidateSummary>,
     findings: Vec<Finding>,
-    blocks: Vec<Block>,
-    /// Row of each block.
+    made: Vec<J::Row>,
+    /// Row of each of them.
     rows: Vec<u64>,
     /// Rows without a shape.
     shapeless: Vec<u64>,
 }
 
-impl Intake for Judging<'_> {
+impl<J: Judge> Intake for Judging<'_, J> {
     fn expect(&mut self, count: u64) {
         self.progress.stage("读取并检查图形与属性", Some(count));
         // No more than there can be, whatever the file says.
         let count = usize::try_from(count).unwrap_or(limits::MAX_FEATURES).min(limits::MAX_FEATURES);
         self.summaries.reserve(count);
-        self.blocks.reserve(count);
+        self.made.reserve(count);
         self.rows.reserve(count);
     }
 
@@ -47,8 +88,8 @@ impl Intake for Judging<'_> {
             if stretch.is_empty() {
                 break;
             }
-            let judged: Vec<JudgedCandidate> =
-                stretch.into_par_iter().map(|candidate| judge_candidate(candidate, self.context)).collect();
+            let judged: Vec<JudgedCandidate<J::Row>> =
+                stretch.into_par_iter().map(|candidate| self.context.judge(candidate)).collect();
             self.progress.advance(judged.len() as u64);
             for judged in judged {
                 self.keep(judged);
@@ -61,35 +102,35 @@ impl Intake for Judging<'_> {
     }
 }
 
-impl<'a> Judging<'a> {
-    pub(super) fn new(context: &'a Context, progress: &'a dyn Progress) -> Self {
+impl<'a, J: Judge> Judging<'a, J> {
+    pub(super) fn new(context: &'a J, progress: &'a dyn Progress) -> Self {
         Self {
             context,
             progress,
             summaries: Vec::new(),
             findings: Vec::new(),
-            blocks: Vec::new(),
+            made: Vec::new(),
             rows: Vec::new(),
             shapeless: Vec::new(),
         }
     }
 
-    fn keep(&mut self, judged: JudgedCandidate) {
-        if judged.shapeless {
+    fn keep(&mut self, judged: JudgedCandidate<J::Row>) {
+        if judged.shapeless && !self.context.bears_shapeless() {
             self.shapeless.push(judged.summary.row);
         }
         self.findings.extend(judged.findings);
-        if let Some(block) = judged.block {
-            self.blocks.push(block);
+        if let Some(made) = judged.made {
+            self.made.push(made);
             self.rows.push(judged.summary.row);
         }
         self.summaries.push(judged.summary);
     }
 
-    /// The report of what was taken and of what the reader has to say, and the blocks that may be written.
-    pub(super) fn finish(self, reading: &Reading) -> (ImportReport, FileBlocks) {
+    /// The report of what was taken and of what the reader has to say, and the rows that may be written.
+    pub(super) fn finish(self, reading: &Reading) -> (ImportReport, FileRows<J::Row>) {
         let mut report = ImportReport::of_reading(reading);
-        if self.context.repair {
+        if self.context.repairs() {
             close_rings(&mut report.findings);
         }
         // Where the reader has told of errors, a record without a shape is one of them or of their making.
@@ -102,35 +143,36 @@ impl<'a> Judging<'a> {
         }
         report.findings.extend(self.findings);
         report.candidates = self.summaries;
-        let mut blocks = FileBlocks { blocks: self.blocks, rows: self.rows, by_lines: reading.format == "txt" };
+        let mut file = FileRows { list: self.made, rows: self.rows, by_lines: reading.format == "txt" };
         if report.findings.len() > MAX_TOLD {
             report.findings.push(too_many_findings(report.candidates.len()));
             // Nobody reads on: they are not compared with one another either.
-            blocks.blocks.clear();
+            file.list.clear();
+            file.rows.clear();
         }
         let told: HashSet<_> =
             report.findings.iter().filter(|f| f.code == "id_duplicate").filter_map(|f| f.place.row).collect();
         // The reader has told some of them already.
-        let twice = duplicate_ids(&blocks.blocks, &blocks.rows);
+        let twice = duplicate_ids(&file);
         report.findings.extend(twice.into_iter().filter(|f| f.place.row.is_none_or(|r| !told.contains(&r))));
-        blocks.reword(&mut report.findings);
-        (report, blocks)
+        file.reword(&mut report.findings);
+        (report, file)
     }
 }
 
-/// The sound blocks of a file and where they stand in it.
+/// The sound rows of a file and where they stand in it.
 #[derive(Debug)]
-pub(super) struct FileBlocks {
-    pub blocks: Vec<Block>,
+pub(super) struct FileRows<R> {
+    pub list: Vec<R>,
     pub rows: Vec<u64>,
     /// The row of a text is a line.
     by_lines: bool,
 }
 
-impl FileBlocks {
+impl<R: Land> FileRows<R> {
     /// Land that lies in two of them.
     pub(super) fn overlaps(&self) -> Vec<Finding> {
-        let mut findings = overlaps::within_file(&self.blocks, &self.rows);
+        let mut findings = overlaps::within_file(self);
         self.reword(&mut findings);
         findings
     }
@@ -156,16 +198,16 @@ fn too_many_findings(judged: usize) -> Finding {
     Finding::error("too_many_findings", Place::whole(), message)
 }
 
-fn duplicate_ids(blocks: &[Block], rows: &[u64]) -> Vec<Finding> {
-    let mut seen: HashMap<&BlockId, u64> = HashMap::with_capacity(blocks.len());
+fn duplicate_ids<R: Land>(file: &FileRows<R>) -> Vec<Finding> {
+    let mut seen: HashMap<String, u64> = HashMap::with_capacity(file.list.len());
     let mut findings = Vec::new();
-    for (block, &row) in blocks.iter().zip(rows) {
-        let id = &block.id;
-        if let Some(first) = seen.get(id) {
+    for (made, &row) in file.list.iter().zip(&file.rows) {
+        let id = made.name();
+        if let Some(first) = seen.get(&id) {
             findings.push(Finding::error(
                 "id_duplicate",
                 Place::row(row),
-                format!("第 {row} 条记录与第 {first} 条记录的区块标识相同：{id}"),
+                format!("第 {row} 条记录与第 {first} 条记录的标识相同：{id}"),
             ));
         } else {
             seen.insert(id, row);

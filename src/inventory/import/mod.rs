@@ -10,6 +10,7 @@ mod judge;
 mod judging;
 pub(super) mod overlaps;
 mod report;
+mod shape;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,8 +21,8 @@ use sqlx::{PgConnection, PgPool};
 pub use batch::{Imported, StagedImport, commit, get, import_now, list, stage, undo, undo_dry};
 pub use report::ImportReport;
 
-use self::judging::{FileBlocks, Judging};
-use crate::domain::{Finding, Park, ParkCode, Severity};
+use self::judging::{FileRows, Judging};
+use crate::domain::{Block, Finding, Park, ParkCode, Severity};
 use crate::error::{Error, Result};
 use crate::exchange;
 use crate::inventory::progress::Progress;
@@ -63,14 +64,14 @@ const LONGEST_COMPARISON: Duration = Duration::from_secs(900);
 /// What a file would write: the rows of one layer.
 #[derive(Debug, Clone)]
 enum Rows {
-    Blocks(Arc<FileBlocks>),
+    Blocks(Arc<FileRows<Block>>),
     Parks(Vec<Park>),
 }
 
 impl Rows {
     fn len(&self) -> usize {
         match self {
-            Rows::Blocks(file) => file.blocks.len(),
+            Rows::Blocks(file) => file.list.len(),
             Rows::Parks(parks) => parks.len(),
         }
     }
@@ -145,7 +146,7 @@ async fn compare_and_stage(connection: &mut PgConnection, judged: &mut Judged, r
     store::bear_idling(connection, LONGEST_COMPARISON).await?;
     let compared = Arc::clone(file);
     let staging = async {
-        if judged.report.has_errors() { Ok(()) } else { store::blocks::stage_keys(connection, &file.blocks).await }
+        if judged.report.has_errors() { Ok(()) } else { store::blocks::stage_keys(connection, &file.list).await }
     };
     let (overlaps, staged) = tokio::join!(off_async_threads(move || compared.overlaps()), staging);
     staged?;
@@ -167,7 +168,7 @@ async fn judge_against_register(
     if !report.has_errors() && judged.rows.len() > 0 {
         let counts = match &judged.rows {
             Rows::Blocks(file) => {
-                let blocks = &file.blocks;
+                let blocks = &file.list;
                 store::blocks::stage_standing(connection, blocks).await?;
                 report.findings.extend(absent::keep(connection, &judged.rows, &judged.absent).await?);
                 report.findings.extend(overlaps::with_register(connection, file).await?);

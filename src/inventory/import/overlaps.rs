@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlx::PgConnection;
 
-use super::judging::FileBlocks;
+use super::judging::{FileRows, Land};
 use super::off_async_threads;
 use crate::domain::{Block, Finding, Place, SquareMetres};
 use crate::error::Result;
@@ -21,17 +21,13 @@ const SLIVER_M2: f64 = 1.0;
 pub(in crate::inventory) const NAMED: usize = 1_000;
 
 /// Overlapping pairs inside one file: an error above a sliver, because one piece of land cannot be in two blocks.
-pub(super) fn within_file(blocks: &[Block], rows: &[u64]) -> Vec<Finding> {
-    let boundaries: Vec<_> = blocks.iter().map(|b| &b.boundary).collect();
+pub(super) fn within_file<R: Land>(file: &FileRows<R>) -> Vec<Finding> {
+    let boundaries: Vec<_> = file.list.iter().map(Land::boundary).collect();
     let pairs = overlap::pairs(&boundaries, NAMED);
-    let mut findings: Vec<Finding> = overlapping(&pairs)
-        .map(|(a, b, area)| {
-            let name = |i: usize| format!("第 {} 条记录（{}）", rows[i], blocks[i].id);
-            within_file_finding(Place::row(rows[a].max(rows[b])), &name(a), &name(b), area)
-        })
-        .collect();
-    let name = |i: usize| format!("第 {} 条记录（{}）", rows[i], blocks[i].id);
-    let place = |a: usize, b: usize| Place::row(rows[a].max(rows[b]));
+    let name = |i: usize| format!("第 {} 条记录（{}）", file.rows[i], file.list[i].name());
+    let place = |a: usize, b: usize| Place::row(file.rows[a].max(file.rows[b]));
+    let mut findings: Vec<Finding> =
+        overlapping(&pairs).map(|(a, b, area)| within_file_finding(place(a, b), &name(a), &name(b), area)).collect();
     findings.extend(pairs.too_complex.iter().map(|&(a, b)| too_complex(place(a, b), &name(a), &name(b))));
     findings.extend(not_all_named(&pairs, "文件中的图形"));
     findings
@@ -82,10 +78,10 @@ pub(in crate::inventory) fn not_all_named(pairs: &Pairs, what: &str) -> Option<F
 
 /// Overlaps of the staged blocks with current ones that this import does not replace. Illustrative (示意) blocks are only
 /// mentioned: they were drawn, not surveyed, and stand in nobody's way.
-pub(super) async fn with_register(connection: &mut PgConnection, file: &Arc<FileBlocks>) -> Result<Vec<Finding>> {
+pub(super) async fn with_register(connection: &mut PgConnection, file: &Arc<FileRows<Block>>) -> Result<Vec<Finding>> {
     let existing = store::blocks::list_overlap_candidates(connection, None).await?;
     let file = Arc::clone(file);
-    off_async_threads(move || compare_with(&file.blocks, |a| Place::row(file.rows[a]), &existing)).await
+    off_async_threads(move || compare_with(&file.list, |a| Place::row(file.rows[a]), &existing)).await
 }
 
 /// What an undo has brought back, against what was written since: land given to another block in the meantime, and drawn
