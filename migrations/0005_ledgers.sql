@@ -90,6 +90,8 @@ CREATE TABLE turnover_parcel (
     CONSTRAINT turnover_parcel_area_finite CHECK (area_m2 > 0 AND area_m2 < 1e11),
     CONSTRAINT turnover_parcel_stated_area_positive CHECK (stated_area_m2 > 0 AND stated_area_m2 < 2.2e11),
     CONSTRAINT turnover_parcel_park_fkey FOREIGN KEY (park_code) REFERENCES park (code),
+    -- the same digits mean different things in different systems
+    CONSTRAINT turnover_parcel_land_use_with_system CHECK (land_use_code IS NULL OR land_use_system IS NOT NULL),
     CONSTRAINT turnover_parcel_state_known CHECK (state IN ('planned', 'approved', 'acquired', 'serviced', 'listed', 'supplied', 'delivered', 'started', 'completed',
         'withdrawn', 'frozen', 'idle', 'low_efficiency')),
     CONSTRAINT turnover_parcel_held_known CHECK (held_state IN ('planned', 'approved', 'acquired', 'serviced', 'listed', 'supplied', 'delivered', 'started', 'completed',
@@ -204,6 +206,8 @@ CREATE TABLE low_efficiency_parcel (
     CONSTRAINT low_efficiency_parcel_area_finite CHECK (area_m2 > 0 AND area_m2 < 1e11),
     CONSTRAINT low_efficiency_parcel_stated_area_positive CHECK (stated_area_m2 > 0 AND stated_area_m2 < 2.2e11),
     CONSTRAINT low_efficiency_parcel_park_fkey FOREIGN KEY (park_code) REFERENCES park (code),
+    -- the same digits mean different things in different systems
+    CONSTRAINT low_efficiency_parcel_land_use_with_system CHECK (land_use_code IS NULL OR land_use_system IS NOT NULL),
     CONSTRAINT low_efficiency_parcel_state_known CHECK (state IN ('suspected', 'verified', 'publicised', 'recognised', 'planned', 'plan_approved', 'implementing', 'accepted',
         'closed', 'objected', 'rejected', 'revoked')),
     CONSTRAINT low_efficiency_parcel_held_known CHECK (held_state IN ('suspected', 'verified', 'publicised', 'recognised', 'planned', 'plan_approved', 'implementing', 'accepted',
@@ -320,6 +324,9 @@ CREATE TABLE parcel_transition (
     CONSTRAINT parcel_transition_actor_given CHECK (actor <> '')
 );
 
+-- A table of attributes that came with an upload of shapes, kept as long as the upload.
+ALTER TABLE import_batch ADD COLUMN attributes bytea;
+
 -- An id has one period at a time. (One look at all rows of a statement, where an exclusion constraint takes 80 µs each: see
 -- check_blocks_fit in 0001.)
 CREATE FUNCTION check_lives_apart() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -364,6 +371,88 @@ SELECT protect_by_jurisdiction('parcel_transition', 'county_code');
 CREATE OR REPLACE FUNCTION change_key(layer text, feature_id text, before json, after json) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN layer IN ('park_block', 'turnover_parcel', 'low_efficiency_parcel', 'redevelopment_plan')
         THEN feature_id || '@' || (coalesce(after, before) ->> 'valid_from') ELSE feature_id END;
+
+-- A revision that changes blocks places parcels anew in the same revision. Undoing it does so too, by itself: the parcels' own rows
+-- are neither in its way nor put back.
+CREATE FUNCTION follows_blocks(target bigint, table_name text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT table_name IN ('turnover_parcel', 'low_efficiency_parcel')
+        AND EXISTS (SELECT 1 FROM change WHERE revision = target AND layer = 'park_block')
+$$;
+
+-- As in 0001, but for the line with follows_blocks.
+CREATE OR REPLACE FUNCTION undo_conflicts(target bigint)
+RETURNS TABLE (layer text, feature_id text, later_revision bigint) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    t tracked_table%ROWTYPE;
+BEGIN
+    -- The newest revision is undone most often, and nothing has come after it.
+    IF NOT EXISTS (SELECT 1 FROM revision WHERE number > target) THEN
+        RETURN;
+    END IF;
+    FOR t IN SELECT * FROM tracked_table ORDER BY position LOOP
+        CONTINUE WHEN NOT EXISTS (SELECT 1 FROM change c WHERE c.revision = target AND c.layer = t.name) OR follows_blocks(target, t.name);
+        -- What the target left, against the row that stands. Of a row that the target deleted, the first later change is an insert:
+        -- the revision that the next change after it names as the row's, or the row itself.
+        RETURN QUERY EXECUTE format($f$
+            SELECT %1$L::text, w.feature_id::text, coalesce(l.first_later, s.revision)
+            FROM (
+                SELECT DISTINCT ON (key) c.feature_id, key, c.after, c.after_geom
+                FROM change c, LATERAL (SELECT change_key(c.layer, c.feature_id, c.before, c.after) AS key) k
+                WHERE c.revision = $1 AND c.layer = %1$L
+                ORDER BY key, c.ordinal DESC) w
+            LEFT JOIN (
+                SELECT change_key(%1$L, %2$s, NULL, image) AS key, n.revision, image, %3$s AS geometry
+                FROM %1$I n, LATERAL (SELECT row_to_json(r) AS image FROM %4$s r) i
+                WHERE %2$s IN (SELECT c.feature_id FROM change c WHERE c.revision = $1 AND c.layer = %1$L)) s USING (key)
+            LEFT JOIN LATERAL (
+                SELECT min(CASE WHEN w.after IS NULL THEN (c.before ->> 'revision')::bigint ELSE c.revision END) AS first_later
+                FROM change c
+                WHERE c.operation <> 'insert' AND c.feature_id = w.feature_id AND c.revision > $1 AND c.layer = %1$L
+                  AND change_key(c.layer, c.feature_id, c.before, c.after) = w.key) l ON true
+            WHERE (s.image::jsonb - 'revision') IS DISTINCT FROM (w.after::jsonb - 'revision') OR s.geometry IS DISTINCT FROM w.after_geom
+            ORDER BY 3, 2
+        $f$, t.name, t.feature_id, row_geometry(t.name, 'n'), row_columns(t.name, 'n')) USING target;
+    END LOOP;
+END $$;
+
+-- As in 0001, but for the line with follows_blocks.
+CREATE OR REPLACE FUNCTION restore_before(target bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    t tracked_table%ROWTYPE;
+    columns text;
+    values_of_r text;
+    values_to_insert text;
+    rows text;
+    by_key text;
+BEGIN
+    -- First deletes, children before parents; then updates and inserts, parents before children.
+    FOR pass IN 1..2 LOOP
+        FOR t IN SELECT * FROM tracked_table ORDER BY position * (CASE pass WHEN 1 THEN -1 ELSE 1 END) LOOP
+            CONTINUE WHEN follows_blocks(target, t.name);
+            SELECT string_agg(format('%I', a.attname), ', ' ORDER BY a.attnum), string_agg(format('r.%I', a.attname), ', ' ORDER BY a.attnum),
+                   string_agg(CASE a.attname WHEN 'revision' THEN 'current_revision()' ELSE format('r.%I', a.attname) END, ', ' ORDER BY a.attnum)
+              INTO columns, values_of_r, values_to_insert
+              FROM pg_attribute a WHERE a.attrelid = t.name::regclass AND a.attnum > 0 AND NOT a.attisdropped;
+            SELECT string_agg(format('t.%1$I = r.%1$I', k), ' AND ') INTO by_key FROM unnest(t.keys) k;
+            -- Per key the first state (what stood before the revision).
+            -- (The record in FROM: written as `(record).*` it would be made once a column.)
+            rows := format(
+                'SELECT DISTINCT ON (%1$s) c.before IS NULL AS was_absent, p.*
+                 FROM change c, LATERAL jsonb_populate_record(NULL::%2$I,
+                     coalesce(c.before, c.after)::jsonb || jsonb_build_object(''geom'', encode(coalesce(c.before_geom, c.after_geom), ''hex''))) p
+                 WHERE c.revision = $1 AND c.layer = %2$L ORDER BY %1$s, c.ordinal',
+                (SELECT string_agg(format('coalesce(c.before, c.after) ->> %L', k), ', ') FROM unnest(t.keys) k), t.name);
+            IF pass = 1 THEN
+                EXECUTE format('DELETE FROM %I t USING (%s) r WHERE r.was_absent AND %s', t.name, rows, by_key) USING target;
+            ELSE
+                EXECUTE format('UPDATE %I t SET (%s) = (SELECT %s) FROM (%s) r WHERE NOT r.was_absent AND %s',
+                    t.name, columns, values_of_r, rows, by_key) USING target;
+                EXECUTE format('INSERT INTO %1$I (%2$s) SELECT %3$s FROM (%4$s) r WHERE NOT r.was_absent
+                    AND NOT EXISTS (SELECT 1 FROM %1$I t WHERE %5$s)', t.name, columns, values_to_insert, rows, by_key) USING target;
+            END IF;
+        END LOOP;
+    END LOOP;
+END $$;
 
 -- ---------------------------------------------------------------------------------------------------------------
 -- What is told of a record beside its columns

@@ -28,7 +28,7 @@ pub async fn list_collections(request: HttpRequest, state: web::Data<State>) -> 
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
     let mut collections = Vec::new();
-    for layer in &declaration::LAYERS {
+    for layer in declaration::LAYERS.iter() {
         let extent = features::extent(&state.pool, layer).await?;
         collections.push(describe(layer, &base, &extent));
     }

@@ -14,15 +14,18 @@ use super::problem::Answer;
 use super::representation;
 use super::state::State;
 use super::upload::{self, Names, Upload};
-use crate::domain::{ParkCode, items_query};
+use crate::domain::access::Viewer;
+use crate::domain::{DivisionCode, ParkCode, items_query};
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::inventory::import::{self, ImportRequest, LAYERS, ReadOptions};
 use crate::store;
 
 /// What a caller may say of an upload, as form parts or in the query string; `allow` may come again.
-const NAMES: Names =
-    Names { all: &["layer", "park", "crs", "encoding", "source_layer", "repair", "allow"], lists: &["allow"] };
+const NAMES: Names = Names {
+    all: &["layer", "park", "county", "crs", "encoding", "source_layer", "repair", "allow"],
+    lists: &["allow"],
+};
 
 /// `GET /api/imports`: newest first, without reports.
 pub async fn list_imports(request: HttpRequest, state: web::Data<State>) -> Answer {
@@ -49,9 +52,9 @@ pub async fn list_imports(request: HttpRequest, state: web::Data<State>) -> Answ
 /// The answer is 201 also where the file was refused: the batch exists, says `refused` and why, and can be fetched
 /// again. A 4xx means that there was nothing to check.
 pub async fn create_import(request: HttpRequest, form: Multipart, state: web::Data<State>) -> Answer {
-    let actor = auth::writer(&request, &state)?;
+    let viewer = Viewer::operator(&auth::writer(&request, &state)?);
     let upload = upload::receive(&request, form, &NAMES, state.http.upload_limit_mb).await?;
-    let wanted = import_request(&upload, actor)?;
+    let wanted = import_request(&upload, &viewer)?;
     let staged = store::while_answering(&state.pool, import::stage(&state.pool, &wanted)).await?;
     let batch = import::get(&state.pool, staged.id).await?;
     let base = representation::base_url(&request, &state);
@@ -70,19 +73,19 @@ pub async fn get_import(request: HttpRequest, path: web::Path<String>, state: we
 
 /// `POST /api/imports/{id}/commit`: judges the upload again and writes it as one revision, or nothing.
 pub async fn commit_import(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    let actor = auth::writer(&request, &state)?;
+    let viewer = Viewer::operator(&auth::writer(&request, &state)?);
     Params::read(&request, &[], |_| false)?;
     let id = import_id(&path)?;
-    let batch = store::while_answering(&state.pool, import::commit(&state.pool, id, &actor)).await?;
+    let batch = store::while_answering(&state.pool, import::commit(&state.pool, id, &viewer)).await?;
     the_batch(&request, &state, batch)
 }
 
 /// `POST /api/imports/{id}/undo`: takes a committed import back as a new revision.
 pub async fn undo_import(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    let actor = auth::writer(&request, &state)?;
+    let viewer = Viewer::operator(&auth::writer(&request, &state)?);
     Params::read(&request, &[], |_| false)?;
     let id = import_id(&path)?;
-    let batch = store::while_answering(&state.pool, import::undo(&state.pool, id, &actor)).await?;
+    let batch = store::while_answering(&state.pool, import::undo(&state.pool, id, &viewer)).await?;
     the_batch(&request, &state, batch)
 }
 
@@ -90,16 +93,16 @@ fn the_batch(request: &HttpRequest, state: &State, batch: Value) -> Answer {
     answer(HttpResponse::Ok(), &with_links(batch, &representation::base_url(request, state)))
 }
 
-fn import_request(upload: &Upload, actor: String) -> Result<ImportRequest> {
+fn import_request(upload: &Upload, viewer: &Viewer) -> Result<ImportRequest> {
     let params = &upload.params;
     let layer = params.text("layer").ok_or_else(|| {
         Error::invalid("layer_missing", format!("请说明导入到哪个图层（layer）：{}", LAYERS.join("、")))
     })?;
     let park = params.text("park").map(|text| ParkCode::parse(&text)).transpose();
+    let county = params.text("county").map(|text| DivisionCode::parse(&text)).transpose();
     Ok(ImportRequest {
-        path: upload.file.path().to_owned(),
-        file_name: upload.file_name.clone(),
-        layer,
+        county: county.map_err(|reason| Error::invalid("county_invalid", reason.to_string()))?,
+        attributes: upload.attributes.as_ref().map(|(file, name)| (file.path().to_owned(), name.clone())),
         read: ReadOptions {
             crs: params.text("crs").map(|text| crs(&text)).transpose()?,
             encoding: params.text("encoding"),
@@ -110,7 +113,7 @@ fn import_request(upload: &Upload, actor: String) -> Result<ImportRequest> {
         park: park.map_err(|reason| Error::invalid("park_code_invalid", reason.to_string()))?,
         repair: params.flag("repair")?,
         allow: params.text("allow").map(|list| codes(&list)).unwrap_or_default(),
-        actor,
+        ..ImportRequest::new(upload.file.path().to_owned(), upload.file_name.clone(), layer, viewer)
     })
 }
 

@@ -53,7 +53,7 @@ fn for_people(request: &HttpRequest, state: &State) -> Answer {
 fn describe(base: &str, upload_limit_mb: usize) -> Value {
     let mut paths = Map::new();
     service_paths(&mut paths, base);
-    for layer in &LAYERS {
+    for layer in LAYERS.iter() {
         layer_paths(&mut paths, layer);
     }
     park_paths(&mut paths);

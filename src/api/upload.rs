@@ -32,12 +32,17 @@ const NAME_LENGTH: usize = 200;
 /// The name of the file's part.
 pub const FILE: &str = "file";
 
+/// The name of the part with a table that goes with the file.
+pub const ATTRIBUTES: &str = "attributes";
+
 /// An upload as it came.
 #[derive(Debug)]
 pub struct Upload {
     pub file: NamedTempFile,
     /// The last segment of the name that the client gave.
     pub file_name: String,
+    /// A table that goes with the file, and its name.
+    pub attributes: Option<(NamedTempFile, String)>,
     /// Of the query string and of the form together.
     pub params: Params,
 }
@@ -84,7 +89,7 @@ async fn read_parts(
     names: &Names<'_>,
     limit_mb: usize,
 ) -> Result<Upload, Problem> {
-    let mut file = None;
+    let (mut file, mut attributes) = (None, None);
     let mut parts = 0;
     while let Some(part) = form.next().await {
         let mut part = part.map_err(malformed)?;
@@ -93,12 +98,13 @@ async fn read_parts(
             return Err(Error::invalid("multipart_invalid", format!("表单的部分超过 {PARTS} 个")).into());
         }
         let name = part.name().unwrap_or_default().to_owned();
-        if name == FILE {
-            if file.is_some() {
-                return Err(Error::invalid("parameter_repeated", "一次只能上传一个文件").into());
+        if name == FILE || name == ATTRIBUTES {
+            let kept = if name == FILE { &mut file } else { &mut attributes };
+            if kept.is_some() {
+                return Err(Error::invalid("parameter_repeated", format!("表单部分 {name} 只能有一个文件")).into());
             }
             let file_name = name_of(part.content_disposition())?;
-            file = Some((store(&mut part, limit_mb).await?, file_name));
+            *kept = Some((store(&mut part, limit_mb).await?, file_name));
         } else if names.all.contains(&name.as_str()) {
             let value = read_text(&mut part, &name).await?;
             // A page sends its empty fields too: nothing was given.
@@ -107,12 +113,12 @@ async fn read_parts(
             }
         } else {
             let known = names.all.join("、");
-            let detail = format!("不认识表单部分“{}”；可用的有 {FILE}、{known}", shorten(&name));
+            let detail = format!("不认识表单部分“{}”；可用的有 {FILE}、{ATTRIBUTES}、{known}", shorten(&name));
             return Err(Error::invalid("part_unknown", detail).into());
         }
     }
     let (file, file_name) = file.ok_or_else(no_file)?;
-    Ok(Upload { file, file_name, params })
+    Ok(Upload { file, file_name, attributes, params })
 }
 
 /// Writes the part to a temporary file, chunk by chunk, and stops at the limit.

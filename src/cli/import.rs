@@ -10,7 +10,8 @@ use serde_json::json;
 use super::output::{self, Bar};
 use super::{REFUSED, serve};
 use crate::config::DatabaseArgs;
-use crate::domain::ParkCode;
+use crate::domain::access::Viewer;
+use crate::domain::{DivisionCode, ParkCode};
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::inventory::import::{self, ImportReport, ImportRequest, ReadOptions};
@@ -39,6 +40,12 @@ pub struct Args {
     /// 文件中有多个图层时读哪一个
     #[arg(long)]
     source_layer: Option<String>,
+    /// 全部地块所属的县区（6 位代码），用于台账；不写时按文件中的县区或园区确定
+    #[arg(long, value_name = "CODE")]
+    county: Option<String>,
+    /// 与图形一起导入台账的属性表（CSV、XLSX），按地块编号对应
+    #[arg(long, value_name = "FILE")]
+    attributes: Option<PathBuf>,
     /// 只检查，不写入
     #[arg(long)]
     dry_run: bool,
@@ -90,10 +97,20 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         .map_err(|reason| Error::invalid("park_code_invalid", reason.to_string()))?;
     let file = args.file.clone().unwrap_or_default();
     let file_name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let county = args
+        .county
+        .as_deref()
+        .map(DivisionCode::parse)
+        .transpose()
+        .map_err(|reason| Error::invalid("county_invalid", reason.to_string()))?;
+    let attributes = args.attributes.clone().map(|path| {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        (path, name)
+    });
+    let viewer = Viewer::operator(&actor);
     let request = ImportRequest {
-        path: file,
-        file_name,
-        layer: args.layer.clone().unwrap_or_default(),
+        county,
+        attributes,
         read: ReadOptions {
             crs: parse_crs(args.crs.as_deref())?,
             encoding: args.encoding.clone(),
@@ -104,7 +121,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         park,
         repair: args.repair,
         allow: args.allow.clone(),
-        actor,
+        ..ImportRequest::new(file, file_name, args.layer.clone().unwrap_or_default(), &viewer)
     };
     let database = serve::open_database(&args.database).await?;
     let bar = Arc::new(Bar::new(args.json));
@@ -130,10 +147,11 @@ pub async fn run(args: Args) -> Result<ExitCode> {
 async fn undo(args: &Args, batch: i64, actor: &str) -> Result<ExitCode> {
     let database = serve::open_database(&args.database).await?;
     let pool = database.pool();
+    let viewer = Viewer::operator(actor);
     let undone = if args.dry_run {
-        import::undo_dry(pool, batch, actor).await.map(|()| None)
+        import::undo_dry(pool, batch, &viewer).await.map(|()| None)
     } else {
-        import::undo(pool, batch, actor).await.map(Some)
+        import::undo(pool, batch, &viewer).await.map(Some)
     };
     database.close().await;
     match undone? {

@@ -27,7 +27,7 @@ pub fn parse(text: &str, unit: Option<AreaUnit>) -> Option<(f64, Option<AreaUnit
 }
 
 /// Units of an area in a vector file, the usual first.
-pub(super) const IN_VECTOR_FILES: [AreaUnit; 3] = [AreaUnit::SquareMetre, AreaUnit::Hectare, AreaUnit::Mu];
+pub const IN_VECTOR_FILES: [AreaUnit; 3] = [AreaUnit::SquareMetre, AreaUnit::Hectare, AreaUnit::Mu];
 /// In a boundary-point text, whose guide says hectares; some bureaus write m² or mu.
 pub(super) const IN_BOUNDARY_TEXTS: [AreaUnit; 3] = [AreaUnit::Hectare, AreaUnit::SquareMetre, AreaUnit::Mu];
 

@@ -5,6 +5,12 @@
 pub mod export;
 pub mod geometry_report;
 pub mod import;
+pub mod land;
 pub mod progress;
 pub mod sample;
 pub mod wire;
+
+/// The day where the land lies: the whole country keeps Beijing time.
+pub fn today() -> chrono::NaiveDate {
+    (chrono::Utc::now() + chrono::TimeDelta::hours(8)).date_naive()
+}

@@ -1,5 +1,9 @@
 //! The published layers, each declared once.
 
+use std::sync::LazyLock;
+
+use super::ledgers;
+use crate::domain::Ledger;
 use crate::domain::layer::{Layer, Property, PropertyKind, Titles, Visibility};
 use PropertyKind::{Boolean, Integer, Number, Text, TextList};
 
@@ -21,7 +25,8 @@ const fn area(name: &'static str, zh: &'static str, en: &'static str, unit: &'st
 }
 
 /// All published layers, in the order of the collections page.
-pub static LAYERS: [Layer; 3] = [PARKS, PARK_BLOCKS, DIVISIONS];
+pub static LAYERS: LazyLock<Vec<Layer>> =
+    LazyLock::new(|| [PARKS, PARK_BLOCKS, DIVISIONS].into_iter().chain(Ledger::ALL.map(ledgers::layer)).collect());
 
 /// The layer of this id.
 pub fn find(id: &str) -> Option<&'static Layer> {

@@ -58,17 +58,22 @@ type BadTuple = (Option<i64>, Option<i32>, Option<String>, Option<String>, Strin
 
 /// The tables under the log: name, what a change calls a row `n`, and the columns of its key. Not asked of the database,
 /// whose own list may have been altered.
-const TRACKED: [(&str, &str, &[&str]); 6] = [
+const TRACKED: [(&str, &str, &[&str]); 11] = [
     ("division", "n.code", &["code"]),
     ("park", "n.code", &["code"]),
     ("directory_version", "n.id", &["id"]),
     ("directory_entry", "n.version_id || '@' || n.park_code", &["version_id", "park_code"]),
     ("park_block", "n.id", &["id", "valid_from"]),
     ("park_event", "n.id", &["id"]),
+    ("turnover_parcel", "n.id", &["id", "valid_from"]),
+    ("low_efficiency_parcel", "n.id", &["id", "valid_from"]),
+    ("redevelopment_plan", "n.id", &["id", "valid_from"]),
+    ("plan_step", "n.plan_id || '@' || n.ordinal", &["plan_id", "ordinal"]),
+    ("parcel_transition", "n.ledger || '@' || n.record_id || '@' || n.ordinal", &["ledger", "record_id", "ordinal"]),
 ];
 
 /// Triggers beyond the five of each tracked table.
-const GUARDS: [(&str, &str); 8] = [
+const GUARDS: [(&str, &str); 14] = [
     ("change", "change_append_only"),
     ("change", "change_no_truncate"),
     ("revision", "revision_append_only"),
@@ -77,12 +82,19 @@ const GUARDS: [(&str, &str); 8] = [
     ("park", "park_unused_delete"),
     ("park_block", "park_block_fits_insert"),
     ("park_block", "park_block_fits_update"),
+    ("turnover_parcel", "turnover_parcel_fits_insert"),
+    ("turnover_parcel", "turnover_parcel_fits_update"),
+    ("low_efficiency_parcel", "low_efficiency_parcel_fits_insert"),
+    ("low_efficiency_parcel", "low_efficiency_parcel_fits_update"),
+    ("redevelopment_plan", "redevelopment_plan_fits_insert"),
+    ("redevelopment_plan", "redevelopment_plan_fits_update"),
 ];
 
 /// Functions that write the log or keep it.
-const FUNCTIONS: [&str; 12] = [
+const FUNCTIONS: [&str; 13] = [
     "change_digest",
     "check_blocks_fit",
+    "check_lives_apart",
     "check_parks_unused",
     "current_revision",
     "log_changes",

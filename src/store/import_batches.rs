@@ -59,6 +59,8 @@ pub struct NewBatch {
     pub report: Value,
     pub actor: String,
     pub content: Option<Vec<u8>>,
+    /// The table that came with it.
+    pub attributes: Option<Vec<u8>>,
     pub revision: Option<i64>,
 }
 
@@ -123,8 +125,8 @@ impl TryFrom<BatchRow> for ImportBatch {
 /// Records a batch and returns its id.
 pub async fn create(connection: &mut PgConnection, batch: &NewBatch) -> Result<i64> {
     Ok(sqlx::query_scalar(
-        "INSERT INTO import_batch (status, layer, file_name, file_sha256, file_size, options, report, actor, content, revision)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+        "INSERT INTO import_batch (status, layer, file_name, file_sha256, file_size, options, report, actor, content, revision, attributes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id",
     )
     .bind(batch.status.as_str())
     .bind(&batch.layer)
@@ -136,6 +138,7 @@ pub async fn create(connection: &mut PgConnection, batch: &NewBatch) -> Result<i
     .bind(&batch.actor)
     .bind(&batch.content)
     .bind(batch.revision)
+    .bind(&batch.attributes)
     .fetch_one(connection)
     .await?)
 }
@@ -185,6 +188,15 @@ pub async fn content(connection: &mut PgConnection, id: i64) -> Result<Option<Ve
     Ok(content.flatten())
 }
 
+/// The kept table that came with the upload.
+pub async fn attributes(connection: &mut PgConnection, id: i64) -> Result<Option<Vec<u8>>> {
+    let kept: Option<Option<Vec<u8>>> = sqlx::query_scalar("SELECT attributes FROM import_batch WHERE id = $1")
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    Ok(kept.flatten())
+}
+
 /// Marks a checked batch as committed (or unchanged, where no revision was needed) and lets go of the upload.
 pub async fn set_committed(
     connection: &mut PgConnection,
@@ -193,7 +205,7 @@ pub async fn set_committed(
     report: &Value,
 ) -> Result<()> {
     let status = if revision.is_some() { BatchStatus::Committed } else { BatchStatus::Unchanged };
-    sqlx::query("UPDATE import_batch SET status = $2, revision = $3, report = $4, content = NULL WHERE id = $1")
+    sqlx::query("UPDATE import_batch SET status = $2, revision = $3, report = $4, content = NULL, attributes = NULL WHERE id = $1")
         .bind(id)
         .bind(status.as_str())
         .bind(revision)
@@ -214,7 +226,7 @@ pub async fn set_undone(connection: &mut PgConnection, id: i64, undone_revision:
 
 /// Lets go of uploads that nobody committed within a day.
 pub async fn drop_stale_content(connection: &mut PgConnection) -> Result<u64> {
-    Ok(sqlx::query("UPDATE import_batch SET content = NULL WHERE content IS NOT NULL AND created_at < clock_timestamp() - interval '1 day'")
+    Ok(sqlx::query("UPDATE import_batch SET content = NULL, attributes = NULL WHERE content IS NOT NULL AND created_at < clock_timestamp() - interval '1 day'")
         .execute(connection)
         .await?
         .rows_affected())

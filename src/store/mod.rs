@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod backup;
 pub mod blocks;
+mod copy;
 pub mod directories;
 pub mod divisions;
 pub mod embedded;
@@ -14,13 +15,17 @@ pub mod events;
 pub mod features;
 pub mod geometry_column;
 pub mod import_batches;
+pub mod ledgers;
 pub mod park_cards;
 pub mod parks;
 mod pool;
 pub mod revision;
 pub mod undo;
 
-pub use pool::{PoolLimits, WRITER_IDLING, bear_idling, begin_write, connect, migrate, ping, while_answering};
+pub use pool::{
+    PoolLimits, WRITER_IDLING, bear_idling, begin_read_as, begin_write, begin_write_as, connect, migrate, ping,
+    while_answering,
+};
 
 /// What an upsert did, or would do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -139,3 +139,8 @@ pub async fn exists(connection: &mut PgConnection, code: &ParkCode) -> Result<bo
 pub async fn is_empty(connection: &mut PgConnection) -> Result<bool> {
     Ok(sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM park)").fetch_one(connection).await?)
 }
+
+/// Code and counties of every park.
+pub async fn list_counties(connection: &mut PgConnection) -> Result<Vec<(String, Vec<String>)>> {
+    Ok(sqlx::query_as("SELECT code, county_codes FROM park ORDER BY code").fetch_all(connection).await?)
+}

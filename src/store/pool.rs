@@ -6,6 +6,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
+use crate::domain::access::Viewer;
 use crate::error::{Error, Result};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -155,4 +156,26 @@ pub async fn begin_write(pool: &PgPool) -> Result<Transaction<'static, Postgres>
     .await?;
     bear_idling(&mut transaction, WRITER_IDLING).await?;
     Ok(transaction)
+}
+
+/// [`begin_write`] for somebody: row-level security shows and takes rows of their jurisdiction alone.
+pub async fn begin_write_as(pool: &PgPool, viewer: &Viewer) -> Result<Transaction<'static, Postgres>> {
+    let mut transaction = begin_write(pool).await?;
+    speak_for(&mut transaction, viewer).await?;
+    Ok(transaction)
+}
+
+/// [`begin_read`] for somebody.
+pub async fn begin_read_as(pool: &PgPool, viewer: &Viewer) -> Result<Transaction<'static, Postgres>> {
+    let mut transaction = begin_read(pool).await?;
+    speak_for(&mut transaction, viewer).await?;
+    Ok(transaction)
+}
+
+async fn speak_for(connection: &mut PgConnection, viewer: &Viewer) -> Result<()> {
+    sqlx::query("SELECT set_config('sizhi.jurisdiction', $1, true)")
+        .bind(viewer.jurisdiction.setting())
+        .execute(connection)
+        .await?;
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use sizhi::domain::ParkCode;
+use sizhi::domain::access::Viewer;
 use sizhi::inventory::export::{self, ExportRequest};
 use sizhi::inventory::import::{self, ImportRequest};
 use sizhi::store;
@@ -155,11 +156,11 @@ async fn undo_restores_what_stood_byte_for_byte() {
     let imported = db.import(&row_of_squares("undone.txt", 3), into(PARK)).await.expect("imported");
     assert_ne!(db.value::<String>(DIGEST).await, before);
     let batch = imported.batch.expect("a batch");
-    let undone = import::undo(&db.pool, batch, "clerk").await.expect("undone");
+    let undone = import::undo(&db.pool, batch, &Viewer::operator("clerk")).await.expect("undone");
     assert_eq!((undone["status"].as_str(), undone["undone_revision"].as_i64()), (Some("undone"), Some(3)));
     assert_eq!(db.value::<String>(DIGEST).await, before);
     assert_eq!(db.audit().await, None);
-    let twice = import::undo(&db.pool, batch, "clerk").await.expect_err("undone already");
+    let twice = import::undo(&db.pool, batch, &Viewer::operator("clerk")).await.expect_err("undone already");
     assert_eq!(twice.code(), "import_status");
 }
 
@@ -170,12 +171,12 @@ async fn undo_is_refused_while_a_later_import_stands_on_the_rows() {
     let moved = write("second.txt", txt(&[("A", square(3_123_410.0, 38_435_200.0, 200.0), 4.0)]));
     let second = db.import(&moved, into(PARK)).await.expect("imported").batch.expect("batch");
     let digest = db.value::<String>(DIGEST).await;
-    let refused = import::undo(&db.pool, first, "clerk").await.expect_err("stood upon");
+    let refused = import::undo(&db.pool, first, &Viewer::operator("clerk")).await.expect_err("stood upon");
     assert_eq!(refused.code(), "undo_conflict");
     assert!(refused.findings()[0].message.contains("G431176-A"), "{:?}", refused.findings());
     assert_eq!(db.value::<String>(DIGEST).await, digest);
-    import::undo(&db.pool, second, "clerk").await.expect("the newer first");
-    import::undo(&db.pool, first, "clerk").await.expect("then the older");
+    import::undo(&db.pool, second, &Viewer::operator("clerk")).await.expect("the newer first");
+    import::undo(&db.pool, first, &Viewer::operator("clerk")).await.expect("then the older");
 }
 
 #[tokio::test]
@@ -186,9 +187,9 @@ async fn a_staged_import_is_judged_again_when_committed() {
     let a = import::stage(&db.pool, &request(&a, PARK)).await.expect("staged");
     let b = import::stage(&db.pool, &request(&b, OTHER_PARK)).await.expect("staged");
     assert_eq!((a.report["status"].as_str(), b.report["status"].as_str()), (Some("ready"), Some("ready")));
-    import::commit(&db.pool, b.id, "clerk").await.expect("the first to commit");
+    import::commit(&db.pool, b.id, &Viewer::operator("clerk")).await.expect("the first to commit");
     let digest = db.value::<String>(DIGEST).await;
-    let refused = import::commit(&db.pool, a.id, "clerk").await.expect_err("overlaps B by now");
+    let refused = import::commit(&db.pool, a.id, &Viewer::operator("clerk")).await.expect_err("overlaps B by now");
     assert_eq!(refused.code(), "import_refused_now");
     let found: Vec<&str> =
         refused.findings().iter().map(|f| f.code.as_ref()).filter(|c| c.starts_with("overlap")).collect();

@@ -2,6 +2,7 @@
 //! whose shapes lie on one another by the thousand.
 
 use serde_json::{Value, json};
+use sizhi::domain::access::Viewer;
 use sizhi::domain::{FourExtents, Severity};
 use sizhi::error::Error;
 use sizhi::inventory::import::{self, Imported};
@@ -172,7 +173,7 @@ async fn land(db: &Database, park: &str, number: &str, east: f64, side: f64) -> 
 
 async fn refused_undo(db: &Database, batch: i64, code: &str) -> String {
     let before: i64 = db.value("SELECT count(*) FROM revision").await;
-    let error = import::undo(&db.pool, batch, "test").await.expect_err("refused");
+    let error = import::undo(&db.pool, batch, &Viewer::operator("test")).await.expect_err("refused");
     let Error::Conflict { code: conflict, findings, .. } = &error else { panic!("{error:?}") };
     assert_eq!(
         (*conflict, findings.iter().map(|f| f.code.as_ref()).collect::<Vec<_>>()),
@@ -191,8 +192,8 @@ async fn an_undo_does_not_take_back_land_that_was_given_away() {
     let said = refused_undo(&db, halved, "overlap_with_register").await;
     assert!(said.contains("G431176-R1") && said.contains("G431033-R1"), "{said}");
     // The way out that the message names.
-    import::undo(&db.pool, neighbour, "test").await.expect("the newer one first");
-    import::undo(&db.pool, halved, "test").await.expect("then this one");
+    import::undo(&db.pool, neighbour, &Viewer::operator("test")).await.expect("the newer one first");
+    import::undo(&db.pool, halved, &Viewer::operator("test")).await.expect("then this one");
     assert_eq!(db.audit().await, None);
 }
 
@@ -203,8 +204,8 @@ async fn an_undo_does_not_put_drawn_blocks_beside_surveyed_ones() {
     let second = land(&db, PARK, "R2", 300.0, 200.0).await;
     let said = refused_undo(&db, first, "illustrative_over_real").await;
     assert!(said.contains(PARK), "{said}");
-    import::undo(&db.pool, second, "test").await.expect("the newer one first");
-    import::undo(&db.pool, first, "test").await.expect("then this one");
+    import::undo(&db.pool, second, &Viewer::operator("test")).await.expect("the newer one first");
+    import::undo(&db.pool, first, &Viewer::operator("test")).await.expect("then this one");
     assert_eq!(db.value::<i64>("SELECT count(*) FROM park_block WHERE NOT illustrative").await, 0);
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use sizhi::domain::ParkCode;
+use sizhi::domain::access::Viewer;
 use sizhi::error::Error;
 use sizhi::inventory::import;
 use sizhi::store::{self, revision, undo};
@@ -99,7 +100,7 @@ async fn an_import_with_inserts_updates_and_replaced_drawings_is_restored_in_eve
     assert!(count(&db, deleted).await >= 2, "the drawings are replaced");
     let after = standing(&db).await;
     assert_ne!(after, before);
-    let told = import::undo(&db.pool, batch, "undoer").await.expect("undone");
+    let told = import::undo(&db.pool, batch, &Viewer::operator("undoer")).await.expect("undone");
     assert_eq!((told["status"].as_str(), told["undone_revision"].as_i64()), (Some("undone"), Some(revision + 1)));
     assert_same(&standing(&db).await, &before);
     assert_eq!(db.audit().await, None);
@@ -117,7 +118,7 @@ async fn an_import_with_inserts_updates_and_replaced_drawings_is_restored_in_eve
         )
     );
     // Twice is refused, and the same file can be imported anew.
-    let again = import::undo(&db.pool, batch, "undoer").await.expect_err("undone twice");
+    let again = import::undo(&db.pool, batch, &Viewer::operator("undoer")).await.expect_err("undone twice");
     assert_eq!(again.code(), "import_status");
     let blocks = [("1", 0.0, 300.0), ("新A", 1000.0, 200.0), ("新B", 2000.0, 250.0)];
     let (_, anew) = import(&db, &park, "undo-all.txt", &blocks).await;
@@ -140,7 +141,8 @@ async fn a_row_changed_since_stops_the_undo_and_is_named() {
     let later = write(&db, &format!("UPDATE park_block SET name = '改' WHERE id = '{park}-B'")).await;
     let gone = write(&db, &format!("DELETE FROM park_block WHERE id = '{park}-C'")).await;
     let before = standing(&db).await;
-    let error = import::undo(&db.pool, batch, "undoer").await.expect_err("a later change would be lost");
+    let error =
+        import::undo(&db.pool, batch, &Viewer::operator("undoer")).await.expect_err("a later change would be lost");
     assert_eq!(error.code(), "undo_conflict");
     let findings: Vec<(String, String)> =
         error.findings().iter().map(|f| (f.code.to_string(), f.message.clone())).collect();
@@ -155,7 +157,7 @@ async fn a_row_changed_since_stops_the_undo_and_is_named() {
     // A change that was taken back since stands in nobody's way.
     undo_now(&db, gone).await.expect("undone");
     undo_now(&db, later).await.expect("undone");
-    import::undo(&db.pool, batch, "undoer").await.expect("undone");
+    import::undo(&db.pool, batch, &Viewer::operator("undoer")).await.expect("undone");
     assert_eq!(count(&db, format!("SELECT count(*) FROM change WHERE revision = {revision}")).await, {
         count(&db, "SELECT count(*) FROM change WHERE revision = (SELECT max(number) FROM revision)".to_owned()).await
     });
@@ -221,11 +223,11 @@ async fn a_directory_import_is_taken_back_unless_blocks_stand_on_it() {
     let after = standing(&db).await;
     assert_eq!(after.len(), before.len() + 1);
     let (blocks, _) = import(&db, "S437999", "undo-directory.txt", &[("1", 0.0, 300.0)]).await;
-    let error = import::undo(&db.pool, batch, "undoer").await.expect_err("a park with blocks stays");
+    let error = import::undo(&db.pool, batch, &Viewer::operator("undoer")).await.expect_err("a park with blocks stays");
     assert_eq!(error.code(), "park_unknown", "{error}");
-    import::undo(&db.pool, blocks, "undoer").await.expect("undone");
+    import::undo(&db.pool, blocks, &Viewer::operator("undoer")).await.expect("undone");
     assert_same(&standing(&db).await, &after);
-    import::undo(&db.pool, batch, "undoer").await.expect("undone");
+    import::undo(&db.pool, batch, &Viewer::operator("undoer")).await.expect("undone");
     assert_same(&standing(&db).await, &before);
     assert_eq!(db.audit().await, None);
 }

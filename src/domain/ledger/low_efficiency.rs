@@ -116,3 +116,24 @@ pub(super) static MACHINE: Machine = Machine {
         State { code: "revoked", label: "撤销认定", kind: Apart, set: None, next: &["suspected"] },
     ],
 };
+
+/// What a paper without a state tells by the fields that it fills, the farthest first.
+pub(super) const TOLD_BY: [(&str, &str); 5] = [
+    ("closed_on", "closed"),
+    ("accepted_on", "accepted"),
+    ("recognised_on", "recognised"),
+    ("publicised_on", "publicised"),
+    ("verified_on", "verified"),
+];
+
+/// Words of other systems.
+pub(super) const WORDS: [(&str, &str); 8] = [
+    ("疑似低效", "suspected"),
+    ("待核实", "suspected"),
+    ("公示", "publicised"),
+    ("认定", "recognised"),
+    ("低效用地", "recognised"),
+    ("改造中", "implementing"),
+    ("验收", "accepted"),
+    ("销号", "closed"),
+];

@@ -9,6 +9,10 @@ mod record;
 mod timers;
 mod turnover;
 
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+
 pub use field::{Field, FieldKind, FieldValue, parse_date};
 pub use machine::{DerivedSet, Machine, State, StateKind, Step};
 pub use plan::{PlanProgress, missing_for_parcel, missing_for_plan};
@@ -80,6 +84,42 @@ impl Ledger {
             Ledger::LowEfficiency => &low_efficiency::MACHINE,
             Ledger::Plan => &plan::MACHINE,
         }
+    }
+
+    /// The state that another system's word for it means (domain.md §5): the first of a stock, where it names a stock.
+    pub fn state_of_word(self, word: &str) -> Option<&'static State> {
+        let words: &[(&str, &str)] = match self {
+            Ledger::Turnover => &turnover::WORDS,
+            Ledger::LowEfficiency => &low_efficiency::WORDS,
+            Ledger::Plan => &[],
+        };
+        words.iter().find(|(w, _)| *w == word.trim()).and_then(|(_, code)| self.machine().find(code))
+    }
+
+    /// Where a record stands by what the paper has of it, and since when, if no state is given.
+    pub fn state_by_fields(self, fields: &BTreeMap<&'static str, FieldValue>) -> (&'static State, Option<NaiveDate>) {
+        let steps: &[(&str, &str)] = match self {
+            Ledger::Turnover => &turnover::TOLD_BY,
+            Ledger::LowEfficiency => &low_efficiency::TOLD_BY,
+            Ledger::Plan => &[],
+        };
+        let day = |field: &str| match fields.get(field) {
+            Some(FieldValue::Date(day)) => Some(*day),
+            _ => None,
+        };
+        let told = steps.iter().find(|(field, _)| fields.contains_key(field));
+        let state = told.and_then(|(_, code)| self.machine().find(code)).unwrap_or(&self.machine().states[0]);
+        (state, told.and_then(|(field, _)| day(field)))
+    }
+
+    /// The field that says when a record came into this state, if the ledger has one.
+    pub fn day_of_state(self, state: &str) -> Option<&'static str> {
+        let steps: &[(&str, &str)] = match self {
+            Ledger::Turnover => &turnover::TOLD_BY,
+            Ledger::LowEfficiency => &low_efficiency::TOLD_BY,
+            Ledger::Plan => &[],
+        };
+        steps.iter().find(|(field, code)| *code == state && field.ends_with("_on")).map(|(field, _)| *field)
     }
 
     /// A plan has no land of its own: it is shown on its parcel's.

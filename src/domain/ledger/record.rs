@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use chrono::NaiveDate;
 use geo::MultiPolygon;
 
 use super::field::FieldValue;
@@ -83,6 +84,8 @@ pub struct Parcel {
     pub stated_area: Option<SquareMetres>,
     /// `None` where the paper does not say.
     pub standing: Option<Step>,
+    /// The day it came to stand so, where the paper says.
+    pub since: Option<NaiveDate>,
     /// The park on paper: verbatim, and the code that it means.
     pub stated_park: Option<String>,
     pub stated_park_code: Option<String>,
@@ -95,7 +98,7 @@ pub struct Parcel {
 }
 
 impl Parcel {
-    pub fn date(&self, field: &str) -> Option<chrono::NaiveDate> {
+    pub fn date(&self, field: &str) -> Option<NaiveDate> {
         match self.fields.get(field) {
             Some(FieldValue::Date(day)) => Some(*day),
             _ => None,

@@ -138,3 +138,38 @@ pub(super) static MACHINE: Machine = Machine {
         State { code: "low_efficiency", label: "转低效", kind: Side, set: None, next: &["serviced", "frozen"] },
     ],
 };
+
+/// What a paper without a state tells by the fields that it fills, the farthest first.
+pub(super) const TOLD_BY: [(&str, &str); 7] = [
+    ("finished_on", "completed"),
+    ("started_on", "started"),
+    ("delivered_on", "delivered"),
+    ("signed_on", "supplied"),
+    ("contract_no", "supplied"),
+    ("approved_on", "approved"),
+    ("approval_doc_province", "approved"),
+];
+
+/// Words of other systems.
+pub(super) const WORDS: [(&str, &str); 20] = [
+    ("农转用", "approved"),
+    ("批而未供", "approved"),
+    ("批而未征", "approved"),
+    ("征而未供", "acquired"),
+    ("已征未供", "acquired"),
+    ("三通一平", "serviced"),
+    ("挂牌", "listed"),
+    ("供地", "supplied"),
+    ("已供", "supplied"),
+    ("已供地", "supplied"),
+    ("供而未用", "supplied"),
+    ("交地", "delivered"),
+    ("开工", "started"),
+    ("在建", "started"),
+    ("已供已用", "started"),
+    ("用而未尽", "started"),
+    ("竣工", "completed"),
+    ("正常使用", "completed"),
+    ("闲置土地", "idle"),
+    ("低效用地", "low_efficiency"),
+];

@@ -2,8 +2,8 @@
 
 use sqlx::PgConnection;
 
-use super::Rows;
-use crate::domain::{Finding, Place};
+use super::{Rows, ledger};
+use crate::domain::{Finding, Ledger, Parcel, Place};
 use crate::error::Result;
 use crate::exchange::{FieldMapping, field_names};
 use crate::store;
@@ -21,6 +21,7 @@ pub(super) fn columns(mapping: &[FieldMapping], rows: &Rows) -> Vec<&'static str
     let optional: &[&'static str] = match rows {
         Rows::Blocks(_) => &store::blocks::OPTIONAL,
         Rows::Parks(_) => &store::parks::OPTIONAL,
+        Rows::Parcels(_) => &[],
     };
     optional.iter().copied().filter(|column| !has_field(column) && !has_value(rows, column)).collect()
 }
@@ -42,12 +43,45 @@ pub(super) async fn keep(connection: &mut PgConnection, rows: &Rows, absent: &[&
     let cleared = match rows {
         Rows::Blocks(_) => store::blocks::keep_absent(connection, absent).await?,
         Rows::Parks(parks) => store::parks::count_cleared(connection, parks, absent).await?,
+        Rows::Parcels(_) => Vec::new(),
     };
     Ok(cleared.into_iter().map(|(column, count)| value_cleared(column, count)).collect())
 }
 
+/// The optional columns of a ledger that the file has no field for.
+pub(super) fn of_ledger(mapping: &[FieldMapping], ledger: Ledger, parcels: &[Parcel]) -> Vec<&'static str> {
+    let has = |canonical: &str| mapping.iter().any(|m| m.canonical == Some(canonical));
+    let present = |column: &str| match column {
+        // A file of shapes may miss some; a table has none.
+        "geom" => parcels.iter().any(|p| !p.boundary.0.is_empty()),
+        "stated_park" => has("park_code") || has("park_name") || parcels.iter().any(|p| p.stated_park.is_some()),
+        // A drawing's layer is a name without a field; a code without a system gets one.
+        "name" => has("name") || parcels.iter().any(|p| p.name.is_some()),
+        "stated_area" => has("stated_area") || parcels.iter().any(|p| p.stated_area.is_some()),
+        "land_use_system" => has("land_use_system") || has("land_use_code"),
+        column => has(column),
+    };
+    store::ledgers::optional(ledger).into_iter().filter(|column| !present(column)).collect()
+}
+
+/// [`keep`] for a ledger.
+pub(super) async fn keep_in_ledger(
+    connection: &mut PgConnection,
+    ledger: Ledger,
+    absent: &[&'static str],
+) -> Result<Vec<Finding>> {
+    let cleared = store::ledgers::keep_absent(connection, ledger, absent).await?;
+    Ok(cleared
+        .into_iter()
+        .map(|(column, count)| cleared_finding(ledger::column_title(ledger, column), count))
+        .collect())
+}
+
 fn value_cleared(column: &str, count: i64) -> Finding {
-    let title = field_names::title(column).unwrap_or(column);
+    cleared_finding(field_names::title(column).unwrap_or(column), count)
+}
+
+fn cleared_finding(title: &str, count: i64) -> Finding {
     let message =
         format!("登记库中 {count} 条记录的“{title}”现有值，文件中为空，提交后将清空；不想清空请删去文件中的这一列");
     Finding::warning("value_cleared", Place::whole().field(title), message)

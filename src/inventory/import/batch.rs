@@ -8,15 +8,17 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
-use super::overlaps;
 use super::report::Status;
 use super::{
     ImportReport, ImportRequest, Judged, ReadOptions, Rows, compare_and_stage, judge_against_register, judge_file,
     off_async_threads,
 };
-use crate::domain::ParkCode;
+use super::{ledger, overlaps};
+use crate::domain::access::Viewer;
+use crate::domain::{DivisionCode, ParkCode};
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
+use crate::inventory::land;
 use crate::inventory::progress::{Progress, Silent};
 use crate::store;
 use crate::store::import_batches::{self, BatchStatus, ImportBatch, NewBatch};
@@ -86,7 +88,7 @@ pub async fn import_now(
 ) -> Result<Imported> {
     let mut judged = judge_file(pool, request, Arc::clone(&progress)).await?;
     progress.stage("与登记库比对", None);
-    let mut transaction = store::begin_write(pool).await?;
+    let mut transaction = store::begin_write_as(pool, &request.viewer()).await?;
     compare_and_stage(&mut transaction, &mut judged, request).await?;
     if !dry_run {
         store::revision::lock(&mut transaction).await?;
@@ -142,10 +144,12 @@ async fn write(
         Rows::Blocks(file) => {
             store::blocks::end_illustrative_replaced(connection).await?;
             store::blocks::upsert_staged(connection, &file.list).await?;
+            land::follow_blocks(connection).await?;
         }
         Rows::Parks(parks) => {
             store::parks::upsert(connection, parks, &judged.absent).await?;
         }
+        Rows::Parcels(parcels) => ledger::write(connection, parcels, &judged.moves).await?,
     }
     Ok(Some(revision))
 }
@@ -159,7 +163,12 @@ async fn record(
     content: Option<Vec<u8>>,
 ) -> Result<i64> {
     let (size, sha256) = report.file.unwrap_or_default();
+    let attributes = match (&content, &request.attributes) {
+        (Some(_), Some((path, _))) => Some(read_content(path).await?),
+        _ => None,
+    };
     let batch = NewBatch {
+        attributes,
         status,
         layer: request.layer.clone(),
         file_name: report.file_name.clone(),
@@ -191,6 +200,8 @@ fn options_json(request: &ImportRequest) -> Value {
         "encoding": request.read.encoding,
         "source_layer": request.read.source_layer,
         "park": request.park.as_ref().map(ParkCode::as_str),
+        "county": request.county.as_ref().map(DivisionCode::as_str),
+        "attributes": request.attributes.as_ref().map(|(_, name)| name),
         "repair": request.repair,
         "allow": request.allow,
     })
@@ -199,7 +210,7 @@ fn options_json(request: &ImportRequest) -> Value {
 /// Dry run of an upload; its content is kept for a day so that [`commit`] writes exactly what was checked.
 pub async fn stage(pool: &PgPool, request: &ImportRequest) -> Result<StagedImport> {
     let mut judged = judge_file(pool, request, Arc::new(Silent)).await?;
-    let mut transaction = store::begin_write(pool).await?;
+    let mut transaction = store::begin_write_as(pool, &request.viewer()).await?;
     compare_and_stage(&mut transaction, &mut judged, request).await?;
     judge_against_register(&mut transaction, &mut judged, request).await?;
     transaction.rollback().await?;
@@ -228,7 +239,7 @@ async fn read_content(path: &Path) -> Result<Vec<u8>> {
 
 /// Commits a checked upload. The file is judged again under what the register says now: what was fine yesterday may
 /// overlap today, and then the commit is refused and says why.
-pub async fn commit(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
+pub async fn commit(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<Value> {
     let batch = find(pool, id).await?;
     must_be(&batch, BatchStatus::Checked)?;
     let Some(content) = import_batches::content(&mut *pool.acquire().await?, id).await? else {
@@ -237,11 +248,16 @@ pub async fn commit(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
         let detail = format!("导入批次 {id} 的文件已过期（保留一天），请重新上传");
         return Err(Error::conflict("import_expired", detail));
     };
-    let file = tempfile::NamedTempFile::new().map_err(|cause| Error::internal("无法建立临时文件", cause))?;
-    tokio::fs::write(file.path(), &content).await.map_err(|cause| Error::internal("无法写临时文件", cause))?;
-    let request = restore_request(&batch, file.path(), actor)?;
+    let file = kept_file(&content)?;
+    let mut request = restore_request(&batch, file.path(), viewer)?;
+    let table = import_batches::attributes(&mut *pool.acquire().await?, id).await?;
+    let table = table.map(|bytes| kept_file(&bytes)).transpose()?;
+    if let Some(table) = &table {
+        let name = batch.options.get("attributes").and_then(Value::as_str).unwrap_or_default().to_owned();
+        request.attributes = Some((table.path().to_owned(), name));
+    }
     let mut judged = judge_file(pool, &request, Arc::new(Silent)).await?;
-    let mut transaction = store::begin_write(pool).await?;
+    let mut transaction = store::begin_write_as(pool, viewer).await?;
     // Two commits of one batch at once: the second sees the first one's status under the row lock.
     must_be(&import_batches::lock(&mut transaction, id).await?.ok_or_else(|| not_found(id))?, BatchStatus::Checked)?;
     compare_and_stage(&mut transaction, &mut judged, &request).await?;
@@ -260,12 +276,17 @@ pub async fn commit(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
     get(pool, id).await
 }
 
-fn restore_request(batch: &ImportBatch, path: &Path, actor: &str) -> Result<ImportRequest> {
+/// The upload as a file again; it goes with the value.
+fn kept_file(content: &[u8]) -> Result<tempfile::NamedTempFile> {
+    let file = tempfile::NamedTempFile::new().map_err(|cause| Error::internal("无法建立临时文件", cause))?;
+    std::fs::write(file.path(), content).map_err(|cause| Error::internal("无法写临时文件", cause))?;
+    Ok(file)
+}
+
+fn restore_request(batch: &ImportBatch, path: &Path, viewer: &Viewer) -> Result<ImportRequest> {
     let option = |name: &str| batch.options.get(name).and_then(Value::as_str).map(str::to_owned);
     Ok(ImportRequest {
-        path: path.to_owned(),
-        file_name: batch.file_name.clone(),
-        layer: batch.layer.clone(),
+        county: option("county").and_then(|text| DivisionCode::parse(&text).ok()),
         read: ReadOptions {
             crs: option("crs").and_then(|text| Crs::parse(&text)),
             encoding: option("encoding"),
@@ -281,19 +302,19 @@ fn restore_request(batch: &ImportBatch, path: &Path, actor: &str) -> Result<Impo
             .and_then(Value::as_array)
             .map(|codes| codes.iter().filter_map(Value::as_str).map(str::to_owned).collect())
             .unwrap_or_default(),
-        actor: actor.to_owned(),
+        ..ImportRequest::new(path.to_owned(), batch.file_name.clone(), batch.layer.clone(), viewer)
     })
 }
 
 /// Undoes a committed import as a new revision; refused when a row of it has been changed since.
-pub async fn undo(pool: &PgPool, id: i64, actor: &str) -> Result<Value> {
-    undo_in(store::begin_write(pool).await?, id, actor).await?.commit().await?;
+pub async fn undo(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<Value> {
+    undo_in(store::begin_write_as(pool, viewer).await?, id, &viewer.actor).await?.commit().await?;
     get(pool, id).await
 }
 
 /// Whether [`undo`] would go through now; nothing is written.
-pub async fn undo_dry(pool: &PgPool, id: i64, actor: &str) -> Result<()> {
-    Ok(undo_in(store::begin_write(pool).await?, id, actor).await?.rollback().await?)
+pub async fn undo_dry(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<()> {
+    Ok(undo_in(store::begin_write_as(pool, viewer).await?, id, &viewer.actor).await?.rollback().await?)
 }
 
 /// The transaction that undoes the import, not yet ended.
@@ -307,6 +328,7 @@ async fn undo_in<'a>(
     let revision = batch.revision.ok_or_else(|| not_found(id))?;
     let reason = format!("撤销导入批次 {id}（修订 {revision}）");
     let undone = store::undo::undo_revision(&mut transaction, revision, actor, &reason).await?;
+    land::follow_blocks(&mut transaction).await?;
     let findings = overlaps::after_undo(&mut transaction, revision, undone).await?;
     if !findings.is_empty() {
         return Err(Error::Conflict {

@@ -8,7 +8,9 @@ mod batch;
 mod directory;
 mod judge;
 mod judging;
+mod ledger;
 pub(super) mod overlaps;
+mod parcel;
 mod report;
 mod shape;
 
@@ -16,13 +18,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool};
 
 pub use batch::{Imported, StagedImport, commit, get, import_now, list, stage, undo, undo_dry};
 pub use report::ImportReport;
 
 use self::judging::{FileRows, Judging};
-use crate::domain::{Block, Finding, Park, ParkCode, Severity};
+use self::ledger::FileParcels;
+use crate::domain::access::{Jurisdiction, Role, Viewer};
+use crate::domain::{Block, DivisionCode, Finding, Ledger, Park, ParkCode, Severity};
 use crate::error::{Error, Result};
 use crate::exchange;
 use crate::inventory::progress::Progress;
@@ -38,8 +43,16 @@ pub struct ImportRequest {
     pub path: PathBuf,
     /// The file's name as the user knows it.
     pub file_name: String,
-    /// `park_blocks` (boundaries) or `parks` (a directory table).
+    /// `park_blocks` (boundaries), `parks` (a directory table), or a ledger: `turnover_parcels`, `low_efficiency_parcels`.
     pub layer: String,
+    /// A table that says more of the parcels of a ledger, by their numbers: where it lies, and its name.
+    pub attributes: Option<(PathBuf, String)>,
+    /// The county of every parcel; otherwise a field of the file, or the park, must name it.
+    pub county: Option<DivisionCode>,
+    /// Where the importer may write.
+    pub jurisdiction: Jurisdiction,
+    /// Where the land lies: what a move without a day of its own is dated.
+    pub today: NaiveDate,
     pub read: ReadOptions,
     /// The park of every record; otherwise a field of the file must name it.
     pub park: Option<ParkCode>,
@@ -51,12 +64,45 @@ pub struct ImportRequest {
     pub actor: String,
 }
 
+impl ImportRequest {
+    /// A request for a file, with everything else as detected.
+    pub fn new(path: PathBuf, file_name: String, layer: String, viewer: &Viewer) -> Self {
+        Self {
+            path,
+            file_name,
+            layer,
+            attributes: None,
+            county: None,
+            jurisdiction: viewer.jurisdiction.clone(),
+            today: crate::inventory::today(),
+            read: ReadOptions::default(),
+            park: None,
+            repair: false,
+            allow: Vec::new(),
+            actor: viewer.actor.clone(),
+        }
+    }
+
+    /// Who writes.
+    fn viewer(&self) -> Viewer {
+        Viewer { actor: self.actor.clone(), role: Role::Editor, jurisdiction: self.jurisdiction.clone() }
+    }
+}
+
 /// Layers that take files.
-pub const LAYERS: [&str; 2] = ["park_blocks", "parks"];
+pub const LAYERS: [&str; 4] = ["park_blocks", "parks", "turnover_parcels", "low_efficiency_parcels"];
 
 /// Errors a caller may wave through: judgements about the paper. Broken geometry, an unknown park or a wrong
 /// coordinate system can never be allowed, because the register could not hold or find the row.
 pub const ALLOWABLE: [&str; 3] = ["overlap_within_file", "overlap_with_register", "area_mismatch_gross"];
+/// The same for the ledgers, whose land may lie elsewhere, and may rest on plans that come later.
+pub const ALLOWABLE_IN_LEDGERS: [&str; 4] =
+    ["overlap_within_file", "area_mismatch_gross", "outside_province", "plan_required"];
+
+/// What may be allowed for this layer.
+pub fn allowable(layer: &str) -> &'static [&'static str] {
+    if Ledger::of_layer(layer).is_some() { &ALLOWABLE_IN_LEDGERS } else { &ALLOWABLE }
+}
 
 /// The database waits so long for the overlaps of a file, which holds up nobody.
 const LONGEST_COMPARISON: Duration = Duration::from_secs(900);
@@ -66,6 +112,7 @@ const LONGEST_COMPARISON: Duration = Duration::from_secs(900);
 enum Rows {
     Blocks(Arc<FileRows<Block>>),
     Parks(Vec<Park>),
+    Parcels(Arc<FileParcels>),
 }
 
 impl Rows {
@@ -73,6 +120,7 @@ impl Rows {
         match self {
             Rows::Blocks(file) => file.list.len(),
             Rows::Parks(parks) => parks.len(),
+            Rows::Parcels(parcels) => parcels.file.list.len(),
         }
     }
 }
@@ -83,12 +131,14 @@ struct Judged {
     rows: Rows,
     /// Columns that the file has no field for: what stands in them stays.
     absent: Vec<&'static str>,
+    /// The moves between states that a ledger's file tells.
+    moves: Vec<store::ledgers::Move>,
 }
 
 impl Judged {
     fn new(report: ImportReport, rows: Rows) -> Self {
         let absent = absent::columns(&report.mapping, &rows);
-        Self { report, rows, absent }
+        Self { report, rows, absent, moves: Vec::new() }
     }
 }
 
@@ -101,11 +151,15 @@ async fn judge_file(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Pr
             format!("不能导入到图层“{}”；可用的图层：{}", request.layer, LAYERS.join("、")),
         ));
     }
-    if let Some(code) = request.allow.iter().find(|code| !ALLOWABLE.contains(&code.as_str())) {
+    let allowable = allowable(&request.layer);
+    if let Some(code) = request.allow.iter().find(|code| !allowable.contains(&code.as_str())) {
         return Err(Error::invalid(
             "allow_not_possible",
-            format!("不能放行“{code}”；可放行的代码：{}", ALLOWABLE.join("、")),
+            format!("不能放行“{code}”；可放行的代码：{}", allowable.join("、")),
         ));
+    }
+    if request.attributes.is_some() && Ledger::of_layer(&request.layer).is_none() {
+        return Err(Error::invalid("attributes_not_possible", "属性表只能随台账（周转用地、低效用地）的图形一起导入"));
     }
     progress.stage("读取文件", None);
     let found = tokio::fs::metadata(&request.path).await.map_err(batch::unreadable)?;
@@ -113,10 +167,10 @@ async fn judge_file(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Pr
         // A pipe would be waited for without end.
         return Err(Error::invalid("file_unreadable", "要导入的不是普通文件或文件夹"));
     }
-    let mut judged = if request.layer == "parks" {
-        directory::judge_file(pool, request).await?
-    } else {
-        judge_blocks(pool, request, progress).await?
+    let mut judged = match Ledger::of_layer(&request.layer) {
+        Some(ledger) => ledger::judge_file(pool, request, ledger, progress).await?,
+        None if request.layer == "parks" => directory::judge_file(pool, request).await?,
+        None => judge_blocks(pool, request, progress).await?,
     };
     judged.report.file_name = request.file_name.clone();
     judged.report.layer = request.layer.clone();
@@ -142,16 +196,25 @@ async fn judge_blocks(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn 
 /// The rest of the judgement of the file by itself: its blocks against each other, while the database is told which they
 /// are. In the transaction of [`judge_against_register`], but before the write lock, which nobody need wait for meanwhile.
 async fn compare_and_stage(connection: &mut PgConnection, judged: &mut Judged, request: &ImportRequest) -> Result<()> {
-    let Rows::Blocks(file) = &judged.rows else { return Ok(()) };
     store::bear_idling(connection, LONGEST_COMPARISON).await?;
-    let compared = Arc::clone(file);
-    let staging = async {
-        if judged.report.has_errors() { Ok(()) } else { store::blocks::stage_keys(connection, &file.list).await }
+    let has_errors = judged.report.has_errors();
+    let overlaps = match &judged.rows {
+        Rows::Parks(_) => return Ok(()),
+        Rows::Blocks(file) => {
+            let compared = Arc::clone(file);
+            let staging =
+                async { if has_errors { Ok(()) } else { store::blocks::stage_keys(connection, &file.list).await } };
+            let (overlaps, staged) = tokio::join!(off_async_threads(move || compared.overlaps()), staging);
+            staged?;
+            overlaps?
+        }
+        Rows::Parcels(parcels) => {
+            let compared = Arc::clone(parcels);
+            off_async_threads(move || compared.file.overlaps()).await?
+        }
     };
-    let (overlaps, staged) = tokio::join!(off_async_threads(move || compared.overlaps()), staging);
-    staged?;
     store::bear_idling(connection, store::WRITER_IDLING).await?;
-    judged.report.findings.extend(overlaps?);
+    judged.report.findings.extend(overlaps);
     allow(&mut judged.report.findings, &request.allow);
     Ok(())
 }
@@ -164,13 +227,13 @@ async fn judge_against_register(
     judged: &mut Judged,
     request: &ImportRequest,
 ) -> Result<()> {
-    let report = &mut judged.report;
-    if !report.has_errors() && judged.rows.len() > 0 {
-        let counts = match &judged.rows {
+    if !judged.report.has_errors() && judged.rows.len() > 0 {
+        let rows = judged.rows.clone();
+        let counts = match &rows {
             Rows::Blocks(file) => {
-                let blocks = &file.list;
+                let (blocks, report) = (&file.list, &mut judged.report);
                 store::blocks::stage_standing(connection, blocks).await?;
-                report.findings.extend(absent::keep(connection, &judged.rows, &judged.absent).await?);
+                report.findings.extend(absent::keep(connection, &rows, &judged.absent).await?);
                 report.findings.extend(overlaps::with_register(connection, file).await?);
                 report.findings.extend(overlaps::drawn_over_real(connection, blocks).await?);
                 let (notice, replaced) = overlaps::illustrative_notice(connection).await?;
@@ -178,14 +241,15 @@ async fn judge_against_register(
                 UpsertCounts { replaced, ..store::blocks::preview_staged(connection, blocks.len()).await? }
             }
             Rows::Parks(parks) => {
-                report.findings.extend(absent::keep(connection, &judged.rows, &judged.absent).await?);
+                judged.report.findings.extend(absent::keep(connection, &rows, &judged.absent).await?);
                 store::parks::preview(connection, parks, &judged.absent).await?
             }
+            Rows::Parcels(parcels) => ledger::judge_against_register(connection, judged, parcels, request).await?,
         };
-        report.counts = Some(counts);
-        allow(&mut report.findings, &request.allow);
+        judged.report.counts = Some(counts);
+        allow(&mut judged.report.findings, &request.allow);
     }
-    report.settle(judged.rows.len());
+    judged.report.settle(judged.rows.len());
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sqlx::PgConnection;
 
 use super::judging::{FileRows, Land};
+use super::ledger::FileParcels;
 use super::off_async_threads;
 use crate::domain::{Block, Finding, Place, SquareMetres};
 use crate::error::Result;
@@ -82,6 +83,36 @@ pub(super) async fn with_register(connection: &mut PgConnection, file: &Arc<File
     let existing = store::blocks::list_overlap_candidates(connection, None).await?;
     let file = Arc::clone(file);
     off_async_threads(move || compare_with(&file.list, |a| Place::row(file.rows[a]), &existing)).await
+}
+
+/// Land of the file's parcels that standing ones of the ledger have too: told, and for the clerk to judge (domain.md §8).
+pub(super) async fn with_ledger(connection: &mut PgConnection, parcels: &Arc<FileParcels>) -> Result<Vec<Finding>> {
+    let existing = store::ledgers::list_candidates_for_overlap(connection, parcels.ledger).await?;
+    let parcels = Arc::clone(parcels);
+    off_async_threads(move || {
+        let file = &parcels.file;
+        let imported: Vec<_> = file.list.iter().map(|p| &p.boundary).collect();
+        let standing: Vec<_> = existing.iter().map(|p| &p.boundary).collect();
+        let pairs = overlap::between(&imported, &standing, NAMED);
+        let mut findings: Vec<Finding> = overlapping(&pairs)
+            .filter(|(_, _, area)| area.value() > SLIVER_M2)
+            .map(|(a, b, area)| {
+                let message = format!(
+                    "地块 {} 与台账中的地块 {} 重叠 {area} 平方米（{} 亩）",
+                    file.list[a].id,
+                    existing[b].id,
+                    area.to_mu()
+                );
+                Finding::warning("overlap_with_ledger", Place::row(file.rows[a]), message)
+            })
+            .collect();
+        if !pairs.complete || !pairs.too_complex.is_empty() {
+            let message = format!("与台账中地块重叠的可能还有更多，只列出前 {} 处", findings.len());
+            findings.push(Finding::warning("overlap_with_ledger", Place::whole(), message));
+        }
+        findings
+    })
+    .await
 }
 
 /// What an undo has brought back, against what was written since: land given to another block in the meantime, and drawn

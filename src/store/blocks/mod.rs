@@ -1,6 +1,5 @@
 //! Blocks (区块): what stands, the looks that an import takes, and the stage it writes from.
 
-mod copy;
 mod stage;
 
 use sqlx::{PgConnection, Row};

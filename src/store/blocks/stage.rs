@@ -6,9 +6,9 @@ use std::collections::HashSet;
 use geo::BoundingRect;
 use sqlx::PgConnection;
 
-use super::copy::{CopyRow, copy_in};
 use crate::domain::Block;
 use crate::error::Result;
+use crate::store::copy::{CopyRow, copy_in};
 use crate::store::{UpsertCounts, geometry_column};
 
 /// What the looks of an import ask by: who comes, and where.

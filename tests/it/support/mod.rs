@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sizhi::config::HttpArgs;
-use sizhi::inventory::import::{self, ImportRequest, Imported, ReadOptions};
+use sizhi::domain::access::Viewer;
+use sizhi::inventory::import::{self, ImportRequest, Imported};
 use sizhi::inventory::progress::Silent;
 use sizhi::inventory::sample;
 use sizhi::store::embedded::{self, Embedded, Options};
@@ -214,16 +215,8 @@ impl Database {
 
 /// A request to import this file as park blocks.
 pub fn import_request(path: &Path) -> ImportRequest {
-    ImportRequest {
-        path: path.to_owned(),
-        file_name: path.file_name().expect("a file").to_string_lossy().into_owned(),
-        layer: "park_blocks".to_owned(),
-        read: ReadOptions::default(),
-        park: None,
-        repair: false,
-        allow: Vec::new(),
-        actor: "test".to_owned(),
-    }
+    let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+    ImportRequest::new(path.to_owned(), name, "park_blocks".to_owned(), &Viewer::operator("test"))
 }
 
 /// The codes of a report's findings, in order.

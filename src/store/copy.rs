@@ -1,5 +1,6 @@
 //! COPY's binary format: a bulk load costs a third of what as many statements cost.
 
+use chrono::{Datelike, NaiveDate};
 use sqlx::PgConnection;
 
 use crate::domain::Hectares;
@@ -71,6 +72,28 @@ impl CopyRow<'_> {
 
     pub(super) fn double(&mut self, number: f64) {
         self.bytes(&number.to_be_bytes());
+    }
+
+    pub(super) fn optional_double(&mut self, number: Option<f64>) {
+        match number {
+            Some(number) => self.double(number),
+            None => self.null(),
+        }
+    }
+
+    pub(super) fn int4(&mut self, number: i32) {
+        self.bytes(&number.to_be_bytes());
+    }
+
+    /// Days since 2000-01-01.
+    pub(super) fn date(&mut self, day: NaiveDate) {
+        const DAYS_BEFORE_2000: i32 = 730_120;
+        self.int4(day.num_days_from_ce() - DAYS_BEFORE_2000);
+    }
+
+    /// The date before all dates.
+    pub(super) fn minus_infinity(&mut self) {
+        self.int4(i32::MIN);
     }
 
     pub(super) fn integer(&mut self, number: i64) {

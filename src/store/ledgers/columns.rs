@@ -1,0 +1,71 @@
+//! The columns of a ledger's table, from its field table.
+
+use crate::domain::Ledger;
+
+/// Columns that an import or an edit writes, beyond the fields: of both parcel ledgers, in the order of [`super::stage`].
+pub fn common() -> [&'static str; 16] {
+    [
+        "id",
+        "county_code",
+        "number",
+        "name",
+        "geom",
+        "area_m2",
+        "stated_area_m2",
+        "park_code",
+        "block_id",
+        "inside_share",
+        "stated_park",
+        "stated_park_code",
+        "illustrative",
+        "source",
+        "source_crs",
+        "attributes",
+    ]
+}
+
+/// Columns of where the record stands and of its life; moves write them.
+pub(super) const STANDING: [&str; 4] = ["state", "held_state", "state_on", "valid_from"];
+
+/// Columns that a source may be silent about, by canonical name: what stands in them then stays.
+pub fn optional(ledger: Ledger) -> Vec<&'static str> {
+    ["geom", "name", "stated_area", "stated_park"].into_iter().chain(ledger.fields().iter().map(|f| f.name)).collect()
+}
+
+/// The columns behind an optional name.
+pub(super) fn behind(name: &'static str) -> &'static [&'static str] {
+    match name {
+        "geom" => &["geom", "area_m2", "source_crs", "park_code", "block_id", "inside_share"],
+        "stated_area" => &["stated_area_m2"],
+        "stated_park" => &["stated_park", "stated_park_code"],
+        _ => &[],
+    }
+}
+
+/// Columns whose difference makes an update: `source` and `source_crs` are no content (the same from another file is no change).
+pub(super) fn content(ledger: Ledger) -> Vec<&'static str> {
+    common()
+        .into_iter()
+        .filter(|column| !matches!(*column, "id" | "source" | "source_crs"))
+        .chain(ledger.fields().iter().map(|f| f.name))
+        .collect()
+}
+
+/// All columns that are written, fields last.
+pub(super) fn written(ledger: Ledger) -> Vec<&'static str> {
+    common().into_iter().chain(ledger.fields().iter().map(|f| f.name)).collect()
+}
+
+/// `alias.a, alias.b`: geometries as the bytes they are compared by, since `=` of geometries is looser.
+pub(super) fn compared(columns: &[&str], alias: &str) -> String {
+    let one = |column: &&str| match *column {
+        "geom" => format!("ST_AsEWKB({alias}.geom)"),
+        column => format!("{alias}.{column}"),
+    };
+    columns.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// `alias.a, alias.b`.
+pub(super) fn listed(columns: &[&str], alias: &str) -> String {
+    columns.iter().map(|column| format!("{alias}.{column}")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,18 @@
+//! Records of the ledgers (turnover parcels, low-efficiency parcels, plans): what stands, the bulk upsert, the moves.
+//!
+//! SQL is put together from the field tables of `domain::ledger` alone; every value is bound or copied.
+
+mod columns;
+mod moves;
+mod plans;
+mod stage;
+mod standing;
+
+pub use columns::optional;
+pub use moves::{Move, end, move_all};
+pub use plans::{PlanRecord, StepRecord, find_plan, plan_progress, replace_steps, upsert_plan};
+pub use stage::{StagedParcel, keep_absent, preview, stage, upsert_staged};
+pub use standing::{
+    Assigned, RecordState, StandingParcel, assign, ended_ids, list_by_revision_blocks, list_candidates_for_overlap,
+    lock_state, standing_states,
+};

@@ -1,0 +1,156 @@
+//! Redevelopment plans (再开发方案) and their steps.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::NaiveDate;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres};
+
+use crate::domain::Ledger;
+use crate::domain::ledger::{FieldKind, FieldValue};
+use crate::error::Result;
+
+/// A plan as a client or a file brings it; a new one is being drafted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanRecord {
+    pub id: String,
+    pub county: String,
+    pub number: String,
+    pub name: Option<String>,
+    pub parcel: String,
+    pub fields: BTreeMap<&'static str, FieldValue>,
+    pub source: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepRecord {
+    pub task: String,
+    pub due_on: Option<NaiveDate>,
+    pub done_on: Option<NaiveDate>,
+    pub note: Option<String>,
+}
+
+/// Inserts the plan, or changes the fields `given` of the one that stands. Needs an open revision.
+pub async fn upsert_plan(
+    connection: &mut PgConnection,
+    plan: &PlanRecord,
+    given: &[&str],
+    from: Option<NaiveDate>,
+) -> Result<()> {
+    let fields: Vec<_> = Ledger::Plan.fields().iter().filter(|f| given.contains(&f.name)).collect();
+    // $1 id, $2 name, then the fields.
+    let sets: Vec<String> = fields.iter().enumerate().map(|(at, f)| format!("{} = ${}", f.name, at + 3)).collect();
+    let update = format!(
+        "UPDATE redevelopment_plan SET revision = (SELECT current_revision()), name = $2{}{} WHERE id = $1 AND valid_to = 'infinity'",
+        if sets.is_empty() { "" } else { ", " },
+        sets.join(", ")
+    );
+    let bound = |sql: String| {
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(plan.id.clone()).bind(plan.name.clone());
+        fields.iter().fold(query, |query, field| bind(query, field.kind, plan.fields.get(field.name)))
+    };
+    if bound(update).execute(&mut *connection).await?.rows_affected() > 0 {
+        return Ok(());
+    }
+    let n = fields.len() + 3;
+    let names: String = fields.iter().map(|f| format!(", {}", f.name)).collect();
+    let values: String = (3..n).map(|at| format!(", ${at}")).collect();
+    let insert = format!(
+        "INSERT INTO redevelopment_plan (id, name{names}, county_code, number, parcel_id, source, state, state_on, valid_from)
+         VALUES ($1, $2{values}, ${n}, ${}, ${}, ${}, 'drafted', ${}, coalesce(${}, '-infinity'))",
+        n + 1,
+        n + 2,
+        n + 3,
+        n + 4,
+        n + 4,
+    );
+    bound(insert)
+        .bind(plan.county.clone())
+        .bind(plan.number.clone())
+        .bind(plan.parcel.clone())
+        .bind(plan.source.clone())
+        .bind(from)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+type Bound = Query<'static, Postgres, PgArguments>;
+
+fn bind(query: Bound, kind: FieldKind, value: Option<&FieldValue>) -> Bound {
+    match value {
+        Some(FieldValue::Text(text)) => query.bind(text.clone()),
+        Some(FieldValue::Date(day)) => query.bind(*day),
+        Some(FieldValue::Number(number)) => query.bind(*number),
+        Some(FieldValue::Integer(number)) => query.bind(*number),
+        Some(FieldValue::Boolean(value)) => query.bind(*value),
+        // NULL has the column's type too.
+        None => match kind {
+            FieldKind::Text | FieldKind::Choice(_) => query.bind(None::<String>),
+            FieldKind::Date => query.bind(None::<NaiveDate>),
+            FieldKind::Area | FieldKind::Number => query.bind(None::<f64>),
+            FieldKind::Year => query.bind(None::<i32>),
+            FieldKind::Boolean => query.bind(None::<bool>),
+        },
+    }
+}
+
+/// Puts these steps in the place of the plan's own. Needs an open revision.
+pub async fn replace_steps(
+    connection: &mut PgConnection,
+    plan: &str,
+    county: &str,
+    steps: &[StepRecord],
+) -> Result<()> {
+    let count = i32::try_from(steps.len()).unwrap_or(i32::MAX);
+    sqlx::query("DELETE FROM plan_step WHERE plan_id = $1 AND ordinal > $2")
+        .bind(plan)
+        .bind(count)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "INSERT INTO plan_step (plan_id, ordinal, county_code, task, due_on, done_on, note)
+         SELECT $1, ordinality::integer, $2, task, due_on, done_on, note
+         FROM unnest($3::text[], $4::date[], $5::date[], $6::text[]) WITH ORDINALITY AS s (task, due_on, done_on, note, ordinality)
+         ON CONFLICT (plan_id, ordinal) DO UPDATE
+         SET task = excluded.task, due_on = excluded.due_on, done_on = excluded.done_on, note = excluded.note, revision = excluded.revision
+         WHERE (plan_step.task, plan_step.due_on, plan_step.done_on, plan_step.note)
+               IS DISTINCT FROM (excluded.task, excluded.due_on, excluded.done_on, excluded.note)",
+    )
+    .bind(plan)
+    .bind(county)
+    .bind(steps.iter().map(|s| s.task.clone()).collect::<Vec<_>>())
+    .bind(steps.iter().map(|s| s.due_on).collect::<Vec<_>>())
+    .bind(steps.iter().map(|s| s.done_on).collect::<Vec<_>>())
+    .bind(steps.iter().map(|s| s.note.clone()).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// State and open steps of the plan in force, by parcel.
+pub async fn plan_progress(
+    connection: &mut PgConnection,
+    parcels: &[String],
+) -> Result<HashMap<String, (String, i64)>> {
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT p.parcel_id, p.state, (SELECT count(*) FROM plan_step s WHERE s.plan_id = p.id AND s.done_on IS NULL)
+         FROM redevelopment_plan p WHERE p.parcel_id = ANY ($1) AND p.valid_to = 'infinity' AND p.state <> 'cancelled'",
+    )
+    .bind(parcels)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(parcel, state, open)| (parcel, (state, open))).collect())
+}
+
+/// Parcel and open steps of a plan.
+pub async fn find_plan(connection: &mut PgConnection, plan: &str) -> Result<Option<(String, i64)>> {
+    Ok(sqlx::query_as(
+        "SELECT p.parcel_id, (SELECT count(*) FROM plan_step s WHERE s.plan_id = p.id AND s.done_on IS NULL)
+         FROM redevelopment_plan p WHERE p.id = $1 AND p.valid_to = 'infinity'",
+    )
+    .bind(plan)
+    .fetch_optional(connection)
+    .await?)
+}

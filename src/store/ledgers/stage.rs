@@ -1,0 +1,198 @@
+//! The bulk upsert of parcels: all of them into a temporary table by COPY, then one statement each for what stays, what differs and
+//! what is new. (Not COPY into the ledger itself: a role under row-level security may not.)
+
+use std::collections::BTreeSet;
+
+use chrono::NaiveDate;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+use super::columns::{STANDING, behind, compared, content, listed, optional, written};
+use crate::domain::ledger::{FieldKind, FieldValue, Step, Where};
+use crate::domain::{Ledger, Parcel};
+use crate::error::Result;
+use crate::store::copy::{CopyRow, copy_in};
+use crate::store::{UpsertCounts, geometry_column};
+
+/// A parcel with what the register adds: where it lies, and where it stands if it is new.
+#[derive(Debug, Clone, Copy)]
+pub struct StagedParcel<'a> {
+    pub parcel: &'a Parcel,
+    pub place: Option<&'a Where>,
+    /// Of a parcel that is new.
+    pub standing: Step,
+    pub since: Option<NaiveDate>,
+}
+
+/// Lays the parcels into the transaction's stage, which the functions below read. Once a transaction.
+pub async fn stage(connection: &mut PgConnection, ledger: Ledger, parcels: &[StagedParcel<'_>]) -> Result<()> {
+    let columns = staged_columns(ledger);
+    let create = format!(
+        "CREATE TEMPORARY TABLE parcel_stage ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA",
+        columns.join(", "),
+        ledger.table()
+    );
+    sqlx::query(AssertSqlSafe(create)).execute(&mut *connection).await?;
+    let count = i16::try_from(columns.len()).unwrap_or(i16::MAX);
+    let statement = format!("COPY parcel_stage ({}) FROM STDIN (FORMAT binary)", columns.join(", "));
+    copy_in(connection, &statement, count, parcels.iter(), |row, parcel| fill(row, ledger, parcel)).await?;
+    // Planned without it, each look below would guess at the number of rows.
+    sqlx::query("ANALYZE parcel_stage").execute(connection).await?;
+    Ok(())
+}
+
+fn staged_columns(ledger: Ledger) -> Vec<&'static str> {
+    written(ledger).into_iter().chain(STANDING).collect()
+}
+
+fn fill(row: &mut CopyRow<'_>, ledger: Ledger, staged: &StagedParcel<'_>) {
+    let parcel = staged.parcel;
+    row.text(&parcel.id.to_string());
+    row.text(parcel.county.as_str());
+    row.text(parcel.id.number());
+    row.optional_text(parcel.name.as_deref());
+    if parcel.boundary.0.is_empty() {
+        row.null();
+        row.null();
+    } else {
+        row.bytes(&geometry_column::encode(&parcel.boundary));
+        row.double(parcel.area.value());
+    }
+    row.optional_double(parcel.stated_area.map(|a| a.value()));
+    row.optional_text(staged.place.map(|p| p.park.as_str()));
+    row.optional_text(staged.place.map(|p| p.block.as_str()));
+    row.optional_double(staged.place.map(|p| p.share));
+    row.optional_text(parcel.stated_park.as_deref());
+    row.optional_text(parcel.stated_park_code.as_deref());
+    row.boolean(parcel.illustrative);
+    row.text(&parcel.source);
+    row.optional_text(parcel.source_crs.as_deref());
+    let attributes = parcel.attributes.iter().map(|(k, v)| (k.clone(), serde_json::Value::String(v.clone())));
+    row.json(&serde_json::Value::Object(attributes.collect()));
+    for field in ledger.fields() {
+        fill_field(row, field.kind, parcel.fields.get(field.name));
+    }
+    row.text(staged.standing.state.code);
+    row.optional_text(staged.standing.held.map(|held| held.code));
+    match staged.since {
+        Some(day) => row.date(day),
+        None => row.null(),
+    }
+    match staged.since {
+        Some(day) => row.date(day),
+        None => row.minus_infinity(),
+    }
+}
+
+fn fill_field(row: &mut CopyRow<'_>, kind: FieldKind, value: Option<&FieldValue>) {
+    match (kind, value) {
+        (_, None) => row.null(),
+        (_, Some(FieldValue::Text(text))) => row.text(text),
+        (_, Some(FieldValue::Date(day))) => row.date(*day),
+        (_, Some(FieldValue::Number(number))) => row.double(*number),
+        (_, Some(FieldValue::Integer(number))) => row.int4(*number),
+        (_, Some(FieldValue::Boolean(value))) => row.boolean(*value),
+    }
+}
+
+/// The standing rows that the stage speaks of.
+fn joined(ledger: Ledger) -> String {
+    format!("parcel_stage s JOIN {} b ON b.id = s.id AND b.valid_to = 'infinity'", ledger.table())
+}
+
+/// Fills the staged rows with what stands in the columns `absent` (of [`optional`]), and counts the values that the source would
+/// clear, by name. A drawn parcel hands nothing on to a surveyed one.
+pub async fn keep_absent(
+    connection: &mut PgConnection,
+    ledger: Ledger,
+    absent: &[&'static str],
+) -> Result<Vec<(&'static str, i64)>> {
+    let one: Vec<[&'static str; 1]> = optional(ledger).iter().map(|name| [*name]).collect();
+    let of = |at: usize, name: &'static str| -> Vec<&'static str> {
+        match behind(name) {
+            [] => one[at].to_vec(),
+            behind => behind.to_vec(),
+        }
+    };
+    let kept: Vec<&'static str> = optional(ledger)
+        .into_iter()
+        .enumerate()
+        .filter(|(_, name)| absent.contains(name))
+        .flat_map(|(at, name)| of(at, name))
+        .collect();
+    let mut sets: Vec<String> = kept.iter().map(|column| format!("{column} = b.{column}")).collect();
+    sets.push("attributes = b.attributes || s.attributes".to_owned());
+    let keep = format!(
+        "UPDATE parcel_stage s SET {} FROM {} b WHERE b.id = s.id AND b.valid_to = 'infinity' AND (b.illustrative = s.illustrative OR s.geom IS NULL)",
+        sets.join(", "),
+        ledger.table()
+    );
+    sqlx::query(AssertSqlSafe(keep)).execute(&mut *connection).await?;
+    let names: Vec<&'static str> =
+        optional(ledger).into_iter().filter(|name| !absent.contains(name) && *name != "geom").collect();
+    let column = |name: &&'static str| behind(name).first().copied().unwrap_or(name);
+    let counts: Vec<String> = names
+        .iter()
+        .map(column)
+        .map(|c| format!("count(*) FILTER (WHERE s.{c} IS NULL AND b.{c} IS NOT NULL)"))
+        .collect();
+    if counts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let cleared = format!("SELECT {} FROM {}", counts.join(", "), joined(ledger));
+    let row = sqlx::query(AssertSqlSafe(cleared)).fetch_one(connection).await?;
+    let mut found = Vec::new();
+    for (at, name) in names.into_iter().enumerate() {
+        let count: i64 = row.try_get(at)?;
+        if count > 0 {
+            found.push((name, count));
+        }
+    }
+    Ok(found)
+}
+
+fn differs(ledger: Ledger) -> String {
+    let content = content(ledger);
+    format!("({}) IS DISTINCT FROM ({})", compared(&content, "b"), compared(&content, "s"))
+}
+
+/// What [`upsert_staged`] would do with as many parcels; moves are not counted here.
+pub async fn preview(
+    connection: &mut PgConnection,
+    ledger: Ledger,
+    staged: usize,
+) -> Result<(UpsertCounts, BTreeSet<String>)> {
+    let sql = format!("SELECT b.id, {} FROM {}", differs(ledger), joined(ledger));
+    let rows: Vec<(String, bool)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    let updated = rows.iter().filter(|(_, differs)| *differs).count();
+    let counts = UpsertCounts {
+        inserted: (staged - rows.len()) as u64,
+        updated: updated as u64,
+        unchanged: (rows.len() - updated) as u64,
+        replaced: 0,
+    };
+    Ok((counts, rows.into_iter().filter(|(_, differs)| *differs).map(|(id, _)| id).collect()))
+}
+
+/// Updates the staged parcels that differ and inserts those that are new. Where a parcel stands is left to moves. Needs an open
+/// revision.
+pub async fn upsert_staged(connection: &mut PgConnection, ledger: Ledger, staged: usize) -> Result<UpsertCounts> {
+    let columns = written(ledger);
+    let table = ledger.table();
+    let sets: Vec<String> = columns.iter().skip(1).map(|c| format!("{c} = s.{c}")).collect();
+    let update = format!(
+        "UPDATE {table} b SET revision = (SELECT current_revision()), {} FROM parcel_stage s
+         WHERE b.id = s.id AND b.valid_to = 'infinity' AND {}",
+        sets.join(", "),
+        differs(ledger)
+    );
+    let updated = sqlx::query(AssertSqlSafe(update)).execute(&mut *connection).await?.rows_affected();
+    let all = staged_columns(ledger);
+    let insert = format!(
+        "INSERT INTO {table} ({}, revision) SELECT {}, (SELECT current_revision()) FROM parcel_stage s
+         WHERE NOT EXISTS (SELECT 1 FROM {table} b WHERE b.id = s.id AND b.valid_to = 'infinity') ORDER BY s.id",
+        all.join(", "),
+        listed(&all, "s")
+    );
+    let inserted = sqlx::query(AssertSqlSafe(insert)).execute(connection).await?.rows_affected();
+    Ok(UpsertCounts { inserted, updated, unchanged: staged as u64 - updated - inserted, replaced: 0 })
+}

@@ -1,0 +1,153 @@
+//! What stands in a ledger now.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::NaiveDate;
+use geo::MultiPolygon;
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use crate::domain::Ledger;
+use crate::domain::ledger::Where;
+use crate::error::Result;
+use crate::store::geometry_column;
+
+/// Where a record stands, and which revision wrote its row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordState {
+    pub county: String,
+    pub state: String,
+    pub held: Option<String>,
+    pub state_on: Option<NaiveDate>,
+    pub valid_from: Option<NaiveDate>,
+    pub revision: i64,
+}
+
+type StateRow = (String, String, String, Option<String>, Option<NaiveDate>, Option<NaiveDate>, i64);
+
+const STATE_COLUMNS: &str =
+    "b.id, b.county_code, b.state, b.held_state, b.state_on, nullif(b.valid_from, '-infinity'), b.revision";
+
+fn state_of((id, county, state, held, state_on, valid_from, revision): StateRow) -> (String, RecordState) {
+    (id, RecordState { county, state, held, state_on, valid_from, revision })
+}
+
+/// Where the staged records stand that are in the ledger.
+pub async fn standing_states(connection: &mut PgConnection, ledger: Ledger) -> Result<HashMap<String, RecordState>> {
+    let sql = format!(
+        "SELECT {STATE_COLUMNS} FROM parcel_stage s JOIN {} b ON b.id = s.id AND b.valid_to = 'infinity'",
+        ledger.table()
+    );
+    let rows: Vec<StateRow> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(state_of).collect())
+}
+
+/// Where one record stands, holding its row to the end of the transaction.
+pub async fn lock_state(connection: &mut PgConnection, ledger: Ledger, id: &str) -> Result<Option<RecordState>> {
+    let sql = format!(
+        "SELECT {STATE_COLUMNS} FROM {} b WHERE b.id = $1 AND b.valid_to = 'infinity' FOR UPDATE",
+        ledger.table()
+    );
+    let row: Option<StateRow> = sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?;
+    Ok(row.map(|row| state_of(row).1))
+}
+
+/// Staged ids whose record has ended: a number is not given twice.
+pub async fn ended_ids(connection: &mut PgConnection, ledger: Ledger) -> Result<HashSet<String>> {
+    let sql = format!(
+        "SELECT DISTINCT b.id FROM parcel_stage s JOIN {0} b ON b.id = s.id
+         WHERE NOT EXISTS (SELECT 1 FROM {0} c WHERE c.id = s.id AND c.valid_to = 'infinity')",
+        ledger.table()
+    );
+    let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// The next number of a transition, by record.
+pub async fn next_ordinals(
+    connection: &mut PgConnection,
+    ledger: Ledger,
+    ids: &[String],
+) -> Result<HashMap<String, i32>> {
+    let rows: Vec<(String, i32)> = sqlx::query_as(
+        "SELECT record_id, max(ordinal) + 1 FROM parcel_transition WHERE ledger = $1 AND record_id = ANY ($2) GROUP BY record_id",
+    )
+    .bind(ledger.table())
+    .bind(ids)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// A standing parcel with its land.
+#[derive(Debug, Clone)]
+pub struct StandingParcel {
+    pub id: String,
+    pub boundary: MultiPolygon<f64>,
+    pub illustrative: bool,
+}
+
+async fn parcels(connection: &mut PgConnection, sql: String) -> Result<Vec<StandingParcel>> {
+    let rows: Vec<(String, Vec<u8>, bool)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    rows.into_iter()
+        .map(|(id, geom, illustrative)| {
+            Ok(StandingParcel { id, boundary: geometry_column::decode(&geom)?, illustrative })
+        })
+        .collect()
+}
+
+/// Current parcels of the ledger whose box meets a staged one's, except the staged ones themselves.
+pub async fn list_candidates_for_overlap(connection: &mut PgConnection, ledger: Ledger) -> Result<Vec<StandingParcel>> {
+    let table = ledger.table();
+    // OFFSET 0: the index of the ledger is asked once a staged parcel; the stage has none to be asked by.
+    let sql = format!(
+        "SELECT b.id, ST_AsEWKB(b.geom), b.illustrative FROM {table} b
+         WHERE b.valid_to = 'infinity' AND b.id NOT IN (SELECT id FROM parcel_stage)
+           AND b.id IN (SELECT c.id FROM parcel_stage s, LATERAL (SELECT id FROM {table} p WHERE p.geom && s.geom OFFSET 0) c)
+         ORDER BY b.id"
+    );
+    parcels(connection, sql).await
+}
+
+/// Current parcels of the ledger whose box meets a block that the open revision has written, as it was or as it is.
+pub async fn list_by_revision_blocks(connection: &mut PgConnection, ledger: Ledger) -> Result<Vec<StandingParcel>> {
+    let sql = format!(
+        "WITH touched AS MATERIALIZED (
+             SELECT g::geometry AS geom FROM change c, LATERAL (VALUES (c.before_geom), (c.after_geom)) v (g)
+             WHERE c.revision = current_revision() AND c.layer = 'park_block' AND g IS NOT NULL)
+         SELECT b.id, ST_AsEWKB(b.geom), b.illustrative FROM {table} b
+         WHERE b.valid_to = 'infinity'
+           AND b.id IN (SELECT c.id FROM touched t, LATERAL (SELECT id FROM {table} p WHERE p.geom && t.geom OFFSET 0) c)
+         ORDER BY b.id",
+        table = ledger.table()
+    );
+    parcels(connection, sql).await
+}
+
+/// A parcel and where it lies now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assigned {
+    pub id: String,
+    pub place: Option<Where>,
+}
+
+/// Writes where parcels lie, of those that lie elsewhere than the ledger says. Needs an open revision.
+pub async fn assign(connection: &mut PgConnection, ledger: Ledger, assigned: &[Assigned]) -> Result<u64> {
+    let column = |of: fn(&Where) -> String| -> Vec<Option<String>> {
+        assigned.iter().map(|a| a.place.as_ref().map(of)).collect()
+    };
+    let sql = format!(
+        "UPDATE {} b SET park_code = a.park, block_id = a.block, inside_share = a.share, revision = (SELECT current_revision())
+         FROM unnest($1::text[], $2::text[], $3::text[], $4::float8[]) AS a (id, park, block, share)
+         WHERE b.id = a.id AND b.valid_to = 'infinity'
+           AND (b.park_code, b.block_id, b.inside_share) IS DISTINCT FROM (a.park, a.block, a.share)",
+        ledger.table()
+    );
+    Ok(sqlx::query(AssertSqlSafe(sql))
+        .bind(assigned.iter().map(|a| a.id.clone()).collect::<Vec<_>>())
+        .bind(column(|w| w.park.clone()))
+        .bind(column(|w| w.block.clone()))
+        .bind(assigned.iter().map(|a| a.place.as_ref().map(|w| w.share)).collect::<Vec<_>>())
+        .execute(connection)
+        .await?
+        .rows_affected())
+}
