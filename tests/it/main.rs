@@ -29,6 +29,7 @@ mod imports_upload;
 mod items;
 mod items_http;
 mod items_space_time;
+mod ledger_imports;
 mod openapi;
 mod park_list;
 mod problems;

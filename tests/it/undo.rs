@@ -178,11 +178,12 @@ async fn undos_chain_from_the_newest_back() {
     }
     // Out of order it is refused.
     for at in [0, 1] {
-        let error = import::undo(&db.pool, batches[at], "undoer").await.expect_err("a newer one stands");
+        let error =
+            import::undo(&db.pool, batches[at], &Viewer::operator("undoer")).await.expect_err("a newer one stands");
         assert_eq!(error.code(), "undo_conflict", "batch {at}");
     }
     for at in [2, 1, 0] {
-        import::undo(&db.pool, batches[at], "undoer").await.unwrap_or_else(|e| panic!("{at}: {e}"));
+        import::undo(&db.pool, batches[at], &Viewer::operator("undoer")).await.unwrap_or_else(|e| panic!("{at}: {e}"));
         assert_same(&standing(&db).await, &states[at]);
     }
     assert_eq!(db.audit().await, None);

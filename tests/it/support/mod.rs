@@ -3,6 +3,7 @@
 pub mod data_folder;
 pub mod files;
 pub mod http;
+pub mod parcels;
 pub mod process;
 pub mod proxy;
 pub mod tools;
