@@ -126,6 +126,11 @@ pub async fn load(db: &Database, file: &str, layer: &str, more: &[&str]) {
     args.extend(more);
     gdal("ogr2ogr", &args);
     sqlx::query("SELECT UpdateGeometrySRID('judge', 'geom', 4490)").execute(&db.pool).await.expect("the same numbers");
+    know_cylinder(db).await;
+}
+
+/// Makes the cylinder known to this database.
+pub async fn know_cylinder(db: &Database) {
     sqlx::query(
         "INSERT INTO spatial_ref_sys (srid, auth_name, auth_srid, proj4text) VALUES ($1, 'test', $1, $2) ON CONFLICT DO NOTHING",
     )
