@@ -327,6 +327,19 @@ CREATE TABLE parcel_transition (
 -- A table of attributes that came with an upload of shapes, kept as long as the upload.
 ALTER TABLE import_batch ADD COLUMN attributes bytea;
 
+-- Requests that were done, by their client's own key, kept for a day: a repetition adds nothing.
+CREATE TABLE idempotency_key (
+    actor       text        NOT NULL,
+    key         text        NOT NULL,
+    digest      bytea       NOT NULL,
+    record_id   text        NOT NULL,
+    created     boolean     NOT NULL,
+    revision    bigint,
+    made_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT idempotency_key_pkey PRIMARY KEY (actor, key)
+);
+CREATE INDEX idempotency_key_made_idx ON idempotency_key (made_at);
+
 -- An id has one period at a time. (One look at all rows of a statement, where an exclusion constraint takes 80 µs each: see
 -- check_blocks_fit in 0001.)
 CREATE FUNCTION check_lives_apart() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -530,7 +543,7 @@ SELECT r.id AS feature_id, r.geom, nullif(r.valid_from, '-infinity') AS valid_fr
        r.delivered_area_m2, r.undelivered_area_m2, r.agreed_start_on, r.started_on, r.agreed_finish_on,
        r.finished_on, r.started_area_m2, r.invested_percent, r.stopped_on, r.mortgage, r.seized_by, r.seized_on,
        r.seized_until_on, r.idle_cause, r.proposed_disposal, r.registered_area_m2, r.title_no, r.note,
-       r.end_reason, r.illustrative, r.source, r.source_crs,
+       r.end_reason, r.illustrative, r.source, r.source_crs, r.revision AS row_revision,
        s.sets AS derived_sets,
        t.approval_age_years,
        CASE WHEN t.approval_age_years < 1 THEN '0-1' WHEN t.approval_age_years < 2 THEN '1-2' WHEN t.approval_age_years < 3 THEN '2-3'
@@ -571,7 +584,7 @@ SELECT r.id AS feature_id, r.geom, nullif(r.valid_from, '-infinity') AS valid_fr
        r.penalty_no, r.floor_area_ratio, r.building_density, r.fixed_investment_per_ha, r.tax_per_ha,
        r.output_per_ha, r.environment, r.services, r.criteria_year, r.verified_on, r.publicised_on, r.recognised_on,
        r.recognition_doc, r.accepted_on, r.closed_on, r.mortgage, r.seized_by, r.note,
-       r.end_reason, r.illustrative, r.source, r.source_crs,
+       r.end_reason, r.illustrative, r.source, r.source_crs, r.revision AS row_revision,
        l.id AS plan_id, l.number AS plan_no, l.state AS plan_state, l.deadline_on AS plan_deadline_on
 FROM low_efficiency_parcel r
 JOIN division c ON c.code = r.county_code
@@ -587,7 +600,7 @@ SELECT r.id AS feature_id, g.geom, nullif(r.valid_from, '-infinity') AS valid_fr
        r.mode, r.planned_use, r.planned_floor_area_ratio, r.planned_building_density, r.planned_investment_per_ha,
        r.planned_tax_per_mu, r.implementer, r.funding, r.budget_10k_yuan, r.responsible_unit, r.deadline_on,
        r.approval_doc, r.approved_on, r.acceptance_doc, r.accepted_on, r.note,
-       s.steps, s.steps_open, r.end_reason, r.illustrative, r.source
+       s.steps, s.steps_open, r.end_reason, r.illustrative, r.source, r.revision AS row_revision
 FROM redevelopment_plan r
 JOIN division c ON c.code = r.county_code
 LEFT JOIN LATERAL (

@@ -28,6 +28,12 @@ pub enum Error {
     /// The input is right, but the register has moved on or forbids it now.
     #[error("{detail}")]
     Conflict { code: &'static str, detail: String, findings: Vec<Finding> },
+    /// The version that the caller decided on is no longer the one that stands.
+    #[error("{detail}")]
+    Stale { detail: String },
+    /// The caller names no version, where an edit must be decided on one.
+    #[error("{detail}")]
+    VersionMissing { detail: String },
     /// Known caller, not allowed.
     #[error("{detail}")]
     Forbidden { code: &'static str, detail: String },
@@ -69,6 +75,8 @@ impl Error {
             | Error::TooLarge { code, .. }
             | Error::UnsupportedFormat { code, .. }
             | Error::Unavailable { code, .. } => code,
+            Error::Stale { .. } => "version_stale",
+            Error::VersionMissing { .. } => "version_missing",
             Error::Internal { .. } => "internal",
         }
     }

@@ -82,6 +82,8 @@ impl From<Error> for Problem {
             Error::NotFound { .. } => StatusCode::NOT_FOUND,
             Error::Invalid { .. } => StatusCode::BAD_REQUEST,
             Error::Conflict { .. } => StatusCode::CONFLICT,
+            Error::Stale { .. } => StatusCode::PRECONDITION_FAILED,
+            Error::VersionMissing { .. } => StatusCode::PRECONDITION_REQUIRED,
             Error::Forbidden { .. } => StatusCode::FORBIDDEN,
             Error::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
             Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

@@ -6,6 +6,7 @@ pub mod export;
 pub mod geometry_report;
 pub mod import;
 pub mod land;
+pub mod ledgers;
 pub mod progress;
 pub mod sample;
 pub mod wire;

@@ -14,6 +14,7 @@ mod errors;
 pub mod events;
 pub mod features;
 pub mod geometry_column;
+pub mod idempotency;
 pub mod import_batches;
 pub mod ledgers;
 pub mod park_cards;

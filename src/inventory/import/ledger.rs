@@ -1,6 +1,7 @@
 //! Parcels of a file against the register: where they lie, what stands already, which moves the file tells.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -8,13 +9,14 @@ use sqlx::{PgConnection, PgPool};
 
 use super::judging::{FileRows, Judging};
 use super::parcel::{Gazetteer, ParcelContext};
-use super::{ImportRequest, Judged, Rows, absent, off_async_threads, overlaps};
+use super::{ImportRequest, Judged, Rows, absent, allow, off_async_threads, overlaps};
+use crate::domain::access::{Role, Viewer};
 use crate::domain::ledger::{PlanProgress, Step, missing_for_parcel};
 use crate::domain::{Block, Finding, Ledger, Parcel, Place};
 use crate::error::{Error, Result};
 use crate::exchange::{self, Intake, Reading, Vocabulary, field_names};
 use crate::inventory::land;
-use crate::inventory::progress::Progress;
+use crate::inventory::progress::{Progress, Silent};
 use crate::layers::declaration;
 use crate::store::ledgers::{self, Move, RecordState, StagedParcel};
 use crate::store::{self, UpsertCounts};
@@ -32,17 +34,7 @@ pub(super) async fn judge_file(
     ledger: Ledger,
     progress: Arc<dyn Progress>,
 ) -> Result<Judged> {
-    let mut connection = pool.acquire().await?;
-    let parks = store::parks::list_names(&mut connection).await?;
-    let counties: HashMap<String, Vec<String>> =
-        store::parks::list_counties(&mut connection).await?.into_iter().collect();
-    let divisions = store::divisions::list_names(&mut connection).await?;
-    drop(connection);
-    let parks = parks.into_iter().map(|(code, names)| {
-        let of_park = counties.get(&code).cloned().unwrap_or_default();
-        (code, names, of_park)
-    });
-    let gazetteer = Gazetteer::new(parks.collect(), divisions);
+    let gazetteer = gazetteer(&mut *pool.acquire().await?).await?;
     let context = ParcelContext::new(request, ledger, gazetteer, derived_names(ledger));
     let path = request.path.clone();
     let attributes = request.attributes.clone();
@@ -63,6 +55,17 @@ pub(super) async fn judge_file(
     let (report, file) = judged.await??;
     let absent = absent::of_ledger(&report.mapping, ledger, &file.list);
     Ok(Judged { report, rows: Rows::Parcels(Arc::new(FileParcels { ledger, file })), absent, moves: Vec::new() })
+}
+
+async fn gazetteer(connection: &mut PgConnection) -> Result<Gazetteer> {
+    let parks = store::parks::list_names(connection).await?;
+    let counties: HashMap<String, Vec<String>> = store::parks::list_counties(connection).await?.into_iter().collect();
+    let divisions = store::divisions::list_names(connection).await?;
+    let parks = parks.into_iter().map(|(code, names)| {
+        let of_park = counties.get(&code).cloned().unwrap_or_default();
+        (code, names, of_park)
+    });
+    Ok(Gazetteer::new(parks.collect(), divisions))
 }
 
 /// Names and headings by which our own exports tell what the register finds by itself.
@@ -355,6 +358,55 @@ async fn plans_missing(
             Some(missing)
         })
         .collect())
+}
+
+/// A single feature to be judged like a file of one row.
+#[derive(Debug)]
+pub struct FeatureRequest {
+    pub ledger: Ledger,
+    pub reading: Reading,
+    /// Columns that the client does not speak of: what stands in them stays.
+    pub absent: Vec<&'static str>,
+    pub allow: Vec<String>,
+    pub jurisdiction: crate::domain::access::Jurisdiction,
+    pub actor: String,
+    pub today: NaiveDate,
+}
+
+/// What was found of the feature; it is staged where nothing was wrong.
+#[derive(Debug)]
+pub struct JudgedFeature {
+    pub findings: Vec<Finding>,
+    pub differs: bool,
+}
+
+/// Judges the feature, in the transaction that may write it.
+pub async fn judge_feature(connection: &mut PgConnection, wanted: Arc<FeatureRequest>) -> Result<JudgedFeature> {
+    let gazetteer = gazetteer(connection).await?;
+    let viewer = Viewer { actor: wanted.actor.clone(), role: Role::Editor, jurisdiction: wanted.jurisdiction.clone() };
+    let mut request = ImportRequest::new(PathBuf::new(), "编辑".to_owned(), wanted.ledger.layer().to_owned(), &viewer);
+    (request.allow, request.today) = (wanted.allow.clone(), wanted.today);
+    let mut context = ParcelContext::new(&request, wanted.ledger, gazetteer, derived_names(wanted.ledger));
+    context.source = format!("在线登记（{}）", wanted.actor);
+    let feature = Arc::clone(&wanted);
+    let (mut report, file) = off_async_threads(move || {
+        let mut judging = Judging::new(&context, &Silent);
+        judging.take(feature.reading.candidates.clone());
+        judging.finish(&feature.reading)
+    })
+    .await?;
+    allow(&mut report.findings, &request.allow);
+    if report.has_errors() || file.list.is_empty() {
+        return Ok(JudgedFeature { findings: report.findings, differs: false });
+    }
+    let parcels = Arc::new(FileParcels { ledger: wanted.ledger, file });
+    let absent = wanted.absent.clone();
+    let mut judged = Judged { report, rows: Rows::Parcels(Arc::clone(&parcels)), absent, moves: Vec::new() };
+    let counts = judge_against_register(connection, &mut judged, &parcels, &request).await?;
+    allow(&mut judged.report.findings, &request.allow);
+    // That the client clears a value is what it asked for.
+    judged.report.findings.retain(|f| f.code != "value_cleared");
+    Ok(JudgedFeature { findings: judged.report.findings, differs: counts.changed() > 0 })
 }
 
 /// The Chinese title of an optional column.

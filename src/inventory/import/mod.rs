@@ -22,6 +22,7 @@ use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool};
 
 pub use batch::{Imported, StagedImport, commit, get, import_now, list, stage, undo, undo_dry};
+pub use ledger::{FeatureRequest, judge_feature};
 pub use report::ImportReport;
 
 use self::judging::{FileRows, Judging};

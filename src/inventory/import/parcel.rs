@@ -76,7 +76,8 @@ pub(super) struct ParcelContext {
     county: Option<DivisionCode>,
     park: Option<ParkCode>,
     shapes: ShapeContext,
-    source: String,
+    /// What a parcel without a source of its own says of it.
+    pub source: String,
     gazetteer: Gazetteer,
     /// Names of our own exports that say what the register finds by itself.
     derived: HashSet<String>,

@@ -35,7 +35,7 @@ pub fn optional(ledger: Ledger) -> Vec<&'static str> {
 /// The columns behind an optional name.
 pub(super) fn behind(name: &'static str) -> &'static [&'static str] {
     match name {
-        "geom" => &["geom", "area_m2", "source_crs", "park_code", "block_id", "inside_share"],
+        "geom" => &["geom", "area_m2", "illustrative", "source", "source_crs", "park_code", "block_id", "inside_share"],
         "stated_area" => &["stated_area_m2"],
         "stated_park" => &["stated_park", "stated_park_code"],
         _ => &[],

@@ -14,5 +14,5 @@ pub use plans::{PlanRecord, StepRecord, find_plan, plan_progress, replace_steps,
 pub use stage::{StagedParcel, keep_absent, preview, stage, upsert_staged};
 pub use standing::{
     Assigned, RecordState, StandingParcel, assign, ended_ids, list_by_revision_blocks, list_candidates_for_overlap,
-    lock_state, standing_states,
+    lock_state, name_of, standing_states, touch,
 };

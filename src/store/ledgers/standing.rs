@@ -151,3 +151,19 @@ pub async fn assign(connection: &mut PgConnection, ledger: Ledger, assigned: &[A
         .await?
         .rows_affected())
 }
+
+/// The name of a record that stands.
+pub async fn name_of(connection: &mut PgConnection, ledger: Ledger, id: &str) -> Result<Option<String>> {
+    let sql = format!("SELECT name FROM {} WHERE id = $1 AND valid_to = 'infinity'", ledger.table());
+    Ok(sqlx::query_scalar::<_, Option<String>>(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?.flatten())
+}
+
+/// Gives the record a new version, where what belongs to it has changed. Needs an open revision.
+pub async fn touch(connection: &mut PgConnection, ledger: Ledger, id: &str) -> Result<()> {
+    let sql = format!(
+        "UPDATE {} SET revision = (SELECT current_revision()) WHERE id = $1 AND valid_to = 'infinity'",
+        ledger.table()
+    );
+    sqlx::query(AssertSqlSafe(sql)).bind(id).execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! What people do with single records of a ledger: enter, replace, correct, move, end. Each is one transaction and one revision; each
+//! names the version that it was decided on, so nobody's edit is lost under another's.
+
+mod edit;
+mod moves;
+mod plans;
+
+use chrono::NaiveDate;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+pub use edit::{Edit, Mode, write_feature};
+pub use moves::{MoveRequest, end_life, transition};
+pub use plans::{StepInput, replace_steps};
+
+use crate::domain::access::Viewer;
+use crate::domain::{DivisionCode, Ledger, RecordId};
+use crate::error::{Error, Result};
+use crate::store::idempotency::{self, Replay};
+use crate::store::ledgers::RecordState;
+use crate::store::{self, ledgers};
+
+/// Who writes, on which version, and the client's own mark of the request.
+#[derive(Debug, Clone)]
+pub struct Deed<'a> {
+    pub viewer: &'a Viewer,
+    /// The record's version that the client has seen; `None` where it named none.
+    pub version: Option<i64>,
+    /// `Idempotency-Key` and a digest of the request: a repetition of it does nothing and is told what was done.
+    pub key: Option<(String, [u8; 32])>,
+    /// For the revision log: address or request id.
+    pub source: String,
+    pub today: NaiveDate,
+}
+
+/// What came of a deed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Done {
+    pub id: String,
+    pub created: bool,
+    /// `None`: nothing differed, nothing was written.
+    pub revision: Option<i64>,
+    /// This very request was done before.
+    pub replayed: bool,
+}
+
+/// Opens a transaction of the viewer's and takes the write lock; a request that was done before is answered from the record of it.
+async fn begin<'a>(pool: &PgPool, deed: &Deed<'_>) -> Result<(Transaction<'a, Postgres>, Option<Done>)> {
+    let mut transaction = store::begin_write_as(pool, deed.viewer).await?;
+    store::revision::lock(&mut transaction).await?;
+    let Some((key, digest)) = &deed.key else { return Ok((transaction, None)) };
+    let done = match idempotency::find(&mut transaction, &deed.viewer.actor, key).await? {
+        None => None,
+        Some(Replay { digest: held, .. }) if held != *digest => {
+            let detail = "这个 Idempotency-Key 已用于另一个内容不同的请求；请换一个";
+            return Err(Error::conflict("idempotency_key_reused", detail));
+        }
+        Some(replay) => {
+            Some(Done { id: replay.record_id, created: replay.created, revision: replay.revision, replayed: true })
+        }
+    };
+    Ok((transaction, done))
+}
+
+/// Remembers the request and commits.
+async fn finish(mut transaction: Transaction<'_, Postgres>, deed: &Deed<'_>, done: Done) -> Result<Done> {
+    if let Some((key, digest)) = &deed.key {
+        idempotency::keep(&mut transaction, &deed.viewer.actor, key, digest, &done.id, done.created, done.revision)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(done)
+}
+
+async fn open(connection: &mut PgConnection, deed: &Deed<'_>, reason: &str) -> Result<i64> {
+    store::revision::open(connection, &deed.viewer.actor, reason, &deed.source).await
+}
+
+/// The record as it stands, if it is the version that the client has seen.
+async fn seen(connection: &mut PgConnection, ledger: Ledger, id: &str, deed: &Deed<'_>) -> Result<RecordState> {
+    let standing = ledgers::lock_state(connection, ledger, id).await?.ok_or_else(|| not_found(ledger, id))?;
+    match deed.version {
+        None => Err(Error::VersionMissing {
+            detail: "修改前请先取得该记录，并在 If-Match 请求头中带上它的 ETag，以免覆盖别人的修改".to_owned(),
+        }),
+        Some(version) if version != standing.revision => Err(Error::Stale {
+            detail: format!(
+                "{}“{id}”在您取得之后（修订 {version}）又被修改（修订 {}）；请核对后再提交，现在的内容见 current",
+                ledger.label(),
+                standing.revision
+            ),
+        }),
+        Some(_) => Ok(standing),
+    }
+}
+
+fn not_found(ledger: Ledger, id: &str) -> Error {
+    let shown: String = id.chars().filter(|c| !c.is_control()).take(80).collect();
+    Error::not_found("item_not_found", format!("{}中没有“{shown}”，或它已经终止", ledger.label()))
+}
+
+/// The write is for land of the viewer's own.
+fn check_jurisdiction(viewer: &Viewer, county: &DivisionCode) -> Result<()> {
+    if viewer.jurisdiction.covers(county) {
+        return Ok(());
+    }
+    Err(Error::Forbidden {
+        code: "outside_jurisdiction", detail: format!("县区 {county} 不在您的管辖范围内")
+    })
+}
+
+fn parse_id(text: &str, ledger: Ledger) -> Result<RecordId> {
+    RecordId::parse(text).map_err(|_| not_found(ledger, text))
+}

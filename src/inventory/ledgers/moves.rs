@@ -1,0 +1,162 @@
+//! A record moves into another state, or its life ends.
+
+use chrono::NaiveDate;
+use sqlx::{PgConnection, PgPool};
+
+use super::edit::invalid;
+use super::{Deed, Done, begin, finish, not_found, open, seen};
+use crate::domain::ledger::{PlanProgress, Step, missing_for_parcel, missing_for_plan};
+use crate::domain::{Finding, Ledger, Place};
+use crate::error::{Error, Result};
+use crate::store::ledgers::{self, Move, RecordState};
+
+/// Longest text of a document number or a reason.
+const MAX_CHARS: usize = 500;
+
+/// A move as somebody asks for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MoveRequest {
+    /// Code or Chinese label of the state.
+    pub to: String,
+    /// Today, where nothing is said.
+    pub effective_on: Option<NaiveDate>,
+    pub document_no: Option<String>,
+    pub reason: Option<String>,
+}
+
+/// Moves the record, or refuses and says what is allowed.
+pub async fn transition(
+    pool: &PgPool,
+    deed: &Deed<'_>,
+    ledger: Ledger,
+    id: &str,
+    wanted: &MoveRequest,
+) -> Result<Done> {
+    let (mut transaction, done) = begin(pool, deed).await?;
+    if let Some(done) = done {
+        return Ok(done);
+    }
+    let standing = seen(&mut transaction, ledger, id, deed).await?;
+    let (from, to) = judge(&standing, ledger, wanted)?;
+    let on = day(&standing, wanted.effective_on, deed.today)?;
+    if let Some(missing) = missing(&mut transaction, ledger, id, to.state.code).await? {
+        return Err(refused(missing));
+    }
+    let reason = format!("{} {id}：{} → {}", ledger.label(), from.state.label, to.state.label);
+    let revision = open(&mut transaction, deed, &reason).await?;
+    let one = Move {
+        id: id.to_owned(),
+        county: standing.county.clone(),
+        from: from.state.code.to_owned(),
+        to: to.state.code.to_owned(),
+        held: to.held.map(|held| held.code.to_owned()),
+        on,
+        document_no: text(wanted.document_no.as_deref(), "document_no")?,
+        reason: text(wanted.reason.as_deref(), "reason")?,
+        actor: deed.viewer.actor.clone(),
+    };
+    ledgers::move_all(&mut transaction, ledger, &[one]).await?;
+    finish(transaction, deed, Done { id: id.to_owned(), created: false, revision: Some(revision), replayed: false })
+        .await
+}
+
+/// From where, to where; what is not in the table is refused with what is.
+fn judge(standing: &RecordState, ledger: Ledger, wanted: &MoveRequest) -> Result<(Step, Step)> {
+    let machine = ledger.machine();
+    let from = machine
+        .step(&standing.state, standing.held.as_deref())
+        .ok_or_else(|| Error::Internal { detail: "登记库中的状态无法识别".to_owned(), cause: None })?;
+    let Some(to) = machine.find(wanted.to.trim()) else {
+        let known: Vec<String> = machine.states.iter().map(|s| format!("{}（{}）", s.label, s.code)).collect();
+        let shown: String = wanted.to.chars().filter(|c| !c.is_control()).take(40).collect();
+        let message = format!("没有状态“{shown}”；可用：{}", known.join("、"));
+        return Err(invalid(vec![Finding::error("state_unknown", Place::whole().field("to"), message)]));
+    };
+    machine.apply(from, to).map(|to| (from, to)).map_err(refused)
+}
+
+fn refused(finding: Finding) -> Error {
+    let code = match finding.code.as_ref() {
+        "plan_required" => "plan_required",
+        "plan_steps_open" => "plan_steps_open",
+        "plan_in_use" => "plan_in_use",
+        _ => "transition_not_allowed",
+    };
+    Error::Conflict { code, detail: finding.message.clone(), findings: vec![finding] }
+}
+
+/// The day of the move: not before the last one, not to come.
+fn day(standing: &RecordState, wanted: Option<NaiveDate>, today: NaiveDate) -> Result<NaiveDate> {
+    let on = wanted.unwrap_or(today);
+    let refuse = |code: &'static str, message: String| {
+        Err(invalid(vec![Finding::error(code, Place::whole().field("effective_on"), message)]))
+    };
+    if on > today {
+        return refuse("transition_in_future", format!("变更日期 {on} 在今天（{today}）之后"));
+    }
+    match standing.state_on.max(standing.valid_from) {
+        Some(last) if on < last => {
+            refuse("transition_before_last", format!("变更日期 {on} 早于上一次变更的日期 {last}"))
+        }
+        _ => Ok(on),
+    }
+}
+
+pub(super) fn text(text: Option<&str>, name: &str) -> Result<Option<String>> {
+    let Some(text) = text.map(str::trim).filter(|t| !t.is_empty()) else { return Ok(None) };
+    if text.chars().count() > MAX_CHARS || text.chars().any(char::is_control) {
+        return Err(Error::invalid("value_invalid", format!("{name} 应为不超过 {MAX_CHARS} 个字的一行文字")));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// What the move asks of plan or parcel beside it.
+async fn missing(connection: &mut PgConnection, ledger: Ledger, id: &str, to: &str) -> Result<Option<Finding>> {
+    Ok(match ledger {
+        Ledger::Turnover => None,
+        Ledger::LowEfficiency => {
+            let plans = ledgers::plan_progress(connection, &[id.to_owned()]).await?;
+            let plan = plans.get(id).map(|(state, open)| PlanProgress { state, open_steps: *open });
+            missing_for_parcel(to, plan)
+        }
+        Ledger::Plan => {
+            let (parcel, open) = ledgers::find_plan(connection, id).await?.ok_or_else(|| not_found(ledger, id))?;
+            let parcel = ledgers::lock_state(connection, Ledger::LowEfficiency, &parcel).await?;
+            missing_for_plan(to, parcel.as_ref().map_or("", |p| p.state.as_str()), open)
+        }
+    })
+}
+
+/// Ends the record's life: it stays readable by its dates and its history.
+pub async fn end_life(
+    pool: &PgPool,
+    deed: &Deed<'_>,
+    ledger: Ledger,
+    id: &str,
+    on: Option<NaiveDate>,
+    reason: Option<&str>,
+) -> Result<Done> {
+    let (mut transaction, done) = begin(pool, deed).await?;
+    if let Some(done) = done {
+        return Ok(done);
+    }
+    let standing = seen(&mut transaction, ledger, id, deed).await?;
+    let on = day(&standing, on, deed.today)?;
+    let said = text(reason, "reason")?;
+    if ledger == Ledger::LowEfficiency
+        && ledgers::plan_progress(&mut transaction, &[id.to_owned()]).await?.contains_key(id)
+    {
+        let detail = "该地块还有再开发方案；请先终止或作废方案";
+        return Err(Error::conflict("plan_in_use", detail));
+    }
+    if ledger == Ledger::Plan
+        && let Some(blocked) = missing(&mut transaction, ledger, id, "cancelled").await?
+    {
+        return Err(refused(blocked));
+    }
+    let why = said.as_ref().map(|said| format!("：{said}")).unwrap_or_default();
+    let revision = open(&mut transaction, deed, &format!("终止{} {id}{why}", ledger.label())).await?;
+    ledgers::end(&mut transaction, ledger, id, on, "ended").await?;
+    finish(transaction, deed, Done { id: id.to_owned(), created: false, revision: Some(revision), replayed: false })
+        .await
+}
