@@ -49,7 +49,7 @@ impl Dice {
     }
 
     /// Uniform in [0, 1).
-    fn unit(&mut self) -> f64 {
+    pub(super) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
@@ -141,7 +141,7 @@ pub(super) fn draw(parks: &[Park], divisions: &[Division]) -> Result<Vec<Block>>
     Ok(blocks)
 }
 
-fn county_points() -> Result<HashMap<String, (f64, f64)>> {
+pub(super) fn county_points() -> Result<HashMap<String, (f64, f64)>> {
     rows(POINTS)?
         .iter()
         .map(|r| {

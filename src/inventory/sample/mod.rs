@@ -5,6 +5,7 @@
 pub mod blocks;
 mod divisions;
 mod outlines;
+mod parcels;
 mod parks;
 mod words;
 
@@ -12,9 +13,13 @@ use std::fmt;
 
 use sqlx::PgPool;
 
-use crate::domain::{Block, DirectoryVersion, Division, Park, ParkEvent};
+use self::parcels::DrawnParcel;
+use super::progress::Progress;
+use crate::domain::access::Viewer;
+use crate::domain::{Block, DirectoryVersion, Division, Ledger, Park, ParkEvent};
 use crate::error::{Error, Result};
 use crate::store;
+use crate::store::ledgers::{BulkPlan, StagedParcel};
 
 pub use blocks::{SOURCE as BLOCK_SOURCE, grid_blocks};
 
@@ -97,6 +102,117 @@ pub async fn seed(pool: &PgPool, actor: &str) -> Result<SeedReport> {
         transaction.commit().await?;
     }
     Ok(report)
+}
+
+/// Parcels written as one revision: a million of them in one would hold the writers up for minutes.
+const PARCELS_A_REVISION: usize = 25_000;
+
+/// What drawing parcels did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ParcelReport {
+    pub turnover: u64,
+    pub low_efficiency: u64,
+    pub plans: u64,
+    pub unchanged: u64,
+    pub revisions: Vec<i64>,
+}
+
+impl fmt::Display for ParcelReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.revisions.first(), self.revisions.last()) {
+            (Some(first), Some(last)) => write!(
+                f,
+                "✓ 已绘制示意地块（修订 {first}–{last}）：周转用地 {}，低效用地 {}，再开发方案 {}；已有而不变 {}",
+                self.turnover, self.low_efficiency, self.plans, self.unchanged
+            ),
+            _ => write!(f, "✓ 示意地块已在库中（{} 宗），没有改动", self.unchanged),
+        }
+    }
+}
+
+/// Draws about `n` parcels into the drawn blocks that stand; what stands already is not drawn again.
+pub async fn seed_parcels(pool: &PgPool, actor: &str, n: usize, progress: &dyn Progress) -> Result<ParcelReport> {
+    let mut connection = pool.acquire().await?;
+    let blocks: Vec<Block> =
+        store::blocks::list_current(&mut connection, None).await?.into_iter().filter(|b| b.illustrative).collect();
+    drop(connection);
+    progress.stage("绘制地块", None);
+    let drawn = tokio::task::spawn_blocking(move || -> Result<Vec<DrawnParcel>> {
+        let (parks, ..) = parks::read()?;
+        let points = blocks::county_points()?;
+        // Of a park whose county is not known, the county whose point is nearest, inside the prefecture.
+        let county = |park: &Park, at: geo::Coord<f64>| {
+            if let [only, ..] = park.counties.as_slice() {
+                return Some(only.clone());
+            }
+            let distance = |p: &(f64, f64)| (p.0 - at.x).powi(2) + (p.1 - at.y).powi(2);
+            let inside = points.iter().filter(|(code, _)| code.starts_with(park.prefecture.prefix()));
+            let nearest = inside.min_by(|a, b| distance(a.1).total_cmp(&distance(b.1)).then(a.0.cmp(b.0)));
+            nearest.and_then(|(code, _)| crate::domain::DivisionCode::parse(code).ok())
+        };
+        Ok(parcels::draw(&blocks, &parks, &county, n))
+    })
+    .await
+    .map_err(|cause| Error::internal("绘制示意地块时程序出错", cause))??;
+    progress.stage("写入台账", Some(drawn.len() as u64));
+    let mut report = ParcelReport::default();
+    for chunk in drawn.chunks(PARCELS_A_REVISION) {
+        write_chunk(pool, actor, chunk, &mut report).await?;
+        progress.advance(chunk.len() as u64);
+    }
+    Ok(report)
+}
+
+async fn write_chunk(pool: &PgPool, actor: &str, chunk: &[DrawnParcel], report: &mut ParcelReport) -> Result<()> {
+    let mut transaction = store::begin_write_as(pool, &Viewer::operator(actor)).await?;
+    store::revision::lock(&mut transaction).await?;
+    let revision = store::revision::open(&mut transaction, actor, "绘制示意地块", "sizhi seed --parcels").await?;
+    let mut written = 0;
+    for ledger in [Ledger::Turnover, Ledger::LowEfficiency] {
+        let of_ledger: Vec<StagedParcel<'_>> = chunk
+            .iter()
+            .filter(|d| d.parcel.ledger == ledger)
+            .filter_map(|d| {
+                let standing = d.parcel.standing?;
+                Some(StagedParcel { parcel: &d.parcel, place: Some(&d.place), standing, since: d.parcel.since })
+            })
+            .collect();
+        store::ledgers::stage(&mut transaction, ledger, &of_ledger).await?;
+        let inserted = store::ledgers::insert_missing(&mut transaction, ledger).await?;
+        store::ledgers::unstage(&mut transaction).await?;
+        written += inserted;
+        report.unchanged += of_ledger.len() as u64 - inserted;
+        match ledger {
+            Ledger::Turnover => report.turnover += inserted,
+            _ => report.low_efficiency += inserted,
+        }
+    }
+    let plans: Vec<BulkPlan<'_>> = chunk
+        .iter()
+        .filter_map(|d| {
+            let plan = d.plan.as_ref()?;
+            Some(BulkPlan {
+                id: &plan.id,
+                county: d.parcel.county.as_str(),
+                number: &plan.number,
+                parcel: d.parcel.id.to_string(),
+                state: plan.state,
+                state_on: plan.state_on,
+                fields: &plan.fields,
+                steps: &plan.steps,
+                source: parcels::SOURCE,
+            })
+        })
+        .collect();
+    let planned = store::ledgers::insert_missing_plans(&mut transaction, &plans).await?;
+    report.plans += planned;
+    if written + planned == 0 {
+        transaction.rollback().await?;
+    } else {
+        transaction.commit().await?;
+        report.revisions.push(revision);
+    }
+    Ok(())
 }
 
 /// The sample's parks without those that the register knows from another source: seeding must not bring back 2018.

@@ -7,9 +7,11 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
+use super::stage::fill_field;
 use crate::domain::Ledger;
 use crate::domain::ledger::{FieldKind, FieldValue};
 use crate::error::Result;
+use crate::store::copy::copy_in;
 
 /// A plan as a client or a file brings it; a new one is being drafted.
 #[derive(Debug, Clone, PartialEq)]
@@ -153,4 +155,65 @@ pub async fn find_plan(connection: &mut PgConnection, plan: &str) -> Result<Opti
     .bind(plan)
     .fetch_optional(connection)
     .await?)
+}
+
+/// A plan among many.
+#[derive(Debug, Clone)]
+pub struct BulkPlan<'a> {
+    pub id: &'a str,
+    pub county: &'a str,
+    pub number: &'a str,
+    pub parcel: String,
+    pub state: &'a str,
+    pub state_on: NaiveDate,
+    pub fields: &'a BTreeMap<&'static str, FieldValue>,
+    /// Task, due, done.
+    pub steps: &'a [(&'static str, NaiveDate, Option<NaiveDate>)],
+    pub source: &'a str,
+}
+
+/// Inserts the drawn plans whose id has never been, with their steps. Needs an open revision.
+pub async fn insert_missing_plans(connection: &mut PgConnection, plans: &[BulkPlan<'_>]) -> Result<u64> {
+    let fields = Ledger::Plan.fields();
+    let names: Vec<&str> = fields.iter().map(|f| f.name).collect();
+    let create = format!(
+        "CREATE TEMPORARY TABLE plan_stage ON COMMIT DROP AS
+         SELECT id, county_code, number, parcel_id, source, state, state_on, {} FROM redevelopment_plan WITH NO DATA",
+        names.join(", ")
+    );
+    sqlx::query(AssertSqlSafe(create)).execute(&mut *connection).await?;
+    let columns = i16::try_from(7 + fields.len()).unwrap_or(i16::MAX);
+    copy_in(connection, "COPY plan_stage FROM STDIN (FORMAT binary)", columns, plans.iter(), |row, plan| {
+        for text in [plan.id, plan.county, plan.number, &plan.parcel, plan.source, plan.state] {
+            row.text(text);
+        }
+        row.date(plan.state_on);
+        for field in fields {
+            fill_field(row, plan.fields.get(field.name));
+        }
+    })
+    .await?;
+    let insert = format!(
+        "INSERT INTO redevelopment_plan (id, county_code, number, parcel_id, source, state, state_on, valid_from, illustrative, {0}, revision)
+         SELECT id, county_code, number, parcel_id, source, state, state_on, state_on, true, {0}, (SELECT current_revision())
+         FROM plan_stage s WHERE NOT EXISTS (SELECT 1 FROM redevelopment_plan p WHERE p.id = s.id)
+           AND EXISTS (SELECT 1 FROM low_efficiency_parcel l WHERE l.id = s.parcel_id AND l.valid_to = 'infinity') ORDER BY id",
+        names.join(", ")
+    );
+    let inserted = sqlx::query(AssertSqlSafe(insert)).execute(&mut *connection).await?.rows_affected();
+    let steps = || plans.iter().flat_map(|p| (1_i32..).zip(p.steps).map(move |(at, step)| (p, at, step)));
+    sqlx::query(
+        "INSERT INTO plan_step (plan_id, ordinal, county_code, task, due_on, done_on)
+         SELECT s.* FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::date[], $6::date[]) AS s (plan_id, ordinal, county_code, task, due_on, done_on)
+         JOIN redevelopment_plan p ON p.id = s.plan_id AND p.revision = current_revision()",
+    )
+    .bind(steps().map(|(p, ..)| p.id.to_owned()).collect::<Vec<_>>())
+    .bind(steps().map(|(_, at, _)| at).collect::<Vec<_>>())
+    .bind(steps().map(|(p, ..)| p.county.to_owned()).collect::<Vec<_>>())
+    .bind(steps().map(|(.., step)| step.0.to_owned()).collect::<Vec<_>>())
+    .bind(steps().map(|(.., step)| step.1).collect::<Vec<_>>())
+    .bind(steps().map(|(.., step)| step.2).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(inserted)
 }

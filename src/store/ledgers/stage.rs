@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::columns::{STANDING, behind, compared, content, listed, optional, written};
-use crate::domain::ledger::{FieldKind, FieldValue, Step, Where};
+use crate::domain::ledger::{FieldValue, Step, Where};
 use crate::domain::{Ledger, Parcel};
 use crate::error::Result;
 use crate::store::copy::{CopyRow, copy_in};
@@ -69,7 +69,7 @@ fn fill(row: &mut CopyRow<'_>, ledger: Ledger, staged: &StagedParcel<'_>) {
     let attributes = parcel.attributes.iter().map(|(k, v)| (k.clone(), serde_json::Value::String(v.clone())));
     row.json(&serde_json::Value::Object(attributes.collect()));
     for field in ledger.fields() {
-        fill_field(row, field.kind, parcel.fields.get(field.name));
+        fill_field(row, parcel.fields.get(field.name));
     }
     row.text(staged.standing.state.code);
     row.optional_text(staged.standing.held.map(|held| held.code));
@@ -83,14 +83,14 @@ fn fill(row: &mut CopyRow<'_>, ledger: Ledger, staged: &StagedParcel<'_>) {
     }
 }
 
-fn fill_field(row: &mut CopyRow<'_>, kind: FieldKind, value: Option<&FieldValue>) {
-    match (kind, value) {
-        (_, None) => row.null(),
-        (_, Some(FieldValue::Text(text))) => row.text(text),
-        (_, Some(FieldValue::Date(day))) => row.date(*day),
-        (_, Some(FieldValue::Number(number))) => row.double(*number),
-        (_, Some(FieldValue::Integer(number))) => row.int4(*number),
-        (_, Some(FieldValue::Boolean(value))) => row.boolean(*value),
+pub(super) fn fill_field(row: &mut CopyRow<'_>, value: Option<&FieldValue>) {
+    match value {
+        None => row.null(),
+        Some(FieldValue::Text(text)) => row.text(text),
+        Some(FieldValue::Date(day)) => row.date(*day),
+        Some(FieldValue::Number(number)) => row.double(*number),
+        Some(FieldValue::Integer(number)) => row.int4(*number),
+        Some(FieldValue::Boolean(value)) => row.boolean(*value),
     }
 }
 
@@ -195,4 +195,23 @@ pub async fn upsert_staged(connection: &mut PgConnection, ledger: Ledger, staged
     );
     let inserted = sqlx::query(AssertSqlSafe(insert)).execute(connection).await?.rows_affected();
     Ok(UpsertCounts { inserted, updated, unchanged: staged as u64 - updated - inserted, replaced: 0 })
+}
+
+/// Inserts the staged parcels whose id has never been; the rest is not touched. Needs an open revision.
+pub async fn insert_missing(connection: &mut PgConnection, ledger: Ledger) -> Result<u64> {
+    let all = staged_columns(ledger);
+    let table = ledger.table();
+    let insert = format!(
+        "INSERT INTO {table} ({}, revision) SELECT {}, (SELECT current_revision()) FROM parcel_stage s
+         WHERE NOT EXISTS (SELECT 1 FROM {table} b WHERE b.id = s.id) ORDER BY s.id",
+        all.join(", "),
+        listed(&all, "s")
+    );
+    Ok(sqlx::query(AssertSqlSafe(insert)).execute(connection).await?.rows_affected())
+}
+
+/// Lets go of the stage, for another in the same transaction.
+pub async fn unstage(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query("DROP TABLE parcel_stage").execute(connection).await?;
+    Ok(())
 }
