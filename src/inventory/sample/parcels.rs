@@ -78,16 +78,29 @@ fn divide(shape: &MultiPolygon<f64>, area: SquareMetres, count: usize) -> Vec<Po
     let mut side = (area.value() / count as f64).sqrt();
     for _ in 0..40 {
         let (width, height) = (side * 1.25 * per_x, side * 0.8 * per_y);
-        let cells = grid(shape, bounds, width, height, count);
-        if cells.len() >= count {
-            return cells;
+        // By their corners first: whether a cell lies inside altogether is dear to ask.
+        if grid(bounds, width, height, count, |cell| has_corners(shape, cell)).len() >= count {
+            let cells = grid(bounds, width, height, count, |cell| has_corners(shape, cell) && shape.contains(cell));
+            if cells.len() >= count {
+                return cells;
+            }
         }
         side *= 0.94;
     }
     Vec::new()
 }
 
-fn grid(shape: &MultiPolygon<f64>, bounds: geo::Rect<f64>, width: f64, height: f64, most: usize) -> Vec<Polygon<f64>> {
+fn has_corners(shape: &MultiPolygon<f64>, cell: &Polygon<f64>) -> bool {
+    cell.exterior().coords().all(|c| shape.contains(c))
+}
+
+fn grid(
+    bounds: geo::Rect<f64>,
+    width: f64,
+    height: f64,
+    most: usize,
+    lies_inside: impl Fn(&Polygon<f64>) -> bool,
+) -> Vec<Polygon<f64>> {
     const ROAD: f64 = 0.06;
     let columns = (bounds.width() / width).ceil() as usize;
     let rows = (bounds.height() / height).ceil() as usize;
@@ -113,7 +126,7 @@ fn grid(shape: &MultiPolygon<f64>, bounds: geo::Rect<f64>, width: f64, height: f
             ring.push(Coord { x: west, y: north });
             ring.push(ring[0]);
             let cell = Polygon::new(LineString(ring), Vec::new());
-            if shape.contains(&cell) {
+            if lies_inside(&cell) {
                 cells.push(cell);
                 if cells.len() == most {
                     return cells;
