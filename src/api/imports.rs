@@ -1,6 +1,6 @@
 //! `/api/imports`: an upload is checked, then committed or left, and can be undone as a whole.
 //!
-//! Every address here asks for the writer's token, reading too: reports may quote what is not public. Writes go through
+//! Reading is for staff, as reports may quote what is not public; writing for editors. Writes go through
 //! `inventory`. Never: a decision about a file's content.
 
 use actix_multipart::Multipart;
@@ -26,7 +26,7 @@ const NAMES: Names =
 
 /// `GET /api/imports`: newest first, without reports.
 pub async fn list_imports(request: HttpRequest, state: web::Data<State>) -> Answer {
-    auth::writer(&request, &state)?;
+    auth::staff(&request, &state).await?;
     let params = Params::read(&request, &["limit", "before"], |_| false)?;
     let limit = params.limit(items_query::DEFAULT_LIMIT)?;
     let before = params.text("before").map(|text| before(&text)).transpose()?;
@@ -49,7 +49,7 @@ pub async fn list_imports(request: HttpRequest, state: web::Data<State>) -> Answ
 /// The answer is 201 also where the file was refused: the batch exists, says `refused` and why, and can be fetched
 /// again. A 4xx means that there was nothing to check.
 pub async fn create_import(request: HttpRequest, form: Multipart, state: web::Data<State>) -> Answer {
-    let actor = auth::writer(&request, &state)?;
+    let actor = auth::editor(&request, &state).await?.actor;
     let upload = upload::receive(&request, form, &NAMES, state.http.upload_limit_mb).await?;
     let wanted = import_request(&upload, actor)?;
     let staged = store::while_answering(&state.pool, import::stage(&state.pool, &wanted)).await?;
@@ -62,7 +62,7 @@ pub async fn create_import(request: HttpRequest, form: Multipart, state: web::Da
 
 /// `GET /api/imports/{id}`: the batch with its report.
 pub async fn get_import(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    auth::writer(&request, &state)?;
+    auth::staff(&request, &state).await?;
     Params::read(&request, &[], |_| false)?;
     let batch = import::get(&state.pool, import_id(&path)?).await?;
     the_batch(&request, &state, batch)
@@ -70,7 +70,7 @@ pub async fn get_import(request: HttpRequest, path: web::Path<String>, state: we
 
 /// `POST /api/imports/{id}/commit`: judges the upload again and writes it as one revision, or nothing.
 pub async fn commit_import(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    let actor = auth::writer(&request, &state)?;
+    let actor = auth::editor(&request, &state).await?.actor;
     Params::read(&request, &[], |_| false)?;
     let id = import_id(&path)?;
     let batch = store::while_answering(&state.pool, import::commit(&state.pool, id, &actor)).await?;
@@ -79,7 +79,7 @@ pub async fn commit_import(request: HttpRequest, path: web::Path<String>, state:
 
 /// `POST /api/imports/{id}/undo`: takes a committed import back as a new revision.
 pub async fn undo_import(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    let actor = auth::writer(&request, &state)?;
+    let actor = auth::editor(&request, &state).await?.actor;
     Params::read(&request, &[], |_| false)?;
     let id = import_id(&path)?;
     let batch = store::while_answering(&state.pool, import::undo(&state.pool, id, &actor)).await?;
@@ -180,7 +180,7 @@ fn with_links(mut batch: Value, base: &str) -> Value {
     batch
 }
 
-/// No cache may keep these answers: they are for the holder of the token.
+/// No cache may keep these answers: they are for whoever has asked.
 fn answer(mut response: HttpResponseBuilder, document: &Value) -> Answer {
     response
         .insert_header((header::CONTENT_TYPE, "application/json; charset=utf-8"))

@@ -12,6 +12,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
 use tracing_actix_web::RequestId;
 
+use super::auth;
 use crate::error::Error;
 use crate::inventory::wire;
 
@@ -26,6 +27,7 @@ pub struct Problem {
     detail: String,
     error: Option<Error>,
     allow: Option<&'static str>,
+    retry_after_s: Option<u64>,
 }
 
 /// What handlers return.
@@ -33,7 +35,7 @@ pub type Answer = Result<HttpResponse, Problem>;
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), error: None, allow: None }
+        Self { status, code, detail: detail.into(), error: None, allow: None, retry_after_s: None }
     }
 
     /// 405 with the methods that there are.
@@ -86,6 +88,7 @@ impl From<Error> for Problem {
             Error::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
             Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Error::UnsupportedFormat { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Error::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Unavailable { code: "query_timeout", .. } => StatusCode::GATEWAY_TIMEOUT,
             Error::Unavailable { code: "storage_full", .. } => StatusCode::INSUFFICIENT_STORAGE,
             Error::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -96,7 +99,12 @@ impl From<Error> for Problem {
             Error::Internal { .. } => "服务内部出错，请把 instance 里的编号告诉运维人员".to_owned(),
             other => other.to_string(),
         };
-        Self { status, code: error.code(), detail, error: Some(error), allow: None }
+        let retry_after_s = match &error {
+            Error::Throttled { retry_after_s, .. } => Some(*retry_after_s),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(5),
+            _ => None,
+        };
+        Self { status, code: error.code(), detail, error: Some(error), allow: None, retry_after_s }
     }
 }
 
@@ -138,14 +146,38 @@ const ENGLISH: &[(&str, &str)] = &[
     ("item_not_found", "There is no such item in this collection."),
     ("park_not_found", "There is no park of this code."),
     ("park_code_invalid", "A park code is G or S and six digits."),
-    ("writing_closed", "Writing over HTTP is closed; the operator opens it by setting SIZHI_ADMIN_TOKEN."),
-    ("token_missing", "A bearer token is needed."),
+    ("token_missing", "Log in, or send a bearer token."),
     ("token_wrong", "The bearer token is wrong."),
+    ("token_expired", "The bearer token has expired."),
+    ("token_revoked", "The bearer token was revoked."),
+    ("token_not_found", "There is no token of this number."),
+    ("account_disabled", "The account of this token is disabled."),
+    ("session_ended", "The login has ended; log in again."),
+    ("session_needed", "This needs somebody who is logged in, not a token."),
+    ("login_failed", "Account or password is wrong, or the account is disabled."),
+    ("login_locked", "Too many failed logins; try again later or ask an administrator."),
+    ("login_busy", "Too many people are logging in; try again in a moment."),
+    ("role_insufficient", "The account's role does not allow this."),
+    ("outside_jurisdiction", "The record lies outside the account's jurisdiction."),
+    ("cross_site_request", "A request with a login must come from a page of this service."),
+    ("account_not_found", "There is no account of this name."),
+    ("account_exists", "The name is taken."),
+    ("account_name_invalid", "A name has 2 to 32 small letters, digits, dots, underscores or hyphens, a letter first."),
+    ("account_is_disabled", "The account is disabled."),
+    ("label_invalid", "A name for people has 1 to 64 characters, without control characters."),
+    ("rights_invalid", "Role and divisions do not fit together, or go further than the account."),
+    ("password_refused", "The password is too short, too common, or made of the account's name."),
+    ("password_wrong", "The old password is wrong."),
+    ("last_admin", "The last administrator stays one."),
+    ("json_invalid", "The body is no JSON object."),
+    ("member_unknown", "The JSON object has an unknown member."),
+    ("member_missing", "The JSON object lacks a member."),
+    ("member_invalid", "A member of the JSON object is not of its type."),
     ("upload_too_large", "The upload is larger than the limit."),
     ("body_too_slow", "The body did not arrive within 30 seconds."),
     ("head_too_large", "The request line and headers are larger than 16 kB."),
     ("encoding_unsupported", "Compressed request bodies are not read; send the file as it is."),
-    ("media_type_unsupported", "The body must be multipart/form-data."),
+    ("media_type_unsupported", "The body is of another type than this address reads."),
     ("multipart_invalid", "The multipart form cannot be read; it may have been cut off."),
     ("part_unknown", "Unknown part of the form."),
     ("file_missing", "The form has no part named file with a file name."),
@@ -187,6 +219,7 @@ fn title(status: StatusCode, english: bool) -> &'static str {
         413 => "内容过大",
         414 => "地址过长",
         415 => "格式不支持",
+        429 => "尝试过多",
         431 => "请求头过大",
         503 => "暂时不可用",
         504 => "超时",
@@ -268,7 +301,7 @@ fn copy_of(problem: &Problem) -> Problem {
         detail: String::new(),
         findings: e.findings().to_vec(),
     });
-    Problem { status: problem.status, code: problem.code, detail: problem.detail.clone(), error, allow: problem.allow }
+    Problem { error, detail: problem.detail.clone(), ..*problem }
 }
 
 fn is_problem(response: &ServiceResponse<BoxBody>) -> bool {
@@ -312,8 +345,12 @@ fn write_problem(response: &mut ServiceResponse<BoxBody>, own: Option<&Problem>)
     if problem.status == StatusCode::UNAUTHORIZED {
         written.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"sizhi\""));
     }
-    if problem.status == StatusCode::SERVICE_UNAVAILABLE {
-        written.insert_header((header::RETRY_AFTER, "5"));
+    if let Some(seconds) = problem.retry_after_s {
+        written.insert_header((header::RETRY_AFTER, seconds.to_string()));
+    }
+    if problem.code == "session_ended" {
+        // Or a browser would bring it again and see nothing, the public pages included.
+        written.insert_header((header::SET_COOKIE, auth::forgetting_cookie(&request)));
     }
     // What the layers inside said to browsers and caches stays true of the problem.
     for (name, value) in response.headers().iter() {

@@ -3,6 +3,8 @@
 //! Writes take a connection inside a transaction whose revision is open (`revision::open`); `inventory` owns the
 //! transaction. Never: a status code, a file format.
 
+pub mod accounts;
+pub mod api_tokens;
 pub mod audit;
 pub mod backup;
 pub mod blocks;
@@ -14,13 +16,19 @@ pub mod events;
 pub mod features;
 pub mod geometry_column;
 pub mod import_batches;
+pub mod login_failures;
 pub mod park_cards;
 pub mod parks;
 mod pool;
 pub mod revision;
+pub mod roles;
+pub mod sessions;
 pub mod undo;
 
-pub use pool::{PoolLimits, WRITER_IDLING, bear_idling, begin_write, connect, migrate, ping, while_answering};
+pub use pool::{
+    PoolLimits, WRITER_IDLING, bear_idling, begin_read_as, begin_write, begin_write_as, connect, connect_as_application,
+    migrate, ping, while_answering,
+};
 
 /// What an upsert did, or would do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
