@@ -97,7 +97,8 @@ async fn enforce(
         Ok(Err(error)) => return Ok(request.error_response(Problem::from(error))),
         Ok(Ok(())) => {}
     }
-    let named = request.headers().contains_key(header::AUTHORIZATION) || auth::session_cookie(request.request()).is_some();
+    let named =
+        request.headers().contains_key(header::AUTHORIZATION) || auth::session_cookie(request.request()).is_some();
     let mut answered = next.call(request).await?;
     if rule != Rule::Open {
         let headers = answered.headers_mut();

@@ -43,8 +43,7 @@ pub async fn create_account(request: HttpRequest, body: web::Payload, state: web
     let wanted = AccountRequest {
         name: members.needed_text("name")?,
         display_name: members.text("display_name")?,
-        role: role(&members)?
-            .ok_or_else(|| Error::invalid("member_missing", "缺少成员 role"))?,
+        role: role(&members)?.ok_or_else(|| Error::invalid("member_missing", "缺少成员 role"))?,
         divisions: members.texts("divisions")?,
         password: members.needed_text("password")?,
     };

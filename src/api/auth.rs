@@ -176,7 +176,8 @@ pub fn refuse_foreign_writes(request: &HttpRequest, state: &State) -> Result<()>
     }
     let said = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("?").to_owned());
     let base = representation::base_url(request, state);
-    let own = base.split_once("://").map(|(scheme, rest)| format!("{scheme}://{}", rest.split('/').next().unwrap_or("")));
+    let own =
+        base.split_once("://").map(|(scheme, rest)| format!("{scheme}://{}", rest.split('/').next().unwrap_or("")));
     let is_own = match (said("sec-fetch-site"), said("origin")) {
         (Some(site), _) => site == "same-origin",
         (None, Some(origin)) => Some(origin) == own,

@@ -29,7 +29,10 @@ pub async fn read(
 ) -> std::result::Result<Members, Problem> {
     let plain = |v: &HeaderValue| v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
     if !request.headers().get_all(header::CONTENT_ENCODING).all(plain) {
-        return Err(Problem::unsupported_media_type("encoding_unsupported", "不接受压缩的请求内容（Content-Encoding）"));
+        return Err(Problem::unsupported_media_type(
+            "encoding_unsupported",
+            "不接受压缩的请求内容（Content-Encoding）",
+        ));
     }
     // A form of another site's page cannot have this type without asking first.
     if !request.content_type().eq_ignore_ascii_case("application/json") {
@@ -168,7 +171,8 @@ mod tests {
 
     #[test]
     fn members_by_their_type() {
-        let body = r#"{"t": "x", "nul": "a\u0000b", "n": 1.5, "i": -3, "f": true, "l": ["a", "b"], "m": ["a", 1], "z": null}"#;
+        let body =
+            r#"{"t": "x", "nul": "a\u0000b", "n": 1.5, "i": -3, "f": true, "l": ["a", "b"], "m": ["a", 1], "z": null}"#;
         let known = ["t", "nul", "n", "i", "f", "l", "m", "z", "gone"];
         let members = Members::parse(body.as_bytes(), &known).expect("members");
         assert_eq!(members.text("t").expect("text").as_deref(), Some("x"));

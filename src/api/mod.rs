@@ -73,11 +73,11 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/api/collections/{collection}/items/{item}", Public, items::get_item))
         .service(get("/api/parks", Public, cards::list_parks))
         .service(get("/api/parks/{code}", Public, cards::get_park))
-        .service(
-            address("/api/imports", "GET, HEAD, POST")
-                .reads(Staff, imports::list_imports)
-                .does(Method::POST, Editor, imports::create_import),
-        )
+        .service(address("/api/imports", "GET, HEAD, POST").reads(Staff, imports::list_imports).does(
+            Method::POST,
+            Editor,
+            imports::create_import,
+        ))
         .service(get("/api/imports/{id}", Staff, imports::get_import))
         .service(post("/api/imports/{id}/commit", Editor, imports::commit_import))
         .service(post("/api/imports/{id}/undo", Editor, imports::undo_import))
@@ -88,23 +88,23 @@ fn routes(routes: &mut Routes<'_>) {
                 .does(Method::DELETE, Open, session::log_out),
         )
         .service(post("/api/session/password", Own, session::change_password))
-        .service(
-            address("/api/accounts", "GET, HEAD, POST")
-                .reads(Admin, accounts::list_accounts)
-                .does(Method::POST, Admin, accounts::create_account),
-        )
-        .service(
-            address("/api/accounts/{name}", "GET, HEAD, PATCH")
-                .reads(Admin, accounts::get_account)
-                .does(Method::PATCH, Admin, accounts::change_account),
-        )
+        .service(address("/api/accounts", "GET, HEAD, POST").reads(Admin, accounts::list_accounts).does(
+            Method::POST,
+            Admin,
+            accounts::create_account,
+        ))
+        .service(address("/api/accounts/{name}", "GET, HEAD, PATCH").reads(Admin, accounts::get_account).does(
+            Method::PATCH,
+            Admin,
+            accounts::change_account,
+        ))
         .service(post("/api/accounts/{name}/password", Admin, accounts::reset_password))
         .service(post("/api/accounts/{name}/unlock", Admin, accounts::unlock_account))
-        .service(
-            address("/api/tokens", "GET, HEAD, POST")
-                .reads(Own, tokens::list_tokens)
-                .does(Method::POST, Own, tokens::create_token),
-        )
+        .service(address("/api/tokens", "GET, HEAD, POST").reads(Own, tokens::list_tokens).does(
+            Method::POST,
+            Own,
+            tokens::create_token,
+        ))
         .service(address("/api/tokens/{id}", "DELETE").does(Method::DELETE, Own, tokens::revoke_token));
 }
 

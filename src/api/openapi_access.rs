@@ -65,9 +65,10 @@ fn account_paths(paths: &mut Map<String, Value>) {
         secured(id, "accounts", summary).parameters(vec![segment("name", "账号名", "zhang.san")])
     };
     let get = answer(of_account("get_account", "一个账号"), "账号", "Account").errors(&["400", "401", "403", "404"]);
-    let change = answer(of_account("change_account", "改变角色、管辖范围，停用、启用；没有给出的不变"), "账号", "Account")
-        .field("requestBody", body("AccountChange"))
-        .errors(errors);
+    let change =
+        answer(of_account("change_account", "改变角色、管辖范围，停用、启用；没有给出的不变"), "账号", "Account")
+            .field("requestBody", body("AccountChange"))
+            .errors(errors);
     paths.insert("/accounts/{name}".into(), json!({"get": get.0, "patch": change.0}));
     let reset = nothing(of_account("reset_password", "重设密码；该账号的登录随之失效"))
         .field("requestBody", body("PasswordReset"))
@@ -79,9 +80,10 @@ fn account_paths(paths: &mut Map<String, Value>) {
 
 fn token_paths(paths: &mut Map<String, Value>) {
     let before = query("before", "只列编号更小的令牌", json!({"type": "integer", "minimum": 1}));
-    let list = answer(secured("list_tokens", "tokens", "自己的令牌；管理员看到全部"), "一页令牌，不含令牌本身", "TokenList")
-        .parameters(vec![limit_parameter(), before])
-        .errors(&["400", "401"]);
+    let list =
+        answer(secured("list_tokens", "tokens", "自己的令牌；管理员看到全部"), "一页令牌，不含令牌本身", "TokenList")
+            .parameters(vec![limit_parameter(), before])
+            .errors(&["400", "401"]);
     let create = secured("create_token", "tokens", "签发令牌；令牌本身只在这次应答里")
         .field("requestBody", body("NewToken"))
         .answers("201", "令牌", &[(JSON, reference("IssuedToken"))])
@@ -109,7 +111,8 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
     let moment = |title: &str| json!({"type": "string", "format": "date-time", "title": title});
     let maybe_moment = |title: &str| json!({"type": "string", "format": "date-time", "nullable": true, "title": title});
     let divisions = json!({"type": "array", "items": {"type": "string", "pattern": "^([*]|[1-9][0-9]{5})$"}, "title": "管辖范围：行政区划代码，* 表示全部"});
-    let password = json!({"type": "string", "format": "password", "minLength": PASSWORD_MIN, "maxLength": PASSWORD_MAX});
+    let password =
+        json!({"type": "string", "format": "password", "minLength": PASSWORD_MIN, "maxLength": PASSWORD_MAX});
     let any_password = json!({"type": "string", "format": "password"});
     let number = json!({"type": "integer", "title": "编号"});
     let links = json!({"type": "array", "items": reference("Link")});
@@ -146,22 +149,43 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
     vec![
         ("Session", whole(session)),
         ("Login", object(&["account", "password"], json!({"account": text("账号名"), "password": any_password}))),
-        ("PasswordChange", object(&["password", "new_password"], json!({"password": any_password, "new_password": password}))),
+        (
+            "PasswordChange",
+            object(&["password", "new_password"], json!({"password": any_password, "new_password": password})),
+        ),
         ("PasswordReset", object(&["password"], json!({"password": password}))),
         ("Account", whole(account)),
         ("AccountList", list("accounts", "Account")),
-        ("NewAccount", object(&["name", "role", "password"], json!({
-            "name": text("账号名"), "display_name": text("姓名或单位"), "role": roles(false), "divisions": divisions, "password": password,
-        }))),
-        ("AccountChange", object(&[], json!({
-            "display_name": text("姓名或单位"), "role": roles(false), "divisions": divisions, "disabled": flag("停用"),
-        }))),
+        (
+            "NewAccount",
+            object(
+                &["name", "role", "password"],
+                json!({
+                    "name": text("账号名"), "display_name": text("姓名或单位"), "role": roles(false), "divisions": divisions, "password": password,
+                }),
+            ),
+        ),
+        (
+            "AccountChange",
+            object(
+                &[],
+                json!({
+                    "display_name": text("姓名或单位"), "role": roles(false), "divisions": divisions, "disabled": flag("停用"),
+                }),
+            ),
+        ),
         ("Token", whole(token)),
         ("IssuedToken", whole(issued)),
         ("TokenList", list("tokens", "Token")),
-        ("NewToken", object(&["name"], json!({
-            "account": text("账号名；只有管理员可以写别人的"), "name": text("用途"), "role": roles(false), "divisions": divisions,
-            "days": {"type": "integer", "minimum": 1, "maximum": MAX_DAYS, "default": DAYS, "title": "有效天数"},
-        }))),
+        (
+            "NewToken",
+            object(
+                &["name"],
+                json!({
+                    "account": text("账号名；只有管理员可以写别人的"), "name": text("用途"), "role": roles(false), "divisions": divisions,
+                    "days": {"type": "integer", "minimum": 1, "maximum": MAX_DAYS, "default": DAYS, "title": "有效天数"},
+                }),
+            ),
+        ),
     ]
 }

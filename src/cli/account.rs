@@ -193,9 +193,9 @@ fn actor(common: &Common) -> Result<String> {
 
 async fn add(name: String, rights: Rights, common: &Common) -> Result<()> {
     let actor = actor(common)?;
-    let role = rights.role.ok_or_else(|| {
-        Error::invalid("rights_invalid", "请用 --role 给出角色：staff、planner、editor 或 admin")
-    })?;
+    let role = rights
+        .role
+        .ok_or_else(|| Error::invalid("rights_invalid", "请用 --role 给出角色：staff、planner、editor 或 admin"))?;
     let password = read_password()?;
     let wanted =
         AccountRequest { name, display_name: rights.display_name, role, divisions: rights.divisions, password };
@@ -223,7 +223,13 @@ async fn change(name: &str, wanted: AccountChange, common: &Common) -> Result<()
 
 fn one_line(account: &Account) -> String {
     let state = if account.disabled { "，已停用" } else { "" };
-    format!("{}（{}，{}，{}{state}）", account.name, account.display_name, account.role.label(), places(&account.jurisdiction.codes()))
+    format!(
+        "{}（{}，{}，{}{state}）",
+        account.name,
+        account.display_name,
+        account.role.label(),
+        places(&account.jurisdiction.codes())
+    )
 }
 
 fn places(codes: &[String]) -> String {
@@ -299,7 +305,12 @@ async fn token(what: TokenWhat) -> Result<()> {
                 document["token"] = json!(clear);
                 output::print_json(&document);
             } else {
-                output::print(&format!("✓ 令牌 {}（{}），有效到 {}", token.id, token.name, wire::moment(token.expires_at)));
+                output::print(&format!(
+                    "✓ 令牌 {}（{}），有效到 {}",
+                    token.id,
+                    token.name,
+                    wire::moment(token.expires_at)
+                ));
                 output::print(&clear);
                 output::print("  只显示这一次，请马上保存");
             }

@@ -24,7 +24,9 @@ impl AccountName {
         if (2..=32).contains(&name.len()) && name.as_bytes()[0].is_ascii_lowercase() && name.bytes().all(sound) {
             Ok(Self(name))
         } else {
-            Err(IdError("账号名应为 2 至 32 个小写字母、数字、点、下划线或连字符，以字母开头，例如 zhang.san".to_owned()))
+            Err(IdError(
+                "账号名应为 2 至 32 个小写字母、数字、点、下划线或连字符，以字母开头，例如 zhang.san".to_owned(),
+            ))
         }
     }
 
@@ -43,7 +45,10 @@ impl fmt::Display for AccountName {
 pub fn parse_label(text: &str) -> Result<String, IdError> {
     let label = text.trim();
     // Direction marks would let one name look like another.
-    let odd = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let odd = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
     if label.is_empty() || label.chars().count() > 64 || label.chars().any(odd) {
         return Err(IdError("名称应为 1 至 64 个字，不含控制字符".to_owned()));
     }

@@ -67,8 +67,13 @@ const TRACKED: [(&str, &str, &[&str]); 6] = [
     ("park_event", "n.id", &["id"]),
 ];
 
+/// The log of accounts.
+const ACCOUNT_LOG: &str = "account_event";
+
 /// Triggers beyond the five of each tracked table.
-const GUARDS: [(&str, &str); 8] = [
+const GUARDS: [(&str, &str); 10] = [
+    (ACCOUNT_LOG, "account_event_append_only"),
+    (ACCOUNT_LOG, "account_event_no_truncate"),
     ("change", "change_append_only"),
     ("change", "change_no_truncate"),
     ("revision", "revision_append_only"),
@@ -80,13 +85,14 @@ const GUARDS: [(&str, &str); 8] = [
 ];
 
 /// Functions that write the log or keep it.
-const FUNCTIONS: [&str; 12] = [
+const FUNCTIONS: [&str; 13] = [
     "change_digest",
     "check_blocks_fit",
     "check_parks_unused",
     "current_revision",
     "log_changes",
     "open_revision",
+    "refuse_account_event_change",
     "refuse_log_change",
     "revision_hash",
     "row_columns",
@@ -213,8 +219,12 @@ async fn altered_guard(connection: &mut PgConnection) -> Result<Option<BadRow>> 
         ["stamp", "log_insert", "log_update", "log_delete", "no_truncate"]
             .map(|guard| ((*table).to_owned(), format!("{table}_{guard}")))
     });
+    // A register that the service has not migrated yet has neither accounts nor the role.
+    let has_access: bool =
+        sqlx::query_scalar("SELECT to_regclass('protected_table') IS NOT NULL").fetch_one(&mut *connection).await?;
+    let others = GUARDS.into_iter().filter(|(table, _)| has_access || *table != ACCOUNT_LOG);
     let expected: Vec<(String, String)> =
-        of_tables.chain(GUARDS.map(|(table, guard)| (table.to_owned(), guard.to_owned()))).collect();
+        of_tables.chain(others.map(|(table, guard)| (table.to_owned(), guard.to_owned()))).collect();
     let standing: Vec<(String, String)> = sqlx::query_as(
         "SELECT c.relname::text, t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
          WHERE t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid)",
@@ -228,10 +238,8 @@ async fn altered_guard(connection: &mut PgConnection) -> Result<Option<BadRow>> 
     if let Some((table, trigger)) = expected.into_iter().find(|guard| !standing.contains(guard)) {
         return Ok(altered(table, trigger));
     }
-    // A register that the service has not migrated yet has neither accounts nor the role.
-    let has_access: bool =
-        sqlx::query_scalar("SELECT to_regclass('protected_table') IS NOT NULL").fetch_one(&mut *connection).await?;
-    for function in FUNCTIONS {
+    let functions = FUNCTIONS.into_iter().filter(|name| has_access || *name != "refuse_account_event_change");
+    for function in functions {
         let standing: Vec<(String, bool, Option<Vec<String>>, bool)> = sqlx::query_as(
             "SELECT prosrc, prosecdef, proconfig, proowner = (SELECT relowner FROM pg_class WHERE oid = 'change'::regclass)
              FROM pg_proc WHERE proname = $1 AND pg_function_is_visible(oid)",

@@ -68,9 +68,8 @@ fn conditions(layer: &Layer, query: &ItemsQuery) -> String {
                 let (w, s, e, n) = (parameter(), parameter(), parameter(), parameter());
                 // Not ST_MakeEnvelope: a box without width or height must become a line or a point, not a polygon
                 // without area, which meets nothing.
-                let area = format!(
-                    "ST_SetSRID(ST_Envelope(ST_MakeLine(ST_Point(${w}, ${s}), ST_Point(${e}, ${n}))), 4490)"
-                );
+                let area =
+                    format!("ST_SetSRID(ST_Envelope(ST_MakeLine(ST_Point(${w}, ${s}), ST_Point(${e}, ${n}))), 4490)");
                 // `&&` by itself too: it is leak-proof and may ask the index before row-level security, ST_Intersects may not.
                 format!("(geom && {area} AND ST_Intersects(geom, {area}))")
             })

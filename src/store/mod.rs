@@ -26,8 +26,8 @@ pub mod sessions;
 pub mod undo;
 
 pub use pool::{
-    PoolLimits, WRITER_IDLING, bear_idling, begin_read_as, begin_write, begin_write_as, connect, connect_as_application,
-    migrate, ping, while_answering,
+    PoolLimits, WRITER_IDLING, bear_idling, begin_read_as, begin_write, begin_write_as, connect,
+    connect_as_application, migrate, ping, while_answering,
 };
 
 /// What an upsert did, or would do.

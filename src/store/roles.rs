@@ -14,7 +14,9 @@ pub const APPLICATION_ROLE: &str = "sizhi_app";
 pub enum Standing {
     Ready,
     /// The role is missing, or this database user may not take it on: what a superuser has to run.
-    Missing { remedy: String },
+    Missing {
+        remedy: String,
+    },
 }
 
 /// Makes the role where it is missing and `member` may take it on, and lets the planner ask the index of a protected table
@@ -108,8 +110,7 @@ async fn is_granted(connection: &mut PgConnection) -> Result<bool> {
          WHERE r.rolname = $1 AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'm')
            AND pg_has_role(current_user, c.relowner, 'USAGE')
            AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')";
-    let granted: Option<bool> =
-        sqlx::query_scalar(granted).bind(APPLICATION_ROLE).fetch_one(&mut *connection).await?;
+    let granted: Option<bool> = sqlx::query_scalar(granted).bind(APPLICATION_ROLE).fetch_one(&mut *connection).await?;
     Ok(granted.unwrap_or(false))
 }
 

@@ -112,7 +112,11 @@ async fn a_raw_session_without_a_jurisdiction_sees_no_row_of_a_protected_table()
     ] {
         let mut transaction = session.begin().await.expect("transaction");
         if let Some(setting) = setting {
-            sqlx::query("SELECT set_config('sizhi.jurisdiction', $1, true)").bind(setting).execute(&mut *transaction).await.expect("set");
+            sqlx::query("SELECT set_config('sizhi.jurisdiction', $1, true)")
+                .bind(setting)
+                .execute(&mut *transaction)
+                .await
+                .expect("set");
         }
         for sql in [parcels, images, shown] {
             assert_eq!(count(&mut transaction, sql).await, expected, "{setting:?}: {sql}");
@@ -170,10 +174,12 @@ async fn the_services_role_changes_neither_tables_nor_the_log() {
 async fn a_write_by_the_services_role_is_logged_sealed_and_undone() {
     let db = with_ledger().await;
     let changsha = viewer(Role::Editor, &["430100"]);
-    let changed = "UPDATE trial_parcel SET county_code = '430103' WHERE id = 'p1'; DELETE FROM trial_parcel WHERE id = 'p2'";
+    let changed =
+        "UPDATE trial_parcel SET county_code = '430103' WHERE id = 'p1'; DELETE FROM trial_parcel WHERE id = 'p2'";
     let number = written(&db.application, &changsha, changed).await.expect("written");
     assert_eq!(
-        db.column::<String>("SELECT operation || ' ' || feature_id FROM change WHERE revision = 2 ORDER BY ordinal").await,
+        db.column::<String>("SELECT operation || ' ' || feature_id FROM change WHERE revision = 2 ORDER BY ordinal")
+            .await,
         ["update p1", "delete p2"]
     );
     assert_eq!(db.value::<i64>("SELECT count(*) FROM revision WHERE hash IS NOT NULL").await, 2);
@@ -202,14 +208,17 @@ async fn rows_outside_the_jurisdiction_are_not_written() {
     assert_eq!(db.value::<i64>("SELECT count(*) FROM trial_parcel WHERE id = 'p5'").await, 1);
     // The public writes nowhere, whatever its viewer says.
     let public = Viewer { jurisdiction: Jurisdiction::Everywhere, ..Viewer::public() };
-    let error = written(&db.application, &Viewer { actor: "x".into(), ..public }, &rows(11, "430102", 1)).await.expect_err("public");
+    let error = written(&db.application, &Viewer { actor: "x".into(), ..public }, &rows(11, "430102", 1))
+        .await
+        .expect_err("public");
     assert_eq!(sizhi::error::Error::from(error).code(), "outside_jurisdiction");
 }
 
 #[actix_web::test]
 async fn a_revision_that_is_partly_hidden_is_not_undone_in_part() {
     let db = with_ledger().await;
-    let mut transaction = store::begin_write_as(&db.application, &viewer(Role::Editor, &["430100"])).await.expect("transaction");
+    let mut transaction =
+        store::begin_write_as(&db.application, &viewer(Role::Editor, &["430100"])).await.expect("transaction");
     let error = undo::undo_revision(&mut transaction, 1, "account:test", "test").await.expect_err("partly hidden");
     assert_eq!(error.code(), "outside_jurisdiction");
     transaction.rollback().await.expect("rolled back");
@@ -220,10 +229,17 @@ async fn a_revision_that_is_partly_hidden_is_not_undone_in_part() {
 async fn a_row_that_moved_is_logged_for_those_who_may_see_both_places() {
     let db = with_ledger().await;
     let all = viewer(Role::Admin, &["*"]);
-    written(&db.application, &all, "UPDATE trial_parcel SET county_code = '430202' WHERE id = 'p1'").await.expect("moved");
+    written(&db.application, &all, "UPDATE trial_parcel SET county_code = '430202' WHERE id = 'p1'")
+        .await
+        .expect("moved");
     for (divisions, expected) in [(["430100"], 0), (["430200"], 0), (["430000"], 1)] {
-        let mut transaction = store::begin_read_as(&db.application, &viewer(Role::Staff, &divisions)).await.expect("transaction");
-        assert_eq!(count(&mut transaction, "SELECT count(*) FROM change WHERE revision = 2").await, expected, "{divisions:?}");
+        let mut transaction =
+            store::begin_read_as(&db.application, &viewer(Role::Staff, &divisions)).await.expect("transaction");
+        assert_eq!(
+            count(&mut transaction, "SELECT count(*) FROM change WHERE revision = 2").await,
+            expected,
+            "{divisions:?}"
+        );
     }
     // What is logged of open tables stays open.
     db.write("INSERT INTO division (code, name, level, source) VALUES ('430000', '湖南省', 'province', 's')").await;
@@ -257,7 +273,8 @@ async fn a_box_query_under_row_level_security_asks_the_spatial_index() {
     let all = viewer(Role::Admin, &["*"]);
     written(&db.application, &all, &rows(1_000, "430102", 20_000)).await.expect("written");
     sqlx::raw_sql("ANALYZE trial_parcel").execute(&db.pool).await.expect("analysed");
-    let mut transaction = store::begin_read_as(&db.application, &viewer(Role::Staff, &["430100"])).await.expect("transaction");
+    let mut transaction =
+        store::begin_read_as(&db.application, &viewer(Role::Staff, &["430100"])).await.expect("transaction");
     let plan: Vec<String> = sqlx::query_scalar(
         "EXPLAIN SELECT * FROM layer_trial_parcels WHERE geom && ST_MakeEnvelope(112.05, 28, 112.0501, 28.1, 4490)
            AND ST_Intersects(geom, ST_MakeEnvelope(112.05, 28, 112.0501, 28.1, 4490))",
@@ -303,14 +320,19 @@ async fn the_audit_names_a_guard_that_was_loosened() {
 #[actix_web::test]
 async fn what_the_role_may_is_put_right_at_every_start() {
     let db = with_ledger().await;
-    sqlx::raw_sql("GRANT UPDATE ON change TO sizhi_app; REVOKE SELECT ON park FROM sizhi_app; CREATE TABLE later (x int)")
-        .execute(&db.pool)
-        .await
-        .expect("put wrong");
+    sqlx::raw_sql(
+        "GRANT UPDATE ON change TO sizhi_app; REVOKE SELECT ON park FROM sizhi_app; CREATE TABLE later (x int)",
+    )
+    .execute(&db.pool)
+    .await
+    .expect("put wrong");
     assert_eq!(store::migrate(&db.pool).await.expect("granted"), store::roles::Standing::Ready);
     let mut session = raw(&db).await;
     assert_eq!(refused(&mut session, "UPDATE change SET operation = 'delete'").await, "42501");
     assert_eq!(count(&mut session, "SELECT count(*) FROM park").await, 0);
-    sqlx::raw_sql("INSERT INTO later VALUES (1); DELETE FROM later").execute(&mut session).await.expect("granted by default");
+    sqlx::raw_sql("INSERT INTO later VALUES (1); DELETE FROM later")
+        .execute(&mut session)
+        .await
+        .expect("granted by default");
     session.close().await.expect("closed");
 }

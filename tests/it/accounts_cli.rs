@@ -49,18 +49,23 @@ async fn an_account_from_the_terminal_to_its_last_day() {
     let id = issued["id"].to_string();
     done(&account(&db, &["token", "revoke", &id], "").await);
     let tokens: Value =
-        serde_json::from_str(&done(&account(&db, &["token", "list", "--account", "zhang", "--json"], "").await)).expect("JSON");
+        serde_json::from_str(&done(&account(&db, &["token", "list", "--account", "zhang", "--json"], "").await))
+            .expect("JSON");
     assert!(tokens[0]["revoked_at"].is_string() && tokens[0].get("token").is_none(), "{tokens}");
     done(&account(&db, &["disable", "zhang"], "").await);
     assert_eq!(try_login(&db, "zhang", "another password, long").await.status, 401);
     done(&account(&db, &["enable", "zhang"], "").await);
-    sqlx::query("INSERT INTO login_failure (kind, key) SELECT 'account', 'zhang' FROM generate_series(1, 10)").execute(&db.pool).await.expect("failures");
+    sqlx::query("INSERT INTO login_failure (kind, key) SELECT 'account', 'zhang' FROM generate_series(1, 10)")
+        .execute(&db.pool)
+        .await
+        .expect("failures");
     assert_eq!(try_login(&db, "zhang", "another password, long").await.status, 429);
     done(&account(&db, &["unlock", "zhang"], "").await);
     assert_eq!(try_login(&db, "zhang", "another password, long").await.status, 200);
     let by_terminal: Vec<String> =
         db.column("SELECT action FROM account_event WHERE actor = 'cli:clerk' ORDER BY id").await;
-    let expected = ["added", "changed", "password_reset", "token_issued", "token_revoked", "changed", "changed", "unlocked"];
+    let expected =
+        ["added", "changed", "password_reset", "token_issued", "token_revoked", "changed", "changed", "unlocked"];
     assert_eq!(by_terminal, expected);
 }
 

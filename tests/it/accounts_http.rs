@@ -58,8 +58,9 @@ async fn an_account_is_made_changed_and_disabled() {
     expected["divisions"] = json!(["430102", "430200"]);
     expected["disabled"] = json!(true);
     assert_eq!(without_times(standing), expected);
-    let events: Vec<String> =
-        db.column("SELECT actor || ' ' || action || ' ' || account || ' ' || detail FROM account_event ORDER BY id").await;
+    let events: Vec<String> = db
+        .column("SELECT actor || ' ' || action || ' ' || account || ' ' || detail FROM account_event ORDER BY id")
+        .await;
     assert_eq!(
         events,
         [
@@ -101,7 +102,11 @@ async fn accounts_that_are_refused() {
         assert!(!problem.to_string().contains(password), "a password comes back: {problem}");
     }
     assert_eq!(db.column::<String>("SELECT name FROM account").await, ["zhang"]);
-    for (method, path) in [(Method::GET, "/api/accounts/nobody"), (Method::POST, "/api/accounts/nobody/unlock"), (Method::GET, "/api/accounts/%00")] {
+    for (method, path) in [
+        (Method::GET, "/api/accounts/nobody"),
+        (Method::POST, "/api/accounts/nobody/unlock"),
+        (Method::GET, "/api/accounts/%00"),
+    ] {
         call(&db, authorised(method, path)).await.assert_problem(404, "account_not_found");
     }
 }
@@ -110,13 +115,18 @@ async fn accounts_that_are_refused() {
 async fn the_last_administrator_stays_one() {
     let db = Database::empty().await;
     add(&db, "admin", Role::Admin, &[]).await;
-    let change = |name: &str, members: Value| authorised(Method::PATCH, &format!("/api/accounts/{name}")).set_json(members);
+    let change =
+        |name: &str, members: Value| authorised(Method::PATCH, &format!("/api/accounts/{name}")).set_json(members);
     for members in [json!({"disabled": true}), json!({"role": "editor", "divisions": ["*"]})] {
         call(&db, change("admin", members)).await.assert_problem(409, "last_admin");
     }
     add(&db, "second", Role::Editor, &["430100"]).await;
     let raised = call(&db, change("second", json!({"role": "admin"}))).await.json();
-    assert_eq!((&raised["role"], &raised["divisions"]), (&json!("admin"), &json!(["*"])), "administrators are everywhere");
+    assert_eq!(
+        (&raised["role"], &raised["divisions"]),
+        (&json!("admin"), &json!(["*"])),
+        "administrators are everywhere"
+    );
     assert_eq!(call(&db, change("admin", json!({"disabled": true}))).await.status, 200);
     call(&db, change("second", json!({"disabled": true}))).await.assert_problem(409, "last_admin");
 }
@@ -134,7 +144,8 @@ async fn accounts_come_page_by_page() {
     let (mut path, mut seen) = ("/api/accounts?limit=10".to_owned(), Vec::new());
     loop {
         let page = call(&db, authorised(Method::GET, &path)).await.json();
-        let names = page["accounts"].as_array().expect("accounts").iter().map(|a| a["name"].as_str().expect("name").to_owned());
+        let names =
+            page["accounts"].as_array().expect("accounts").iter().map(|a| a["name"].as_str().expect("name").to_owned());
         seen.extend(names);
         match link(&page, "next") {
             Some(next) => path = path_of(next),
@@ -149,7 +160,9 @@ async fn accounts_come_page_by_page() {
 async fn a_token_has_no_more_than_its_account_now() {
     let db = Database::with_sample().await;
     add(&db, "zhang", Role::Editor, &["430100", "430200"]).await;
-    let issued = issue(&db, json!({"account": "zhang", "name": "地图同步", "divisions": ["430102", "430200"], "days": 30})).await;
+    let issued =
+        issue(&db, json!({"account": "zhang", "name": "地图同步", "divisions": ["430102", "430200"], "days": 30}))
+            .await;
     let secret = issued["token"].as_str().expect("token").to_owned();
     let mut shown = without_times(issued);
     assert!(secret.len() == 70 && secret.starts_with("sizhi_"), "{secret}");
@@ -163,10 +176,13 @@ async fn a_token_has_no_more_than_its_account_now() {
     let ask = || with_token(Method::GET, "/api/session", &secret);
     assert_eq!(who(call(&db, ask()).await.json()), (json!("editor"), json!(["430102", "430200"])));
     // The account loses a city and the right to write: so does its token.
-    let narrowed = authorised(Method::PATCH, "/api/accounts/zhang").set_json(json!({"role": "staff", "divisions": ["430100"]}));
+    let narrowed =
+        authorised(Method::PATCH, "/api/accounts/zhang").set_json(json!({"role": "staff", "divisions": ["430100"]}));
     assert_eq!(call(&db, narrowed).await.status, 200);
     assert_eq!(who(call(&db, ask()).await.json()), (json!("staff"), json!(["430102"])));
-    call(&db, with_token(Method::POST, "/api/imports/1/commit", &secret)).await.assert_problem(403, "role_insufficient");
+    call(&db, with_token(Method::POST, "/api/imports/1/commit", &secret))
+        .await
+        .assert_problem(403, "role_insufficient");
     for members in [
         json!({"account": "zhang", "name": "x", "role": "editor"}),
         json!({"account": "zhang", "name": "x", "divisions": ["430200"]}),
@@ -180,7 +196,9 @@ async fn a_token_has_no_more_than_its_account_now() {
         let members = json!({"account": "zhang", "name": "x", "days": days});
         call(&db, authorised(Method::POST, "/api/tokens").set_json(members)).await.assert_problem(400, "value_invalid");
     }
-    call(&db, authorised(Method::POST, "/api/tokens").set_json(json!({"name": "x"}))).await.assert_problem(400, "member_missing");
+    call(&db, authorised(Method::POST, "/api/tokens").set_json(json!({"name": "x"})))
+        .await
+        .assert_problem(400, "member_missing");
 }
 
 #[actix_web::test]
@@ -191,9 +209,17 @@ async fn expired_revoked_and_strange_tokens_are_told_apart() {
     let ask = || with_token(Method::GET, "/api/imports", &token);
     assert_eq!(call(&db, ask()).await.status, 200);
     for (deed, code, back) in [
-        ("UPDATE api_token SET expires_at = clock_timestamp()", "token_expired", "UPDATE api_token SET expires_at = clock_timestamp() + interval '1 day'"),
+        (
+            "UPDATE api_token SET expires_at = clock_timestamp()",
+            "token_expired",
+            "UPDATE api_token SET expires_at = clock_timestamp() + interval '1 day'",
+        ),
         ("UPDATE account SET disabled = true", "account_disabled", "UPDATE account SET disabled = false"),
-        ("UPDATE api_token SET revoked_at = clock_timestamp()", "token_revoked", "UPDATE api_token SET revoked_at = NULL"),
+        (
+            "UPDATE api_token SET revoked_at = clock_timestamp()",
+            "token_revoked",
+            "UPDATE api_token SET revoked_at = NULL",
+        ),
     ] {
         sqlx::query(deed).execute(&db.pool).await.expect("done");
         let refused = call(&db, ask()).await;

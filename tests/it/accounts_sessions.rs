@@ -37,7 +37,9 @@ async fn a_login_says_who_one_is_until_it_is_ended() {
     assert_eq!((&who["account"], &who["expires"]), (&json!("zhang"), &expires));
     let out = call(&db, from_page(Method::DELETE, "/api/session", &cookie)).await;
     assert_eq!(out.status, 204);
-    assert!(out.header("set-cookie").is_some_and(|set| set.starts_with("sizhi_session=; ") && set.contains("Max-Age=0")));
+    assert!(
+        out.header("set-cookie").is_some_and(|set| set.starts_with("sizhi_session=; ") && set.contains("Max-Age=0"))
+    );
     let ended = call(&db, from_page(Method::GET, "/api/session", &cookie)).await;
     ended.assert_problem(401, "session_ended");
     assert!(ended.header("set-cookie").is_some_and(|set| set.contains("Max-Age=0")), "a dead cookie is taken away");
@@ -51,7 +53,9 @@ async fn wrong_passwords_unknown_accounts_and_disabled_ones_are_told_alike() {
     add(&db, "gone", Role::Staff, &["430100"]).await;
     sqlx::query("UPDATE account SET disabled = true WHERE name = 'gone'").execute(&db.pool).await.expect("disabled");
     let mut bodies = Vec::new();
-    for (account, password) in [("zhang", "not the password"), ("nobody", PASSWORD), ("没有", PASSWORD), ("gone", PASSWORD)] {
+    for (account, password) in
+        [("zhang", "not the password"), ("nobody", PASSWORD), ("没有", PASSWORD), ("gone", PASSWORD)]
+    {
         let mut body = try_login(&db, account, password).await.assert_problem(401, "login_failed");
         body["instance"].take();
         bodies.push(body);
@@ -64,7 +68,10 @@ async fn a_session_ends_by_time_by_disabling_and_by_a_new_password() {
     let db = with_editor().await;
     let cookie = login(&db, "zhang").await;
     for (deed, back) in [
-        ("UPDATE session SET expires_at = clock_timestamp()", "UPDATE session SET expires_at = clock_timestamp() + interval '1 hour'"),
+        (
+            "UPDATE session SET expires_at = clock_timestamp()",
+            "UPDATE session SET expires_at = clock_timestamp() + interval '1 hour'",
+        ),
         ("UPDATE account SET disabled = true", "UPDATE account SET disabled = false"),
     ] {
         sqlx::query(deed).execute(&db.pool).await.expect("done");
@@ -73,7 +80,8 @@ async fn a_session_ends_by_time_by_disabling_and_by_a_new_password() {
         sqlx::query(back).execute(&db.pool).await.expect("undone");
         assert_eq!(call(&db, from_page(Method::GET, "/api/session", &cookie)).await.status, 200, "{back}");
     }
-    let reset = authorised(Method::POST, "/api/accounts/zhang/password").set_json(json!({"password": "another one, quite long"}));
+    let reset = authorised(Method::POST, "/api/accounts/zhang/password")
+        .set_json(json!({"password": "another one, quite long"}));
     assert_eq!(call(&db, reset).await.status, 204);
     call(&db, from_page(Method::GET, "/api/session", &cookie)).await.assert_problem(401, "session_ended");
 }
@@ -94,7 +102,8 @@ async fn changing_the_own_password_ends_the_other_logins() {
     try_login(&db, "zhang", PASSWORD).await.assert_problem(401, "login_failed");
     assert_eq!(try_login(&db, "zhang", "a new one, long enough").await.status, 200);
     // The operator's token is nobody's account.
-    let operator = authorised(Method::POST, "/api/session/password").set_json(json!({"password": "x", "new_password": "y"}));
+    let operator =
+        authorised(Method::POST, "/api/session/password").set_json(json!({"password": "x", "new_password": "y"}));
     call(&db, operator).await.assert_problem(403, "session_needed");
 }
 
@@ -154,7 +163,10 @@ async fn writes_that_another_site_makes_a_browser_send_are_refused() {
     call(&db, foreign).await.assert_problem(403, "cross_site_request");
     assert_eq!(call(&db, from_page(Method::GET, "/api/session", &cookie)).await.status, 200, "the login stands");
     // Reading is harmless; a page's own write goes through, by either header.
-    let link = TestRequest::get().uri("/api/session").insert_header(("cookie", cookie.as_str())).insert_header(("sec-fetch-site", "cross-site"));
+    let link = TestRequest::get()
+        .uri("/api/session")
+        .insert_header(("cookie", cookie.as_str()))
+        .insert_header(("sec-fetch-site", "cross-site"));
     assert_eq!(call(&db, link).await.status, 200);
     let own = logout().insert_header(("origin", "http://localhost:8080"));
     assert_eq!(call(&db, own).await.status, 204);
@@ -182,7 +194,11 @@ async fn ten_failures_lock_an_account_for_a_quarter_of_an_hour() {
     assert_eq!(db.value::<i64>("SELECT count(*) FROM login_failure WHERE kind = 'account'").await, 10);
     sqlx::query("UPDATE login_failure SET at = at - interval '15 minutes'").execute(&db.pool).await.expect("aged");
     assert_eq!(try_login(&db, "zhang", PASSWORD).await.status, 200);
-    assert_eq!(db.value::<i64>("SELECT count(*) FROM login_failure WHERE kind = 'account'").await, 0, "a login forgets them");
+    assert_eq!(
+        db.value::<i64>("SELECT count(*) FROM login_failure WHERE kind = 'account'").await,
+        0,
+        "a login forgets them"
+    );
 }
 
 #[actix_web::test]
@@ -225,7 +241,10 @@ async fn parallel_guesses_do_not_slip_through() {
 async fn an_administrator_unlocks() {
     let db = with_editor().await;
     for _ in 0..10 {
-        sqlx::query("INSERT INTO login_failure (kind, key) VALUES ('account', 'zhang')").execute(&db.pool).await.expect("failure");
+        sqlx::query("INSERT INTO login_failure (kind, key) VALUES ('account', 'zhang')")
+            .execute(&db.pool)
+            .await
+            .expect("failure");
     }
     try_login(&db, "zhang", PASSWORD).await.assert_problem(429, "login_locked");
     let unlocked = call(&db, authorised(Method::POST, "/api/accounts/zhang/unlock")).await;
@@ -237,7 +256,10 @@ async fn an_administrator_unlocks() {
 async fn bodies_of_a_login_that_are_refused() {
     let db = with_editor().await;
     let raw = |kind: &str, body: &str| {
-        TestRequest::post().uri("/api/session").insert_header(("content-type", kind.to_owned())).set_payload(body.to_owned())
+        TestRequest::post()
+            .uri("/api/session")
+            .insert_header(("content-type", kind.to_owned()))
+            .set_payload(body.to_owned())
     };
     let huge = format!("{{\"account\": \"{}\"}}", "x".repeat(70_000));
     for (request, status, code) in [

@@ -35,7 +35,8 @@ pub async fn log_in(pool: &PgPool, account: &str, password: &str, address: &str)
     sessions::open(&mut transaction, key, &hash).await?;
     accounts::logged_in(&mut transaction, key).await?;
     login_failures::succeeded(&mut transaction, key, address).await?;
-    accounts::log_event(&mut transaction, &format!("account:{key}"), "logged_in", key, json!({"address": address})).await?;
+    accounts::log_event(&mut transaction, &format!("account:{key}"), "logged_in", key, json!({"address": address}))
+        .await?;
     // Disabled while its password was looked at: no session stands, and nothing is kept of this login.
     let session = sessions::find(&mut transaction, &hash).await?.ok_or_else(|| Error::Unauthenticated {
         code: "login_failed",
@@ -114,7 +115,8 @@ pub async fn change_password(
     accounts::set_password(&mut transaction, account, &hash, false).await?;
     sessions::close_all(&mut transaction, account, Some(&passwords::digest(secret))).await?;
     login_failures::succeeded(&mut transaction, account, address).await?;
-    accounts::log_event(&mut transaction, &format!("account:{account}"), "password_changed", account, json!({})).await?;
+    accounts::log_event(&mut transaction, &format!("account:{account}"), "password_changed", account, json!({}))
+        .await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -76,8 +76,8 @@ fn new_password(name: &AccountName, password: &str) -> Result<()> {
 
 /// Adds an account.
 pub async fn add(pool: &PgPool, actor: &str, request: &AccountRequest) -> Result<Account> {
-    let name = AccountName::parse(&request.name)
-        .map_err(|cause| Error::invalid("account_name_invalid", cause.to_string()))?;
+    let name =
+        AccountName::parse(&request.name).map_err(|cause| Error::invalid("account_name_invalid", cause.to_string()))?;
     let label = parse_label(request.display_name.as_deref().unwrap_or(name.as_str()))
         .map_err(|cause| Error::invalid("label_invalid", cause.to_string()))?;
     let jurisdiction = rights(request.role, request.divisions.as_deref())?;
@@ -155,8 +155,7 @@ pub async fn change(pool: &PgPool, actor: &str, name: &str, wanted: &AccountChan
     let before = accounts::find(&mut transaction, name.as_str()).await?.ok_or_else(not_found)?;
     let mut after = before.clone();
     if let Some(label) = &wanted.display_name {
-        after.display_name =
-            parse_label(label).map_err(|cause| Error::invalid("label_invalid", cause.to_string()))?;
+        after.display_name = parse_label(label).map_err(|cause| Error::invalid("label_invalid", cause.to_string()))?;
     }
     after.role = wanted.role.unwrap_or(before.role);
     after.disabled = wanted.disabled.unwrap_or(before.disabled);

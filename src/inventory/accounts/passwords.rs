@@ -99,9 +99,8 @@ fn normal(password: &str) -> String {
 }
 
 fn hash_now(password: &str) -> Result<String> {
-    let failed = |cause: &dyn std::fmt::Display| {
-        Error::internal("口令散列失败", std::io::Error::other(cause.to_string()))
-    };
+    let failed =
+        |cause: &dyn std::fmt::Display| Error::internal("口令散列失败", std::io::Error::other(cause.to_string()));
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|cause| failed(&cause))?;
     let salt = SaltString::generate(&mut OsRng);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)

@@ -99,15 +99,18 @@ pub async fn present(pool: &PgPool, secret: &str) -> Result<Presented> {
     };
     match found {
         None => Err(Error::Unauthenticated { code: "token_wrong", detail: "令牌不正确".to_owned() }),
-        Some(token) if token.revoked => {
-            Err(Error::Unauthenticated { code: "token_revoked", detail: "令牌已被撤销，请换一个".to_owned() })
-        }
-        Some(token) if token.expired => {
-            Err(Error::Unauthenticated { code: "token_expired", detail: "令牌已过期，请签发新的".to_owned() })
-        }
-        Some(token) if token.disabled => {
-            Err(Error::Unauthenticated { code: "account_disabled", detail: "令牌所属的账号已停用".to_owned() })
-        }
+        Some(token) if token.revoked => Err(Error::Unauthenticated {
+            code: "token_revoked",
+            detail: "令牌已被撤销，请换一个".to_owned(),
+        }),
+        Some(token) if token.expired => Err(Error::Unauthenticated {
+            code: "token_expired",
+            detail: "令牌已过期，请签发新的".to_owned(),
+        }),
+        Some(token) if token.disabled => Err(Error::Unauthenticated {
+            code: "account_disabled",
+            detail: "令牌所属的账号已停用".to_owned(),
+        }),
         Some(token) => Ok(token),
     }
 }
