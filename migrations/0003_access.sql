@@ -15,7 +15,7 @@ CREATE FUNCTION in_jurisdiction(division_code text) RETURNS boolean LANGUAGE sql
 $$;
 
 -- The same as a condition of a policy. The sub-selects depend on no row, so the setting is read and taken apart once a statement,
--- not once a row: a third of the time over a million rows.
+-- not once a row (a count over a million rows: 0.23–0.38 s against 0.78–0.82 s with the function above).
 CREATE FUNCTION jurisdiction_condition(division text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT format(
         '((SELECT current_setting(''sizhi.jurisdiction'', true)) = ''*''

@@ -197,7 +197,7 @@ pub fn refuse_foreign_writes(request: &HttpRequest, state: &State) -> Result<()>
 pub fn client_address(request: &HttpRequest, state: &State) -> String {
     let forwarded = state.http.trust_forwarded.then(|| {
         let connection = request.connection_info();
-        connection.realip_remote_addr().and_then(|text| parse_address(text))
+        connection.realip_remote_addr().and_then(parse_address)
     });
     let address = forwarded.flatten().or_else(|| request.peer_addr().map(|peer| peer.ip()));
     match address.map(|address| address.to_canonical()) {

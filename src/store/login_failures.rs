@@ -53,10 +53,21 @@ pub async fn attempt(connection: &mut PgConnection, account: &str, address: &str
 /// the address stay, or whoever has one account could try all others for ever.
 pub async fn succeeded(connection: &mut PgConnection, account: &str, address: &str) -> Result<()> {
     unlock(connection, account).await?;
+    take_newest(connection, "address", address).await
+}
+
+/// An attempt whose password nobody looked at did not fail.
+pub async fn take_back(connection: &mut PgConnection, account: &str, address: &str) -> Result<()> {
+    take_newest(connection, "account", account).await?;
+    take_newest(connection, "address", address).await
+}
+
+async fn take_newest(connection: &mut PgConnection, kind: &str, key: &str) -> Result<()> {
     sqlx::query(
-        "DELETE FROM login_failure WHERE ctid = (SELECT ctid FROM login_failure WHERE kind = 'address' AND key = $1 ORDER BY at DESC LIMIT 1)",
+        "DELETE FROM login_failure WHERE ctid = (SELECT ctid FROM login_failure WHERE kind = $1 AND key = $2 ORDER BY at DESC LIMIT 1)",
     )
-    .bind(address)
+    .bind(kind)
+    .bind(key)
     .execute(connection)
     .await?;
     Ok(())

@@ -2,6 +2,7 @@
 //!
 //! A table like those of the ledgers is made here, so that the rules are tried before there are any.
 
+use sizhi::domain::DivisionCode;
 use sizhi::domain::access::{Jurisdiction, Role, Viewer};
 use sizhi::domain::items_query::ItemsQuery;
 use sizhi::domain::layer::{Layer, Property, PropertyKind, Titles, Visibility};
@@ -129,6 +130,31 @@ async fn a_raw_session_without_a_jurisdiction_sees_no_row_of_a_protected_table()
         assert_eq!(count(&mut session, sql).await, 0, "{sql}");
     }
     session.close().await.expect("closed");
+}
+
+/// The same rule stands in Rust, in a function, and in the policies: they say the same of every code.
+#[actix_web::test]
+async fn the_database_and_the_program_agree_on_what_a_jurisdiction_covers() {
+    let db = Database::empty().await;
+    let codes = ["430000", "430100", "430102", "430112", "430200", "430202", "431102", "440000", "440100", "110000"];
+    let jurisdictions: [&[&str]; 7] =
+        [&["*"], &[], &["430000"], &["430100"], &["430102"], &["430102", "430200"], &["440000", "431102"]];
+    for divisions in jurisdictions {
+        let who = viewer(Role::Staff, divisions);
+        let mut transaction = store::begin_read_as(&db.application, &who).await.expect("transaction");
+        for code in codes {
+            let covered = who.jurisdiction.covers(&DivisionCode::parse(code).expect("code"));
+            let condition: String = sqlx::query_scalar("SELECT jurisdiction_condition('code')")
+                .fetch_one(&mut *transaction)
+                .await
+                .expect("condition");
+            let sql =
+                format!("SELECT in_jurisdiction(code), coalesce({condition}, false) FROM (SELECT $1::text AS code) c");
+            let said: (Option<bool>, bool) =
+                sqlx::query_as(AssertSqlSafe(sql)).bind(code).fetch_one(&mut *transaction).await.expect("judged");
+            assert_eq!((said.0.unwrap_or(false), said.1), (covered, covered), "{divisions:?} {code}");
+        }
+    }
 }
 
 #[actix_web::test]

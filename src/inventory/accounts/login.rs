@@ -62,7 +62,14 @@ async fn password_is_right(pool: &PgPool, account: &str, password: &str, address
     // Longer than any password can be: nothing to compare, and not worth the work of normalising it.
     let phc = phc.filter(|_| password.len() <= PASSWORD_MAX);
     let tried = if password.len() <= PASSWORD_MAX { password } else { "" };
-    let right = passwords::verify(tried, phc).await?;
+    let right = match passwords::verify(tried, phc).await {
+        Ok(right) => right,
+        Err(busy) => {
+            // Nobody looked at the password: a crowd at the door must not lock people out.
+            login_failures::take_back(&mut *pool.acquire().await?, account, address).await?;
+            return Err(busy);
+        }
+    };
     if !right {
         tracing::warn!(account, address, "login failed");
     }
