@@ -19,6 +19,7 @@ mod park_json;
 mod park_pages;
 mod park_words;
 mod problem;
+mod problem_english;
 mod representation;
 mod session;
 mod signals;

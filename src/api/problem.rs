@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use tracing_actix_web::RequestId;
 
 use super::auth;
+use super::problem_english::ENGLISH;
 use crate::error::Error;
 use crate::inventory::wire;
 
@@ -124,84 +125,6 @@ impl ResponseError for Problem {
         HttpResponse::new(self.status)
     }
 }
-
-/// English sentences for codes that clients meet; the rest gets its title.
-const ENGLISH: &[(&str, &str)] = &[
-    ("address_not_found", "There is no such address; start from /api."),
-    ("method_not_allowed", "This address does not support that method."),
-    ("not_acceptable", "There is no such representation; use f=json or f=html."),
-    ("query_invalid", "The query string is not percent-encoded UTF-8."),
-    ("parameter_unknown", "Unknown query parameter."),
-    ("parameter_repeated", "A query parameter is given more than once."),
-    ("bbox_invalid", "bbox must be 4 or 6 finite numbers: west,south,east,north in degrees."),
-    (
-        "datetime_invalid",
-        "datetime must be an RFC 3339 date or date-time, or an interval of two with .. for open ends.",
-    ),
-    ("limit_invalid", "limit must be a whole number from 1."),
-    ("offset_invalid", "offset must be a whole number from 0 to 100000; use the next link to page further."),
-    ("cursor_invalid", "The cursor is not one that this service gave out."),
-    ("value_invalid", "The value of a query parameter is not of its type."),
-    ("collection_not_found", "There is no such collection."),
-    ("item_not_found", "There is no such item in this collection."),
-    ("park_not_found", "There is no park of this code."),
-    ("park_code_invalid", "A park code is G or S and six digits."),
-    ("token_missing", "Log in, or send a bearer token."),
-    ("token_wrong", "The bearer token is wrong."),
-    ("token_expired", "The bearer token has expired."),
-    ("token_revoked", "The bearer token was revoked."),
-    ("token_not_found", "There is no token of this number."),
-    ("account_disabled", "The account of this token is disabled."),
-    ("session_ended", "The login has ended; log in again."),
-    ("session_needed", "This needs somebody who is logged in, not a token."),
-    ("login_failed", "Account or password is wrong, or the account is disabled."),
-    ("login_locked", "Too many failed logins; try again later or ask an administrator."),
-    ("login_busy", "Too many people are logging in; try again in a moment."),
-    ("role_insufficient", "The account's role does not allow this."),
-    ("outside_jurisdiction", "The record lies outside the account's jurisdiction."),
-    ("cross_site_request", "A request with a login must come from a page of this service."),
-    ("account_not_found", "There is no account of this name."),
-    ("account_exists", "The name is taken."),
-    ("account_name_invalid", "A name has 2 to 32 small letters, digits, dots, underscores or hyphens, a letter first."),
-    ("account_is_disabled", "The account is disabled."),
-    ("label_invalid", "A name for people has 1 to 64 characters, without control characters."),
-    ("rights_invalid", "Role and divisions do not fit together, or go further than the account."),
-    ("password_refused", "The password is too short, too common, or made of the account's name."),
-    ("password_wrong", "The old password is wrong."),
-    ("last_admin", "The last administrator stays one."),
-    ("json_invalid", "The body is no JSON object."),
-    ("member_unknown", "The JSON object has an unknown member."),
-    ("member_missing", "The JSON object lacks a member."),
-    ("member_invalid", "A member of the JSON object is not of its type."),
-    ("upload_too_large", "The upload is larger than the limit."),
-    ("body_too_slow", "The body did not arrive within 30 seconds."),
-    ("head_too_large", "The request line and headers are larger than 16 kB."),
-    ("encoding_unsupported", "Compressed request bodies are not read; send the file as it is."),
-    ("media_type_unsupported", "The body is of another type than this address reads."),
-    ("multipart_invalid", "The multipart form cannot be read; it may have been cut off."),
-    ("part_unknown", "Unknown part of the form."),
-    ("file_missing", "The form has no part named file with a file name."),
-    ("file_name_invalid", "The file name must have 1 to 200 characters, without control characters."),
-    ("layer_missing", "Give the layer: park_blocks or parks."),
-    ("format_unknown", "A file of that kind cannot be imported into this layer."),
-    ("file_unreadable", "The file cannot be read."),
-    ("layer_unknown", "Files cannot be imported into that layer."),
-    ("crs_unknown", "Unknown coordinate system; give an EPSG code such as EPSG:4490."),
-    ("allow_not_possible", "That error cannot be allowed."),
-    ("import_expired", "The upload is kept for one day and is gone; send it again."),
-    ("import_refused_now", "The register has changed since the check; see findings."),
-    ("import_not_found", "There is no import batch of this number."),
-    ("import_status", "The import batch is not in a state that allows this."),
-    ("undo_conflict", "Rows of that import have been changed since; undo the newer revisions first."),
-    ("register_busy", "Another write holds the register; try again later."),
-    ("storage_full", "The server's disk is full."),
-    ("database_unavailable", "The database is away; try again later."),
-    ("query_timeout", "The query took too long; ask for less."),
-    ("request_timeout", "The request did not arrive in time."),
-    ("request_invalid", "The request is against the rules of HTTP or CORS."),
-    ("body_too_large", "The body is larger than the limit."),
-    ("internal", "An internal error; tell the operator the number in instance."),
-];
 
 fn title(status: StatusCode, english: bool) -> &'static str {
     if english {
