@@ -17,7 +17,7 @@ use crate::domain::access::Role;
 use crate::error::{Error, Result};
 
 /// Time to find out who asks; the database's own limits do not count while it hangs.
-const LOOK_UP_TIME: Duration = Duration::from_secs(8);
+const LOOK_UP_TIME: Duration = Duration::from_secs(3);
 
 /// Who may use an address by a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -10,7 +10,7 @@ use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
 use crate::domain::access::Viewer;
-use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
+use crate::domain::layer::{Layer, Property, PropertyKind};
 use crate::error::Error;
 use crate::layers::declaration;
 use crate::store::features::{self, LayerExtent};
@@ -19,8 +19,8 @@ const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
 
 /// The layers that somebody may know of.
 pub fn visible_layers(viewer: &Viewer) -> impl Iterator<Item = &'static Layer> {
-    let internal = viewer.role.reads_internal();
-    declaration::LAYERS.iter().filter(move |layer| internal || layer.visibility == Visibility::Public)
+    let role = viewer.role;
+    declaration::LAYERS.iter().filter(move |layer| layer.visibility.is_for(role))
 }
 
 /// The layer of the path, or 404: an internal one does not exist for the public.

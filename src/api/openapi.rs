@@ -16,8 +16,9 @@ use super::params::Params;
 use super::problem::Answer;
 use super::representation::{self, Form};
 use super::state::State;
+use crate::domain::access::Role;
 use crate::domain::items_query::{DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET};
-use crate::domain::layer::{Layer, PropertyKind, Visibility};
+use crate::domain::layer::{Layer, PropertyKind};
 use crate::domain::lifecycle::ParkStatus;
 use crate::layers::declaration::LAYERS;
 
@@ -55,7 +56,7 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
     let mut paths = Map::new();
     service_paths(&mut paths, base);
     // One document for everybody: internal layers answer at the same addresses, for those who may see them.
-    for layer in LAYERS.iter().filter(|layer| layer.visibility == Visibility::Public) {
+    for layer in LAYERS.iter().filter(|layer| layer.visibility.is_for(Role::Public)) {
         layer_paths(&mut paths, layer);
     }
     park_paths(&mut paths);

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::cards::LEVELS;
 use super::collections::property_schema;
 use super::openapi_access;
-use crate::domain::layer::{Layer, Visibility};
+use crate::domain::access::Role;
+use crate::domain::layer::Layer;
 use crate::domain::lifecycle::ParkStatus;
 use crate::inventory::import::{ALLOWABLE, LAYERS};
 
@@ -45,7 +46,7 @@ pub fn components(layers: &[Layer]) -> Value {
     let groups = [common(), service(), features(), parks(), import()];
     schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));
     schemas.extend(openapi_access::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema)));
-    let layers = layers.iter().filter(|layer| layer.visibility == Visibility::Public);
+    let layers = layers.iter().filter(|layer| layer.visibility.is_for(Role::Public));
     schemas.extend(layers.map(|layer| (feature_name(layer), layer_feature(layer))));
     let mut responses = Map::new();
     responses.insert("Problem".into(), problem("出错；服务器一侧的错误请把 instance 里的编号告诉运维人员"));

@@ -89,7 +89,9 @@ fn grants() -> String {
          REVOKE UPDATE, DELETE, TRUNCATE ON account_event FROM {role};
          REVOKE ALL ON _sqlx_migrations FROM {role};
          REVOKE EXECUTE ON FUNCTION log_changes(), seal_revision() FROM PUBLIC;
-         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role};"
+         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role};
+         GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role};
+         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO {role};"
     )
 }
 

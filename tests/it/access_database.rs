@@ -7,10 +7,11 @@ use sizhi::domain::access::{Jurisdiction, Role, Viewer};
 use sizhi::domain::items_query::ItemsQuery;
 use sizhi::domain::layer::{Layer, Property, PropertyKind, Titles, Visibility};
 use sizhi::store::audit::BadRow;
+use sizhi::store::backup::{self, Address};
 use sizhi::store::{self, features, revision, undo};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 
-use crate::support::Database;
+use crate::support::{Database, scratch};
 
 /// As migration 0005 will make them.
 const LEDGER: &str = "
@@ -341,6 +342,29 @@ async fn the_audit_names_a_guard_that_was_loosened() {
         assert_eq!(db.audit().await, Some(expected), "{deed}");
         superuser.close().await.expect("closed");
     }
+}
+
+/// A backup brings policies and accounts along, but no grants: those are made anew.
+#[actix_web::test]
+async fn a_restored_register_is_closed_as_before() {
+    let db = with_ledger().await;
+    let file = scratch().join(format!("access-{}.dump", std::process::id()));
+    let _ = std::fs::remove_file(&file);
+    backup::backup(&Address::of_url(&db.url().await), &file).expect("backed up");
+    let restored = Database::bare().await;
+    let done =
+        backup::restore(&restored.pool, &Address::of_url(&restored.url().await), &file, false).await.expect("restored");
+    assert_eq!(done.audit.first_bad, None);
+    let mut session = raw(&restored).await;
+    assert_eq!(count(&mut session, "SELECT count(*) FROM trial_parcel").await, 0);
+    assert_eq!(count(&mut session, "SELECT count(*) FROM change WHERE layer = 'trial_parcel'").await, 0);
+    assert_eq!(refused(&mut session, "UPDATE change SET operation = 'delete'").await, "42501");
+    assert_eq!(refused(&mut session, "CREATE TABLE public.mine (x int)").await, "42501");
+    session.close().await.expect("closed");
+    let changsha = viewer(Role::Editor, &["430100"]);
+    written(&restored.application, &changsha, &rows(20, "430102", 1)).await.expect("goes on");
+    assert_eq!(restored.audit().await, None);
+    std::fs::remove_file(file).expect("removed");
 }
 
 #[actix_web::test]
