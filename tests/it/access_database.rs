@@ -8,7 +8,8 @@ use sizhi::domain::items_query::ItemsQuery;
 use sizhi::domain::layer::{Layer, Property, PropertyKind, Titles, Visibility};
 use sizhi::store::audit::BadRow;
 use sizhi::store::backup::{self, Address};
-use sizhi::store::{self, features, revision, undo};
+use sizhi::store::roles::Standing;
+use sizhi::store::{self, PoolLimits, features, revision, undo};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 
 use crate::support::{Database, scratch};
@@ -376,7 +377,7 @@ async fn what_the_role_may_is_put_right_at_every_start() {
     .execute(&db.pool)
     .await
     .expect("put wrong");
-    assert_eq!(store::migrate(&db.pool).await.expect("granted"), store::roles::Standing::Ready);
+    assert_eq!(store::migrate(&db.pool).await.expect("granted"), Standing::Ready);
     let mut session = raw(&db).await;
     assert_eq!(refused(&mut session, "UPDATE change SET operation = 'delete'").await, "42501");
     assert_eq!(count(&mut session, "SELECT count(*) FROM park").await, 0);
@@ -385,4 +386,30 @@ async fn what_the_role_may_is_put_right_at_every_start() {
         .await
         .expect("granted by default");
     session.close().await.expect("closed");
+}
+
+#[actix_web::test]
+async fn a_database_user_who_may_not_take_the_role_on_is_told_the_remedy() {
+    let db = Database::bare().await;
+    let stranger = format!("stranger_{}", db.name);
+    let mut superuser = db.superuser().await;
+    let own = format!("CREATE ROLE {stranger} LOGIN; ALTER DATABASE {} OWNER TO {stranger}", db.name);
+    sqlx::raw_sql(AssertSqlSafe(own)).execute(&mut superuser).await.expect("stranger");
+    let options = (*db.pool.connect_options()).clone().username(&stranger);
+    let pool = store::connect(options.clone(), PoolLimits::default());
+    let Standing::Missing { remedy } = store::migrate(&pool).await.expect("migrated all the same") else {
+        panic!("nobody let the stranger in");
+    };
+    assert_eq!(remedy, format!("GRANT sizhi_app TO \"{stranger}\";"));
+    sqlx::raw_sql(AssertSqlSafe(remedy)).execute(&mut superuser).await.expect("the remedy is a statement");
+    assert_eq!(store::migrate(&pool).await.expect("granted"), Standing::Ready);
+    let application = store::connect_as_application(options, PoolLimits::default());
+    let role: String = sqlx::query_scalar("SELECT current_user::text").fetch_one(&application).await.expect("role");
+    assert_eq!(role, "sizhi_app");
+    application.close().await;
+    pool.close().await;
+    // Roles outlive databases.
+    let gone = format!("ALTER DATABASE {} OWNER TO sizhi; DROP OWNED BY {stranger}; DROP ROLE {stranger}", db.name);
+    sqlx::raw_sql(AssertSqlSafe(gone)).execute(&mut superuser).await.expect("gone");
+    superuser.close().await.expect("closed");
 }
