@@ -102,7 +102,11 @@ async fn enforce(
     let mut answered = next.call(request).await?;
     if rule != Rule::Open {
         let headers = answered.headers_mut();
-        headers.append(header::VARY, HeaderValue::from_static("Authorization, Cookie"));
+        // One line: the layers outside read but the first.
+        let said = headers.get(header::VARY).and_then(|vary| vary.to_str().ok()).map(|vary| format!("{vary}, "));
+        if let Ok(vary) = HeaderValue::from_str(&format!("{}Authorization, Cookie", said.unwrap_or_default())) {
+            headers.insert(header::VARY, vary);
+        }
         if named && headers.get(header::CACHE_CONTROL).is_some_and(|said| said != "no-store") {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         }

@@ -182,6 +182,28 @@ async fn the_operators_token_has_every_right_of_an_administrator() {
     }
 }
 
+#[actix_web::test]
+async fn no_shared_cache_keeps_what_somebody_was_shown() {
+    let db = with_people().await;
+    let cookie = login(&db, "staff").await;
+    for (methods, _, rule, address) in EXPECTED.iter().filter(|(.., address)| !address.is_empty()) {
+        if !methods.contains("GET") || !lets_in(*rule, Some(Role::Staff)) || *rule == Rule::Open {
+            continue;
+        }
+        let named = call(&db, from_page(Method::GET, address, &cookie)).await;
+        let said = named.header("cache-control");
+        assert!(matches!(said, Some("no-store" | "private, no-cache")), "{address}: {said:?}");
+        if named.status == 200 {
+            let vary = named.header("vary").unwrap_or_default();
+            assert!(vary.contains("Authorization, Cookie"), "{address}: {vary}");
+        }
+        if *rule == Rule::Public && *address != "/api/session" {
+            let public = call(&db, TestRequest::get().uri(address)).await;
+            assert_eq!(public.header("cache-control"), Some("no-cache"), "{address}");
+        }
+    }
+}
+
 /// What belongs to others, at the addresses where each has only their own: it is not there, and nobody is told that it is.
 #[actix_web::test]
 async fn others_tokens_are_not_there_but_for_administrators() {
