@@ -22,7 +22,7 @@ pub struct HttpArgs {
     /// 监听地址；0.0.0.0 表示所有网卡
     #[arg(long, env = "SIZHI_BIND", default_value = "127.0.0.1", value_name = "ADDRESS")]
     pub bind: String,
-    /// 写接口（导入）的令牌；不设置时写接口关闭
+    /// 运维人员的令牌，权限同管理员；不设置时只有账号和签发的令牌
     #[arg(long, env = "SIZHI_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub admin_token: Option<String>,
     /// 对外的根地址，例如 https://gis.example.cn/sizhi；不设置时从请求头推断

@@ -46,6 +46,9 @@ pub enum Error {
     /// A file or media type that sizhi does not read or write.
     #[error("{detail}")]
     UnsupportedFormat { code: &'static str, detail: String },
+    /// Too many attempts; trying again helps after this time.
+    #[error("{detail}")]
+    Throttled { code: &'static str, detail: String, retry_after_s: u64 },
     /// A dependency (the database) is away; trying again later may help.
     #[error("{detail}")]
     Unavailable {
@@ -74,6 +77,7 @@ impl Error {
             | Error::Unauthenticated { code, .. }
             | Error::TooLarge { code, .. }
             | Error::UnsupportedFormat { code, .. }
+            | Error::Throttled { code, .. }
             | Error::Unavailable { code, .. } => code,
             Error::Stale { .. } => "version_stale",
             Error::VersionMissing { .. } => "version_missing",

@@ -3,11 +3,13 @@
 use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value, json};
 
+use super::auth;
 use super::html;
 use super::params::Params;
 use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
+use crate::domain::access::Viewer;
 use crate::domain::layer::{Layer, Property, PropertyKind};
 use crate::error::Error;
 use crate::layers::declaration;
@@ -15,27 +17,33 @@ use crate::store::features::{self, LayerExtent};
 
 const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
 
-/// The layer of the path, or 404.
-pub fn layer_of(id: &str) -> Result<&'static Layer, Problem> {
-    declaration::find(id).ok_or_else(|| {
-        let known: Vec<&str> = declaration::LAYERS.iter().map(|l| l.id).collect();
+/// The layers that somebody may know of.
+pub fn visible_layers(viewer: &Viewer) -> impl Iterator<Item = &'static Layer> {
+    let role = viewer.role;
+    declaration::LAYERS.iter().filter(move |layer| layer.visibility.is_for(role))
+}
+
+/// The layer of the path, or 404: an internal one does not exist for the public.
+pub fn layer_of(id: &str, viewer: &Viewer) -> Result<&'static Layer, Problem> {
+    visible_layers(viewer).find(|layer| layer.id == id).ok_or_else(|| {
+        let known: Vec<&str> = visible_layers(viewer).map(|l| l.id).collect();
         Error::not_found("collection_not_found", format!("没有这个图层；现有图层：{}", known.join("、"))).into()
     })
 }
 
 pub async fn list_collections(request: HttpRequest, state: web::Data<State>) -> Answer {
+    let viewer = auth::viewer(&request, &state).await?;
     let params = Params::read(&request, &["f"], |_| false)?;
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
     let mut collections = Vec::new();
-    for layer in declaration::LAYERS.iter() {
-        let extent = features::extent(&state.pool, layer).await?;
+    for layer in visible_layers(&viewer) {
+        let extent = features::extent(&state.pool, &viewer, layer).await?;
         collections.push(describe(layer, &base, &extent));
     }
     let url = format!("{base}/api/collections");
     if form == Form::Html {
-        let rows: Vec<Vec<String>> = declaration::LAYERS
-            .iter()
+        let rows: Vec<Vec<String>> = visible_layers(&viewer)
             .map(|l| {
                 vec![
                     format!("<a href=\"{}/{}?f=html\">{}</a>", html::escape(&url), l.id, html::escape(l.title.zh)),
@@ -56,11 +64,12 @@ pub async fn list_collections(request: HttpRequest, state: web::Data<State>) -> 
 }
 
 pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    let viewer = auth::viewer(&request, &state).await?;
     let params = Params::read(&request, &["f"], |_| false)?;
-    let layer = layer_of(&path)?;
+    let layer = layer_of(&path, &viewer)?;
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
-    let extent = features::extent(&state.pool, layer).await?;
+    let extent = features::extent(&state.pool, &viewer, layer).await?;
     if form == Form::Html {
         let url = format!("{base}/api/collections/{}", layer.id);
         let rows: Vec<Vec<String>> = layer
@@ -124,23 +133,25 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
 }
 
 pub async fn get_queryables(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    json_schema(&request, &path, &state, ("queryables", "可查询的属性"), |p| p.queryable)
+    let viewer = auth::viewer(&request, &state).await?;
+    json_schema(&request, &state, layer_of(&path, &viewer), ("queryables", "可查询的属性"), |p| p.queryable)
 }
 
 pub async fn get_schema(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    json_schema(&request, &path, &state, ("schema", "属性结构"), |_| true)
+    let viewer = auth::viewer(&request, &state).await?;
+    json_schema(&request, &state, layer_of(&path, &viewer), ("schema", "属性结构"), |_| true)
 }
 
 /// `what`: the last segment of the address and the page's title.
 fn json_schema(
     request: &HttpRequest,
-    id: &str,
     state: &State,
+    layer: Result<&'static Layer, Problem>,
     what: (&str, &str),
     wanted: impl Fn(&Property) -> bool,
 ) -> Answer {
     let params = Params::read(request, &["f"], |_| false)?;
-    let layer = layer_of(id)?;
+    let layer = layer?;
     let form = representation::form(request, &params)?;
     let base = representation::base_url(request, state);
     let url = format!("{base}/api/collections/{}/{}", layer.id, what.0);

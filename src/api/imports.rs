@@ -1,6 +1,6 @@
 //! `/api/imports`: an upload is checked, then committed or left, and can be undone as a whole.
 //!
-//! Every address here asks for the writer's token, reading too: reports may quote what is not public. Writes go through
+//! Reading is for staff, as reports may quote what is not public; writing for editors. Writes go through
 //! `inventory`. Never: a decision about a file's content.
 
 use actix_multipart::Multipart;
@@ -29,13 +29,13 @@ const NAMES: Names = Names {
 
 /// `GET /api/imports`: newest first, without reports.
 pub async fn list_imports(request: HttpRequest, state: web::Data<State>) -> Answer {
-    auth::writer(&request, &state)?;
+    let viewer = auth::staff(&request, &state).await?;
     let params = Params::read(&request, &["limit", "before"], |_| false)?;
     let limit = params.limit(items_query::DEFAULT_LIMIT)?;
     let before = params.text("before").map(|text| before(&text)).transpose()?;
     let base = representation::base_url(&request, &state);
     // One more than asked for tells whether there is a next page.
-    let mut batches = import::list(&state.pool, i64::from(limit) + 1, before).await?;
+    let mut batches = import::list(&state.pool, &viewer, i64::from(limit) + 1, before).await?;
     let more = batches.len() > limit as usize;
     batches.truncate(limit as usize);
     let mut links = vec![link("self", &list_url(&base, &params.without(&[])))];
@@ -52,11 +52,11 @@ pub async fn list_imports(request: HttpRequest, state: web::Data<State>) -> Answ
 /// The answer is 201 also where the file was refused: the batch exists, says `refused` and why, and can be fetched
 /// again. A 4xx means that there was nothing to check.
 pub async fn create_import(request: HttpRequest, form: Multipart, state: web::Data<State>) -> Answer {
-    let viewer = Viewer::operator(&auth::writer(&request, &state)?);
+    let viewer = auth::editor(&request, &state).await?;
     let upload = upload::receive(&request, form, &NAMES, state.http.upload_limit_mb).await?;
     let wanted = import_request(&upload, &viewer)?;
     let staged = store::while_answering(&state.pool, import::stage(&state.pool, &wanted)).await?;
-    let batch = import::get(&state.pool, staged.id).await?;
+    let batch = import::get(&state.pool, staged.id, &viewer).await?;
     let base = representation::base_url(&request, &state);
     let mut response = HttpResponse::Created();
     response.insert_header((header::LOCATION, import_url(&base, &staged.id.to_string())));
@@ -65,15 +65,15 @@ pub async fn create_import(request: HttpRequest, form: Multipart, state: web::Da
 
 /// `GET /api/imports/{id}`: the batch with its report.
 pub async fn get_import(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    auth::writer(&request, &state)?;
+    let viewer = auth::staff(&request, &state).await?;
     Params::read(&request, &[], |_| false)?;
-    let batch = import::get(&state.pool, import_id(&path)?).await?;
+    let batch = import::get(&state.pool, import_id(&path)?, &viewer).await?;
     the_batch(&request, &state, batch)
 }
 
 /// `POST /api/imports/{id}/commit`: judges the upload again and writes it as one revision, or nothing.
 pub async fn commit_import(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    let viewer = Viewer::operator(&auth::writer(&request, &state)?);
+    let viewer = auth::editor(&request, &state).await?;
     Params::read(&request, &[], |_| false)?;
     let id = import_id(&path)?;
     let batch = store::while_answering(&state.pool, import::commit(&state.pool, id, &viewer)).await?;
@@ -82,7 +82,7 @@ pub async fn commit_import(request: HttpRequest, path: web::Path<String>, state:
 
 /// `POST /api/imports/{id}/undo`: takes a committed import back as a new revision.
 pub async fn undo_import(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    let viewer = Viewer::operator(&auth::writer(&request, &state)?);
+    let viewer = auth::editor(&request, &state).await?;
     Params::read(&request, &[], |_| false)?;
     let id = import_id(&path)?;
     let batch = store::while_answering(&state.pool, import::undo(&state.pool, id, &viewer)).await?;
@@ -184,7 +184,7 @@ fn with_links(mut batch: Value, base: &str) -> Value {
     batch
 }
 
-/// No cache may keep these answers: they are for the holder of the token.
+/// No cache may keep these answers: they are for whoever has asked.
 fn answer(mut response: HttpResponseBuilder, document: &Value) -> Answer {
     response
         .insert_header((header::CONTENT_TYPE, "application/json; charset=utf-8"))

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, web};
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
+use super::auth;
 use super::collections::{LIFE, layer_of};
 use super::html;
 use super::params::{self, ITEMS_PARAMS, Params};
@@ -12,23 +13,25 @@ use super::problem::Answer;
 use super::representation::{self, Form};
 use super::state::State;
 use crate::domain::DivisionLevel;
+use crate::domain::access::Viewer;
 use crate::domain::items_query::After;
-use crate::domain::layer::{Layer, Property, PropertyKind};
-use crate::error::Error;
+use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
+use crate::error::{Error, Result};
 use crate::store::features::{self, Page};
 
 pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    let layer = layer_of(&path)?;
+    let viewer = auth::viewer(&request, &state).await?;
+    let layer = layer_of(&path, &viewer)?;
     let params = Params::read(&request, &ITEMS_PARAMS, |name| layer.queryable(name).is_some())?;
     let form = representation::form(&request, &params)?;
     let query = params::items_query(&params, layer)?;
     let base = representation::base_url(&request, &state);
     // The number is read before the data: an ETag may be older than its body, never newer.
-    let etag = representation::etag(&request, &base, form, &features::revision_mark(&state.pool).await?);
+    let etag = representation::etag(&request, &base, form, &mark(&state, layer, &viewer).await?);
     if representation::is_current(&request, &etag) {
         return representation::not_modified(&etag);
     }
-    let page = features::list_items(&state.pool, layer, &query).await?;
+    let page = features::list_items(&state.pool, &viewer, layer, &query).await?;
     let links = page_links(layer, &base, &params, &page, form);
     if form == Form::Html {
         let body = items_page(layer, &base, &page, &links);
@@ -40,6 +43,16 @@ pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: we
         return representation::html(Some(&etag), html::page(&base, layer.title.zh, &body, &json_url));
     }
     representation::geojson(&etag, collection_text(&page, &links))
+}
+
+/// The register's revision, and who may see it where not everybody sees the same: a browser that changes hands must not
+/// be told that what it holds is current.
+async fn mark(state: &State, layer: &Layer, viewer: &Viewer) -> Result<String> {
+    let revision = features::revision_mark(&state.pool).await?;
+    Ok(match layer.visibility {
+        Visibility::Public => revision,
+        Visibility::Internal => format!("{revision}-{}", auth::scope_mark(viewer)),
+    })
 }
 
 /// The features are ready text: they are joined, not parsed.
@@ -126,7 +139,8 @@ fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
 
 pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, state: web::Data<State>) -> Answer {
     let (collection, id) = path.into_inner();
-    let layer = layer_of(&collection)?;
+    let viewer = auth::viewer(&request, &state).await?;
+    let layer = layer_of(&collection, &viewer)?;
     let params = Params::read(&request, &["f"], |_| false)?;
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
@@ -136,8 +150,8 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
     if id.contains('\0') {
         return Err(not_found().into());
     }
-    let etag = representation::etag(&request, &base, form, &features::revision_mark(&state.pool).await?);
-    let feature = features::find_item(&state.pool, layer, &id).await?.ok_or_else(not_found)?;
+    let etag = representation::etag(&request, &base, form, &mark(&state, layer, &viewer).await?);
+    let feature = features::find_item(&state.pool, &viewer, layer, &id).await?.ok_or_else(not_found)?;
     if representation::is_current(&request, &etag) {
         return representation::not_modified(&etag);
     }

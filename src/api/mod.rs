@@ -1,13 +1,17 @@
 //! HTTP; thin. The whole URL table stands here.
 
+pub mod access;
+mod accounts;
 mod auth;
 mod cards;
 mod collections;
 mod html;
 mod imports;
 mod items;
+mod json_body;
 mod landing;
 mod openapi;
+mod openapi_access;
 mod openapi_page;
 mod openapi_schemas;
 mod params;
@@ -15,10 +19,13 @@ mod park_json;
 mod park_pages;
 mod park_words;
 mod problem;
+mod problem_english;
 mod representation;
+mod session;
 mod signals;
 mod state;
 mod status;
+mod tokens;
 mod upload;
 
 use std::net::SocketAddr;
@@ -28,8 +35,9 @@ use std::time::Duration;
 use actix_cors::Cors;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::{App, FromRequest, Handler, HttpServer, Resource, Responder, web};
+use actix_web::{App, FromRequest, Handler, HttpServer, Responder, web};
 use futures_util::future::LocalBoxFuture;
 use sqlx::PgPool;
 use tracing_actix_web::TracingLogger;
@@ -38,65 +46,125 @@ pub use state::State;
 
 use crate::config::HttpArgs;
 use crate::error::{Error, Result};
+use access::{Access, Routes, Rule, Ruled};
 use problem::Problem;
 use signals::Signals;
 
 /// Time for a read: above the statement limit of the database, below the 10 s that any request may take.
 const READ_TIME: Duration = Duration::from_secs(8);
 
-/// Every address of the service.
-fn routes(config: &mut web::ServiceConfig) {
-    config
-        .service(get("/", landing::home))
-        .service(get("/livez", status::live))
-        .service(get("/readyz", status::ready))
-        .service(get("/favicon.ico", landing::icon))
-        .service(get("/api", landing::landing))
-        .service(get("/api/", landing::landing))
-        .service(get("/api/conformance", landing::conformance))
-        .service(get("/api/openapi.json", openapi::document))
-        .service(get("/api/docs", openapi::page))
-        .service(get("/api/collections", collections::list_collections))
-        .service(get("/api/collections/{collection}", collections::get_collection))
-        .service(get("/api/collections/{collection}/queryables", collections::get_queryables))
-        .service(get("/api/collections/{collection}/schema", collections::get_schema))
-        .service(get("/api/collections/{collection}/items", items::list_items))
-        .service(get("/api/collections/{collection}/items/{item}", items::get_item))
-        .service(get("/api/parks", cards::list_parks))
-        .service(get("/api/parks/{code}", cards::get_park))
+/// Every address of the service, with the rule of each of its methods.
+fn routes(routes: &mut Routes<'_>) {
+    use Rule::{Admin, Editor, Open, Own, Public, Staff};
+    routes
+        .service(get("/", Open, landing::home))
+        .service(get("/livez", Open, status::live))
+        .service(get("/readyz", Open, status::ready))
+        .service(get("/favicon.ico", Open, landing::icon))
+        .service(get("/api", Open, landing::landing))
+        .service(get("/api/", Open, landing::landing))
+        .service(get("/api/conformance", Open, landing::conformance))
+        .service(get("/api/openapi.json", Open, openapi::document))
+        .service(get("/api/docs", Open, openapi::page))
+        .service(get("/api/collections", Public, collections::list_collections))
+        .service(get("/api/collections/{collection}", Public, collections::get_collection))
+        .service(get("/api/collections/{collection}/queryables", Public, collections::get_queryables))
+        .service(get("/api/collections/{collection}/schema", Public, collections::get_schema))
+        .service(get("/api/collections/{collection}/items", Public, items::list_items))
+        .service(get("/api/collections/{collection}/items/{item}", Public, items::get_item))
+        .service(get("/api/parks", Public, cards::list_parks))
+        .service(get("/api/parks/{code}", Public, cards::get_park))
+        .service(address("/api/imports", "GET, HEAD, POST").reads(Staff, imports::list_imports).does(
+            Method::POST,
+            Editor,
+            imports::create_import,
+        ))
+        .service(get("/api/imports/{id}", Staff, imports::get_import))
+        .service(post("/api/imports/{id}/commit", Editor, imports::commit_import))
+        .service(post("/api/imports/{id}/undo", Editor, imports::undo_import))
         .service(
-            web::resource("/api/imports")
-                .route(web::get().to(Timed(imports::list_imports)))
-                .route(web::head().to(Timed(imports::list_imports)))
-                .route(web::post().to(imports::create_import))
-                .default_service(web::to(|| refuse("GET, HEAD, POST"))),
+            address("/api/session", "GET, HEAD, POST, DELETE")
+                .reads(Public, session::get_session)
+                .does(Method::POST, Open, session::log_in)
+                .does(Method::DELETE, Open, session::log_out),
         )
-        .service(get("/api/imports/{id}", imports::get_import))
-        .service(post("/api/imports/{id}/commit", imports::commit_import))
-        .service(post("/api/imports/{id}/undo", imports::undo_import));
+        .service(post("/api/session/password", Own, session::change_password))
+        .service(address("/api/accounts", "GET, HEAD, POST").reads(Admin, accounts::list_accounts).does(
+            Method::POST,
+            Admin,
+            accounts::create_account,
+        ))
+        .service(address("/api/accounts/{name}", "GET, HEAD, PATCH").reads(Admin, accounts::get_account).does(
+            Method::PATCH,
+            Admin,
+            accounts::change_account,
+        ))
+        .service(post("/api/accounts/{name}/password", Admin, accounts::reset_password))
+        .service(post("/api/accounts/{name}/unlock", Admin, accounts::unlock_account))
+        .service(address("/api/tokens", "GET, HEAD, POST").reads(Own, tokens::list_tokens).does(
+            Method::POST,
+            Own,
+            tokens::create_token,
+        ))
+        .service(address("/api/tokens/{id}", "DELETE").does(Method::DELETE, Own, tokens::revoke_token));
+}
+
+/// The rules of the URL table, for tests.
+pub fn accesses() -> Vec<Access> {
+    let mut table = Routes::to_read();
+    routes(&mut table);
+    table.accesses
 }
 
 /// A resource to read: GET, and HEAD by the same handler.
-fn get<F, Args>(path: &'static str, handler: F) -> Resource
+fn get<F, Args>(path: &'static str, rule: Rule, handler: F) -> Ruled
 where
     F: Handler<Args, Output = problem::Answer>,
     Args: FromRequest + 'static,
 {
-    let handler = Timed(handler);
-    web::resource(path)
-        .route(web::get().to(handler.clone()))
-        .route(web::head().to(handler))
-        .default_service(web::to(|| refuse("GET, HEAD")))
+    address(path, "GET, HEAD").reads(rule, handler)
 }
 
 /// A deed: POST alone.
-fn post<F, Args>(path: &'static str, handler: F) -> Resource
+fn post<F, Args>(path: &'static str, rule: Rule, handler: F) -> Ruled
 where
     F: Handler<Args>,
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    web::resource(path).route(web::post().to(handler)).default_service(web::to(|| refuse("POST")))
+    address(path, "POST").does(Method::POST, rule, handler)
+}
+
+/// An address without methods yet; `allow` is told to whoever asks for another than those that follow.
+fn address(path: &'static str, allow: &'static str) -> Ruled {
+    let resource = web::resource(path).default_service(web::to(move || refuse(allow)));
+    Ruled { resource, path, rules: Vec::new() }
+}
+
+impl Ruled {
+    /// GET, and HEAD by the same handler, within the time of a read.
+    fn reads<F, Args>(mut self, rule: Rule, handler: F) -> Self
+    where
+        F: Handler<Args, Output = problem::Answer>,
+        Args: FromRequest + 'static,
+    {
+        let handler = Timed(handler);
+        self.rules.extend([(Method::GET, rule), (Method::HEAD, rule)]);
+        self.resource = self.resource.route(web::get().to(handler.clone())).route(web::head().to(handler));
+        self
+    }
+
+    /// A method that changes something.
+    fn does<F, Args>(mut self, method: Method, rule: Rule, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.resource = self.resource.route(web::method(method.clone()).to(handler));
+        self.rules.push((method, rule));
+        self
+    }
 }
 
 /// A handler of a read with its time limit. The database's own limits do not count while the database hangs.
@@ -148,7 +216,7 @@ pub fn app(
         .max_age(3600);
     App::new()
         .app_data(web::Data::new(state))
-        .configure(routes)
+        .configure(|config| routes(&mut Routes::to_serve(config)))
         .default_service(web::to(no_such_address))
         // The last one is the outermost. Problems are written outside of compression and CORS, which refuse things too.
         .wrap(Compress::default())

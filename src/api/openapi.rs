@@ -9,19 +9,21 @@ use serde_json::{Map, Value, json};
 use super::cards;
 use super::collections::property_schema;
 use super::html;
+use super::openapi_access;
 use super::openapi_page;
 use super::openapi_schemas as schemas;
 use super::params::Params;
 use super::problem::Answer;
 use super::representation::{self, Form};
 use super::state::State;
+use crate::domain::access::Role;
 use crate::domain::items_query::{DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET};
 use crate::domain::layer::{Layer, PropertyKind};
 use crate::domain::lifecycle::ParkStatus;
 use crate::layers::declaration::LAYERS;
 
 const MEDIA_TYPE: &str = "application/vnd.oai.openapi+json;version=3.0";
-const JSON: &str = "application/json";
+pub const JSON: &str = "application/json";
 const HTML: &str = "text/html";
 const GEOJSON: &str = "application/geo+json";
 
@@ -53,11 +55,13 @@ fn for_people(request: &HttpRequest, state: &State) -> Answer {
 fn describe(base: &str, upload_limit_mb: usize) -> Value {
     let mut paths = Map::new();
     service_paths(&mut paths, base);
-    for layer in LAYERS.iter() {
+    // One document for everybody: internal layers answer at the same addresses, for those who may see them.
+    for layer in LAYERS.iter().filter(|layer| layer.visibility.is_for(Role::Public)) {
         layer_paths(&mut paths, layer);
     }
     park_paths(&mut paths);
     import_paths(&mut paths, upload_limit_mb);
+    openapi_access::paths(&mut paths);
     let limits = format!(
         "limit 为 1 至 {MAX_LIMIT}，更大的按 {MAX_LIMIT} 处理；offset 不超过 {MAX_OFFSET}，更远请用 next 链接；\
          请求头不超过 16 kB；上传的文件不超过 {upload_limit_mb} MB，整个请求 30 秒内传完。不认识的参数一律拒绝（400）。\
@@ -76,7 +80,10 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
             {"name": "service", "description": "服务"},
             {"name": "layers", "description": "图层（OGC API Features）"},
             {"name": "parks", "description": "园区名录"},
-            {"name": "imports", "description": "导入（需要令牌）"},
+            {"name": "imports", "description": "导入（查询人员可看，编辑人员可写）"},
+            {"name": "access", "description": "登录"},
+            {"name": "accounts", "description": "账号（管理员）"},
+            {"name": "tokens", "description": "程序用的令牌"},
         ],
         "paths": paths,
         "components": schemas::components(&LAYERS),
@@ -84,10 +91,10 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
 }
 
 /// One operation, put together step by step.
-struct Operation(Map<String, Value>);
+pub struct Operation(pub Map<String, Value>);
 
 impl Operation {
-    fn new(id: impl Into<String>, tag: &str, summary: impl Into<String>) -> Self {
+    pub fn new(id: impl Into<String>, tag: &str, summary: impl Into<String>) -> Self {
         let mut fields = Map::new();
         fields.insert("operationId".into(), json!(id.into()));
         fields.insert("tags".into(), json!([tag]));
@@ -97,16 +104,16 @@ impl Operation {
         Self(fields)
     }
 
-    fn field(mut self, name: &str, value: Value) -> Self {
+    pub fn field(mut self, name: &str, value: Value) -> Self {
         self.0.insert(name.to_owned(), value);
         self
     }
 
-    fn parameters(self, list: Vec<Value>) -> Self {
+    pub fn parameters(self, list: Vec<Value>) -> Self {
         self.field("parameters", Value::Array(list))
     }
 
-    fn response(mut self, status: &str, response: Value) -> Self {
+    pub fn response(mut self, status: &str, response: Value) -> Self {
         if let Some(responses) = self.0.get_mut("responses").and_then(Value::as_object_mut) {
             responses.insert(status.to_owned(), response);
         }
@@ -114,14 +121,14 @@ impl Operation {
     }
 
     /// What comes where all is well: media types with the schema of each.
-    fn answers(self, status: &str, description: &str, content: &[(&str, Value)]) -> Self {
+    pub fn answers(self, status: &str, description: &str, content: &[(&str, Value)]) -> Self {
         let content: Map<String, Value> =
             content.iter().map(|(kind, schema)| ((*kind).to_owned(), json!({"schema": schema}))).collect();
         self.response(status, json!({"description": description, "content": content}))
     }
 
     /// The shared error responses of these statuses, and one for all others.
-    fn errors(self, statuses: &[&str]) -> Self {
+    pub fn errors(self, statuses: &[&str]) -> Self {
         let operation = statuses.iter().fold(self, |operation, status| {
             let reference = json!({"$ref": format!("#/components/responses/Problem{status}")});
             operation.response(status, reference)
@@ -138,19 +145,19 @@ impl Operation {
         json!({"get": self.0})
     }
 
-    fn post(self) -> Value {
+    pub fn post(self) -> Value {
         json!({"post": self.0})
     }
 }
 
-fn query(name: &str, title: &str, schema: Value) -> Value {
+pub fn query(name: &str, title: &str, schema: Value) -> Value {
     json!({
         "name": name, "in": "query", "required": false, "description": title, "style": "form", "explode": false,
         "schema": schema,
     })
 }
 
-fn segment(name: &str, title: &str, example: &str) -> Value {
+pub fn segment(name: &str, title: &str, example: &str) -> Value {
     json!({
         "name": name, "in": "path", "required": true, "description": title, "schema": {"type": "string"},
         "example": example,
@@ -161,7 +168,7 @@ fn form_parameter() -> Value {
     query("f", "表示形式；不给时按 Accept", json!({"type": "string", "enum": ["json", "html"]}))
 }
 
-fn limit_parameter() -> Value {
+pub fn limit_parameter() -> Value {
     let schema = json!({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT});
     query("limit", "一页最多多少条", schema)
 }
@@ -303,7 +310,7 @@ fn park_paths(paths: &mut Map<String, Value>) {
 
 fn import_paths(paths: &mut Map<String, Value>, upload_limit_mb: usize) {
     let secured =
-        |id: &str, summary: &str| Operation::new(id, "imports", summary).field("security", json!([{"token": []}]));
+        |id: &str, summary: &str| Operation::new(id, "imports", summary).field("security", openapi_access::security());
     let batch = [(JSON, schemas::reference("Import"))];
     let before = query("before", "只列编号更小的批次", json!({"type": "integer", "minimum": 1}));
     let list = secured("list_imports", "导入批次，新的在前")

@@ -40,8 +40,12 @@ fn section(server: &str, path: &str, method: &str, operation: &Value) -> String 
         let note = text(&operation["requestBody"]["description"]);
         let _ = write!(section, "<p>请求内容：multipart/form-data，文件放在名为 file 的部分。{note}</p>");
     }
+    let object = &operation["requestBody"]["content"]["application/json"]["schema"];
+    if let Some(name) = object["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
+        let _ = write!(section, "<p>请求内容：application/json，见文档中的 {}</p>", html::escape(name));
+    }
     if !operation["security"].is_null() {
-        section.push_str("<p class=\"muted\">需要请求头 Authorization: Bearer &lt;令牌&gt;</p>");
+        section.push_str("<p class=\"muted\">需要登录，或请求头 Authorization: Bearer &lt;令牌&gt;</p>");
     }
     for example in operation["x-try"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         let to = format!("{server}{example}");

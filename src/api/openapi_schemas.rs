@@ -4,21 +4,24 @@ use serde_json::{Map, Value, json};
 
 use super::cards::LEVELS;
 use super::collections::property_schema;
+use super::openapi_access;
+use crate::domain::access::Role;
 use crate::domain::layer::Layer;
 use crate::domain::lifecycle::ParkStatus;
 use crate::inventory::import::{ALLOWABLE, LAYERS};
 
 /// Statuses that have an error response of their own, with what they mean to a caller.
-const PROBLEMS: [(&str, &str); 11] = [
+const PROBLEMS: [(&str, &str); 12] = [
     ("400", "请求有误：不认识的参数、不合规则的值或内容；detail 与 findings 说明哪里、哪条规则"),
-    ("401", "缺少令牌或令牌不正确"),
-    ("403", "写接口没有开放"),
+    ("401", "没有登录或令牌，或已失效"),
+    ("403", "角色或管辖范围不允许"),
     ("404", "找不到"),
     ("406", "没有所要的表示形式"),
     ("408", "请求内容在 30 秒内没有传完"),
     ("409", "与登记库的现状冲突；能改正的写在 findings 里"),
     ("413", "上传的文件超过上限"),
     ("415", "不支持的内容类型或压缩方式"),
+    ("429", "登录失败次数过多；过 Retry-After 秒后重试"),
     ("503", "数据库暂时不可用；过 Retry-After 秒后重试"),
     ("507", "服务器的磁盘已满"),
 ];
@@ -42,7 +45,9 @@ pub fn components(layers: &[Layer]) -> Value {
     let mut schemas = Map::new();
     let groups = [common(), service(), features(), parks(), import()];
     schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));
-    schemas.extend(layers.iter().map(|layer| (feature_name(layer), layer_feature(layer))));
+    schemas.extend(openapi_access::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema)));
+    let layers = layers.iter().filter(|layer| layer.visibility.is_for(Role::Public));
+    schemas.extend(layers.map(|layer| (feature_name(layer), layer_feature(layer))));
     let mut responses = Map::new();
     responses.insert("Problem".into(), problem("出错；服务器一侧的错误请把 instance 里的编号告诉运维人员"));
     responses.extend(PROBLEMS.map(|(status, meaning)| (format!("Problem{status}"), problem(meaning))));
@@ -50,7 +55,8 @@ pub fn components(layers: &[Layer]) -> Value {
         "schemas": schemas,
         "responses": responses,
         "securitySchemes": {
-            "token": {"type": "http", "scheme": "bearer", "description": "运维人员设置的 SIZHI_ADMIN_TOKEN"},
+            "token": {"type": "http", "scheme": "bearer", "description": "签发的令牌，或运维人员设置的 SIZHI_ADMIN_TOKEN"},
+            "session": {"type": "apiKey", "in": "cookie", "name": "sizhi_session", "description": "登录后的 Cookie"},
         },
     })
 }

@@ -12,6 +12,8 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
 use tracing_actix_web::RequestId;
 
+use super::auth;
+use super::problem_english::ENGLISH;
 use crate::error::Error;
 use crate::inventory::wire;
 
@@ -26,6 +28,7 @@ pub struct Problem {
     detail: String,
     error: Option<Error>,
     allow: Option<&'static str>,
+    retry_after_s: Option<u64>,
 }
 
 /// What handlers return.
@@ -33,7 +36,7 @@ pub type Answer = Result<HttpResponse, Problem>;
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), error: None, allow: None }
+        Self { status, code, detail: detail.into(), error: None, allow: None, retry_after_s: None }
     }
 
     /// 405 with the methods that there are.
@@ -88,6 +91,7 @@ impl From<Error> for Problem {
             Error::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
             Error::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Error::UnsupportedFormat { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Error::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Unavailable { code: "query_timeout", .. } => StatusCode::GATEWAY_TIMEOUT,
             Error::Unavailable { code: "storage_full", .. } => StatusCode::INSUFFICIENT_STORAGE,
             Error::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -98,7 +102,12 @@ impl From<Error> for Problem {
             Error::Internal { .. } => "服务内部出错，请把 instance 里的编号告诉运维人员".to_owned(),
             other => other.to_string(),
         };
-        Self { status, code: error.code(), detail, error: Some(error), allow: None }
+        let retry_after_s = match &error {
+            Error::Throttled { retry_after_s, .. } => Some(*retry_after_s),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(5),
+            _ => None,
+        };
+        Self { status, code: error.code(), detail, error: Some(error), allow: None, retry_after_s }
     }
 }
 
@@ -119,60 +128,6 @@ impl ResponseError for Problem {
     }
 }
 
-/// English sentences for codes that clients meet; the rest gets its title.
-const ENGLISH: &[(&str, &str)] = &[
-    ("address_not_found", "There is no such address; start from /api."),
-    ("method_not_allowed", "This address does not support that method."),
-    ("not_acceptable", "There is no such representation; use f=json or f=html."),
-    ("query_invalid", "The query string is not percent-encoded UTF-8."),
-    ("parameter_unknown", "Unknown query parameter."),
-    ("parameter_repeated", "A query parameter is given more than once."),
-    ("bbox_invalid", "bbox must be 4 or 6 finite numbers: west,south,east,north in degrees."),
-    (
-        "datetime_invalid",
-        "datetime must be an RFC 3339 date or date-time, or an interval of two with .. for open ends.",
-    ),
-    ("limit_invalid", "limit must be a whole number from 1."),
-    ("offset_invalid", "offset must be a whole number from 0 to 100000; use the next link to page further."),
-    ("cursor_invalid", "The cursor is not one that this service gave out."),
-    ("value_invalid", "The value of a query parameter is not of its type."),
-    ("collection_not_found", "There is no such collection."),
-    ("item_not_found", "There is no such item in this collection."),
-    ("park_not_found", "There is no park of this code."),
-    ("park_code_invalid", "A park code is G or S and six digits."),
-    ("writing_closed", "Writing over HTTP is closed; the operator opens it by setting SIZHI_ADMIN_TOKEN."),
-    ("token_missing", "A bearer token is needed."),
-    ("token_wrong", "The bearer token is wrong."),
-    ("upload_too_large", "The upload is larger than the limit."),
-    ("body_too_slow", "The body did not arrive within 30 seconds."),
-    ("head_too_large", "The request line and headers are larger than 16 kB."),
-    ("encoding_unsupported", "Compressed request bodies are not read; send the file as it is."),
-    ("media_type_unsupported", "The body must be multipart/form-data."),
-    ("multipart_invalid", "The multipart form cannot be read; it may have been cut off."),
-    ("part_unknown", "Unknown part of the form."),
-    ("file_missing", "The form has no part named file with a file name."),
-    ("file_name_invalid", "The file name must have 1 to 200 characters, without control characters."),
-    ("layer_missing", "Give the layer: park_blocks or parks."),
-    ("format_unknown", "A file of that kind cannot be imported into this layer."),
-    ("file_unreadable", "The file cannot be read."),
-    ("layer_unknown", "Files cannot be imported into that layer."),
-    ("crs_unknown", "Unknown coordinate system; give an EPSG code such as EPSG:4490."),
-    ("allow_not_possible", "That error cannot be allowed."),
-    ("import_expired", "The upload is kept for one day and is gone; send it again."),
-    ("import_refused_now", "The register has changed since the check; see findings."),
-    ("import_not_found", "There is no import batch of this number."),
-    ("import_status", "The import batch is not in a state that allows this."),
-    ("undo_conflict", "Rows of that import have been changed since; undo the newer revisions first."),
-    ("register_busy", "Another write holds the register; try again later."),
-    ("storage_full", "The server's disk is full."),
-    ("database_unavailable", "The database is away; try again later."),
-    ("query_timeout", "The query took too long; ask for less."),
-    ("request_timeout", "The request did not arrive in time."),
-    ("request_invalid", "The request is against the rules of HTTP or CORS."),
-    ("body_too_large", "The body is larger than the limit."),
-    ("internal", "An internal error; tell the operator the number in instance."),
-];
-
 fn title(status: StatusCode, english: bool) -> &'static str {
     if english {
         return status.canonical_reason().unwrap_or("Error");
@@ -189,6 +144,7 @@ fn title(status: StatusCode, english: bool) -> &'static str {
         413 => "内容过大",
         414 => "地址过长",
         415 => "格式不支持",
+        429 => "尝试过多",
         431 => "请求头过大",
         503 => "暂时不可用",
         504 => "超时",
@@ -270,7 +226,7 @@ fn copy_of(problem: &Problem) -> Problem {
         detail: String::new(),
         findings: e.findings().to_vec(),
     });
-    Problem { status: problem.status, code: problem.code, detail: problem.detail.clone(), error, allow: problem.allow }
+    Problem { error, detail: problem.detail.clone(), ..*problem }
 }
 
 fn is_problem(response: &ServiceResponse<BoxBody>) -> bool {
@@ -314,8 +270,12 @@ fn write_problem(response: &mut ServiceResponse<BoxBody>, own: Option<&Problem>)
     if problem.status == StatusCode::UNAUTHORIZED {
         written.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"sizhi\""));
     }
-    if problem.status == StatusCode::SERVICE_UNAVAILABLE {
-        written.insert_header((header::RETRY_AFTER, "5"));
+    if let Some(seconds) = problem.retry_after_s {
+        written.insert_header((header::RETRY_AFTER, seconds.to_string()));
+    }
+    if problem.code == "session_ended" {
+        // Or a browser would bring it again and see nothing, the public pages included.
+        written.insert_header((header::SET_COOKIE, auth::forgetting_cookie(&request)));
     }
     // What the layers inside said to browsers and caches stays true of the problem.
     for (name, value) in response.headers().iter() {

@@ -71,6 +71,15 @@ pub fn operator() -> String {
     format!("cli:{user}")
 }
 
+/// `--actor` as the logs may hold it.
+pub fn checked_actor(text: &str) -> Result<String> {
+    let actor = text.trim();
+    if actor.is_empty() || actor.chars().count() > 200 || actor.chars().any(char::is_control) {
+        return Err(Error::invalid("actor_invalid", "操作人应为 1 至 200 个字，不含控制字符"));
+    }
+    Ok(actor.to_owned())
+}
+
 /// `--crs` as a system, or a sentence saying which are understood.
 pub fn parse_crs(text: Option<&str>) -> Result<Option<Crs>> {
     text.map(|text| {
@@ -82,10 +91,7 @@ pub fn parse_crs(text: Option<&str>) -> Result<Option<Crs>> {
 }
 
 pub async fn run(args: Args) -> Result<ExitCode> {
-    let actor = args.actor.trim().to_owned();
-    if actor.is_empty() || actor.chars().count() > 200 || actor.chars().any(char::is_control) {
-        return Err(Error::invalid("actor_invalid", "操作人应为 1 至 200 个字，不含控制字符"));
-    }
+    let actor = checked_actor(&args.actor)?;
     if let Some(batch) = args.undo {
         return undo(&args, batch, &actor).await;
     }

@@ -1,5 +1,6 @@
 //! The subcommands, one file each. Everything is wired here and nothing decided.
 
+pub mod account;
 pub mod audit;
 pub mod check;
 pub mod db;
@@ -39,6 +40,8 @@ enum Command {
     Seed(seed::Args),
     /// 数据库：启动、停止、状态、备份、恢复
     Db(db::Args),
+    /// 账号与令牌：新建、停用、重设密码、解锁
+    Account(account::Args),
     /// 修订日志：校验有没有被改动
     Audit(audit::Args),
     /// Reads or writes one vector file under limits; started by sizhi itself.
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
             Command::Export(args) => finish(export::run(args).await),
             Command::Seed(args) => finish(seed::run(args).await),
             Command::Db(args) => finish(db::run(args).await),
+            Command::Account(args) => finish(account::run(args).await),
             Command::Audit(args) => finish(audit::run(args).await),
             Command::Check(_) | Command::VectorChild => ExitCode::FAILURE,
         }

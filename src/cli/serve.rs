@@ -1,5 +1,6 @@
 //! `sizhi serve`: open the database, migrate, load the sample into an empty embedded register, serve.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Instant;
@@ -11,9 +12,11 @@ use super::output;
 use crate::api;
 use crate::config::{DatabaseArgs, HttpArgs};
 use crate::error::{Error, Result};
+use crate::inventory::accounts::{self, passwords};
 use crate::inventory::sample;
 use crate::store::backup::Address;
 use crate::store::embedded::{Embedded, Options};
+use crate::store::roles::Standing;
 use crate::store::{self, PoolLimits};
 
 #[derive(Debug, clap::Args)]
@@ -34,6 +37,7 @@ pub struct Args {
 pub struct Database {
     pool: PgPool,
     embedded: Option<Embedded>,
+    options: PgConnectOptions,
 }
 
 impl Database {
@@ -47,6 +51,19 @@ impl Database {
             (Some(embedded), _) => Address::of_embedded(embedded.connection_string()),
             (None, url) => Address::of_url(url.as_deref().unwrap_or_default()),
         }
+    }
+
+    /// The pool that the service works with: as the application's role, which can neither change tables nor the log. Where
+    /// the database user may not take it on, the owner's, and the operator is told.
+    async fn application_pool(&self) -> Result<PgPool> {
+        let Standing::Missing { remedy } = store::migrate(&self.pool).await? else {
+            return Ok(store::connect_as_application(self.options.clone(), PoolLimits::default()));
+        };
+        tracing::warn!(
+            remedy,
+            "服务以数据库所有者的身份运行，行级安全不起作用；请由超级用户执行 remedy 里的语句，然后重启服务"
+        );
+        Ok(self.pool.clone())
     }
 
     /// Closes the pool, then stops the cluster if this process runs it.
@@ -81,25 +98,53 @@ pub async fn open_unmigrated(args: &DatabaseArgs) -> Result<Database> {
             (embedded.connect_options(), Some(embedded))
         }
     };
-    Ok(Database { pool: store::connect(options, PoolLimits::default()), embedded })
+    Ok(Database { pool: store::connect(options.clone(), PoolLimits::default()), embedded, options })
 }
 
 pub async fn run(args: Args) -> Result<ExitCode> {
     start_logging(args.log_json);
     let begun = Instant::now();
-    let database = open_database(&args.database).await?;
+    let database = open_unmigrated(&args.database).await?;
+    let outcome = serve(&args, &database, begun).await;
+    database.close().await;
+    outcome?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(args: &Args, database: &Database, begun: Instant) -> Result<()> {
+    let application = database.application_pool().await?;
+    // Made now, or the first unknown name would take twice as long as a known one.
+    tokio::task::spawn_blocking(passwords::warm);
     if args.database.database_url.is_none() && !args.no_sample && is_empty(database.pool()).await? {
         let seeded = sample::seed(database.pool(), "sizhi serve").await?;
         output::print(&seeded.to_string());
     }
-    let served = api::serve(&args.http, database.pool().clone(), |address| {
+    first_admin(args, database.pool()).await?;
+    let served = api::serve(&args.http, application.clone(), |address| {
         output::print(&format!("✓ 四至已启动（{:.1} 秒）：http://{address}/", begun.elapsed().as_secs_f64()));
         output::print(&format!("  接口 http://{address}/api    停止：Ctrl-C"));
     })
     .await;
-    database.close().await;
-    served?;
-    Ok(ExitCode::SUCCESS)
+    application.close().await;
+    served
+}
+
+/// A register without any account gets an administrator. The password is printed once, to the terminal and to no log; over
+/// a database of the operator's own only where somebody is there to read it.
+async fn first_admin(args: &Args, pool: &PgPool) -> Result<()> {
+    if args.database.database_url.is_some() && !std::io::stdout().is_terminal() {
+        if !accounts::any(pool).await? {
+            tracing::warn!("还没有任何账号；请执行 sizhi account add admin --role admin");
+        }
+        return Ok(());
+    }
+    if let Some(password) = accounts::add_first_admin(pool, "sizhi serve").await? {
+        output::print(&format!(
+            "✓ 已建立管理员账号 {}，初始密码（只显示这一次，请登录后修改）：{password}",
+            accounts::FIRST_ADMIN
+        ));
+    }
+    Ok(())
 }
 
 async fn is_empty(pool: &PgPool) -> Result<bool> {

@@ -1,6 +1,8 @@
 //! A published layer as data: what it is called, where it comes from, which properties it shows. Declared once; everything
 //! that speaks of a layer (collections, parameters, schema, documentation, pages) is derived from this.
 
+use super::access::Role;
+
 /// A published layer.
 #[derive(Debug)]
 pub struct Layer {
@@ -22,6 +24,16 @@ pub enum Visibility {
     Public,
     /// Staff, and only rows of their own jurisdiction.
     Internal,
+}
+
+impl Visibility {
+    /// Whether somebody of this role may know that the layer exists.
+    pub fn is_for(self, role: Role) -> bool {
+        match self {
+            Visibility::Public => true,
+            Visibility::Internal => role.reads_internal(),
+        }
+    }
 }
 
 /// Chinese and English.
@@ -78,5 +90,18 @@ impl Layer {
     /// The queryable property of this name.
     pub fn queryable(&self, name: &str) -> Option<&'static Property> {
         self.properties.iter().find(|p| p.queryable && p.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn internal_layers_do_not_exist_for_the_public() {
+        for role in Role::ALL {
+            assert!(Visibility::Public.is_for(role));
+            assert_eq!(Visibility::Internal.is_for(role), role != Role::Public, "{role:?}");
+        }
     }
 }

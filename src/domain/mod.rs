@@ -3,6 +3,7 @@
 //! Never: serde wire shapes, sqlx, actix, gdal, the clock, the environment.
 
 pub mod access;
+pub mod account;
 pub mod area;
 pub mod block;
 pub mod directory;

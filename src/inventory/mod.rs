@@ -2,6 +2,7 @@
 //!
 //! Never: a status code, a header, SQL text, a file format's details.
 
+pub mod accounts;
 pub mod export;
 pub mod geometry_report;
 pub mod import;

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::pool;
+use super::{pool, roles};
 use crate::error::Result;
 
 /// The outcome of a verification.
@@ -72,8 +72,13 @@ const TRACKED: [(&str, &str, &[&str]); 11] = [
     ("parcel_transition", "n.ledger || '@' || n.record_id || '@' || n.ordinal", &["ledger", "record_id", "ordinal"]),
 ];
 
+/// The log of accounts.
+const ACCOUNT_LOG: &str = "account_event";
+
 /// Triggers beyond the five of each tracked table.
-const GUARDS: [(&str, &str); 14] = [
+const GUARDS: [(&str, &str); 16] = [
+    (ACCOUNT_LOG, "account_event_append_only"),
+    (ACCOUNT_LOG, "account_event_no_truncate"),
     ("change", "change_append_only"),
     ("change", "change_no_truncate"),
     ("revision", "revision_append_only"),
@@ -91,7 +96,7 @@ const GUARDS: [(&str, &str); 14] = [
 ];
 
 /// Functions that write the log or keep it.
-const FUNCTIONS: [&str; 13] = [
+const FUNCTIONS: [&str; 14] = [
     "change_digest",
     "check_blocks_fit",
     "check_lives_apart",
@@ -99,6 +104,7 @@ const FUNCTIONS: [&str; 13] = [
     "current_revision",
     "log_changes",
     "open_revision",
+    "refuse_account_event_change",
     "refuse_log_change",
     "revision_hash",
     "row_columns",
@@ -106,6 +112,10 @@ const FUNCTIONS: [&str; 13] = [
     "seal_revision",
     "stamp_revision",
 ];
+
+/// Of those, the ones that write the log with their owner's rights, and whose names nobody can bend meanwhile.
+const OWNERS_RIGHTS: [&str; 3] = ["log_changes", "open_revision", "seal_revision"];
+const SEARCH_PATH: &str = "search_path=pg_catalog, public, pg_temp";
 
 /// Recomputes everything, by statements of its own: a function of the database may have been altered too. Run it in a
 /// transaction of its own without a statement limit: it reads the whole log.
@@ -221,8 +231,12 @@ async fn altered_guard(connection: &mut PgConnection) -> Result<Option<BadRow>> 
         ["stamp", "log_insert", "log_update", "log_delete", "no_truncate"]
             .map(|guard| ((*table).to_owned(), format!("{table}_{guard}")))
     });
+    // A register that the service has not migrated yet has neither accounts nor the role.
+    let has_access: bool =
+        sqlx::query_scalar("SELECT to_regclass('protected_table') IS NOT NULL").fetch_one(&mut *connection).await?;
+    let others = GUARDS.into_iter().filter(|(table, _)| has_access || *table != ACCOUNT_LOG);
     let expected: Vec<(String, String)> =
-        of_tables.chain(GUARDS.map(|(table, guard)| (table.to_owned(), guard.to_owned()))).collect();
+        of_tables.chain(others.map(|(table, guard)| (table.to_owned(), guard.to_owned()))).collect();
     let standing: Vec<(String, String)> = sqlx::query_as(
         "SELECT c.relname::text, t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
          WHERE t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid)",
@@ -236,16 +250,41 @@ async fn altered_guard(connection: &mut PgConnection) -> Result<Option<BadRow>> 
     if let Some((table, trigger)) = expected.into_iter().find(|guard| !standing.contains(guard)) {
         return Ok(altered(table, trigger));
     }
-    for function in FUNCTIONS {
-        let bodies: Vec<String> =
-            sqlx::query_scalar("SELECT prosrc FROM pg_proc WHERE proname = $1 AND pg_function_is_visible(oid)")
-                .bind(function)
-                .fetch_all(&mut *connection)
-                .await?;
-        let own = pool::migrated_function(function);
-        if bodies.len() != 1 || Some(bodies[0].as_str()) != own {
+    let functions = FUNCTIONS.into_iter().filter(|name| has_access || *name != "refuse_account_event_change");
+    for function in functions {
+        let standing: Vec<(String, bool, Option<Vec<String>>, bool)> = sqlx::query_as(
+            "SELECT prosrc, prosecdef, proconfig, proowner = (SELECT relowner FROM pg_class WHERE oid = 'change'::regclass)
+             FROM pg_proc WHERE proname = $1 AND pg_function_is_visible(oid)",
+        )
+        .bind(function)
+        .fetch_all(&mut *connection)
+        .await?;
+        let rights = has_access && OWNERS_RIGHTS.contains(&function);
+        let config = rights.then(|| vec![SEARCH_PATH.to_owned()]);
+        let own = pool::migrated_function(function).map(|body| (body.to_owned(), rights, config, true));
+        if standing.len() != 1 || standing.first() != own.as_ref() {
             return Ok(altered("pg_proc".to_owned(), function.to_owned()));
         }
     }
+    if has_access && let Some(table) = writable_log(connection).await? {
+        return Ok(altered(table, roles::APPLICATION_ROLE.to_owned()));
+    }
     Ok(None)
+}
+
+/// A table of the log that the service's role may write by itself, or is not bound by policies of.
+async fn writable_log(connection: &mut PgConnection) -> Result<Option<String>> {
+    let writable = sqlx::query_scalar(
+        "SELECT c.relname::text FROM pg_class c, pg_roles r
+         WHERE r.rolname = $1 AND (
+             c.oid IN ('revision'::regclass, 'change'::regclass)
+                 AND (has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER') OR r.rolsuper)
+             OR c.oid = 'change'::regclass AND NOT c.relrowsecurity
+             OR c.relname IN (SELECT name FROM protected_table) AND pg_table_is_visible(c.oid) AND NOT c.relrowsecurity)
+         ORDER BY 1 LIMIT 1",
+    )
+    .bind(roles::APPLICATION_ROLE)
+    .fetch_optional(connection)
+    .await?;
+    Ok(writable)
 }

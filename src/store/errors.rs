@@ -4,7 +4,8 @@ use crate::error::Error;
 
 /// Constraint, code, sentence. Conflicts are about what the register holds; the rest is invalid input that got past the
 /// checks before the database.
-const CONFLICTS: [(&str, &str, &str); 7] = [
+const CONFLICTS: [(&str, &str, &str); 8] = [
+    ("account_pkey", "account_exists", "账号名已被使用"),
     ("park_pkey", "park_exists", "园区代码已存在"),
     ("division_pkey", "division_exists", "行政区划代码已存在"),
     ("park_block_pkey", "block_exists", "区块标识已存在"),
@@ -41,6 +42,11 @@ impl From<sqlx::Error> for Error {
                     "57014" => unavailable("query_timeout", "查询超过了时限，请缩小范围后重试", error),
                     "55P03" => unavailable("register_busy", "登记库正被另一个写操作占用，请稍后重试", error),
                     "40001" | "40P01" => unavailable("register_busy", "与另一个写操作冲突，请稍后重试", error),
+                    // The policy's own check, not a missing grant: those are our fault.
+                    "42501" if is_policy(database.as_ref()) => Error::Forbidden {
+                        code: "outside_jurisdiction",
+                        detail: "记录不在您的管辖范围内，不能写入".to_owned(),
+                    },
                     "22003" => Error::invalid("number_out_of_range", "有数值超出登记库能保存的范围"),
                     "53100" => unavailable("storage_full", "数据库磁盘已满，请联系运维人员", error),
                     // Login refused, no such database, a standby that takes no writes: set right by the operator, not here.
@@ -65,6 +71,11 @@ impl From<sqlx::Error> for Error {
             _ => Error::internal("数据库操作失败", error),
         }
     }
+}
+
+/// True for a row that row-level security refuses: told by the place in PostgreSQL, since its sentences are translated.
+fn is_policy(error: &dyn sqlx::error::DatabaseError) -> bool {
+    error.downcast_ref::<sqlx::postgres::PgDatabaseError>().routine() == Some("ExecWithCheckOptions")
 }
 
 fn of_constraint(error: sqlx::Error) -> Error {

@@ -166,14 +166,20 @@ pub async fn lock(connection: &mut PgConnection, id: i64) -> Result<Option<Impor
     row.map(ImportBatch::try_from).transpose()
 }
 
-/// Newest first; `before` pages on. Reports are left out: they may be long.
-pub async fn list(connection: &mut PgConnection, limit: i64, before: Option<i64>) -> Result<Vec<ImportBatch>> {
+/// Newest first, of one actor or all; `before` pages on. Reports are left out: they may be long.
+pub async fn list(
+    connection: &mut PgConnection,
+    actor: Option<&str>,
+    limit: i64,
+    before: Option<i64>,
+) -> Result<Vec<ImportBatch>> {
     let rows: Vec<BatchRow> = sqlx::query_as(
         "SELECT id, status, layer, file_name, file_sha256, file_size, options, 'null'::jsonb AS report, actor, created_at, revision, undone_revision
-         FROM import_batch WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2",
+         FROM import_batch WHERE ($1::bigint IS NULL OR id < $1) AND ($3::text IS NULL OR actor = $3) ORDER BY id DESC LIMIT $2",
     )
     .bind(before)
     .bind(limit)
+    .bind(actor)
     .fetch_all(connection)
     .await?;
     rows.into_iter().map(ImportBatch::try_from).collect()

@@ -3,6 +3,8 @@
 //! Writes take a connection inside a transaction whose revision is open (`revision::open`); `inventory` owns the
 //! transaction. Never: a status code, a file format.
 
+pub mod accounts;
+pub mod api_tokens;
 pub mod audit;
 pub mod backup;
 pub mod blocks;
@@ -17,15 +19,18 @@ pub mod geometry_column;
 pub mod idempotency;
 pub mod import_batches;
 pub mod ledgers;
+pub mod login_failures;
 pub mod park_cards;
 pub mod parks;
 mod pool;
 pub mod revision;
+pub mod roles;
+pub mod sessions;
 pub mod undo;
 
 pub use pool::{
-    PoolLimits, WRITER_IDLING, bear_idling, begin_read_as, begin_write, begin_write_as, connect, migrate, ping,
-    while_answering,
+    PoolLimits, WRITER_IDLING, bear_idling, begin_read_as, begin_write, begin_write_as, connect,
+    connect_as_application, migrate, ping, while_answering,
 };
 
 /// What an upsert did, or would do.

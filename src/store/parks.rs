@@ -144,3 +144,9 @@ pub async fn is_empty(connection: &mut PgConnection) -> Result<bool> {
 pub async fn list_counties(connection: &mut PgConnection) -> Result<Vec<(String, Vec<String>)>> {
     Ok(sqlx::query_as("SELECT code, county_codes FROM park ORDER BY code").fetch_all(connection).await?)
 }
+
+/// Code and divisions of every park: its counties, else its prefecture.
+pub async fn list_divisions(connection: &mut PgConnection) -> Result<Vec<(String, Vec<String>)>> {
+    let sql = "SELECT code, CASE WHEN county_codes = '{}' THEN ARRAY[prefecture_code] ELSE county_codes END FROM park ORDER BY code";
+    Ok(sqlx::query_as(sql).fetch_all(connection).await?)
+}

@@ -6,7 +6,8 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
-use crate::domain::access::Viewer;
+use super::roles::{self, APPLICATION_ROLE, Standing};
+use crate::domain::access::{Role, Viewer};
 use crate::error::{Error, Result};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -23,6 +24,13 @@ impl Default for PoolLimits {
     fn default() -> Self {
         Self { connections: 16, acquire: Duration::from_secs(2), statement: Duration::from_secs(5) }
     }
+}
+
+/// A pool that works as the application's role: rows of the register yes; tables, triggers and the log no.
+///
+/// The role is part of the connection's start, so `RESET ROLE` leads back to it.
+pub fn connect_as_application(options: PgConnectOptions, limits: PoolLimits) -> PgPool {
+    connect(options.options([("role", APPLICATION_ROLE)]), limits)
 }
 
 /// A pool that opens connections when first needed and replaces broken ones by itself.
@@ -44,17 +52,26 @@ pub fn connect(options: PgConnectOptions, limits: PoolLimits) -> PgPool {
         .connect_lazy_with(options)
 }
 
-/// Brings the schema up to date; a second migrator waits for the first.
-pub async fn migrate(pool: &PgPool) -> Result<()> {
+/// Brings the schema and the application role's grants up to date; a second migrator waits for the first.
+pub async fn migrate(pool: &PgPool) -> Result<Standing> {
     let mut connection = pool.acquire().await?;
     // Index builds on a large register take longer than a read may.
     sqlx::query("SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', '60s', false)")
         .execute(&mut *connection)
         .await?;
     let outcome = MIGRATIONS.run(&mut *connection).await;
+    let standing = match &outcome {
+        Ok(()) => roles::grant(&mut connection).await,
+        Err(_) => Ok(Standing::Ready),
+    };
     // This connection has other limits than the pool's: it does not go back.
     connection.close().await?;
-    outcome.map_err(|cause| match &cause {
+    outcome.map_err(migration_failed)?;
+    standing
+}
+
+fn migration_failed(cause: MigrateError) -> Error {
+    match &cause {
         MigrateError::Execute(sqlx::Error::Database(e))
         | MigrateError::ExecuteMigration(sqlx::Error::Database(e), _)
             if e.code().as_deref() == Some("42501") =>
@@ -73,7 +90,7 @@ pub async fn migrate(pool: &PgPool) -> Result<()> {
             format!("数据库已升级到本程序不认识的第 {version} 号迁移，请使用更新的程序"),
         ),
         _ => Error::internal("数据库迁移失败", cause),
-    })
+    }
 }
 
 /// The body of a function as the newest migration that makes it has it.
@@ -133,6 +150,28 @@ pub async fn begin_read(pool: &PgPool) -> Result<Transaction<'static, Postgres>>
     Ok(transaction)
 }
 
+/// [`begin_read`] for somebody: row-level security shows what lies in the own jurisdiction.
+pub async fn begin_read_as(pool: &PgPool, viewer: &Viewer) -> Result<Transaction<'static, Postgres>> {
+    let mut transaction = begin_read(pool).await?;
+    speak_for(&mut transaction, viewer).await?;
+    Ok(transaction)
+}
+
+/// [`begin_write`] for somebody: row-level security refuses what lies outside the own jurisdiction.
+pub async fn begin_write_as(pool: &PgPool, viewer: &Viewer) -> Result<Transaction<'static, Postgres>> {
+    let mut transaction = begin_write(pool).await?;
+    speak_for(&mut transaction, viewer).await?;
+    Ok(transaction)
+}
+
+/// To the end of the transaction: the next one on this connection speaks for nobody.
+async fn speak_for(connection: &mut PgConnection, viewer: &Viewer) -> Result<()> {
+    // The public has none, whatever a hand-made viewer says.
+    let setting = if viewer.role == Role::Public { String::new() } else { viewer.jurisdiction.setting() };
+    sqlx::query("SELECT set_config('sizhi.jurisdiction', $1, true)").bind(setting).execute(connection).await?;
+    Ok(())
+}
+
 /// How long a writer's transaction may wait for its client.
 pub const WRITER_IDLING: Duration = Duration::from_secs(120);
 
@@ -156,26 +195,4 @@ pub async fn begin_write(pool: &PgPool) -> Result<Transaction<'static, Postgres>
     .await?;
     bear_idling(&mut transaction, WRITER_IDLING).await?;
     Ok(transaction)
-}
-
-/// [`begin_write`] for somebody: row-level security shows and takes rows of their jurisdiction alone.
-pub async fn begin_write_as(pool: &PgPool, viewer: &Viewer) -> Result<Transaction<'static, Postgres>> {
-    let mut transaction = begin_write(pool).await?;
-    speak_for(&mut transaction, viewer).await?;
-    Ok(transaction)
-}
-
-/// [`begin_read`] for somebody.
-pub async fn begin_read_as(pool: &PgPool, viewer: &Viewer) -> Result<Transaction<'static, Postgres>> {
-    let mut transaction = begin_read(pool).await?;
-    speak_for(&mut transaction, viewer).await?;
-    Ok(transaction)
-}
-
-async fn speak_for(connection: &mut PgConnection, viewer: &Viewer) -> Result<()> {
-    sqlx::query("SELECT set_config('sizhi.jurisdiction', $1, true)")
-        .bind(viewer.jurisdiction.setting())
-        .execute(connection)
-        .await?;
-    Ok(())
 }

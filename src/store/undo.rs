@@ -20,6 +20,17 @@ pub async fn undo_revision(connection: &mut PgConnection, target: i64, actor: &s
     if !known {
         return Err(Error::not_found("revision_not_found", format!("没有第 {target} 号修订")));
     }
+    // An import is undone whole or not at all: rows that the caller may not see would be left as they are.
+    let partly_hidden: bool = sqlx::query_scalar(
+        "SELECT change_count <> (SELECT count(*) FROM change WHERE revision = number) FROM revision WHERE number = $1",
+    )
+    .bind(target)
+    .fetch_one(&mut *connection)
+    .await?;
+    if partly_hidden {
+        let detail = format!("修订 {target} 有不在您管辖范围内的记录，不能由您撤销");
+        return Err(Error::Forbidden { code: "outside_jurisdiction", detail });
+    }
     let conflicts: Vec<(String, String, i64)> =
         sqlx::query_as("SELECT layer, feature_id, later_revision FROM undo_conflicts($1)")
             .bind(target)

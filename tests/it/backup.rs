@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use serde_json::json;
 use sizhi::domain::ParkCode;
+use sizhi::domain::access::Role;
 use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::support::data_folder::DataFolder;
 use crate::support::process::{run, sizhi};
-use crate::support::{Database, files, scratch};
+use crate::support::{Database, accounts, files, scratch};
 
 /// Every table of ours: rows, and a digest of them all.
 async fn contents(pool: &PgPool) -> Vec<(String, i64, Option<String>)> {
@@ -37,6 +39,11 @@ async fn filled(name: &str) -> Database {
     let mut request = crate::support::import_request(&path);
     request.park = ParkCode::parse("G431176").ok();
     sizhi::inventory::import::stage(&db.pool, &request).await.expect("staged");
+    accounts::add(&db, "zhang", Role::Editor, &["430100"]).await;
+    accounts::issue(&db, json!({"account": "zhang", "name": "x"})).await;
+    accounts::login(&db, "zhang").await;
+    accounts::try_login(&db, "zhang", "wrong").await.assert_problem(401, "login_failed");
+    sqlx::query("INSERT INTO protected_table VALUES ('later', 'county_code')").execute(&db.pool).await.expect("row");
     db
 }
 
@@ -92,15 +99,21 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
         names,
         [
             "_sqlx_migrations",
+            "account",
+            "account_event",
+            "api_token",
             "change",
             "directory_entry",
             "directory_version",
             "division",
             "import_batch",
+            "login_failure",
             "park",
             "park_block",
             "park_event",
+            "protected_table",
             "revision",
+            "session",
             "tracked_table"
         ]
     );

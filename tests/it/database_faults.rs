@@ -124,7 +124,8 @@ async fn a_commit_over_http_cut_off_at_any_message_is_whole_or_nothing_and_truly
         let mut request = import_request(&file_of("cut-commit", cut_at));
         request.park = ParkCode::parse(PARK).ok();
         let id = import::stage(&db.pool, &request).await.expect("staged").id;
-        let cut = Database { pool: through(&db, &proxy).await, name: db.name.clone() };
+        let pool = through(&db, &proxy).await;
+        let cut = Database { application: pool.clone(), pool, name: db.name.clone() };
         proxy.arm(cut_at);
         let path = format!("/api/imports/{id}/commit");
         let answer = http::call(&cut, http::authorised(Method::POST, &path)).await;

@@ -3,6 +3,11 @@
 // Whole bodies are long literals.
 #![recursion_limit = "256"]
 
+mod access_database;
+mod access_matrix;
+mod accounts_cli;
+mod accounts_http;
+mod accounts_sessions;
 mod architecture;
 mod audit;
 mod backup;

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use actix_web::http::Method;
 use serde_json::{Value, json};
+use sizhi::domain::access::Role;
 
 use crate::support::http::{authorised, call, get, link, post, upload};
-use crate::support::{Database, files};
+use crate::support::{Database, accounts, files};
 
 /// The URL table of `src/api/mod.rs`, as a reader would try it.
-const ADDRESSES: [(&str, &str); 31] = [
+const ADDRESSES: [(&str, &str); 39] = [
     ("/livez", "/livez"),
     ("/readyz", "/readyz"),
     ("/", "/api"),
@@ -38,13 +39,24 @@ const ADDRESSES: [(&str, &str); 31] = [
     ("/imports/{id}", "/api/imports/1"),
     ("/imports/{id}/commit", "/api/imports/1/commit"),
     ("/imports/{id}/undo", "/api/imports/1/undo"),
+    ("/session", "/api/session"),
+    ("/session/password", "/api/session/password"),
+    ("/accounts", "/api/accounts"),
+    ("/accounts/{name}", "/api/accounts/zhang.san"),
+    ("/accounts/{name}/password", "/api/accounts/zhang.san/password"),
+    ("/accounts/{name}/unlock", "/api/accounts/zhang.san/unlock"),
+    ("/tokens", "/api/tokens"),
+    ("/tokens/{id}", "/api/tokens/1"),
     // Pages, not part of the interface.
     ("", "/"),
     ("", "/api/"),
     ("", "/favicon.ico"),
 ];
 
-/// The sample, with one checked import.
+/// Deeds that want a body, or that have no POST: they have tests of their own (`accounts_http`, `accounts_sessions`).
+const NOT_TRIED: [&str; 3] = ["/session/password", "/accounts/{name}/password", "/tokens/{id}"];
+
+/// The sample, with one checked import, an account and its token.
 async fn database() -> Database {
     let db = Database::with_sample().await;
     let file = files::txt(&[("9", files::square(3_120_000.0, 38_400_000.0, 1_000.0), 100.0)]);
@@ -54,6 +66,8 @@ async fn database() -> Database {
     )
     .await;
     assert_eq!((answer.status.as_u16(), &answer.json()["id"]), (201, &json!(1)), "{}", answer.text());
+    accounts::add(&db, "zhang.san", Role::Editor, &["430100"]).await;
+    accounts::issue(&db, json!({"account": "zhang.san", "name": "地图"})).await;
     db
 }
 
@@ -78,7 +92,7 @@ async fn the_document_lists_the_url_table_and_every_address_answers() {
     let listed: BTreeSet<&str> = document["paths"].as_object().expect("paths").keys().map(String::as_str).collect();
     let tried: BTreeSet<&str> = ADDRESSES.iter().map(|(path, _)| *path).filter(|path| !path.is_empty()).collect();
     assert_eq!(listed, tried);
-    for (path, address) in ADDRESSES {
+    for (path, address) in ADDRESSES.into_iter().filter(|(path, _)| !NOT_TRIED.contains(path)) {
         // Commit stands before undo in the table, so both can be done.
         let answer = if document["paths"][path].get("get").is_some() || path.is_empty() {
             call(&db, authorised(Method::GET, address)).await
@@ -112,13 +126,13 @@ async fn every_reference_resolves_and_every_operation_has_its_own_id() {
     }
     let mut ids = BTreeSet::new();
     for item in document["paths"].as_object().expect("paths").values() {
-        for operation in ["get", "post"].iter().filter_map(|method| item.get(method)) {
+        for operation in ["get", "post", "patch", "delete"].iter().filter_map(|method| item.get(method)) {
             let id = operation["operationId"].as_str().expect("operationId");
             assert!(ids.insert(id.to_owned()), "{id} twice");
             assert!(operation["responses"].get("default").is_some(), "{id}: errors");
         }
     }
-    assert_eq!(ids.len(), 29);
+    assert_eq!(ids.len(), 42);
 }
 
 /// A value that the parameter takes.
@@ -260,7 +274,7 @@ async fn answers_have_the_declared_shape() {
         assert!(names.is_empty() || undeclared.is_empty(), "{address}: {undeclared:?} not declared");
         compared += 1;
     }
-    assert_eq!(compared, 25, "all but the page");
+    assert_eq!(compared, 29, "all but the page");
     let problem = get(&db, "/api/parks/x").await.json();
     let mut found = Vec::new();
     faults(&document, &json!({"$ref": "#/components/schemas/Problem"}), &problem, "", &mut found);

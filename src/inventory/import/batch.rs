@@ -14,8 +14,8 @@ use super::{
     off_async_threads,
 };
 use super::{ledger, overlaps};
-use crate::domain::access::Viewer;
-use crate::domain::{DivisionCode, ParkCode};
+use crate::domain::access::{Jurisdiction, Viewer};
+use crate::domain::{DivisionCode, Ledger, ParkCode};
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::inventory::land;
@@ -240,11 +240,11 @@ async fn read_content(path: &Path) -> Result<Vec<u8>> {
 /// Commits a checked upload. The file is judged again under what the register says now: what was fine yesterday may
 /// overlap today, and then the commit is refused and says why.
 pub async fn commit(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<Value> {
-    let batch = find(pool, id).await?;
+    let batch = find(pool, id, viewer).await?;
     must_be(&batch, BatchStatus::Checked)?;
     let Some(content) = import_batches::content(&mut *pool.acquire().await?, id).await? else {
         // Another commit of this batch may have come first and let go of the upload: then that is the reason.
-        must_be(&find(pool, id).await?, BatchStatus::Checked)?;
+        must_be(&find(pool, id, viewer).await?, BatchStatus::Checked)?;
         let detail = format!("导入批次 {id} 的文件已过期（保留一天），请重新上传");
         return Err(Error::conflict("import_expired", detail));
     };
@@ -257,7 +257,7 @@ pub async fn commit(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<Value> {
         request.attributes = Some((table.path().to_owned(), name));
     }
     let mut judged = judge_file(pool, &request, Arc::new(Silent)).await?;
-    let mut transaction = store::begin_write_as(pool, viewer).await?;
+    let mut transaction = store::begin_write_as(pool, &request.viewer()).await?;
     // Two commits of one batch at once: the second sees the first one's status under the row lock.
     must_be(&import_batches::lock(&mut transaction, id).await?.ok_or_else(|| not_found(id))?, BatchStatus::Checked)?;
     compare_and_stage(&mut transaction, &mut judged, &request).await?;
@@ -273,7 +273,7 @@ pub async fn commit(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<Value> {
     let revision = write_and_hash(&mut transaction, &mut judged, &request, Some(id)).await?;
     import_batches::set_committed(&mut transaction, id, revision, &without_nul(judged.report.to_stored_json())).await?;
     transaction.commit().await?;
-    get(pool, id).await
+    get(pool, id, viewer).await
 }
 
 /// The upload as a file again; it goes with the value.
@@ -308,13 +308,23 @@ fn restore_request(batch: &ImportBatch, path: &Path, viewer: &Viewer) -> Result<
 
 /// Undoes a committed import as a new revision; refused when a row of it has been changed since.
 pub async fn undo(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<Value> {
-    undo_in(store::begin_write_as(pool, viewer).await?, id, &viewer.actor).await?.commit().await?;
-    get(pool, id).await
+    undo_in(begin_undo(pool, id, viewer).await?, id, &viewer.actor).await?.commit().await?;
+    get(pool, id, viewer).await
 }
 
 /// Whether [`undo`] would go through now; nothing is written.
 pub async fn undo_dry(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<()> {
-    Ok(undo_in(store::begin_write_as(pool, viewer).await?, id, &viewer.actor).await?.rollback().await?)
+    Ok(undo_in(begin_undo(pool, id, viewer).await?, id, &viewer.actor).await?.rollback().await?)
+}
+
+/// A transaction in which the batch may be undone: whose rows are a county's by the viewer's own eyes; parks and blocks by whoever
+/// imported them, or who is responsible everywhere.
+async fn begin_undo<'a>(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<Transaction<'a, Postgres>> {
+    let batch = find(pool, id, viewer).await?;
+    if Ledger::of_layer(&batch.layer).is_some() {
+        return store::begin_write_as(pool, viewer).await;
+    }
+    store::begin_write_as(pool, &Viewer { jurisdiction: Jurisdiction::Everywhere, ..viewer.clone() }).await
 }
 
 /// The transaction that undoes the import, not yet ended.
@@ -344,18 +354,22 @@ async fn undo_in<'a>(
 }
 
 /// One batch with its report.
-pub async fn get(pool: &PgPool, id: i64) -> Result<Value> {
-    Ok(batch_json(&find(pool, id).await?, true))
+pub async fn get(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<Value> {
+    Ok(batch_json(&find(pool, id, viewer).await?, true))
 }
 
 /// Newest first, without reports; `before` is the id to page on from.
-pub async fn list(pool: &PgPool, limit: i64, before: Option<i64>) -> Result<Vec<Value>> {
-    let batches = import_batches::list(&mut *pool.acquire().await?, limit, before).await?;
+pub async fn list(pool: &PgPool, viewer: &Viewer, limit: i64, before: Option<i64>) -> Result<Vec<Value>> {
+    let of_actor = (viewer.jurisdiction != Jurisdiction::Everywhere).then_some(viewer.actor.as_str());
+    let batches = import_batches::list(&mut *pool.acquire().await?, of_actor, limit, before).await?;
     Ok(batches.iter().map(|b| batch_json(b, false)).collect())
 }
 
-async fn find(pool: &PgPool, id: i64) -> Result<ImportBatch> {
-    import_batches::find(&mut *pool.acquire().await?, id).await?.ok_or_else(|| not_found(id))
+/// The batch, if it is the viewer's own or the viewer is responsible everywhere: a report quotes what a file holds.
+async fn find(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<ImportBatch> {
+    let batch = import_batches::find(&mut *pool.acquire().await?, id).await?;
+    let may_see = |b: &ImportBatch| viewer.jurisdiction == Jurisdiction::Everywhere || b.actor == viewer.actor;
+    batch.filter(may_see).ok_or_else(|| not_found(id))
 }
 
 fn not_found(id: i64) -> Error {

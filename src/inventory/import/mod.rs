@@ -9,6 +9,7 @@ mod directory;
 mod judge;
 mod judging;
 mod ledger;
+mod outside;
 pub(super) mod overlaps;
 mod parcel;
 mod report;
@@ -84,9 +85,14 @@ impl ImportRequest {
         }
     }
 
-    /// Who writes.
+    /// Who speaks to the database. Parks and blocks are everybody's to see, and changing them places parcels of any county anew: what
+    /// an importer may write of them is judged, row by row, before.
     fn viewer(&self) -> Viewer {
-        Viewer { actor: self.actor.clone(), role: Role::Editor, jurisdiction: self.jurisdiction.clone() }
+        let jurisdiction = match Ledger::of_layer(&self.layer) {
+            Some(_) => self.jurisdiction.clone(),
+            None => Jurisdiction::Everywhere,
+        };
+        Viewer { actor: self.actor.clone(), role: Role::Editor, jurisdiction }
     }
 }
 
@@ -173,6 +179,7 @@ async fn judge_file(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Pr
         None if request.layer == "parks" => directory::judge_file(pool, request).await?,
         None => judge_blocks(pool, request, progress).await?,
     };
+    outside::check(pool, &mut judged, request).await?;
     judged.report.file_name = request.file_name.clone();
     judged.report.layer = request.layer.clone();
     allow(&mut judged.report.findings, &request.allow);

@@ -18,6 +18,7 @@ use sqlx::{Connection, PgConnection};
 
 use self::place::Place;
 use self::watcher::Watcher;
+use super::roles::{self, APPLICATION_ROLE};
 use crate::error::{Error, Result};
 
 /// Starting may have to recover what a crash left.
@@ -104,8 +105,10 @@ impl Embedded {
     async fn has_database(&self) -> bool {
         let look = async {
             let mut connection = PgConnection::connect_with(&self.connect_options()).await?;
-            let found = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'postgis')");
-            let found: bool = found.fetch_one(&mut connection).await?;
+            let whole = "SELECT EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'postgis')
+                    AND EXISTS (SELECT 1 FROM pg_roles WHERE rolname = $1 AND pg_has_role(oid, 'MEMBER'))
+                    AND EXISTS (SELECT 1 FROM pg_proc WHERE oid = to_regprocedure('geometry_overlaps(geometry,geometry)') AND proleakproof)";
+            let found: bool = sqlx::query_scalar(whole).bind(APPLICATION_ROLE).fetch_one(&mut connection).await?;
             connection.close().await?;
             Ok::<_, sqlx::Error>(found)
         };
@@ -143,6 +146,7 @@ impl Embedded {
             ),
             _ => Error::from(cause),
         })?;
+        roles::prepare(&mut connection, "'sizhi'").await?;
         connection.close().await?;
         Ok(())
     }

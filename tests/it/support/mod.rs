@@ -1,5 +1,6 @@
 //! What tests share: a PostGIS cluster made by sizhi itself, a database per test, the application in process, builders.
 
+pub mod accounts;
 pub mod data_folder;
 pub mod files;
 pub mod http;
@@ -112,7 +113,10 @@ impl Cluster {
 
 /// A database of one test.
 pub struct Database {
+    /// As the owner, like the command line.
     pub pool: PgPool,
+    /// As the service's role.
+    pub application: PgPool,
     pub name: String,
 }
 
@@ -146,7 +150,9 @@ impl Database {
         let cluster = cluster().await;
         let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         cluster.make(&name, template).await;
-        Self { pool: cluster.pool(&name), name }
+        let options = cluster.embedded.connect_options().database(&name);
+        let application = store::connect_as_application(options, PoolLimits::default());
+        Self { pool: cluster.pool(&name), application, name }
     }
 
     /// A connection that may do anything, as a tamperer would.

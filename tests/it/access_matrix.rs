@@ -1,0 +1,239 @@
+//! The access matrix: every rule of the URL table × every kind of caller × own and other things.
+//!
+//! The table below is the judge: what the program says of itself must be equal to it, and then each caller is tried at each
+//! address. A new route joins by a row; without one, `the_url_table_is_the_one_expected_here` fails.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use actix_web::http::Method;
+use actix_web::test::TestRequest;
+use serde_json::json;
+use sizhi::api;
+use sizhi::api::access::Rule;
+use sizhi::domain::access::Role;
+
+use crate::support::accounts::{add, from_page, issue, login, with_token};
+use crate::support::http::{Answer, authorised, call};
+use crate::support::{Database, root};
+
+/// Methods, address, rule; and an address to try it at.
+const EXPECTED: &[(&str, &str, Rule, &str)] = &[
+    ("GET HEAD", "/", Rule::Open, "/"),
+    ("GET HEAD", "/livez", Rule::Open, "/livez"),
+    ("GET HEAD", "/readyz", Rule::Open, "/readyz"),
+    ("GET HEAD", "/favicon.ico", Rule::Open, "/favicon.ico"),
+    ("GET HEAD", "/api", Rule::Open, "/api"),
+    ("GET HEAD", "/api/", Rule::Open, "/api/"),
+    ("GET HEAD", "/api/conformance", Rule::Open, "/api/conformance"),
+    ("GET HEAD", "/api/openapi.json", Rule::Open, "/api/openapi.json"),
+    ("GET HEAD", "/api/docs", Rule::Open, "/api/docs"),
+    ("GET HEAD", "/api/collections", Rule::Public, "/api/collections"),
+    ("GET HEAD", "/api/collections/{collection}", Rule::Public, "/api/collections/parks"),
+    ("GET HEAD", "/api/collections/{collection}/queryables", Rule::Public, "/api/collections/parks/queryables"),
+    ("GET HEAD", "/api/collections/{collection}/schema", Rule::Public, "/api/collections/parks/schema"),
+    ("GET HEAD", "/api/collections/{collection}/items", Rule::Public, "/api/collections/divisions/items?limit=1"),
+    ("GET HEAD", "/api/collections/{collection}/items/{item}", Rule::Public, "/api/collections/divisions/items/430100"),
+    ("GET HEAD", "/api/parks", Rule::Public, "/api/parks?limit=1"),
+    ("GET HEAD", "/api/parks/{code}", Rule::Public, "/api/parks/G431176"),
+    ("GET HEAD", "/api/imports", Rule::Staff, "/api/imports"),
+    ("POST", "/api/imports", Rule::Editor, "/api/imports"),
+    ("GET HEAD", "/api/imports/{id}", Rule::Staff, "/api/imports/1"),
+    ("POST", "/api/imports/{id}/commit", Rule::Editor, "/api/imports/1/commit"),
+    ("POST", "/api/imports/{id}/undo", Rule::Editor, "/api/imports/1/undo"),
+    ("GET HEAD", "/api/session", Rule::Public, "/api/session"),
+    // Logging in and out is the door itself; what it refuses has tests of its own.
+    ("POST DELETE", "/api/session", Rule::Open, ""),
+    ("POST", "/api/session/password", Rule::Own, "/api/session/password"),
+    ("GET HEAD", "/api/accounts", Rule::Admin, "/api/accounts"),
+    ("POST", "/api/accounts", Rule::Admin, "/api/accounts"),
+    ("GET HEAD", "/api/accounts/{name}", Rule::Admin, "/api/accounts/other"),
+    ("PATCH", "/api/accounts/{name}", Rule::Admin, "/api/accounts/other"),
+    ("POST", "/api/accounts/{name}/password", Rule::Admin, "/api/accounts/other/password"),
+    ("POST", "/api/accounts/{name}/unlock", Rule::Admin, "/api/accounts/other/unlock"),
+    ("GET HEAD", "/api/tokens", Rule::Own, "/api/tokens"),
+    ("POST", "/api/tokens", Rule::Own, "/api/tokens"),
+    ("DELETE", "/api/tokens/{id}", Rule::Own, "/api/tokens/0"),
+];
+
+/// Whether the rule lets this role in; `None` is a caller without credentials. Every rule has its row: the compiler asks.
+fn lets_in(rule: Rule, role: Option<Role>) -> bool {
+    let allowed: &[Role] = match rule {
+        Rule::Open | Rule::Public => return true,
+        Rule::Own | Rule::Staff => &[Role::Staff, Role::Planner, Role::Editor, Role::Admin],
+        Rule::Editor => &[Role::Editor, Role::Admin],
+        Rule::Admin => &[Role::Admin],
+    };
+    role.is_some_and(|role| allowed.contains(&role))
+}
+
+const PEOPLE: [(&str, Role); 4] =
+    [("staff", Role::Staff), ("planner", Role::Planner), ("editor", Role::Editor), ("admin", Role::Admin)];
+
+async fn with_people() -> Database {
+    let db = Database::with_sample().await;
+    for (name, role) in PEOPLE {
+        let divisions: &[&str] = if role == Role::Admin { &[] } else { &["430100"] };
+        add(&db, name, role, divisions).await;
+    }
+    add(&db, "other", Role::Editor, &["430200"]).await;
+    db
+}
+
+#[test]
+fn the_url_table_is_the_one_expected_here() {
+    let line = |method: &str, path: &str, rule: Rule| format!("{method} {path} {rule:?}");
+    let stated: BTreeSet<String> =
+        api::accesses().iter().map(|access| line(access.method.as_str(), access.path, access.rule)).collect();
+    let expected: BTreeSet<String> = EXPECTED
+        .iter()
+        .flat_map(|(methods, path, rule, _)| methods.split(' ').map(move |method| line(method, path, *rule)))
+        .collect();
+    assert_eq!(stated, expected);
+}
+
+#[test]
+fn no_route_is_served_beside_the_table() {
+    let text = fs::read_to_string(root().join("src/api/mod.rs")).expect("source");
+    let ruled: BTreeSet<&str> = api::accesses().iter().map(|access| access.path).collect();
+    let literals = text.split('"').skip(1).step_by(2);
+    let addresses: Vec<&str> = literals.filter(|piece| piece.starts_with('/')).collect();
+    assert!(addresses.len() >= 20, "the URL table was not found: {addresses:?}");
+    for address in addresses {
+        assert!(ruled.contains(address), "{address} has no rule");
+    }
+    // One call makes resources, and it asks for no rule; all others go through it.
+    assert_eq!(text.matches("web::resource(").count(), 1);
+    for way in ["web::scope(", "config.service(", "config.route(", ".configure(routes", "web::redirect("] {
+        assert!(!text.contains(way), "{way} would serve an address without a rule");
+    }
+}
+
+/// Lets in, or says by code why not.
+fn verdict(answer: &Answer) -> &'static str {
+    if !matches!(answer.status.as_u16(), 401 | 403) {
+        return "in";
+    }
+    match answer.json()["code"].as_str() {
+        Some("token_missing") => "unknown caller",
+        Some("role_insufficient") => "role",
+        // Refused by the deed itself, behind the rule.
+        Some("session_needed") => "in",
+        other => panic!("{other:?}: {}", answer.text()),
+    }
+}
+
+fn expected_verdict(rule: Rule, role: Option<Role>) -> &'static str {
+    match (lets_in(rule, role), role) {
+        (true, _) => "in",
+        (false, None) => "unknown caller",
+        (false, Some(_)) => "role",
+    }
+}
+
+#[actix_web::test]
+async fn every_rule_holds_for_every_caller() {
+    let db = with_people().await;
+    let mut tried = 0;
+    for (name, role) in PEOPLE.map(|(name, role)| (name, Some(role))).into_iter().chain([("", None)]) {
+        let cookie = if name.is_empty() { None } else { Some(login(&db, name).await) };
+        let token = match role {
+            Some(_) => Some(issue(&db, json!({"account": name, "name": "matrix"})).await["token"].clone()),
+            None => None,
+        };
+        for (methods, _, rule, address) in EXPECTED.iter().filter(|(.., address)| !address.is_empty()) {
+            for method in methods.split(' ').filter(|method| *method != "HEAD") {
+                let method: Method = method.parse().expect("method");
+                let mut requests = Vec::new();
+                match (&cookie, &token) {
+                    (Some(cookie), Some(token)) => {
+                        requests.push(from_page(method.clone(), address, cookie));
+                        requests.push(with_token(method.clone(), address, token.as_str().expect("token")));
+                    }
+                    _ => requests.push(TestRequest::default().method(method.clone()).uri(address)),
+                }
+                for request in requests {
+                    let answer = call(&db, request).await;
+                    let context = format!("{method} {address} by {name:?}: {}", answer.text());
+                    assert_eq!(verdict(&answer), expected_verdict(*rule, role), "{context}");
+                    assert!(answer.status.as_u16() < 500, "{context}");
+                    tried += 1;
+                }
+            }
+        }
+    }
+    // Two ways for each of four people, one for nobody, over 30 addresses.
+    assert!(tried > 250, "{tried}");
+    // Nothing of this has changed anything.
+    assert_eq!(
+        db.column::<String>("SELECT name FROM account ORDER BY name").await,
+        ["admin", "editor", "other", "planner", "staff"]
+    );
+}
+
+#[actix_web::test]
+async fn the_operators_token_has_every_right_of_an_administrator() {
+    let db = with_people().await;
+    for (methods, _, rule, address) in EXPECTED.iter().filter(|(.., address)| !address.is_empty()) {
+        for method in methods.split(' ').filter(|method| *method != "HEAD") {
+            let answer = call(&db, authorised(method.parse().expect("method"), address)).await;
+            assert_eq!(verdict(&answer), expected_verdict(*rule, Some(Role::Admin)), "{method} {address}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn no_shared_cache_keeps_what_somebody_was_shown() {
+    let db = with_people().await;
+    let cookie = login(&db, "staff").await;
+    for (methods, _, rule, address) in EXPECTED.iter().filter(|(.., address)| !address.is_empty()) {
+        if !methods.contains("GET") || !lets_in(*rule, Some(Role::Staff)) || *rule == Rule::Open {
+            continue;
+        }
+        let named = call(&db, from_page(Method::GET, address, &cookie)).await;
+        let said = named.header("cache-control");
+        assert!(matches!(said, Some("no-store" | "private, no-cache")), "{address}: {said:?}");
+        if named.status == 200 {
+            let vary = named.header("vary").unwrap_or_default();
+            assert!(vary.contains("Authorization, Cookie"), "{address}: {vary}");
+        }
+        if *rule == Rule::Public && *address != "/api/session" {
+            let public = call(&db, TestRequest::get().uri(address)).await;
+            assert_eq!(public.header("cache-control"), Some("no-cache"), "{address}");
+        }
+    }
+}
+
+/// What belongs to others, at the addresses where each has only their own: it is not there, and nobody is told that it is.
+#[actix_web::test]
+async fn others_tokens_are_not_there_but_for_administrators() {
+    let db = with_people().await;
+    let theirs = issue(&db, json!({"account": "other", "name": "theirs"})).await;
+    let (id, secret) = (theirs["id"].as_i64().expect("id"), theirs["token"].as_str().expect("token").to_owned());
+    let path = format!("/api/tokens/{id}");
+    for (name, role) in PEOPLE {
+        if role == Role::Admin {
+            continue;
+        }
+        let own = issue(&db, json!({"account": name, "name": "own"})).await;
+        let cookie = login(&db, name).await;
+        let hidden = call(&db, from_page(Method::DELETE, &path, &cookie)).await;
+        let absent = call(&db, from_page(Method::DELETE, "/api/tokens/999999", &cookie)).await;
+        let (mut hidden, mut absent) =
+            (hidden.assert_problem(404, "token_not_found"), absent.assert_problem(404, "token_not_found"));
+        hidden["instance"].take();
+        absent["instance"].take();
+        assert_eq!(hidden, absent, "what is hidden looks like what is absent");
+        let listed = call(&db, from_page(Method::GET, "/api/tokens", &cookie)).await.json();
+        assert_eq!((&listed["numberReturned"], &listed["tokens"][0]["id"]), (&json!(1), &own["id"]));
+        let for_other =
+            from_page(Method::POST, "/api/tokens", &cookie).set_json(json!({"account": "other", "name": "x"}));
+        call(&db, for_other).await.assert_problem(404, "account_not_found");
+        let own_path = format!("/api/tokens/{}", own["id"]);
+        assert_eq!(call(&db, from_page(Method::DELETE, &own_path, &cookie)).await.status, 204);
+    }
+    assert_eq!(call(&db, with_token(Method::GET, "/api/tokens", &secret)).await.status, 200);
+    let cookie = login(&db, "admin").await;
+    assert_eq!(call(&db, from_page(Method::DELETE, &path, &cookie)).await.status, 204);
+    call(&db, with_token(Method::GET, "/api/tokens", &secret)).await.assert_problem(401, "token_revoked");
+}
