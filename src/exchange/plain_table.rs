@@ -1,7 +1,7 @@
 //! CSV as rows of named texts: what the directory reader builds on, and what a boundary import is told of.
 
 use super::limits::{MAX_COLUMNS, MAX_FEATURES, MAX_FINDINGS, MAX_TABLE_CELLS, MAX_TABLE_TEXT_BYTES, MAX_TEXT_CHARS};
-use super::{Attribute, Candidate, ReadOptions, Reading, field_names, text_encoding};
+use super::{Attribute, Candidate, ReadOptions, Reading, field_names, formula, text_encoding};
 use crate::domain::{Finding, Place};
 
 /// A table's headings and rows; after [`PlainTable::settle`] every row is as long as the headings.
@@ -94,7 +94,9 @@ pub fn parse_csv(bytes: &[u8], options: &ReadOptions, findings: &mut Vec<Finding
             findings.push(too_wide(row, record.len()));
             break;
         }
-        take_row(&mut table, row, record.iter().map(str::to_owned).collect(), findings);
+        // Where our own export has set an apostrophe before what looked like a formula, it is taken away again.
+        let cells = record.iter().map(|cell| formula::restore(cell.trim()).to_owned()).collect();
+        take_row(&mut table, row, cells, findings);
         if table.rows.len() > MAX_FEATURES || findings.len() > MAX_FINDINGS {
             findings.push(Finding::error(
                 "too_many_records",

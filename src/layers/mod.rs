@@ -1,4 +1,5 @@
 //! Layers: their declarations and encoders. Never: SQL, HTTP.
 
+pub mod columns;
 pub mod declaration;
 pub mod geojson;

@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 
 use gdal::spatial_ref::CoordTransform;
-use gdal::vector::{Defn, Feature};
+use gdal::vector::{Defn, Feature, FieldDefn};
 use gdal_sys::{OGRGeometryH, OGRwkbGeometryType as Kind};
 
 use super::wire::Shape;
@@ -37,6 +37,12 @@ pub fn values(feature: &Feature<'_>) -> Vec<Option<Vec<u8>>> {
             })
             .collect()
     }
+}
+
+/// A field of 1 and 0 as one of yes and no.
+pub fn make_boolean(field: &FieldDefn) {
+    // SAFETY: the definition lives through the call.
+    unsafe { gdal_sys::OGR_Fld_SetSubType(field.c_field_defn(), gdal_sys::OGRFieldSubType::OFSTBoolean) };
 }
 
 unsafe fn bytes(text: *const std::ffi::c_char) -> Vec<u8> {
