@@ -3,6 +3,7 @@
 mod auth;
 mod cards;
 mod collections;
+mod exports;
 mod html;
 mod imports;
 mod items;
@@ -34,6 +35,7 @@ use futures_util::future::LocalBoxFuture;
 use sqlx::PgPool;
 use tracing_actix_web::TracingLogger;
 
+pub use params::query_of_pairs;
 pub use state::State;
 
 use crate::config::HttpArgs;
@@ -60,7 +62,7 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(get("/api/collections/{collection}", collections::get_collection))
         .service(get("/api/collections/{collection}/queryables", collections::get_queryables))
         .service(get("/api/collections/{collection}/schema", collections::get_schema))
-        .service(get("/api/collections/{collection}/items", items::list_items))
+        .service(get_untimed("/api/collections/{collection}/items", items::list_items))
         .service(get("/api/collections/{collection}/items/{item}", items::get_item))
         .service(get("/api/parks", cards::list_parks))
         .service(get("/api/parks/{code}", cards::get_park))
@@ -82,7 +84,15 @@ where
     F: Handler<Args, Output = problem::Answer>,
     Args: FromRequest + 'static,
 {
-    let handler = Timed(handler);
+    get_untimed(path, Timed(handler))
+}
+
+/// [`get`] without the time limit of a read: the handler keeps its own.
+fn get_untimed<F, Args>(path: &'static str, handler: F) -> Resource
+where
+    F: Handler<Args, Output = problem::Answer>,
+    Args: FromRequest + 'static,
+{
     web::resource(path)
         .route(web::get().to(handler.clone()))
         .route(web::head().to(handler))
@@ -161,7 +171,7 @@ pub fn app(
 /// Serves until a signal; `ready` is told the address once the port is bound.
 pub async fn serve(http: &HttpArgs, pool: PgPool, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let workers = http.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)).max(1);
-    let state = State { pool, http: http.clone() };
+    let state = State::new(pool, http.clone());
     let server = HttpServer::new(move || app(state.clone()))
         .workers(workers)
         .keep_alive(Duration::from_secs(15))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Row, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction};
 
 use super::features::{bind, conditions, feature_expression};
 use super::geometry_column;
@@ -100,6 +100,11 @@ impl FeatureRows {
         let _: Option<(i32,)> =
             bind(sqlx::query_as(AssertSqlSafe(sql)), &self.query).fetch_optional(&mut *self.transaction).await?;
         Ok(())
+    }
+
+    /// For what else is to be read from the same state.
+    pub fn connection(&mut self) -> &mut PgConnection {
+        &mut self.transaction
     }
 
     /// The next rows; none at the end.

@@ -260,6 +260,10 @@ fn make_layer<'a>(dataset: &'a mut Dataset, driver: &str, head: &WriteHead) -> g
         options: Some(&options),
     })?;
     for field in &head.fields {
+        if field.kind == FieldKind::Boolean && driver != "ESRI Shapefile" {
+            raw::add_boolean_field(&layer, &field.name)?;
+            continue;
+        }
         let kind = match field.kind {
             FieldKind::Text => OGRFieldType::OFTString,
             FieldKind::Number => OGRFieldType::OFTReal,
@@ -278,8 +282,6 @@ fn make_layer<'a>(dataset: &'a mut Dataset, driver: &str, head: &WriteHead) -> g
             };
             definition.set_width(width);
             definition.set_precision(precision);
-        } else if field.kind == FieldKind::Boolean {
-            raw::make_boolean(&definition);
         }
         definition.add_to_layer(&layer)?;
     }
