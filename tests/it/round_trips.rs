@@ -4,26 +4,22 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use sizhi::domain::ParkCode;
+use sizhi::domain::export::TextEncoding;
 use sizhi::geometry::crs::Crs;
-use sizhi::inventory::export::{self, ExportRequest};
+use sizhi::inventory::export;
 
 use crate::imports::{PARK, into};
 use crate::support::files::{square, txt, write};
+use crate::support::exports;
 use crate::support::process::{run, sizhi};
 use crate::support::tools::{arg, folder, gdal, rounded, unzip, zip};
 use crate::support::{Database, codes, fixture};
 
 async fn export(db: &Database, format: &str, crs: Option<u32>, encoding: Option<&str>) -> Vec<u8> {
-    let request = ExportRequest {
-        format: format.to_owned(),
-        park: Some(ParkCode::parse(PARK).expect("a code")),
-        crs: crs.map(Crs::from_epsg),
-        encoding: encoding.map(str::to_owned),
-        producer: "测试".to_owned(),
-        today: chrono::NaiveDate::from_ymd_opt(2026, 11, 25).expect("a day"),
-    };
-    export::export_blocks(&db.pool, &request).await.unwrap_or_else(|e| panic!("{format}: {e}")).0
+    let mut options = exports::of(format);
+    options.options.crs = crs.map(Crs::from_epsg);
+    options.options.encoding = encoding.and_then(TextEncoding::parse);
+    exports::bytes_of(db, exports::of_park(options, PARK)).await
 }
 
 /// The lines behind [地块坐标].
@@ -177,7 +173,7 @@ async fn a_gbk_shapefile_without_cpg_and_prj_comes_back_whole() {
     .expect("rows");
     assert_eq!(stored[1], ("带孔地块".into(), Some("黄花镇—榔梨".into()), "望城区".into()));
 
-    for (encoding, id) in [(None, "区块编号"), (Some("utf-8"), "block_no")] {
+    for encoding in [None, Some("gbk"), Some("utf-8")] {
         let work = folder("gbk_shapefile_back");
         unzip(&export(&db, "shp", Some(4526), encoding).await, &work);
         let back = work.join("park_blocks.shp");
@@ -185,7 +181,7 @@ async fn a_gbk_shapefile_without_cpg_and_prj_comes_back_whole() {
         // The judge reads the file as ogr2ogr wrote it, with its .cpg.
         let given = wkt_of(&shape, &judge, "区块编号");
         assert_eq!(given.len(), 3);
-        assert_eq!(wkt_of(&back, &work, id), given, "{encoding:?}");
+        assert_eq!(wkt_of(&back, &work, "编号"), given, "{encoding:?}");
         let summary = gdal("ogrinfo", &["-so", "-al", arg(&back)]);
         assert!(summary.contains("Feature Count: 3") && summary.contains("Gauss-Kruger zone 38"), "{summary}");
         let text = gdal("ogrinfo", &["-q", "-al", arg(&back)]);
@@ -347,18 +343,14 @@ async fn an_option_that_the_format_settles_itself_is_refused() {
         ("geojson", Some(4526), None),
         ("csv", Some(4526), None),
         ("geojson", None, Some("gbk")),
-        ("csv", None, Some("gbk")),
+        ("xlsx", None, Some("gbk")),
+        ("fgb", None, Some("utf-8")),
         ("gpkg", None, Some("gbk")),
     ] {
-        let request = ExportRequest {
-            format: format.to_owned(),
-            park: None,
-            crs: crs.map(Crs::from_epsg),
-            encoding: encoding.map(str::to_owned),
-            producer: String::new(),
-            today: chrono::NaiveDate::default(),
-        };
-        let refused = export::export_blocks(&db.pool, &request).await.expect_err(format);
+        let mut request = exports::of(format);
+        request.options.crs = crs.map(Crs::from_epsg);
+        request.options.encoding = encoding.and_then(TextEncoding::parse);
+        let refused = export::check(&db.pool, request).await.err().unwrap_or_else(|| panic!("{format}"));
         assert_eq!(refused.code(), "option_not_possible", "{format}");
     }
 }

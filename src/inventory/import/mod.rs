@@ -9,6 +9,7 @@ mod directory;
 mod judge;
 mod judging;
 pub(super) mod overlaps;
+mod own_export;
 mod report;
 
 use std::path::PathBuf;

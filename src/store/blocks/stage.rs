@@ -37,11 +37,14 @@ macro_rules! differs {
     () => {
         // Every column counts: the geometry by its bytes, since `=` of geometries is looser. The revision of the row is
         // no content; `source` and `source_crs` are not either: the same boundary from another file is no change.
-        "(b.name, b.area_m2, b.stated_area_ha, b.east, b.south, b.west, b.north, b.four_extents, b.illustrative,
-          b.attributes, ST_AsEWKB(b.geom))
+        // A text that says no more than the four sides is shown where there is none, and is no change either.
+        "(b.name, b.area_m2, b.stated_area_ha, b.east, b.south, b.west, b.north,
+          coalesce(b.four_extents, nullif(concat_ws('，', '东至' || b.east, '南至' || b.south, '西至' || b.west, '北至' || b.north), '')),
+          b.illustrative, b.attributes, ST_AsEWKB(b.geom))
          IS DISTINCT FROM
-         (s.name, s.area_m2, s.stated_area_ha, s.east, s.south, s.west, s.north, s.four_extents, s.illustrative,
-          s.attributes, ST_AsEWKB(s.geom))"
+         (s.name, s.area_m2, s.stated_area_ha, s.east, s.south, s.west, s.north,
+          coalesce(s.four_extents, nullif(concat_ws('，', '东至' || s.east, '南至' || s.south, '西至' || s.west, '北至' || s.north), '')),
+          s.illustrative, s.attributes, ST_AsEWKB(s.geom))"
     };
 }
 
