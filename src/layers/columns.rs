@@ -93,14 +93,14 @@ fn has_sides(layer: &Layer) -> bool {
     ["east", "south", "west", "north"].iter().all(|side| layer.properties.iter().any(|p| p.name == *side))
 }
 
-/// A table's heading is for people: 椭球面积（公顷）. A field of a database is a word: 椭球面积_公顷.
+/// A table's heading is for people: 椭球面积（公顷）. A field of a database is a word: 椭球面积_公顷. GBK has no ².
 fn long_heading(property: &Property, format: ExportFormat) -> String {
-    match property.unit {
-        Some("m2") if !format.is_table() => format!("{}_平方米", property.title.zh),
-        Some(_) if !format.is_table() => {
-            format!("{}_{}", property.title.zh, property.unit_zh().unwrap_or_default())
-        }
-        _ => property.heading_zh(),
+    let title = property.title.zh;
+    let unit = if property.unit == Some("m2") { Some("平方米") } else { property.unit_zh() };
+    match unit {
+        Some(unit) if format.is_table() => format!("{title}（{unit}）"),
+        Some(unit) => format!("{title}_{unit}"),
+        None => title.to_owned(),
     }
 }
 
@@ -213,7 +213,7 @@ mod tests {
             names(ExportFormat::GeoPackage, Headings::Chinese)[5..9],
             ["公告面积_公顷", "椭球面积_平方米", "椭球面积_公顷", "椭球面积_亩"]
         );
-        assert_eq!(names(ExportFormat::Xlsx, Headings::Chinese)[6..8], ["椭球面积（m²）", "椭球面积（公顷）"]);
+        assert_eq!(names(ExportFormat::Xlsx, Headings::Chinese)[6..8], ["椭球面积（平方米）", "椭球面积（公顷）"]);
     }
 
     #[test]

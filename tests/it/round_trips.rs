@@ -295,11 +295,21 @@ async fn csv_export_opens_in_a_spreadsheet_and_runs_nothing() {
     assert!(!body.starts_with(b"\xEF\xBB\xBF"), "one mark only");
     let mut reader = csv::Reader::from_reader(body);
     assert_eq!(
-        reader.headers().expect("headings").iter().take(3).collect::<Vec<_>>(),
-        ["区块编号", "区块名称", "园区代码"]
+        reader.headers().expect("headings").iter().take(9).collect::<Vec<_>>(),
+        [
+            "区块标识",
+            "园区代码",
+            "园区名称",
+            "区块编号",
+            "区块名称",
+            "公告面积（公顷）",
+            "椭球面积（平方米）",
+            "椭球面积（公顷）",
+            "椭球面积（亩）"
+        ]
     );
     let rows: Vec<csv::StringRecord> = reader.records().map(|r| r.expect("a row")).collect();
-    let names: Vec<&str> = rows.iter().map(|r| &r[1]).collect();
+    let names: Vec<&str> = rows.iter().map(|r| &r[4]).collect();
     assert_eq!(names, ["'=1+1", "'+cmd|' /C calc'!A0", "乙\"丙\""]);
     let areas: Vec<f64> =
         sqlx::query_scalar("SELECT ST_Area(geom::geography) FROM park_block WHERE NOT illustrative ORDER BY number")
@@ -307,7 +317,7 @@ async fn csv_export_opens_in_a_spreadsheet_and_runs_nothing() {
             .await
             .expect("areas");
     for (row, area) in rows.iter().zip(areas) {
-        for (cell, unit, half) in [(3, 1.0, 0.006), (4, 1e-4, 0.000_06), (5, 3.0 / 2000.0, 0.006)] {
+        for (cell, unit, half) in [(6, 1.0, 0.006), (7, 1e-4, 0.000_06), (8, 3.0 / 2000.0, 0.006)] {
             let told: f64 = row[cell].parse().expect("a number");
             assert!((told - area * unit).abs() < half, "{told} against {area} × {unit}");
         }

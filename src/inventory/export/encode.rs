@@ -141,7 +141,7 @@ fn sheet(task: &Task) -> Sheet {
         note("修订号", &task.count.revision.to_string()),
         note("导出时间", &moment_in_china(request.at)),
         note("坐标", "中心经度、中心纬度为图形内一点，2000国家大地坐标系（EPSG:4490），单位为度；没有图形的为空"),
-        note("面积", "核准、公告面积为文件所载，椭球面积由边界计算；单位见表头：m² 平方米，公顷，亩"),
+        note("面积", "核准、公告面积为文件所载，椭球面积由边界计算；单位见表头：平方米、公顷、亩"),
     ];
     if let Some(source) = &task.count.drawn {
         notes.push(note("示意", &format!("示意为是者，图形由程序绘制，非测绘成果：{source}")));
