@@ -8,7 +8,8 @@ use geo::MultiPolygon;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::table_export::{Rows, failed, in_gbk};
+use super::dbf_text;
+use super::table_export::{Rows, failed};
 use super::vector::wire::{self, Feature, FieldKind, Message, Shape, WriteField, WriteHead};
 use super::vector::{self, Format};
 use crate::domain::export::{Cell, Column, ExportRow, TextEncoding};
@@ -16,9 +17,6 @@ use crate::domain::layer::PropertyKind;
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::geometry::project;
-
-/// A DBF's text cell, in bytes.
-const DBF_TEXT_BYTES: usize = 254;
 
 /// A format written here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +33,7 @@ pub struct VectorOptions {
     pub layer: String,
     /// What people call it.
     pub title: String,
-    /// Columns with the place of each in a row's cells.
+    /// Columns with the place of each in a row's cells; a long text of a Shapefile goes on in those behind of the same place.
     pub columns: Vec<(usize, Column)>,
     pub crs: Crs,
     /// Of a Shapefile's texts.
@@ -100,14 +98,19 @@ fn send(
         let row = row?;
         count += 1;
         let mut values = Vec::with_capacity(options.columns.len());
-        for (at, column) in &options.columns {
+        for fields in options.columns.chunk_by(|(a, _), (b, _)| a == b) {
+            let [(at, column), ..] = fields else { continue };
             let cell = row.cells.get(*at).unwrap_or(&Cell::Missing);
-            if format == VectorFormat::Shapefile && let Cell::Text(text) = cell {
-                check_dbf_text(text, options.encoding, || {
-                    format!("第 {count} 行（{}）的“{}”", row.id, column.heading)
-                })?;
+            match cell {
+                Cell::Text(text) if format == VectorFormat::Shapefile => {
+                    let place = || format!("第 {count} 行（{}）的“{}”", row.id, column.heading);
+                    values.extend(dbf_cells(text, fields.len(), options.encoding, place)?);
+                }
+                _ => {
+                    values.push(value_of(cell));
+                    values.resize(values.len() + fields.len() - 1, None);
+                }
             }
-            values.push(value_of(cell));
         }
         let shape = shape_of(&row, count, options.crs)?;
         wire::write(&mut to, &Message::Feature(Feature { damaged: false, values, shape })).map_err(failed)?;
@@ -124,19 +127,23 @@ fn value_of(cell: &Cell) -> Option<Vec<u8>> {
     }
 }
 
-/// Nothing is cut in silence: a text must fit and be writable in the encoding.
-fn check_dbf_text(text: &str, encoding: TextEncoding, place: impl Fn() -> String) -> Result<()> {
-    let length = match encoding {
-        TextEncoding::Utf8 => text.len(),
-        TextEncoding::Gbk => in_gbk(text, &place)?.len(),
-    };
-    if length <= DBF_TEXT_BYTES {
-        return Ok(());
+/// Nothing is cut in silence: a text must fit its fields and be writable in the encoding.
+fn dbf_cells(
+    text: &str,
+    fields: usize,
+    encoding: TextEncoding,
+    place: impl Fn() -> String,
+) -> Result<Vec<Option<Vec<u8>>>> {
+    dbf_text::check(text, encoding, &place)?;
+    let cells = dbf_text::cells(text, dbf_text::length_in(encoding));
+    if cells.len() > fields {
+        let shown: String = text.chars().take(20).collect();
+        let message = format!("{}：“{shown}…”超过 Shapefile 的字段所能容纳的；请改用 gpkg 导出", place());
+        return Err(Error::invalid("text_too_long", message));
     }
-    let shown: String = text.chars().take(20).collect();
-    let message =
-        format!("{}：“{shown}…”有 {length} 字节，超过 Shapefile 的 {DBF_TEXT_BYTES} 字节；请改用 gpkg 导出", place());
-    Err(Error::invalid("text_too_long", message))
+    let mut values: Vec<Option<Vec<u8>>> = cells.into_iter().map(|cell| Some(cell.as_bytes().to_vec())).collect();
+    values.resize(fields, None);
+    Ok(values)
 }
 
 fn shape_of(row: &ExportRow, number: u64, crs: Crs) -> Result<Shape> {

@@ -135,6 +135,26 @@ fn unused(name: String, is_dbf: bool, taken: &HashSet<String>) -> String {
     candidate
 }
 
+/// The same columns with room for long texts: `fields` says how many fields of a DBF each cell needs.
+pub fn with_room(columns: Vec<ShownColumn>, fields: impl Fn(usize) -> usize) -> Vec<ShownColumn> {
+    let mut taken: HashSet<String> = columns.iter().map(|c| c.column.heading.to_lowercase()).collect();
+    let mut roomy = Vec::with_capacity(columns.len());
+    for shown in columns {
+        let needed = fields(shown.cell);
+        roomy.push(shown.clone());
+        for number in 2..=needed {
+            let tail = number.to_string();
+            // The reader knows them by the whole name in front: where that leaves no room, there are none.
+            let heading = format!("{}{tail}", shown.column.heading);
+            if heading.len() > DBF_NAME_BYTES || !taken.insert(heading.to_lowercase()) {
+                break;
+            }
+            roomy.push(ShownColumn { column: Column { heading, ..shown.column.clone() }, ..shown.clone() });
+        }
+    }
+    roomy
+}
+
 /// The columns behind the attributes of a table.
 pub fn of_centre(headings: Headings) -> [Column; 2] {
     CENTRE.map(|(zh, en)| Column { heading: chosen(zh, en, headings), kind: PropertyKind::Number, unit: None })

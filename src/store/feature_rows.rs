@@ -77,6 +77,24 @@ impl FeatureRows {
         Ok((Self { transaction, layer, query, parts, next_rows: FIRST_ROWS }, count))
     }
 
+    /// The most bytes that each property's text has, by its place; 0 for what is no text.
+    pub async fn longest_texts(&mut self) -> Result<Vec<u64>> {
+        let longest = self.layer.properties.iter().map(|p| match p.kind {
+            PropertyKind::Text => format!("coalesce(max(octet_length({}::text)), 0)::bigint", p.name),
+            PropertyKind::TextList => format!("coalesce(max(octet_length(array_to_string({}, '、'))), 0)::bigint", p.name),
+            _ => "0::bigint".to_owned(),
+        });
+        let sql = format!(
+            "SELECT ARRAY[{}]::bigint[] FROM {} WHERE {}",
+            longest.collect::<Vec<_>>().join(", "),
+            self.layer.relation,
+            conditions(self.layer, &self.query)
+        );
+        let (bytes,): (Vec<i64>,) =
+            bind(sqlx::query_as(AssertSqlSafe(sql)), &self.query).fetch_one(&mut *self.transaction).await?;
+        Ok(bytes.into_iter().map(|n| u64::try_from(n).unwrap_or(0)).collect())
+    }
+
     /// Opens the cursor over these parts of the first `limit` rows, by feature id and first day.
     pub async fn declare(&mut self, parts: RowParts, limit: u64) -> Result<()> {
         self.parts = parts;

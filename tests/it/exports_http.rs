@@ -8,7 +8,7 @@ use actix_web::http::Method;
 use actix_web::test::TestRequest;
 use sizhi::api::State;
 use sizhi::domain::access::{Jurisdiction, Viewer};
-use sizhi::domain::layer::{Layer, Visibility};
+use sizhi::domain::layer::{Layer, Property, PropertyKind, Visibility};
 use sizhi::inventory::export;
 use sizhi::inventory::sample;
 use sizhi::layers::declaration;
@@ -197,13 +197,14 @@ async fn a_break_in_the_middle_breaks_the_connection() {
         let whole = service.raw(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes());
         assert!(whole.ends_with("\r\n0\r\n\r\n"), "a whole answer has a last chunk");
         let mut stream = begin(&service, &path);
-        sqlx::query(
+        let ended = sqlx::query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle in transaction'",
+             WHERE datname = current_database() AND pid <> pg_backend_pid() AND state IN ('active', 'idle in transaction')",
         )
         .execute(&mut db.superuser().await)
         .await
         .expect("ended");
+        assert_eq!(ended.rows_affected(), 1, "the export's own");
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
         assert!(!rest.ends_with(b"\r\n0\r\n\r\n"), "{format}: {} bytes look whole", rest.len());
@@ -302,7 +303,13 @@ async fn the_database_is_told_whom_an_export_is_for() {
         title: declaration::LAYERS[2].title,
         description: declaration::LAYERS[2].description,
         relation: "layer_probe",
-        properties: &[],
+        properties: &[Property {
+            name: "code",
+            kind: PropertyKind::Text,
+            title: declaration::LAYERS[2].title,
+            unit: None,
+            queryable: true,
+        }],
         current_only: false,
         visibility: Visibility::Public,
     };
@@ -345,8 +352,8 @@ async fn a_hundred_thousand_blocks_flow_out_in_flat_memory() {
                 break;
             }
             tail.extend_from_slice(&piece[..length]);
-            let kept = tail.len().saturating_sub(16);
             let needle = b"\"type\" : \"Feature\"";
+            let kept = tail.len().saturating_sub(needle.len() - 1);
             features += tail.windows(needle.len()).enumerate().filter(|(at, w)| *at < kept && w == needle).count();
             size += length;
             tail.drain(..kept);

@@ -11,6 +11,7 @@ use crate::domain::export::{
     Cell, Column, ExportCount, ExportFormat, ExportRow, Headings, RowParts, TextEncoding,
 };
 use crate::error::{Error, Result};
+use crate::exchange::dbf_text;
 use crate::exchange::coordinate_txt::{self, TxtOptions, TxtParcel};
 use crate::exchange::table_export::{self, CsvOptions, Sheet};
 use crate::exchange::vector_export::{self, VectorFormat, VectorOptions};
@@ -28,9 +29,16 @@ pub struct Task {
 }
 
 impl Task {
-    pub fn new(request: &ExportRequest, count: &ExportCount, total: u64) -> Self {
+    /// `longest`: the bytes of each property's longest text, for formats whose cells have an end.
+    pub fn new(request: &ExportRequest, count: &ExportCount, total: u64, longest: Option<&[u64]>) -> Self {
         let headings = request.options.headings.unwrap_or_default();
         let columns = columns::of_layer(request.layer, request.format, headings);
+        let columns = match longest {
+            Some(bytes) => {
+                columns::with_room(columns, |cell| dbf_text::fields_for(bytes.get(cell).copied().unwrap_or_default()))
+            }
+            None => columns,
+        };
         Self { request: request.clone(), count: count.clone(), total, columns, headings }
     }
 

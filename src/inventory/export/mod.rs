@@ -230,7 +230,11 @@ impl Export {
         progress: Arc<dyn Progress>,
     ) -> Result<(Task, Pieces, impl Future<Output = ()> + Send)> {
         let total = self.total();
-        let task = Task::new(&self.request, &self.count, total);
+        let longest = match self.request.format {
+            ExportFormat::Shapefile => Some(self.rows.longest_texts().await?),
+            _ => None,
+        };
+        let task = Task::new(&self.request, &self.count, total, longest.as_deref());
         self.rows.declare(task.parts(), total).await?;
         let (to, pieces) = flow::pieces();
         let papers = task.needs_papers();

@@ -46,6 +46,11 @@ impl<'a> Record<'a> {
     /// A bureau's own 椭球面积 is told from ours by its number, and stays.
     pub fn comes_back(&self, attribute: &Attribute) -> bool {
         let value = attribute.value.as_str();
+        let continued = attribute.field.trim_end_matches(|c: char| c.is_ascii_digit());
+        if self.is_ours && value.is_empty() && continued != &*attribute.field && NAMES.contains_key(continued) {
+            // The further field of a long text, of a record that has none.
+            return true;
+        }
         let is_flag = matches!(value, "true" | "false" | "1" | "0");
         match property_of(attribute) {
             Some("computed_area_m2") => self.is_computed(value, AreaUnit::SquareMetre),
