@@ -50,7 +50,6 @@ fn main() {
         columns: named.into_iter().enumerate().map(column).collect(),
         crs: Crs::Cgcs2000,
         encoding: TextEncoding::Utf8,
-        all_have_geometry: true,
     };
     let folder = tempfile::tempdir().expect("folder");
     let (made, count) = vector_export::write(VectorFormat::GeoPackage, &mut rows, &options, folder.path()).expect("written");

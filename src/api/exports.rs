@@ -162,9 +162,9 @@ pub async fn download(
     let base = representation::base_url(request, state);
     let etag =
         representation::etag_of(request, &base, format.as_str().as_bytes(), &features::revision_mark(&state.pool).await?);
-    let head = Head::of(&asked, &etag);
+    let mut head = Head::of(&asked, &etag);
     if request.method() == Method::HEAD {
-        export::check(&state.pool, asked).await?;
+        head.left_out = export::check(&state.pool, asked).await?.left_out();
         return Ok(head.answer(BodyStream::new(stream::empty::<io::Result<Bytes>>())));
     }
     let turn = turn(state).await?;
@@ -178,6 +178,7 @@ pub async fn download(
     }
     let made = prepared.into_file(EXPORT_TIME, Arc::new(Silent)).await?;
     let size = made.size;
+    head.left_out = made.left_out;
     let pieces = made.flow(EXPORT_TIME, Box::new(turn));
     Ok(head.answer(SizedStream::new(size, body(pieces))))
 }
@@ -217,6 +218,8 @@ struct Head {
     disposition: String,
     etag: String,
     format: ExportFormat,
+    /// Features without a geometry that the file has no place for.
+    left_out: u64,
 }
 
 impl Head {
@@ -231,6 +234,7 @@ impl Head {
             ),
             etag: etag.to_owned(),
             format: asked.format,
+            left_out: 0,
         }
     }
 
@@ -244,6 +248,9 @@ impl Head {
             .insert_header((header::VARY, VARY));
         if self.format.is_geojson() {
             response.insert_header(("content-crs", "<http://www.opengis.net/def/crs/OGC/1.3/CRS84>"));
+        }
+        if self.left_out > 0 {
+            response.insert_header(("x-features-left-out", self.left_out.to_string()));
         }
         if matches!(self.format, ExportFormat::Xlsx | ExportFormat::Shapefile) {
             // Packed already.

@@ -154,7 +154,7 @@ pub fn app(
         .send_wildcard()
         .allowed_methods(["GET", "HEAD", "OPTIONS"])
         .allowed_headers(["accept", "accept-language", "if-none-match"])
-        .expose_headers(["etag", "link", "content-crs", "x-request-id"])
+        .expose_headers(["etag", "link", "content-crs", "content-disposition", "x-features-left-out", "x-request-id"])
         .max_age(3600);
     App::new()
         .app_data(web::Data::new(state))

@@ -88,6 +88,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let mut made = made?;
     write_whole(&output, &mut made, args.force)?;
     output::print(&format!("✓ 已导出 {} 条，{} 字节：{}", made.rows, made.size, output.display()));
+    if made.left_out > 0 {
+        output::print(&format!("  {} 条没有图形，这种格式写不了，未写入", made.left_out));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

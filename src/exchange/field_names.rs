@@ -79,7 +79,7 @@ const SYNONYMS: [(&str, &str, &[&str]); 27] = [
     ("south", "南至", &["south", "南", "南至", "四至南", "nz", "szn", "南侧", "南临"]),
     ("west", "西至", &["west", "西", "西至", "四至西", "xz", "szx", "西侧", "西临"]),
     ("north", "北至", &["north", "北", "北至", "四至北", "bz_north", "szb", "北侧", "北临"]),
-    ("four_extents", "四至范围", &["four_extents", "四至", "四至范围", "szfw", "四至描述", "sizhi"]),
+    ("four_extents", "四至范围", &["four_extents", "四至", "四至范围", "szfw", "四至描述", "sizhi", "extents"]),
     ("approved_text", "批准时间", &["approved_text", "批准时间", "批准日期", "pzsj", "approved_ym", "approved_on", "批准时", "approved"]),
     ("leading_industries", "主导产业", &["leading_industries", "主导产业", "zdcy", "industries", "产业"]),
     ("level", "级别", &["level", "级别", "园区级别", "jb", "等级"]),

@@ -38,8 +38,6 @@ pub struct VectorOptions {
     pub crs: Crs,
     /// Of a Shapefile's texts.
     pub encoding: TextEncoding,
-    /// Every row has a geometry: an index over them is possible.
-    pub all_have_geometry: bool,
 }
 
 /// Writes the file into `folder`; its path there, and the number of its rows.
@@ -54,7 +52,6 @@ pub fn write(format: VectorFormat, rows: Rows<'_>, options: &VectorOptions, fold
         title: options.title.clone(),
         epsg: options.crs.epsg(),
         encoding: encoding.to_owned(),
-        spatial_index: options.all_have_geometry,
         fields: options.columns.iter().map(field).collect(),
     };
     let (driver, name) = match format {
@@ -96,6 +93,10 @@ fn send(
     let mut count = 0;
     for row in rows {
         let row = row?;
+        // GDAL leaves them out of this format by itself, without a word.
+        if format == VectorFormat::FlatGeobuf && row.geometry.is_none() {
+            continue;
+        }
         count += 1;
         let mut values = Vec::with_capacity(options.columns.len());
         for fields in options.columns.chunk_by(|(a, _), (b, _)| a == b) {

@@ -15,7 +15,7 @@ const WKT: (&str, &str) = ("图形WKT", "wkt");
 
 /// Names in a DBF, which holds ten bytes: three Chinese characters in UTF-8, with a unit two and `_ha`. Never change one: files
 /// that were given out come back. What is not here gets a name of its own making.
-const SHORT: [(&str, &str, &str); 32] = [
+const SHORT: [(&str, &str, &str); 33] = [
     ("id", "标识", "id"),
     ("code", "代码", "code"),
     ("name", "名称", "name"),
@@ -46,12 +46,10 @@ const SHORT: [(&str, &str, &str); 32] = [
     ("south", "南至", "south"),
     ("west", "西至", "west"),
     ("north", "北至", "north"),
+    ("four_extents", "四至", "extents"),
     ("valid_from", "生效", "valid_from"),
     ("valid_to", "失效", "valid_to"),
 ];
-
-/// Seldom fits a DBF's 254 bytes; the four sides are there.
-const NOT_IN_SHAPEFILES: [&str; 1] = ["four_extents"];
 
 /// Bytes of a DBF's field name.
 const DBF_NAME_BYTES: usize = 10;
@@ -74,9 +72,6 @@ pub fn of_layer(layer: &Layer, format: ExportFormat, headings: Headings) -> Vec<
     let life = LIFE.iter().map(|(name, zh, _)| (*name, PropertyKind::Date, None, *zh, (*zh).to_owned()));
     let properties = layer.properties.iter().map(|p| (p.name, p.kind, p.unit, p.title.zh, long_heading(p, format)));
     for (cell, (property, kind, unit, title, long)) in properties.chain(life).enumerate() {
-        if is_dbf && NOT_IN_SHAPEFILES.contains(&property) && has_sides(layer) {
-            continue;
-        }
         let wanted = match (headings, is_dbf) {
             (_, true) => short_name(property, title, unit, headings),
             (Headings::Chinese, false) => long,
@@ -87,10 +82,6 @@ pub fn of_layer(layer: &Layer, format: ExportFormat, headings: Headings) -> Vec<
         columns.push(ShownColumn { property, cell, column: Column { heading, kind, unit } });
     }
     columns
-}
-
-fn has_sides(layer: &Layer) -> bool {
-    ["east", "south", "west", "north"].iter().all(|side| layer.properties.iter().any(|p| p.name == *side))
 }
 
 /// A table's heading is for people: 椭球面积（公顷）. A field of a database is a word: 椭球面积_公顷. GBK has no ².
@@ -219,14 +210,14 @@ mod tests {
             names(ExportFormat::Shapefile, Headings::Chinese),
             [
                 "标识", "园区码", "园区名", "编号", "名称", "面积_ha", "椭球_m2", "椭球_ha", "椭球_mu", "东至", "南至",
-                "西至", "北至", "示意", "来源", "原坐标", "市州码", "生效", "失效"
+                "西至", "北至", "四至", "示意", "来源", "原坐标", "市州码", "生效", "失效"
             ]
         );
         assert_eq!(
             names(ExportFormat::Shapefile, Headings::English),
             [
                 "id", "park_code", "park_name", "block_no", "name", "area_ha", "calc_m2", "calc_ha", "calc_mu", "east",
-                "south", "west", "north", "illustr", "source", "source_crs", "pref_code", "valid_from", "valid_to"
+                "south", "west", "north", "extents", "illustr", "source", "source_crs", "pref_code", "valid_from", "valid_to"
             ]
         );
         assert_eq!(

@@ -251,7 +251,7 @@ fn make_layer<'a>(dataset: &'a mut Dataset, driver: &str, head: &WriteHead) -> g
     let options = match driver {
         "ESRI Shapefile" => [encoding.as_str()],
         "GPKG" => [identifier.as_str()],
-        _ => [if head.spatial_index { "SPATIAL_INDEX=YES" } else { "SPATIAL_INDEX=NO" }],
+        _ => ["SPATIAL_INDEX=YES"],
     };
     let layer = dataset.create_layer(LayerOptions {
         name: &head.layer,

@@ -98,8 +98,6 @@ pub struct WriteHead {
     pub epsg: u32,
     /// Of a DBF's texts; the other formats hold UTF-8.
     pub encoding: String,
-    /// FlatGeobuf: an index, which every feature must have a geometry for.
-    pub spatial_index: bool,
     /// Values of every field come as text.
     pub fields: Vec<WriteField>,
 }

@@ -121,7 +121,6 @@ pub fn write_file(task: &Task, pieces: Pieces, folder: &Path) -> Result<(PathBuf
         columns: task.columns(),
         crs: task.request.options.crs.unwrap_or(Crs::Cgcs2000),
         encoding: task.encoding(),
-        all_have_geometry: task.count.without_geometry == 0,
     };
     vector_export::write(vector, &mut pieces.map(|row| row.map(|(row, _)| row)), &options, folder)
 }

@@ -76,6 +76,8 @@ pub struct Made {
     pub file: File,
     pub size: u64,
     pub rows: u64,
+    /// Features that match and have no geometry to be written.
+    pub left_out: u64,
     folder: TempDir,
 }
 
@@ -188,6 +190,14 @@ impl Export {
         self.request.limit.unwrap_or(u64::MAX).min(self.count.matched)
     }
 
+    /// Features without a geometry, which the format has no place for.
+    pub fn left_out(&self) -> u64 {
+        match self.request.format {
+            ExportFormat::Txt | ExportFormat::FlatGeobuf => self.count.without_geometry,
+            _ => 0,
+        }
+    }
+
     /// Nothing in it can fail by its content: it may flow out while it is read.
     pub fn can_flow(&self) -> bool {
         let request = &self.request;
@@ -198,12 +208,13 @@ impl Export {
     /// Makes the whole file, within this time.
     pub async fn into_file(self, patience: Duration, progress: Arc<dyn Progress>) -> Result<Made> {
         let deadline = after(patience);
-        let total = self.total();
+        let (total, left_out) = (self.total(), self.left_out());
         progress.stage("导出", Some(total));
         let (task, pieces, pump) = self.begin(deadline, Arc::clone(&progress)).await?;
         let making = tokio::task::spawn_blocking(move || make(&task, pieces));
         let (made, ()) = tokio::join!(making, pump);
-        made.map_err(|cause| Error::internal("导出时程序出错", cause))?
+        let made = made.map_err(|cause| Error::internal("导出时程序出错", cause))??;
+        Ok(Made { left_out, ..made })
     }
 
     /// Lets the file flow out; the receiver gets its pieces, an empty one at its very end, or an error. Whoever drops the
@@ -253,7 +264,7 @@ fn make(task: &Task, pieces: Pieces) -> Result<Made> {
     let (path, rows): (PathBuf, u64) = encode::write_file(task, pieces, folder.path())?;
     let file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
-    Ok(Made { file, size, rows, folder })
+    Ok(Made { file, size, rows, left_out: 0, folder })
 }
 
 /// A moment as people in China read it, for notes.
