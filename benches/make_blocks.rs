@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use sizhi::exchange::vector;
 use sizhi::domain::export::{Cell, Column, ExportRow, TextEncoding};
 use sizhi::domain::layer::PropertyKind::{Number, Text};
+use sizhi::exchange::vector;
 use sizhi::exchange::vector_export::{self, VectorFormat, VectorOptions};
 use sizhi::geometry::crs::Crs;
 use sizhi::inventory::sample;
@@ -52,7 +52,8 @@ fn main() {
         encoding: TextEncoding::Utf8,
     };
     let folder = tempfile::tempdir().expect("folder");
-    let (made, count) = vector_export::write(VectorFormat::GeoPackage, &mut rows, &options, folder.path()).expect("written");
+    let (made, count) =
+        vector_export::write(VectorFormat::GeoPackage, &mut rows, &options, folder.path()).expect("written");
     std::fs::copy(made, file).expect("stored");
     println!("{count} blocks");
 }

@@ -160,8 +160,12 @@ pub async fn download(
 ) -> Answer {
     let asked = export_request(request, state, layer, params, format).await?;
     let base = representation::base_url(request, state);
-    let etag =
-        representation::etag_of(request, &base, format.as_str().as_bytes(), &features::revision_mark(&state.pool).await?);
+    let etag = representation::etag_of(
+        request,
+        &base,
+        format.as_str().as_bytes(),
+        &features::revision_mark(&state.pool).await?,
+    );
     let mut head = Head::of(&asked, &etag);
     if request.method() == Method::HEAD {
         head.left_out = export::check(&state.pool, asked).await?.left_out();
@@ -188,11 +192,11 @@ async fn turn(state: &State) -> Result<OwnedSemaphorePermit> {
     let waiting = Arc::clone(&state.exports).acquire_owned();
     match tokio::time::timeout(TURN, waiting).await {
         Ok(Ok(permit)) => Ok(permit),
-        _ => {
-            Err(Error::Unavailable {
-                code: "exports_busy", detail: "正在进行的导出已满，请稍后再试".to_owned(), cause: None
-            })
-        }
+        _ => Err(Error::Unavailable {
+            code: "exports_busy",
+            detail: "正在进行的导出已满，请稍后再试".to_owned(),
+            cause: None,
+        }),
     }
 }
 

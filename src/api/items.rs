@@ -5,12 +5,12 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::collections::{LIFE, layer_of};
-use super::{READ_TIME, exports, html};
 use super::params::{self, EXPORT_PARAMS, ITEMS_PARAMS, Params};
 use super::park_pages;
 use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
+use super::{READ_TIME, exports, html};
 use crate::domain::DivisionLevel;
 use crate::domain::items_query::After;
 use crate::domain::layer::{Layer, Property, PropertyKind};

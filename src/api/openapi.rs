@@ -6,7 +6,6 @@
 use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value, json};
 
-use super::{cards, exports};
 use super::collections::property_schema;
 use super::html;
 use super::openapi_page;
@@ -15,6 +14,7 @@ use super::params::Params;
 use super::problem::Answer;
 use super::representation::{self, Form};
 use super::state::State;
+use super::{cards, exports};
 use crate::domain::export::ExportFormat;
 use crate::domain::items_query::{DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET};
 use crate::domain::layer::{Layer, PropertyKind};

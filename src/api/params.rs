@@ -172,7 +172,8 @@ pub const EXPORT_PARAMS: [&str; 4] = ["encoding", "crs", "headings", "geometry"]
 /// The question of these parameters of `…/items`, given another way than by a query string.
 pub fn query_of_pairs(pairs: Vec<(String, String)>, layer: &Layer) -> Result<ItemsQuery> {
     let allowed = ["bbox", "datetime"];
-    let params = Params::of_pairs(pairs, |name| allowed.contains(&name) || layer.queryable(name).is_some(), &allowed, &[])?;
+    let params =
+        Params::of_pairs(pairs, |name| allowed.contains(&name) || layer.queryable(name).is_some(), &allowed, &[])?;
     items_query(&params, layer)
 }
 

@@ -115,9 +115,8 @@ fn request(args: &Args, park: Option<&ParkCode>) -> Result<ExportRequest> {
         .ok_or_else(|| Error::unsupported("export_format", format!("不能导出为“{}”", args.format)))?;
     let pairs = pairs(args, layer, park)?;
     let encoding = args.encoding.as_deref().map(|text| {
-        TextEncoding::parse(text).ok_or_else(|| {
-            Error::invalid("encoding_unknown", format!("编码只能是 utf-8 或 gbk，不能是“{text}”"))
-        })
+        TextEncoding::parse(text)
+            .ok_or_else(|| Error::invalid("encoding_unknown", format!("编码只能是 utf-8 或 gbk，不能是“{text}”")))
     });
     let actor = operator();
     Ok(ExportRequest {
@@ -153,9 +152,9 @@ fn pairs(args: &Args, layer: &Layer, park: Option<&ParkCode>) -> Result<Vec<(Str
     pairs.extend(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))));
     if let Some(park) = park {
         let by_park = ["park_code", "code"].into_iter().find(|name| layer.queryable(name).is_some());
-        let by_park = by_park.filter(|name| *name == "park_code" || layer.id == "parks").ok_or_else(|| {
-            Error::invalid("option_not_possible", format!("图层“{}”不能按园区导出", layer.title.zh))
-        })?;
+        let by_park = by_park
+            .filter(|name| *name == "park_code" || layer.id == "parks")
+            .ok_or_else(|| Error::invalid("option_not_possible", format!("图层“{}”不能按园区导出", layer.title.zh)))?;
         pairs.push((by_park.to_owned(), park.to_string()));
     }
     Ok(pairs)

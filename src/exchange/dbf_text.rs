@@ -19,7 +19,7 @@ pub fn fields_for(bytes: u64) -> usize {
 }
 
 /// The text as its cells hold it. `length` is that of a character in the file's encoding.
-pub fn cells<'a>(text: &'a str, length: impl Fn(char) -> usize) -> Vec<&'a str> {
+pub fn cells(text: &str, length: impl Fn(char) -> usize) -> Vec<&str> {
     let mut cells = Vec::new();
     let mut rest = text;
     while rest.chars().map(&length).sum::<usize>() > CELL_BYTES {
@@ -78,7 +78,9 @@ mod tests {
         assert_eq!(super::cells(&"长".repeat(127), length_in(TextEncoding::Gbk)).len(), 1);
         assert_eq!(super::cells("", length_in(TextEncoding::Utf8)), [""]);
         assert_eq!([0, 254, 255, 424, 20_000].map(fields_for), [1, 1, 2, 2, MOST_FIELDS]);
-        assert!(goes_on("来源", 2, 254, "来源2") && !goes_on("来源", 3, 254, "来源2") && !goes_on("来源", 2, 9, "来源2"));
+        assert!(
+            goes_on("来源", 2, 254, "来源2") && !goes_on("来源", 3, 254, "来源2") && !goes_on("来源", 2, 9, "来源2")
+        );
     }
 
     proptest! {

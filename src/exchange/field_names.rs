@@ -41,7 +41,19 @@ const SYNONYMS: [(&str, &str, &[&str]); 27] = [
     (
         "park_code",
         "园区代码",
-        &["park_code", "园区代码", "开发区代码", "园区编码", "yqdm", "kfqdm", "yqbm", "parkcode", "代码", "code", "园区码"],
+        &[
+            "park_code",
+            "园区代码",
+            "开发区代码",
+            "园区编码",
+            "yqdm",
+            "kfqdm",
+            "yqbm",
+            "parkcode",
+            "代码",
+            "code",
+            "园区码",
+        ],
     ),
     ("park_name", "园区名称", &["park_name", "园区名称", "开发区名称", "园区", "yqmc", "kfqmc", "parkname", "园区名"]),
     (
@@ -80,11 +92,19 @@ const SYNONYMS: [(&str, &str, &[&str]); 27] = [
     ("west", "西至", &["west", "西", "西至", "四至西", "xz", "szx", "西侧", "西临"]),
     ("north", "北至", &["north", "北", "北至", "四至北", "bz_north", "szb", "北侧", "北临"]),
     ("four_extents", "四至范围", &["four_extents", "四至", "四至范围", "szfw", "四至描述", "sizhi", "extents"]),
-    ("approved_text", "批准时间", &["approved_text", "批准时间", "批准日期", "pzsj", "approved_ym", "approved_on", "批准时", "approved"]),
+    (
+        "approved_text",
+        "批准时间",
+        &["approved_text", "批准时间", "批准日期", "pzsj", "approved_ym", "approved_on", "批准时", "approved"],
+    ),
     ("leading_industries", "主导产业", &["leading_industries", "主导产业", "zdcy", "industries", "产业"]),
     ("level", "级别", &["level", "级别", "园区级别", "jb", "等级"]),
     ("type", "类型", &["type", "类型", "园区类型", "lx", "类别", "开发区类型"]),
-    ("prefecture", "市州", &["prefecture", "市州", "所在市州", "地市", "所属市州", "sz", "市", "prefecture_name", "市州名", "pref_name"]),
+    (
+        "prefecture",
+        "市州",
+        &["prefecture", "市州", "所在市州", "地市", "所属市州", "sz", "市", "prefecture_name", "市州名", "pref_name"],
+    ),
     ("prefecture_code", "市州代码", &["prefecture_code", "市州代码", "地市代码", "市州码", "pref_code"]),
     (
         "county_code",

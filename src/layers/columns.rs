@@ -209,15 +209,51 @@ mod tests {
         assert_eq!(
             names(ExportFormat::Shapefile, Headings::Chinese),
             [
-                "标识", "园区码", "园区名", "编号", "名称", "面积_ha", "椭球_m2", "椭球_ha", "椭球_mu", "东至", "南至",
-                "西至", "北至", "四至", "示意", "来源", "原坐标", "市州码", "生效", "失效"
+                "标识",
+                "园区码",
+                "园区名",
+                "编号",
+                "名称",
+                "面积_ha",
+                "椭球_m2",
+                "椭球_ha",
+                "椭球_mu",
+                "东至",
+                "南至",
+                "西至",
+                "北至",
+                "四至",
+                "示意",
+                "来源",
+                "原坐标",
+                "市州码",
+                "生效",
+                "失效"
             ]
         );
         assert_eq!(
             names(ExportFormat::Shapefile, Headings::English),
             [
-                "id", "park_code", "park_name", "block_no", "name", "area_ha", "calc_m2", "calc_ha", "calc_mu", "east",
-                "south", "west", "north", "extents", "illustr", "source", "source_crs", "pref_code", "valid_from", "valid_to"
+                "id",
+                "park_code",
+                "park_name",
+                "block_no",
+                "name",
+                "area_ha",
+                "calc_m2",
+                "calc_ha",
+                "calc_mu",
+                "east",
+                "south",
+                "west",
+                "north",
+                "extents",
+                "illustr",
+                "source",
+                "source_crs",
+                "pref_code",
+                "valid_from",
+                "valid_to"
             ]
         );
         assert_eq!(

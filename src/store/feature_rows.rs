@@ -53,11 +53,8 @@ impl FeatureRows {
             .execute(&mut *transaction)
             .await?;
         let has = |name: &str| layer.properties.iter().any(|p| p.name == name);
-        let drawn = if has("illustrative") && has("source") {
-            "min(source) FILTER (WHERE illustrative)"
-        } else {
-            "NULL::text"
-        };
+        let drawn =
+            if has("illustrative") && has("source") { "min(source) FILTER (WHERE illustrative)" } else { "NULL::text" };
         let sql = format!(
             "SELECT count(*), count(*) FILTER (WHERE geom IS NULL), {drawn},
                     (SELECT coalesce(max(number), 0) FROM revision)
@@ -81,7 +78,9 @@ impl FeatureRows {
     pub async fn longest_texts(&mut self) -> Result<Vec<u64>> {
         let longest = self.layer.properties.iter().map(|p| match p.kind {
             PropertyKind::Text => format!("coalesce(max(octet_length({}::text)), 0)::bigint", p.name),
-            PropertyKind::TextList => format!("coalesce(max(octet_length(array_to_string({}, '、'))), 0)::bigint", p.name),
+            PropertyKind::TextList => {
+                format!("coalesce(max(octet_length(array_to_string({}, '、'))), 0)::bigint", p.name)
+            }
             _ => "0::bigint".to_owned(),
         });
         let sql = format!(
@@ -109,7 +108,8 @@ impl FeatureRows {
             // OFFSET 0: the point is looked for once.
             part(
                 parts.centre,
-                "(SELECT ARRAY[ST_X(p), ST_Y(p)] FROM (SELECT ST_PointOnSurface(geom) AS p OFFSET 0) inside)".to_owned()
+                "(SELECT ARRAY[ST_X(p), ST_Y(p)] FROM (SELECT ST_PointOnSurface(geom) AS p OFFSET 0) inside)"
+                    .to_owned()
             ),
             part(parts.feature, feature_expression(self.layer)),
             self.layer.relation,
@@ -175,9 +175,7 @@ fn cells_of(layer: &Layer, text: &str) -> Result<Vec<Cell>> {
 fn cell(kind: PropertyKind, value: Value) -> Cell {
     match (kind, value) {
         (_, Value::Null) => Cell::Missing,
-        (PropertyKind::Date, Value::String(text)) => {
-            text.parse::<NaiveDate>().map_or(Cell::Text(text), Cell::Date)
-        }
+        (PropertyKind::Date, Value::String(text)) => text.parse::<NaiveDate>().map_or(Cell::Text(text), Cell::Date),
         (_, Value::String(text)) => Cell::Text(text),
         (_, Value::Bool(value)) => Cell::Boolean(value),
         (PropertyKind::Integer, Value::Number(number)) if number.is_i64() => {

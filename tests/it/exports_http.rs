@@ -33,7 +33,8 @@ const FORMATS: [(&str, &str, &str); 8] = [
 fn is_named(disposition: &str, ending: &str) -> bool {
     let day = |text: &str| text.len() == 10 && text.split('-').map(str::len).collect::<Vec<_>>() == [4, 2, 2];
     let Some(rest) = disposition.strip_prefix("attachment; filename=\"park_blocks_") else { return false };
-    let Some((first, rest)) = rest.split_once(&format!(".{ending}\"; filename*=UTF-8''%E5%9B%AD%E5%8C%BA%E5%8C%BA%E5%9D%97_"))
+    let Some((first, rest)) =
+        rest.split_once(&format!(".{ending}\"; filename*=UTF-8''%E5%9B%AD%E5%8C%BA%E5%8C%BA%E5%9D%97_"))
     else {
         return false;
     };
@@ -183,7 +184,9 @@ async fn a_client_that_leaves_frees_its_connection_and_its_place() {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             };
-            tokio::time::timeout(Duration::from_secs(20), freed).await.unwrap_or_else(|_| panic!("{format}: not freed"));
+            tokio::time::timeout(Duration::from_secs(20), freed)
+                .await
+                .unwrap_or_else(|_| panic!("{format}: not freed"));
         }
     }
 }
@@ -210,7 +213,11 @@ async fn a_break_in_the_middle_breaks_the_connection() {
         assert!(!rest.ends_with(b"\r\n0\r\n\r\n"), "{format}: {} bytes look whole", rest.len());
         assert!(rest.len() < whole.len() / 2, "{format}");
     }
-    assert_eq!(status(&service.get("/api/collections/park_blocks/items?f=csv&limit=3")), 200, "and the service goes on");
+    assert_eq!(
+        status(&service.get("/api/collections/park_blocks/items?f=csv&limit=3")),
+        200,
+        "and the service goes on"
+    );
 }
 
 #[actix_web::test]
@@ -343,7 +350,9 @@ async fn a_hundred_thousand_blocks_flow_out_in_flat_memory() {
     for format in ["geojson", "csv", "xlsx"] {
         let mut stream = TcpStream::connect(&service.address).expect("connected");
         let path = format!("/api/collections/park_blocks/items?f={format}");
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).expect("asked");
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+            .expect("asked");
         // Counted while it comes, not held: lines of features, or bytes.
         let (mut piece, mut features, mut size, mut tail) = (vec![0; 1 << 16], 0, 0, Vec::new());
         loop {

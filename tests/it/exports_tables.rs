@@ -159,7 +159,8 @@ async fn a_spreadsheet_has_the_cells_of_the_items_each_of_its_kind() {
         };
         let mut expected: Vec<String> = layer.properties.iter().map(|p| heading(p.title.zh, p.unit)).collect();
         expected.extend(["生效日期", "失效日期", "中心经度", "中心纬度"].map(str::to_owned));
-        let headings: Vec<&str> = rows[0].as_array().expect("cells").iter().map(|c| c[0].as_str().expect("text")).collect();
+        let headings: Vec<&str> =
+            rows[0].as_array().expect("cells").iter().map(|c| c[0].as_str().expect("text")).collect();
         assert_eq!(headings, expected, "{}", layer.id);
         let items = items(&db, layer.id).await;
         assert_eq!(rows.len() - 1, items.len(), "{}", layer.id);
@@ -277,7 +278,11 @@ async fn nothing_that_matches_is_a_whole_file_with_its_headings() {
 #[actix_web::test]
 async fn geojson_is_the_items_in_one_piece_and_ndjson_one_a_line() {
     let db = Database::with_sample().await;
-    for (query, filter) in [("", ""), ("bbox=112,27,113.5,29&", "&bbox=112,27,113.5,29"), ("level=%E5%9B%BD%E5%AE%B6%E7%BA%A7&", "&level=%E5%9B%BD%E5%AE%B6%E7%BA%A7")] {
+    for (query, filter) in [
+        ("", ""),
+        ("bbox=112,27,113.5,29&", "&bbox=112,27,113.5,29"),
+        ("level=%E5%9B%BD%E5%AE%B6%E7%BA%A7&", "&level=%E5%9B%BD%E5%AE%B6%E7%BA%A7"),
+    ] {
         let page = get(&db, &format!("/api/collections/parks/items?{query}f=json&limit=10000")).await.json();
         let whole = get(&db, &format!("/api/collections/parks/items?f=geojson{filter}")).await;
         assert_eq!(whole.header("content-type"), Some("application/geo+json; charset=utf-8"));

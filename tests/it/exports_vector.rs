@@ -47,7 +47,9 @@ fn differs(column: &str, property: &str, kind: PropertyKind) -> String {
     let (k, b) = (format!("k.\"{column}\""), format!("b.{property}"));
     match kind {
         PropertyKind::Text => format!("nullif({k}::text, '') IS DISTINCT FROM nullif({b}, '')"),
-        PropertyKind::TextList => format!("nullif({k}::text, '') IS DISTINCT FROM nullif(array_to_string({b}, '、'), '')"),
+        PropertyKind::TextList => {
+            format!("nullif({k}::text, '') IS DISTINCT FROM nullif(array_to_string({b}, '、'), '')")
+        }
         PropertyKind::Number => format!("{k}::float8 IS DISTINCT FROM {b}::float8"),
         PropertyKind::Integer => format!("{k}::bigint IS DISTINCT FROM {b}::bigint"),
         PropertyKind::Boolean => format!("{k}::int::boolean IS DISTINCT FROM {b}"),
@@ -76,8 +78,23 @@ async fn gdal_finds_the_same_features_names_and_values_in_every_format() {
             let work = folder("exports_vector");
             let file = laid(&bytes, format, layer, &work);
             let loaded = [
-                "-f", "PostgreSQL", &address, arg(&file), "-nln", "back", "-nlt", "MULTIPOLYGON", "-overwrite", "-a_srs",
-                "EPSG:4490", "-lco", "GEOMETRY_NAME=geom", "-lco", "LAUNDER=NO", "-lco", "FID=gdal_fid",
+                "-f",
+                "PostgreSQL",
+                &address,
+                arg(&file),
+                "-nln",
+                "back",
+                "-nlt",
+                "MULTIPOLYGON",
+                "-overwrite",
+                "-a_srs",
+                "EPSG:4490",
+                "-lco",
+                "GEOMETRY_NAME=geom",
+                "-lco",
+                "LAUNDER=NO",
+                "-lco",
+                "FID=gdal_fid",
             ];
             gdal("ogr2ogr", &loaded);
             let parsed = ExportFormat::parse(format).expect("a format");
@@ -114,9 +131,24 @@ async fn gdal_finds_the_same_features_names_and_values_in_every_format() {
 async fn files_say_their_names_system_and_encoding_in_chinese() {
     let db = Database::with_sample().await;
     for (format, encoding, words) in [
-        ("gpkg", None, vec!["区块标识: String", "公告面积_公顷: Real", "椭球面积_平方米: Real", "示意: Integer(Boolean)", "四至范围: String", "生效日期: Date"]),
+        (
+            "gpkg",
+            None,
+            vec![
+                "区块标识: String",
+                "公告面积_公顷: Real",
+                "椭球面积_平方米: Real",
+                "示意: Integer(Boolean)",
+                "四至范围: String",
+                "生效日期: Date",
+            ],
+        ),
         ("fgb", None, vec!["区块标识: String", "公告面积_公顷: Real", "示意: Integer(Boolean)", "东至: String"]),
-        ("shp", None, vec!["标识: String", "园区码: String", "面积_ha: Real", "椭球_m2: Real", "东至: String", "生效: Date"]),
+        (
+            "shp",
+            None,
+            vec!["标识: String", "园区码: String", "面积_ha: Real", "椭球_m2: Real", "东至: String", "生效: Date"],
+        ),
         ("shp", Some(TextEncoding::Gbk), vec!["标识: String", "园区码: String", "面积_ha: Real", "市州码: String"]),
     ] {
         let mut request = exports::of_park(exports::of(format), PARK);
@@ -193,8 +225,19 @@ async fn coordinates_in_a_zone_are_the_zones() {
         assert!(summary.contains("Gauss-Kruger zone 38"), "{format}: {summary}");
         let address = db.ogr_address().await;
         let loaded = [
-            "-f", "PostgreSQL", &address, arg(&file), "-nln", "zone", "-nlt", "MULTIPOLYGON", "-overwrite", "-t_srs",
-            "EPSG:4490", "-lco", "GEOMETRY_NAME=geom",
+            "-f",
+            "PostgreSQL",
+            &address,
+            arg(&file),
+            "-nln",
+            "zone",
+            "-nlt",
+            "MULTIPOLYGON",
+            "-overwrite",
+            "-t_srs",
+            "EPSG:4490",
+            "-lco",
+            "GEOMETRY_NAME=geom",
         ];
         gdal("ogr2ogr", &loaded);
         let far: f64 = db
@@ -252,7 +295,9 @@ async fn boundary_points_say_what_they_leave_out() {
     let none: i64 = db.value("SELECT count(*) FROM division WHERE geom IS NULL").await;
     assert!(none > 0 && text.contains(&format!("未写入=没有图形的 {none} 条\r\n")), "{none}: {}", &text[..300]);
     assert_eq!((rows as i64, text.matches(",@\r\n").count() as i64), (drawn, drawn));
-    for (query, left_out) in [("f=txt&crs=EPSG:4525", Some(none)), ("f=fgb", Some(none)), ("f=gpkg", None), ("f=csv", None)] {
+    for (query, left_out) in
+        [("f=txt&crs=EPSG:4525", Some(none)), ("f=fgb", Some(none)), ("f=gpkg", None), ("f=csv", None)]
+    {
         let answer = get(&db, &format!("/api/collections/divisions/items?{query}")).await;
         let told = answer.header("x-features-left-out").map(|n| n.parse::<i64>().expect("a number"));
         assert_eq!((answer.status.as_u16(), told), (200, left_out), "{query}");

@@ -14,6 +14,7 @@ mod database_faults;
 mod documentation;
 mod drawings;
 mod embedded;
+mod exports_cli;
 mod exports_http;
 mod exports_tables;
 mod exports_vector;

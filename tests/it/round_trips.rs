@@ -9,8 +9,8 @@ use sizhi::geometry::crs::Crs;
 use sizhi::inventory::export;
 
 use crate::imports::{PARK, into};
-use crate::support::files::{square, txt, write};
 use crate::support::exports;
+use crate::support::files::{square, txt, write};
 use crate::support::process::{run, sizhi};
 use crate::support::tools::{arg, folder, gdal, rounded, unzip, zip};
 use crate::support::{Database, codes, fixture};

@@ -65,6 +65,10 @@ fn failed(cause: XlsxError) -> Error {
 
 /// Writes the workbook to `path`, with temporary files in `folder`; the number of its rows.
 pub fn write_xlsx(rows: Rows<'_>, sheet: &Sheet, path: &Path, folder: &Path) -> Result<u64> {
+    write_sheets(rows, sheet, path, folder, ROWS_A_SHEET)
+}
+
+fn write_sheets(rows: Rows<'_>, sheet: &Sheet, path: &Path, folder: &Path, rows_a_sheet: u32) -> Result<u64> {
     let formats = Formats::new();
     let mut book = Workbook::new();
     book.set_tempdir(folder).map_err(failed)?;
@@ -73,7 +77,7 @@ pub fn write_xlsx(rows: Rows<'_>, sheet: &Sheet, path: &Path, folder: &Path) -> 
     loop {
         let name = if number == 1 { sheet.title.clone() } else { format!("{} {number}", sheet.title) };
         let page = begin(&mut book, &name, sheet, &formats).map_err(failed)?;
-        for (at, row) in (1..=ROWS_A_SHEET).zip(rows.by_ref()) {
+        for (at, row) in (1..=rows_a_sheet).zip(rows.by_ref()) {
             let row = row?;
             count += 1;
             put_row(page, at, &row, sheet, &formats).map_err(|cause| refused(cause, count, &row))?;
@@ -179,12 +183,7 @@ fn excel_day(day: chrono::NaiveDate) -> Option<ExcelDateTime> {
     ExcelDateTime::from_ymd(year, u8::try_from(day.month()).ok()?, u8::try_from(day.day()).ok()?).ok()
 }
 
-fn put_notes(
-    book: &mut Workbook,
-    sheet: &Sheet,
-    count: u64,
-    formats: &Formats,
-) -> std::result::Result<(), XlsxError> {
+fn put_notes(book: &mut Workbook, sheet: &Sheet, count: u64, formats: &Formats) -> std::result::Result<(), XlsxError> {
     let page = book.add_worksheet_with_constant_memory()?;
     page.set_name(&sheet.notes_title)?.set_column_width(0, 16.0)?.set_column_width(1, 90.0)?;
     for (at, (name, value)) in (0..).zip(&sheet.notes) {
@@ -195,4 +194,45 @@ fn put_notes(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use calamine::{Reader, Xlsx};
+
+    use super::*;
+
+    fn row(text: &str) -> ExportRow {
+        let cells = vec![Cell::Text(text.to_owned())];
+        ExportRow { id: text.to_owned(), cells, geometry: None, centre: None, feature: String::new() }
+    }
+
+    #[test]
+    fn a_sheet_that_is_full_is_followed_by_another_with_the_headings() {
+        let column = |heading: &str| Column { heading: heading.to_owned(), kind: PropertyKind::Text, unit: None };
+        let sheet = Sheet {
+            title: "图层".to_owned(),
+            columns: vec![(0, column("名称"))],
+            centre: [column("经"), column("纬")],
+            notes_title: "说明".to_owned(),
+            notes: vec![("条数".to_owned(), None)],
+        };
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("out.xlsx");
+        for (count, expected) in [(0, vec![1]), (2, vec![3]), (4, vec![3, 3]), (5, vec![3, 3, 2])] {
+            let mut rows = (0..count).map(|n| Ok(row(&format!("={n}"))));
+            assert_eq!(write_sheets(&mut rows, &sheet, &path, folder.path(), 2).expect("written"), count);
+            let mut book: Xlsx<_> = calamine::open_workbook(&path).expect("a workbook");
+            let names = book.sheet_names();
+            let (notes, data) = names.split_last().expect("sheets");
+            assert_eq!((notes.as_str(), data[0].as_str()), ("说明", "图层"));
+            let heights: Vec<usize> =
+                data.iter().map(|name| book.worksheet_range(name).expect("a sheet").height()).collect();
+            assert_eq!(heights, expected, "{count} rows");
+            let note = book.worksheet_range("说明").expect("notes");
+            assert_eq!(note.get_value((0, 1)).map(ToString::to_string), Some(count.to_string()));
+        }
+        let long = write_xlsx(&mut [Ok(row(&"长".repeat(32_768)))].into_iter(), &sheet, &path, folder.path());
+        assert_eq!(long.err().map(|e| e.code()), Some("text_too_long"));
+    }
 }

@@ -10,9 +10,9 @@ use super::listen::Part;
 use super::source::{Format, Source};
 use super::wire::{Feature, Header, Shape};
 use crate::domain::{Finding, Place};
+use crate::exchange::dbf_text;
 use crate::exchange::rings::{self, Parts};
 use crate::exchange::stated_area::read_stated_area;
-use crate::exchange::dbf_text;
 use crate::exchange::{Attribute, Candidate, Intake, ReadOptions, Reading, text_encoding};
 
 /// Records that are waited for before the first is built, unless the file ends: what they say decides the coordinate system and

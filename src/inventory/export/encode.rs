@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 use super::flow::Pieces;
 use super::{ExportRequest, day_in_china, moment_in_china};
 use crate::domain::Hectares;
-use crate::domain::export::{
-    Cell, Column, ExportCount, ExportFormat, ExportRow, Headings, RowParts, TextEncoding,
-};
+use crate::domain::export::{Cell, Column, ExportCount, ExportFormat, ExportRow, Headings, RowParts, TextEncoding};
 use crate::error::{Error, Result};
-use crate::exchange::dbf_text;
 use crate::exchange::coordinate_txt::{self, TxtOptions, TxtParcel};
+use crate::exchange::dbf_text;
 use crate::exchange::table_export::{self, CsvOptions, Sheet};
 use crate::exchange::vector_export::{self, VectorFormat, VectorOptions};
 use crate::geometry::crs::Crs;

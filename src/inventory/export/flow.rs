@@ -91,7 +91,9 @@ pub async fn pump(
 
 fn too_long() -> Error {
     Error::Unavailable {
-        code: "query_timeout", detail: "导出超过了时限，请加上范围或条件，分几次导出".to_owned(), cause: None
+        code: "query_timeout",
+        detail: "导出超过了时限，请加上范围或条件，分几次导出".to_owned(),
+        cause: None,
     }
 }
 

@@ -14,11 +14,9 @@ use crate::layers::{columns, declaration};
 static NAMES: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
     let mut names = declaration::find("park_blocks").map(columns::properties_by_name).unwrap_or_default();
     // Files of earlier versions.
-    for (field, property) in [
-        ("椭球面积", "computed_area_m2"),
-        ("computedm2", "computed_area_m2"),
-        ("面积_公顷", "stated_area_ha"),
-    ] {
+    for (field, property) in
+        [("椭球面积", "computed_area_m2"), ("computedm2", "computed_area_m2"), ("面积_公顷", "stated_area_ha")]
+    {
         names.insert(field.to_owned(), property);
     }
     names
