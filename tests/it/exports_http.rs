@@ -373,6 +373,7 @@ async fn a_hundred_thousand_blocks_flow_out_in_flat_memory() {
             assert!(tail.ends_with(b"0\r\n\r\n"), "whole");
         }
         let growth = peak(service.child.id()).saturating_sub(before);
+        eprintln!("{all} blocks as {format}: {size} bytes, peak {} MB higher", growth / 1_048_576);
         assert!(growth <= 100 * 1024 * 1024, "{format}: {} MB more at the peak", growth / 1_048_576);
     }
 }
