@@ -29,11 +29,31 @@ const PIECE_BYTES: usize = 2 * 1024 * 1024;
 /// Decimals of a degree that a point inside is given with.
 const DECIMALS: f64 = 1e8;
 
+/// Which of the rows that match.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// The first so many.
+    pub limit: Option<u64>,
+    /// In the order of a paper: 1, 2, 10 within each park, not 1, 10, 2.
+    pub as_the_paper: bool,
+}
+
+/// As pages have them, or as a paper has them where the layer has numbers.
+fn order_of(layer: &Layer, as_the_paper: bool) -> &'static str {
+    let has = |name: &str| layer.properties.iter().any(|p| p.name == name);
+    if as_the_paper && has("park_code") && has("number") {
+        "park_code, length(number), number, feature_id, coalesce(valid_from, '-infinity')"
+    } else {
+        "feature_id, coalesce(valid_from, '-infinity')"
+    }
+}
+
 /// The open cursor.
 pub struct FeatureRows {
     transaction: Transaction<'static, Postgres>,
     layer: &'static Layer,
     query: ItemsQuery,
+    order: &'static str,
     parts: RowParts,
     next_rows: i64,
 }
@@ -44,6 +64,7 @@ impl FeatureRows {
         pool: &PgPool,
         layer: &'static Layer,
         query: ItemsQuery,
+        wanted: Wanted,
         jurisdiction: &Jurisdiction,
     ) -> Result<(Self, ExportCount)> {
         let mut transaction = begin_read(pool).await?;
@@ -55,12 +76,19 @@ impl FeatureRows {
         let has = |name: &str| layer.properties.iter().any(|p| p.name == name);
         let drawn =
             if has("illustrative") && has("source") { "min(source) FILTER (WHERE illustrative)" } else { "NULL::text" };
+        let order = order_of(layer, wanted.as_the_paper);
+        let (relation, conditions) = (layer.relation, conditions(layer, &query));
+        let (matched, chosen) = match wanted.limit {
+            None => ("count(*)".to_owned(), String::new()),
+            // What is left out and what is drawn is told of the rows that come.
+            Some(limit) => (
+                format!("(SELECT count(*) FROM {relation} WHERE {conditions})"),
+                format!("ORDER BY {order} LIMIT {}", i64::try_from(limit).unwrap_or(i64::MAX)),
+            ),
+        };
         let sql = format!(
-            "SELECT count(*), count(*) FILTER (WHERE geom IS NULL), {drawn},
-                    (SELECT coalesce(max(number), 0) FROM revision)
-             FROM {} WHERE {}",
-            layer.relation,
-            conditions(layer, &query)
+            "SELECT {matched}, count(*) FILTER (WHERE geom IS NULL), {drawn}, (SELECT coalesce(max(number), 0) FROM revision)
+             FROM (SELECT * FROM {relation} WHERE {conditions} {chosen}) chosen"
         );
         let row: (i64, i64, Option<String>, i64) =
             bind(sqlx::query_as(AssertSqlSafe(sql)), &query).fetch_one(&mut *transaction).await?;
@@ -71,7 +99,7 @@ impl FeatureRows {
             revision: row.3,
         };
         let parts = RowParts { cells: false, geometry: false, centre: false, feature: false };
-        Ok((Self { transaction, layer, query, parts, next_rows: FIRST_ROWS }, count))
+        Ok((Self { transaction, layer, query, order, parts, next_rows: FIRST_ROWS }, count))
     }
 
     /// The most bytes that each property's text has, by its place; 0 for what is no text.
@@ -94,7 +122,7 @@ impl FeatureRows {
         Ok(bytes.into_iter().map(|n| u64::try_from(n).unwrap_or(0)).collect())
     }
 
-    /// Opens the cursor over these parts of the first `limit` rows, by feature id and first day.
+    /// Opens the cursor over these parts of the first `limit` rows.
     pub async fn declare(&mut self, parts: RowParts, limit: u64) -> Result<()> {
         self.parts = parts;
         let names: Vec<&str> = self.layer.properties.iter().map(|p| p.name).collect();
@@ -102,7 +130,7 @@ impl FeatureRows {
         let sql = format!(
             "DECLARE export_rows NO SCROLL CURSOR FOR
              SELECT feature_id, {}::text AS cells, {}::bytea AS geometry, {}::float8[] AS centre, {}::text AS feature
-             FROM {} WHERE {} ORDER BY feature_id, coalesce(valid_from, '-infinity') LIMIT {limit}",
+             FROM {} WHERE {} ORDER BY {} LIMIT {limit}",
             part(parts.cells, format!("json_build_array({}, valid_from, valid_to)", names.join(", "))),
             part(parts.geometry, "ST_AsEWKB(geom)".to_owned()),
             // OFFSET 0: the point is looked for once.
@@ -114,6 +142,7 @@ impl FeatureRows {
             part(parts.feature, feature_expression(self.layer)),
             self.layer.relation,
             conditions(self.layer, &self.query),
+            self.order,
         );
         let _: Option<(i32,)> =
             bind(sqlx::query_as(AssertSqlSafe(sql)), &self.query).fetch_optional(&mut *self.transaction).await?;

@@ -283,6 +283,29 @@ async fn nothing_that_matches_is_a_whole_file_that_gdal_opens() {
     }
 }
 
+#[tokio::test]
+async fn a_flatgeobuf_that_is_none_is_refused() {
+    let db = Database::with_sample().await;
+    let sound = exports::bytes_of(&db, exports::of_park(exports::of("fgb"), PARK)).await;
+    let forged = |from: usize| {
+        let mut bytes = sound.clone();
+        bytes[from..from + 4].copy_from_slice(&[0xFF; 4]);
+        bytes
+    };
+    for (name, bytes) in [
+        ("magic alone", b"fgb\x03fgb\x00".to_vec()),
+        ("garbage behind it", [b"fgb\x03fgb\x00".as_slice(), &[0xFF; 200]].concat()),
+        ("the size of its head forged", forged(8)),
+        ("half of it", sound[..sound.len() / 2].to_vec()),
+    ] {
+        let file = write("forged.fgb", bytes);
+        let judged = db.dry_run(&file, into(PARK)).await.expect("judged");
+        assert_eq!(judged.report.status.as_str(), "refused", "{name}: {:?}", judged.report.findings);
+    }
+    let judged = db.dry_run(&write("sound.fgb", sound), into(PARK)).await.expect("judged");
+    assert_eq!(judged.report.status.as_str(), "unchanged");
+}
+
 #[actix_web::test]
 async fn boundary_points_say_what_they_leave_out() {
     let db = Database::with_sample().await;
@@ -295,9 +318,18 @@ async fn boundary_points_say_what_they_leave_out() {
     let none: i64 = db.value("SELECT count(*) FROM division WHERE geom IS NULL").await;
     assert!(none > 0 && text.contains(&format!("未写入=没有图形的 {none} 条\r\n")), "{none}: {}", &text[..300]);
     assert_eq!((rows as i64, text.matches(",@\r\n").count() as i64), (drawn, drawn));
-    for (query, left_out) in
-        [("f=txt&crs=EPSG:4525", Some(none)), ("f=fgb", Some(none)), ("f=gpkg", None), ("f=csv", None)]
-    {
+    // Counted among the rows that come.
+    let first: i64 = db
+        .value("SELECT count(*) FROM (SELECT geom FROM division ORDER BY code LIMIT 3) first WHERE geom IS NULL")
+        .await;
+    assert!(first > 0);
+    for (query, left_out) in [
+        ("f=txt&crs=EPSG:4525", Some(none)),
+        ("f=fgb", Some(none)),
+        ("f=fgb&limit=3", Some(first)),
+        ("f=gpkg", None),
+        ("f=csv", None),
+    ] {
         let answer = get(&db, &format!("/api/collections/divisions/items?{query}")).await;
         let told = answer.header("x-features-left-out").map(|n| n.parse::<i64>().expect("a number"));
         assert_eq!((answer.status.as_u16(), told), (200, left_out), "{query}");

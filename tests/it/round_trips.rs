@@ -52,6 +52,26 @@ async fn txt_comes_back_line_for_line() {
 }
 
 #[tokio::test]
+async fn txt_keeps_the_order_of_its_numbers() {
+    let db = Database::with_sample().await;
+    let numbers: Vec<String> = (1..=12).map(|n| n.to_string()).collect();
+    let parcels: Vec<_> = (0..12_u32)
+        .zip(&numbers)
+        .map(|(n, number)| (number.as_str(), square(3_123_400.0, 38_435_200.0 + 300.0 * f64::from(n), 200.0), 4.0))
+        .collect();
+    let given = txt(&parcels);
+    db.import(&write("twelve.txt", &given), into(PARK)).await.expect("imported");
+    let back = String::from_utf8(export(&db, "txt", None, None).await).expect("UTF-8");
+    assert_eq!(coordinate_lines(&back), coordinate_lines(&given));
+    let mut three = exports::of_park(exports::of("txt"), PARK);
+    three.limit = Some(3);
+    let (bytes, rows) = exports::made(&db, three).await;
+    let first: Vec<&str> = coordinate_lines(&given).into_iter().take(18).collect();
+    let text = String::from_utf8(bytes).expect("UTF-8");
+    assert_eq!((rows, coordinate_lines(&text)), (3, first));
+}
+
+#[tokio::test]
 async fn txt_without_zone_prefix_and_closing_points_comes_back_point_for_point() {
     let db = Database::with_sample().await;
     let path = fixture("txt/hole_zone38_noprefix_bom.txt");

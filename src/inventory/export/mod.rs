@@ -27,7 +27,7 @@ use crate::domain::layer::{Layer, Visibility};
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::store::export_log::{ExportEntry, log_export};
-use crate::store::feature_rows::FeatureRows;
+use crate::store::feature_rows::{FeatureRows, Wanted};
 
 /// What to export and how.
 #[derive(Debug, Clone)]
@@ -122,7 +122,9 @@ pub async fn check(pool: &PgPool, request: ExportRequest) -> Result<Export> {
     if internal && !viewer.role.reads_internal() {
         return Err(Error::not_found("collection_not_found", "没有这个图层"));
     }
-    let (rows, count) = FeatureRows::open(pool, request.layer, request.query.clone(), &viewer.jurisdiction).await?;
+    let wanted = Wanted { limit: request.limit, as_the_paper: request.format == ExportFormat::Txt };
+    let (rows, count) =
+        FeatureRows::open(pool, request.layer, request.query.clone(), wanted, &viewer.jurisdiction).await?;
     let export = Export { request, rows, count };
     if internal {
         let (request, rows) = (&export.request, export.total());
