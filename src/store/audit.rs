@@ -68,9 +68,10 @@ const TRACKED: [(&str, &str, &[&str]); 6] = [
 ];
 
 /// Triggers beyond the five of each tracked table.
-const GUARDS: [(&str, &str); 8] = [
+const GUARDS: [(&str, &str); 9] = [
     ("change", "change_append_only"),
     ("change", "change_no_truncate"),
+    ("export_log", "export_log_append_only"),
     ("revision", "revision_append_only"),
     ("revision", "revision_no_truncate"),
     ("revision", "revision_seal"),

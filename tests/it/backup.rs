@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use sizhi::domain::ParkCode;
+use sizhi::store::export_log::{ExportEntry, log_export};
 use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::support::data_folder::DataFolder;
@@ -37,6 +38,8 @@ async fn filled(name: &str) -> Database {
     let mut request = crate::support::import_request(&path);
     request.park = ParkCode::parse("G431176").ok();
     sizhi::inventory::import::stage(&db.pool, &request).await.expect("staged");
+    let entry = ExportEntry { actor: "test", layer: "x", filter: "", format: "csv", rows: 1, address: "" };
+    log_export(&db.pool, &entry).await.expect("logged");
     db
 }
 
@@ -96,6 +99,7 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "directory_entry",
             "directory_version",
             "division",
+            "export_log",
             "import_batch",
             "park",
             "park_block",
