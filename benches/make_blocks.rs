@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use sizhi::domain::export::{Cell, Column, ExportRow, TextEncoding};
+use sizhi::domain::layer::PropertyKind::{Number, Text};
 use sizhi::exchange::vector;
-use sizhi::exchange::vector_export::{self, ExportOptions, ExportRow, ExportValue, VectorFormat};
+use sizhi::exchange::vector_export::{self, VectorFormat, VectorOptions};
 use sizhi::geometry::crs::Crs;
 use sizhi::inventory::sample;
 
@@ -16,24 +18,42 @@ fn main() {
     };
     vector::use_program(Path::new(program));
     let parks = sample::build().expect("fixtures are sound").parks;
-    let rows: Vec<ExportRow> = sample::grid_blocks(count.parse().expect("a number"), &parks)
-        .into_iter()
-        .map(|block| ExportRow {
-            fields: vec![
-                ("区块编号".to_owned(), ExportValue::Text(block.id.number().to_owned())),
-                ("区块名称".to_owned(), ExportValue::Text(block.name.unwrap_or_default())),
-                ("园区代码".to_owned(), ExportValue::Text(block.id.park().to_string())),
-                ("面积_公顷".to_owned(), ExportValue::Number(block.area.to_hectares().value())),
-                ("东至".to_owned(), ExportValue::Text(block.four_extents.east.unwrap_or_default())),
-                ("南至".to_owned(), ExportValue::Text(block.four_extents.south.unwrap_or_default())),
-                ("西至".to_owned(), ExportValue::Text(block.four_extents.west.unwrap_or_default())),
-                ("北至".to_owned(), ExportValue::Text(block.four_extents.north.unwrap_or_default())),
+    let blocks = sample::grid_blocks(count.parse().expect("a number"), &parks);
+    let text = |side: Option<String>| Cell::Text(side.unwrap_or_default());
+    let mut rows = blocks.into_iter().map(|block| {
+        let words = block.four_extents;
+        Ok(ExportRow {
+            id: block.id.to_string(),
+            cells: vec![
+                Cell::Text(block.id.number().to_owned()),
+                text(block.name),
+                Cell::Text(block.id.park().to_string()),
+                Cell::Number(block.area.to_hectares().value()),
+                text(words.east),
+                text(words.south),
+                text(words.west),
+                text(words.north),
             ],
-            geometry: block.boundary,
+            geometry: Some(block.boundary),
+            centre: None,
+            feature: String::new(),
         })
-        .collect();
-    let options = ExportOptions { layer: "blocks".to_owned(), crs: Crs::Cgcs2000, encoding: "utf-8".to_owned() };
-    let bytes = vector_export::write(VectorFormat::GeoPackage, &rows, &options).expect("written");
-    std::fs::write(file, bytes).expect("stored");
-    println!("{} blocks", rows.len());
+    });
+    let named = ["区块编号", "区块名称", "园区代码", "面积_公顷", "东至", "南至", "西至", "北至"];
+    let column = |(at, heading): (usize, &str)| {
+        let kind = if heading == "面积_公顷" { Number } else { Text };
+        (at, Column { heading: heading.to_owned(), kind, unit: None })
+    };
+    let options = VectorOptions {
+        layer: "blocks".to_owned(),
+        title: "blocks".to_owned(),
+        columns: named.into_iter().enumerate().map(column).collect(),
+        crs: Crs::Cgcs2000,
+        encoding: TextEncoding::Utf8,
+    };
+    let folder = tempfile::tempdir().expect("folder");
+    let (made, count) =
+        vector_export::write(VectorFormat::GeoPackage, &mut rows, &options, folder.path()).expect("written");
+    std::fs::copy(made, file).expect("stored");
+    println!("{count} blocks");
 }

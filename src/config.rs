@@ -34,6 +34,12 @@ pub struct HttpArgs {
     /// 上传文件的上限，单位 MB
     #[arg(long, env = "SIZHI_UPLOAD_LIMIT_MB", default_value_t = 50)]
     pub upload_limit_mb: usize,
+    /// 同时进行的导出数；更多的稍等，等不到时请客户端稍后再来
+    #[arg(long, env = "SIZHI_EXPORTS_AT_ONCE", default_value_t = 2, value_name = "N")]
+    pub exports_at_once: usize,
+    /// 内部图层一次最多导出多少条；公开图层不限
+    #[arg(long, env = "SIZHI_EXPORT_LIMIT", default_value_t = 100_000, value_name = "ROWS")]
+    pub export_limit: u64,
     /// 工作线程数；不设置时等于处理器核数
     #[arg(long, env = "SIZHI_WORKERS")]
     pub workers: Option<usize>,

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::auth;
 use super::collections::{LIFE, layer_of};
-use super::html;
-use super::params::{self, ITEMS_PARAMS, Params};
+use super::params::{self, EXPORT_PARAMS, ITEMS_PARAMS, Params};
 use super::park_pages;
-use super::problem::Answer;
+use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
+use super::{READ_TIME, exports, html};
 use crate::domain::DivisionLevel;
 use crate::domain::access::Viewer;
 use crate::domain::items_query::After;
@@ -22,19 +22,29 @@ use crate::store::features::{self, Page};
 pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
     let layer = layer_of(&path, &viewer)?;
-    let params = Params::read(&request, &ITEMS_PARAMS, |name| layer.queryable(name).is_some())?;
-    let form = representation::form(&request, &params)?;
-    let query = params::items_query(&params, layer)?;
-    let base = representation::base_url(&request, &state);
+    let allowed: Vec<&str> = ITEMS_PARAMS.into_iter().chain(EXPORT_PARAMS).collect();
+    let params = Params::read(&request, &allowed, |name| layer.queryable(name).is_some())?;
+    if let Some(format) = exports::wanted(&request, &params)? {
+        return exports::download(&request, &state, layer, &params, format).await;
+    }
+    exports::refuse_options(&params)?;
+    let page = list_page(&request, &state, &viewer, layer, &params);
+    tokio::time::timeout(READ_TIME, page).await.unwrap_or_else(|_| Err(Problem::too_long()))
+}
+
+async fn list_page(request: &HttpRequest, state: &State, viewer: &Viewer, layer: &Layer, params: &Params) -> Answer {
+    let form = representation::form(request, params)?;
+    let query = params::items_query(params, layer)?;
+    let base = representation::base_url(request, state);
     // The number is read before the data: an ETag may be older than its body, never newer.
-    let etag = representation::etag(&request, &base, form, &mark(&state, layer, &viewer).await?);
-    if representation::is_current(&request, &etag) {
+    let etag = representation::etag(request, &base, form, &mark(state, layer, viewer).await?);
+    if representation::is_current(request, &etag) {
         return representation::not_modified(&etag);
     }
-    let page = features::list_items(&state.pool, &viewer, layer, &query).await?;
-    let links = page_links(layer, &base, &params, &page, form);
+    let page = features::list_items(&state.pool, viewer, layer, &query).await?;
+    let links = page_links(layer, &base, params, &page, form);
     if form == Form::Html {
-        let body = items_page(layer, &base, &page, &links);
+        let body = items_page(layer, &base, &page, &links) + &exports::ways_to_download(layer, &base, params);
         let json_url = format!(
             "{base}/api/collections/{}/items?{}",
             layer.id,

@@ -5,6 +5,7 @@ mod accounts;
 mod auth;
 mod cards;
 mod collections;
+mod exports;
 mod html;
 mod imports;
 mod items;
@@ -42,6 +43,7 @@ use futures_util::future::LocalBoxFuture;
 use sqlx::PgPool;
 use tracing_actix_web::TracingLogger;
 
+pub use params::query_of_pairs;
 pub use state::State;
 
 use crate::config::HttpArgs;
@@ -70,7 +72,7 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/api/collections/{collection}", Public, collections::get_collection))
         .service(get("/api/collections/{collection}/queryables", Public, collections::get_queryables))
         .service(get("/api/collections/{collection}/schema", Public, collections::get_schema))
-        .service(get("/api/collections/{collection}/items", Public, items::list_items))
+        .service(address("/api/collections/{collection}/items", "GET, HEAD").streams(Public, items::list_items))
         .service(get("/api/collections/{collection}/items/{item}", Public, items::get_item))
         .service(get("/api/parks", Public, cards::list_parks))
         .service(get("/api/parks/{code}", Public, cards::get_park))
@@ -143,12 +145,20 @@ fn address(path: &'static str, allow: &'static str) -> Ruled {
 
 impl Ruled {
     /// GET, and HEAD by the same handler, within the time of a read.
-    fn reads<F, Args>(mut self, rule: Rule, handler: F) -> Self
+    fn reads<F, Args>(self, rule: Rule, handler: F) -> Self
     where
         F: Handler<Args, Output = problem::Answer>,
         Args: FromRequest + 'static,
     {
-        let handler = Timed(handler);
+        self.streams(rule, Timed(handler))
+    }
+
+    /// [`Ruled::reads`] without the time limit of a read: the handler keeps its own.
+    fn streams<F, Args>(mut self, rule: Rule, handler: F) -> Self
+    where
+        F: Handler<Args, Output = problem::Answer>,
+        Args: FromRequest + 'static,
+    {
         self.rules.extend([(Method::GET, rule), (Method::HEAD, rule)]);
         self.resource = self.resource.route(web::get().to(handler.clone())).route(web::head().to(handler));
         self
@@ -212,7 +222,7 @@ pub fn app(
         .send_wildcard()
         .allowed_methods(["GET", "HEAD", "OPTIONS"])
         .allowed_headers(["accept", "accept-language", "if-none-match"])
-        .expose_headers(["etag", "link", "content-crs", "x-request-id"])
+        .expose_headers(["etag", "link", "content-crs", "content-disposition", "x-features-left-out", "x-request-id"])
         .max_age(3600);
     App::new()
         .app_data(web::Data::new(state))
@@ -229,7 +239,7 @@ pub fn app(
 /// Serves until a signal; `ready` is told the address once the port is bound.
 pub async fn serve(http: &HttpArgs, pool: PgPool, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let workers = http.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)).max(1);
-    let state = State { pool, http: http.clone() };
+    let state = State::new(pool, http.clone());
     let server = HttpServer::new(move || app(state.clone()))
         .workers(workers)
         .keep_alive(Duration::from_secs(15))

@@ -6,7 +6,6 @@
 use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value, json};
 
-use super::cards;
 use super::collections::property_schema;
 use super::html;
 use super::openapi_access;
@@ -16,7 +15,9 @@ use super::params::Params;
 use super::problem::Answer;
 use super::representation::{self, Form};
 use super::state::State;
+use super::{cards, exports};
 use crate::domain::access::Role;
+use crate::domain::export::ExportFormat;
 use crate::domain::items_query::{DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET};
 use crate::domain::layer::{Layer, PropertyKind};
 use crate::domain::lifecycle::ParkStatus;
@@ -239,8 +240,12 @@ fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
         schemas::reference("FeatureCollection"),
         {"type": "object", "properties": {"features": {"type": "array", "items": schemas::layer_reference(layer)}}},
     ]});
-    let list = read("list_items", "要素列表", &[(GEOJSON, page), (HTML, json!({"type": "string"}))])
+    let mut content = vec![(GEOJSON, page), (HTML, json!({"type": "string"}))];
+    let file = json!({"type": "string", "format": "binary"});
+    content.extend(downloads().map(|format| (exports::media_type(format), file.clone())));
+    let list = read("list_items", "要素列表；用 f 下载全部", &content)
         .parameters(items_parameters(layer))
+        .errors(&["400", "403", "406"])
         .tries(&[&format!("{items}?limit=5"), &format!("{items}?bbox=112,27,114,29&limit=5")]);
     paths.insert(items.clone(), list.get());
     let item =
@@ -258,6 +263,24 @@ fn example_of(layer: &Layer) -> &'static str {
     }
 }
 
+/// Formats with a media type of their own; all of a layer as GeoJSON has that of a page.
+fn downloads() -> impl Iterator<Item = ExportFormat> {
+    ExportFormat::ALL.into_iter().filter(|format| *format != ExportFormat::GeoJson)
+}
+
+/// `f` of the items, and what only its files have.
+fn download_parameters() -> Vec<Value> {
+    let forms: Vec<&str> = ["json", "html"].into_iter().chain(ExportFormat::ALL.map(ExportFormat::as_str)).collect();
+    let words = |words: &[&str]| json!({"type": "string", "enum": words});
+    vec![
+        query("f", "表示形式；json、html 为一页，其余为下载：符合条件的全部，或前 limit 个", words(&forms)),
+        query("encoding", "下载 csv、txt、shp 的编码；默认 utf-8", words(&["utf-8", "gbk"])),
+        text_parameter("crs", "下载 txt、shp、gpkg、fgb 的坐标系，例如 EPSG:4526"),
+        query("headings", "下载 csv、xlsx、shp、gpkg、fgb 的字段名；默认 zh", words(&["zh", "en"])),
+        query("geometry", "下载 csv 时带 WKT 图形列", words(&["wkt"])),
+    ]
+}
+
 /// The fixed parameters of `…/items`, then one for each property that may be asked for.
 fn items_parameters(layer: &Layer) -> Vec<Value> {
     let bbox = json!({"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}});
@@ -267,8 +290,8 @@ fn items_parameters(layer: &Layer) -> Vec<Value> {
         limit_parameter(),
         offset_parameter(),
         text_parameter("cursor", "接着上一页，见 next 链接；不要自己拼写"),
-        form_parameter(),
     ];
+    list.extend(download_parameters());
     for property in layer.properties.iter().filter(|p| p.queryable) {
         // A list is asked for by one of its members.
         let schema =

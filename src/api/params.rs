@@ -23,6 +23,7 @@ impl Params {
         Self::of_pairs(pairs(request)?, |name| allowed.contains(&name), allowed, lists)
     }
 
+    /// The same of pairs that came another way.
     fn of_pairs(
         pairs: Vec<(String, String)>,
         known: impl Fn(&str) -> bool,
@@ -110,6 +111,13 @@ impl Params {
         }
     }
 
+    /// `limit` of a download: any number from 1; all where it is not given.
+    pub fn export_limit(&self) -> Result<Option<u64>> {
+        // Checks the form, and clamps what a page has.
+        self.limit(1)?;
+        Ok(self.get("limit").map(|text| text.parse().unwrap_or(u64::MAX)))
+    }
+
     /// `offset`: 0 to the bound.
     pub fn offset(&self) -> Result<u32> {
         let Some(text) = self.get("offset") else { return Ok(0) };
@@ -157,6 +165,17 @@ pub fn shorten(text: &str) -> String {
 
 /// Parameters of `…/items`, besides the layer's own properties.
 pub const ITEMS_PARAMS: [&str; 6] = ["bbox", "datetime", "limit", "offset", "cursor", "f"];
+
+/// Parameters of a download, besides those of `…/items`.
+pub const EXPORT_PARAMS: [&str; 4] = ["encoding", "crs", "headings", "geometry"];
+
+/// The question of these parameters of `…/items`, given another way than by a query string.
+pub fn query_of_pairs(pairs: Vec<(String, String)>, layer: &Layer) -> Result<ItemsQuery> {
+    let allowed = ["bbox", "datetime"];
+    let params =
+        Params::of_pairs(pairs, |name| allowed.contains(&name) || layer.queryable(name).is_some(), &allowed, &[])?;
+    items_query(&params, layer)
+}
 
 /// The typed question to a layer.
 pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {

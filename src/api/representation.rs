@@ -31,35 +31,46 @@ pub fn form(request: &HttpRequest, params: &Params) -> Result<Form, Problem> {
         }
         None => {}
     }
-    let mut best: Option<(f32, Form)> = None;
-    let mut accepts = request.headers().get_all(header::ACCEPT).filter_map(|v| v.to_str().ok()).peekable();
-    if accepts.peek().is_none() {
+    if !request.headers().contains_key(header::ACCEPT) {
         return Ok(Form::Json);
     }
+    best_accepted(request, form_of).ok_or_else(|| {
+        Problem::not_acceptable("没有所要的表示形式；有 application/json、application/geo+json 和 text/html")
+    })
+}
+
+/// The form that a media type, or a range of them, asks for.
+pub fn form_of(kind: &str) -> Option<Form> {
+    match kind {
+        "text/html" | "application/xhtml+xml" | "text/*" => Some(Form::Html),
+        "*/*"
+        | "application/*"
+        | "application/json"
+        | "application/geo+json"
+        | "application/vnd.oai.openapi+json"
+        | "application/schema+json"
+        | "application/problem+json" => Some(Form::Json),
+        _ => None,
+    }
+}
+
+/// What `Accept` ranks highest of that which `of` knows; the first of several.
+pub fn best_accepted<T>(request: &HttpRequest, of: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let mut best: Option<(f32, T)> = None;
+    let accepts = request.headers().get_all(header::ACCEPT).filter_map(|v| v.to_str().ok());
     // Several lines are one list (RFC 9110, 5.3).
     for item in accepts.flat_map(|line| line.split(',')) {
         let mut parts = item.trim().split(';');
         let kind = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
         let q = parts.find_map(|p| p.trim().strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
-        let form = match kind.as_str() {
-            "text/html" | "application/xhtml+xml" => Form::Html,
-            "*/*"
-            | "application/*"
-            | "application/json"
-            | "application/geo+json"
-            | "application/vnd.oai.openapi+json"
-            | "application/schema+json"
-            | "application/problem+json" => Form::Json,
-            "text/*" => Form::Html,
-            _ => continue,
-        };
-        if q > 0.0 && best.is_none_or(|(b, _)| q > b) {
-            best = Some((q, form));
+        if let Some(known) = of(&kind)
+            && q > 0.0
+            && best.as_ref().is_none_or(|(b, _)| q > *b)
+        {
+            best = Some((q, known));
         }
     }
-    best.map(|(_, form)| form).ok_or_else(|| {
-        Problem::not_acceptable("没有所要的表示形式；有 application/json、application/geo+json 和 text/html")
-    })
+    best.map(|(_, known)| known)
 }
 
 /// The address that clients see, up to `/api` exclusive: configured, else from the proxy's headers, else the request's.
@@ -101,11 +112,17 @@ fn first_value(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// A weak ETag from the register's revision and all that shapes the answer.
 pub fn etag(request: &HttpRequest, base: &str, form: Form, revision: &str) -> String {
+    etag_of(request, base, &[form as u8], revision)
+}
+
+/// [`etag`] of another form than a page's.
+pub fn etag_of(request: &HttpRequest, base: &str, form: &[u8], revision: &str) -> String {
     let mut hasher = Sha256::new();
     hasher.update(request.path().as_bytes());
     hasher.update([0]);
     hasher.update(request.query_string().as_bytes());
-    hasher.update([0, form as u8]);
+    hasher.update([0]);
+    hasher.update(form);
     hasher.update(base.as_bytes());
     // A new build may write the same data differently.
     hasher.update(env!("CARGO_PKG_VERSION").as_bytes());

@@ -8,6 +8,7 @@ pub mod area;
 pub mod block;
 pub mod directory;
 pub mod division;
+pub mod export;
 pub mod extents_check;
 pub mod finding;
 pub mod four_extents;

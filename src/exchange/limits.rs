@@ -38,6 +38,10 @@ pub const CHILD_PATIENCE: Duration = Duration::from_secs(120);
 pub const CHILD_CPU_S: u64 = 90;
 /// Address space of the GDAL child.
 pub const CHILD_MEMORY_BYTES: u64 = 3 * 1024 * 1024 * 1024;
+/// Wall-clock and processor time of the GDAL child that writes an export.
+pub const WRITER_PATIENCE: Duration = Duration::from_secs(1_800);
+/// Bytes of a file that it writes: a Shapefile ends there by itself.
+pub const MAX_EXPORT_FILE_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Bytes of one message between child and parent: a feature of 200,000 vertices and its attributes.
 pub const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes that the child may say in all: a view in a GeoPackage makes any amount of text out of nothing.

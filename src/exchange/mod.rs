@@ -5,8 +5,10 @@
 mod archive;
 pub mod candidate;
 pub mod coordinate_txt;
+pub mod dbf_text;
 pub mod directory_table;
 pub mod field_names;
+pub mod formula;
 pub mod geojson;
 mod ledger_names;
 pub mod limits;
@@ -15,6 +17,7 @@ mod plain_table;
 mod rings;
 mod spreadsheet;
 pub mod stated_area;
+pub mod table_export;
 pub mod text_encoding;
 pub mod vector;
 pub mod vector_export;

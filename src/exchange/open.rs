@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 enum Kind {
     Zip,
     Sqlite,
+    FlatGeobuf,
     Shape,
     Dbf,
     Dxf,
@@ -116,6 +117,7 @@ fn kind_of(path: &Path, name: &str) -> Result<Kind> {
         "dxf" => Kind::Dxf,
         "shp" => Kind::Shape,
         "gpkg" => Kind::Sqlite,
+        "fgb" => Kind::FlatGeobuf,
         "zip" => Kind::Zip,
         "xlsx" | "xls" | "ods" => Kind::Xlsx,
         _ => Kind::Unknown,
@@ -125,6 +127,9 @@ fn kind_of(path: &Path, name: &str) -> Result<Kind> {
     }
     if head.starts_with(b"SQLite format 3\0") {
         return Ok(Kind::Sqlite);
+    }
+    if head.starts_with(b"fgb\x03fgb") {
+        return Ok(Kind::FlatGeobuf);
     }
     if head.starts_with(&[0, 0, 0x27, 0x0A]) {
         return Ok(Kind::Shape);
@@ -156,6 +161,7 @@ fn read_single(kind: Kind, path: &Path, name: &str, options: &ReadOptions, intak
         Kind::Txt => Ok(coordinate_txt::read(&bytes()?, options)),
         Kind::Csv => Ok(plain_table::read_csv(&bytes()?, options)),
         Kind::Sqlite => vector::read(&Source::single(Format::GeoPackage, path)?, options, intake),
+        Kind::FlatGeobuf => vector::read(&Source::single(Format::FlatGeobuf, path)?, options, intake),
         Kind::Dxf => vector::read(&Source::single(Format::Dxf, path)?, options, intake),
         Kind::Shape | Kind::Dbf => read_shapefile(&siblings(path, name), options, intake),
         Kind::Xlsx if options.vocabulary != Vocabulary::Boundaries => read_sheet(path, options),
@@ -165,7 +171,7 @@ fn read_single(kind: Kind, path: &Path, name: &str, options: &ReadOptions, intak
         )),
         Kind::Zip | Kind::Unknown => Err(Error::unsupported(
             "format_unknown",
-            "不认识这种文件；可导入 TXT（界址点坐标）、GeoJSON、Shapefile（zip 或 .shp）、GeoPackage、FileGDB（zip）、DXF；名录为 CSV、XLSX",
+            "不认识这种文件；可导入 TXT（界址点坐标）、GeoJSON、Shapefile（zip 或 .shp）、GeoPackage、FlatGeobuf、FileGDB（zip）、DXF；名录为 CSV、XLSX",
         )),
     }
 }
@@ -241,7 +247,7 @@ fn read_archive(path: &Path, options: &ReadOptions, intake: &mut dyn Intake) -> 
             Finding::error(
                 "archive_without_data",
                 Place::whole(),
-                "压缩包里没有可导入的数据（.shp、.gdb、.gpkg、.dxf、.geojson、.txt）",
+                "压缩包里没有可导入的数据（.shp、.gdb、.gpkg、.fgb、.dxf、.geojson、.txt）",
             ),
         )),
     }?;
@@ -282,7 +288,7 @@ fn data_sets(unpacked: &Unpacked) -> Result<(Vec<(String, Inside)>, Vec<String>)
                 let files = files.map(|e| (e.name.clone(), e.path.clone())).collect();
                 found.push((entry.name.clone(), Inside::Shapefile(files)));
             }
-            "gpkg" | "dxf" | "geojson" | "json" | "txt" | "csv" => {
+            "gpkg" | "fgb" | "dxf" | "geojson" | "json" | "txt" | "csv" => {
                 let kind = kind_of(&entry.path, &entry.name)?;
                 if is_data(kind, entry.file_name()) {
                     found.push((entry.name.clone(), Inside::Single(kind, entry.name.clone(), entry.path.clone())));

@@ -2,7 +2,7 @@
 
 use super::field_names::{self, Vocabulary};
 use super::limits::{MAX_COLUMNS, MAX_FEATURES, MAX_FINDINGS, MAX_TABLE_CELLS, MAX_TABLE_TEXT_BYTES, MAX_TEXT_CHARS};
-use super::{Attribute, Candidate, ReadOptions, Reading, text_encoding};
+use super::{Attribute, Candidate, ReadOptions, Reading, formula, text_encoding};
 use crate::domain::{Finding, Place};
 
 /// A table's headings and rows; after [`PlainTable::settle`] every row is as long as the headings.
@@ -95,7 +95,9 @@ pub fn parse_csv(bytes: &[u8], options: &ReadOptions, findings: &mut Vec<Finding
             findings.push(too_wide(row, record.len()));
             break;
         }
-        take_row(&mut table, row, record.iter().map(str::to_owned).collect(), findings);
+        // Where our own export has set an apostrophe before what looked like a formula, it is taken away again.
+        let cells = record.iter().map(|cell| formula::restore(cell.trim()).to_owned()).collect();
+        take_row(&mut table, row, cells, findings);
         if table.rows.len() > MAX_FEATURES || findings.len() > MAX_FINDINGS {
             findings.push(Finding::error(
                 "too_many_records",

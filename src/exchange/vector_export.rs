@@ -1,158 +1,162 @@
-//! Writing Shapefile (zipped) and GeoPackage through the GDAL child.
+//! Writing Shapefile (zipped), GeoPackage and FlatGeobuf through the GDAL child, row by row.
 
-use std::io::{BufReader, BufWriter, Cursor, Write};
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
-use encoding_rs::GBK;
 use geo::MultiPolygon;
-use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::vector::wire::{self, Feature, Message, Shape, WriteField, WriteHead};
+use super::dbf_text;
+use super::table_export::{Rows, failed};
+use super::vector::wire::{self, Feature, FieldKind, Message, Shape, WriteField, WriteHead};
 use super::vector::{self, Format};
+use crate::domain::export::{Cell, Column, ExportRow, TextEncoding};
+use crate::domain::layer::PropertyKind;
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::geometry::project;
 
-/// A DBF's text cell and field name, in bytes.
-const DBF_TEXT_BYTES: usize = 254;
-const DBF_NAME_BYTES: usize = 10;
-
 /// A format written here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VectorFormat {
-    /// Zipped, with .cpg.
+    /// Zipped, with .cpg and .prj.
     Shapefile,
     GeoPackage,
-}
-
-/// One record.
-#[derive(Debug, Clone)]
-pub struct ExportRow {
-    /// Name and value; the same names in the same order in every row.
-    pub fields: Vec<(String, ExportValue)>,
-    /// Longitude, latitude in EPSG:4490.
-    pub geometry: MultiPolygon<f64>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum ExportValue {
-    Text(String),
-    Number(f64),
-    /// A number that there is not.
-    Missing,
+    FlatGeobuf,
 }
 
 #[derive(Debug, Clone)]
-pub struct ExportOptions {
+pub struct VectorOptions {
+    /// Name of the layer inside, and of a Shapefile's files.
     pub layer: String,
+    /// What people call it.
+    pub title: String,
+    /// Columns with the place of each in a row's cells; a long text of a Shapefile goes on in those behind of the same place.
+    pub columns: Vec<(usize, Column)>,
     pub crs: Crs,
-    /// `gbk` or `utf-8`, for a Shapefile's texts.
-    pub encoding: String,
+    /// Of a Shapefile's texts.
+    pub encoding: TextEncoding,
 }
 
-/// The file's bytes.
-pub fn write(format: VectorFormat, rows: &[ExportRow], options: &ExportOptions) -> Result<Vec<u8>> {
-    let Some(first) = rows.first() else {
-        return Err(Error::not_found("nothing_to_export", "没有可导出的记录"));
+/// Writes the file into `folder`; its path there, and the number of its rows.
+pub fn write(format: VectorFormat, rows: Rows<'_>, options: &VectorOptions, folder: &Path) -> Result<(PathBuf, u64)> {
+    let encoding = match (format, options.encoding) {
+        (VectorFormat::Shapefile, TextEncoding::Gbk) => "GBK",
+        _ => "UTF-8",
     };
-    let encoding = encoding_name(format, &options.encoding)?;
-    let fields: Vec<WriteField> = first
-        .fields
-        .iter()
-        .map(|(name, value)| WriteField { name: name.clone(), is_number: !matches!(value, ExportValue::Text(_)) })
-        .collect();
-    if format == VectorFormat::Shapefile {
-        check_dbf(rows, encoding)?;
-    }
-    let head =
-        WriteHead { layer: options.layer.clone(), epsg: options.crs.epsg(), encoding: encoding.to_owned(), fields };
-    let folder = TempDir::new().map_err(failed)?;
+    let field = |(_, column): &(usize, Column)| WriteField { name: column.heading.clone(), kind: kind_of(column.kind) };
+    let head = WriteHead {
+        layer: options.layer.clone(),
+        title: options.title.clone(),
+        epsg: options.crs.epsg(),
+        encoding: encoding.to_owned(),
+        fields: options.columns.iter().map(field).collect(),
+    };
     let (driver, name) = match format {
         VectorFormat::Shapefile => (Format::Shapefile, "data.shp"),
         VectorFormat::GeoPackage => (Format::GeoPackage, "data.gpkg"),
+        VectorFormat::FlatGeobuf => (Format::FlatGeobuf, "data.fgb"),
     };
-    let path = folder.path().join(name);
-    vector::write(driver, &path, folder.path(), |to| send(to, &head, rows, options.crs))?;
+    let path = folder.join(name);
+    let mut count = 0;
+    vector::write(driver, &path, folder, |to| {
+        count = send(to, &head, rows, format, options)?;
+        Ok(())
+    })?;
     match format {
-        VectorFormat::GeoPackage => std::fs::read(path).map_err(failed),
-        VectorFormat::Shapefile => pack(&folder, &options.layer, encoding),
+        VectorFormat::Shapefile => Ok((pack(folder, &options.layer, encoding)?, count)),
+        _ => Ok((path, count)),
     }
 }
 
-fn failed(cause: std::io::Error) -> Error {
-    Error::internal("写导出文件时出错", cause)
-}
-
-fn encoding_name(format: VectorFormat, asked: &str) -> Result<&'static str> {
-    match (format, asked) {
-        (VectorFormat::GeoPackage, _) | (_, "utf-8" | "utf8") => Ok("UTF-8"),
-        (_, "gbk") => Ok("GBK"),
-        (_, other) => {
-            Err(Error::invalid("encoding_unknown", format!("Shapefile 的编码只能是 gbk 或 utf-8，不能是“{other}”")))
-        }
+fn kind_of(kind: PropertyKind) -> FieldKind {
+    match kind {
+        PropertyKind::Text | PropertyKind::TextList => FieldKind::Text,
+        PropertyKind::Number => FieldKind::Number,
+        PropertyKind::Integer => FieldKind::Integer,
+        PropertyKind::Boolean => FieldKind::Boolean,
+        PropertyKind::Date => FieldKind::Date,
     }
 }
 
-/// Nothing is cut in silence: names and texts must fit and be writable in the encoding.
-fn check_dbf(rows: &[ExportRow], encoding: &str) -> Result<()> {
-    let length = |text: &str| -> Result<usize> {
-        if encoding != "GBK" {
-            return Ok(text.len());
-        }
-        let (bytes, _, lossy) = GBK.encode(text);
-        if lossy {
-            let missing = text.chars().find(|c| GBK.encode(c.encode_utf8(&mut [0; 4])).2).unwrap_or('?');
-            return Err(Error::invalid(
-                "character_not_in_gbk",
-                format!("字符“{missing}”不在 GBK 编码中；请改用 utf-8 导出"),
-            ));
-        }
-        Ok(bytes.len())
-    };
-    for row in rows {
-        for (name, value) in &row.fields {
-            if length(name)? > DBF_NAME_BYTES {
-                return Err(Error::invalid(
-                    "field_name_too_long",
-                    format!("字段名“{name}”超过 Shapefile 的 {DBF_NAME_BYTES} 字节"),
-                ));
-            }
-            if let ExportValue::Text(text) = value
-                && length(text)? > DBF_TEXT_BYTES
-            {
-                let shown: String = text.chars().take(20).collect();
-                return Err(Error::invalid(
-                    "text_too_long",
-                    format!("字段“{name}”的文字“{shown}…”超过 Shapefile 的 {DBF_TEXT_BYTES} 字节；请改用 gpkg 导出"),
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn send(to: &mut dyn Write, head: &WriteHead, rows: &[ExportRow], crs: Crs) -> Result<()> {
+fn send(
+    to: &mut dyn Write,
+    head: &WriteHead,
+    rows: Rows<'_>,
+    format: VectorFormat,
+    options: &VectorOptions,
+) -> Result<u64> {
     let mut to = BufWriter::with_capacity(1 << 18, to);
     wire::write_head(&mut to, head).map_err(failed)?;
+    let mut count = 0;
     for row in rows {
-        let geometry = project::from_cgcs2000(&row.geometry, crs).ok_or_else(|| {
-            Error::invalid("crs_zone_too_far", format!("有图形离{}太远，不能用它写坐标；请换投影带", crs.label()))
-        })?;
-        let values = row
-            .fields
-            .iter()
-            .map(|(_, value)| match value {
-                ExportValue::Text(text) => Some(text.clone().into_bytes()),
-                // Shortest decimal that reads back to the same double.
-                ExportValue::Number(number) => Some(number.to_string().into_bytes()),
-                ExportValue::Missing => None,
-            })
-            .collect();
-        let message = Message::Feature(Feature { damaged: false, values, shape: Shape::Polygons(parts(&geometry)) });
-        wire::write(&mut to, &message).map_err(failed)?;
+        let row = row?;
+        // GDAL leaves them out of this format by itself, without a word.
+        if format == VectorFormat::FlatGeobuf && row.geometry.is_none() {
+            continue;
+        }
+        count += 1;
+        let mut values = Vec::with_capacity(options.columns.len());
+        for fields in options.columns.chunk_by(|(a, _), (b, _)| a == b) {
+            let [(at, column), ..] = fields else { continue };
+            let cell = row.cells.get(*at).unwrap_or(&Cell::Missing);
+            match cell {
+                Cell::Text(text) if format == VectorFormat::Shapefile => {
+                    let place = || format!("第 {count} 行（{}）的“{}”", row.id, column.heading);
+                    values.extend(dbf_cells(text, fields.len(), options.encoding, place)?);
+                }
+                _ => {
+                    values.push(value_of(cell));
+                    values.resize(values.len() + fields.len() - 1, None);
+                }
+            }
+        }
+        let shape = shape_of(&row, count, options.crs)?;
+        wire::write(&mut to, &Message::Feature(Feature { damaged: false, values, shape })).map_err(failed)?;
     }
-    to.flush().map_err(failed)
+    to.flush().map_err(failed)?;
+    Ok(count)
+}
+
+fn value_of(cell: &Cell) -> Option<Vec<u8>> {
+    match cell {
+        Cell::Missing => None,
+        Cell::Boolean(value) => Some(vec![if *value { b'1' } else { b'0' }]),
+        other => Some(other.text().into_bytes()),
+    }
+}
+
+/// Nothing is cut in silence: a text must fit its fields and be writable in the encoding.
+fn dbf_cells(
+    text: &str,
+    fields: usize,
+    encoding: TextEncoding,
+    place: impl Fn() -> String,
+) -> Result<Vec<Option<Vec<u8>>>> {
+    dbf_text::check(text, encoding, &place)?;
+    let cells = dbf_text::cells(text, dbf_text::length_in(encoding));
+    if cells.len() > fields {
+        let shown: String = text.chars().take(20).collect();
+        let message = format!("{}：“{shown}…”超过 Shapefile 的字段所能容纳的；请改用 gpkg 导出", place());
+        return Err(Error::invalid("text_too_long", message));
+    }
+    let mut values: Vec<Option<Vec<u8>>> = cells.into_iter().map(|cell| Some(cell.as_bytes().to_vec())).collect();
+    values.resize(fields, None);
+    Ok(values)
+}
+
+fn shape_of(row: &ExportRow, number: u64, crs: Crs) -> Result<Shape> {
+    let Some(stored) = &row.geometry else { return Ok(Shape::None) };
+    if crs.is_geographic() {
+        return Ok(Shape::Polygons(parts(stored)));
+    }
+    let projected = project::from_cgcs2000(stored, crs).ok_or_else(|| {
+        let message = format!("第 {number} 行（{}）离{}太远，不能用它写坐标；请换投影带", row.id, crs.label());
+        Error::invalid("crs_zone_too_far", message)
+    })?;
+    Ok(Shape::Polygons(parts(&projected)))
 }
 
 fn parts(geometry: &MultiPolygon<f64>) -> super::rings::Parts {
@@ -161,17 +165,20 @@ fn parts(geometry: &MultiPolygon<f64>) -> super::rings::Parts {
 }
 
 /// The files of the Shapefile under the layer's name, and a .cpg that says the encoding in so many words.
-fn pack(folder: &TempDir, layer: &str, encoding: &str) -> Result<Vec<u8>> {
+fn pack(folder: &Path, layer: &str, encoding: &str) -> Result<PathBuf> {
     let broken = |cause: zip::result::ZipError| Error::internal("打包导出文件时出错", cause);
-    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default().large_file(false);
+    let path = folder.join("data.zip");
+    let mut writer = ZipWriter::new(BufWriter::new(File::create(&path).map_err(failed)?));
+    let options = SimpleFileOptions::default().large_file(true);
     for ending in ["shp", "shx", "dbf", "prj"] {
-        let mut file =
-            BufReader::new(std::fs::File::open(folder.path().join(format!("data.{ending}"))).map_err(failed)?);
+        let from = folder.join(format!("data.{ending}"));
+        let mut file = BufReader::new(File::open(&from).map_err(failed)?);
         writer.start_file(format!("{layer}.{ending}"), options).map_err(broken)?;
         std::io::copy(&mut file, &mut writer).map_err(failed)?;
+        std::fs::remove_file(from).map_err(failed)?;
     }
     writer.start_file(format!("{layer}.cpg"), options).map_err(broken)?;
     writer.write_all(encoding.as_bytes()).map_err(failed)?;
-    Ok(writer.finish().map_err(broken)?.into_inner())
+    writer.finish().map_err(broken)?.flush().map_err(failed)?;
+    Ok(path)
 }

@@ -33,7 +33,7 @@ pub fn find(id: &str) -> Option<&'static Layer> {
     LAYERS.iter().find(|layer| layer.id == id)
 }
 
-const PARKS: Layer = Layer {
+pub const PARKS: Layer = Layer {
     id: "parks",
     title: t("产业园区", "Industrial parks"),
     description: t(
@@ -67,7 +67,7 @@ const PARKS: Layer = Layer {
     ],
 };
 
-const PARK_BLOCKS: Layer = Layer {
+pub const PARK_BLOCKS: Layer = Layer {
     id: "park_blocks",
     title: t("园区区块", "Park blocks"),
     description: t("园区的区块边界、四至文字与面积", "Blocks of parks: boundary, four-extents words, areas"),
@@ -96,7 +96,7 @@ const PARK_BLOCKS: Layer = Layer {
     ],
 };
 
-const DIVISIONS: Layer = Layer {
+pub const DIVISIONS: Layer = Layer {
     id: "divisions",
     title: t("行政区划", "Administrative divisions"),
     description: t(

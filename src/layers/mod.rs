@@ -1,5 +1,6 @@
 //! Layers: their declarations and encoders. Never: SQL, HTTP.
 
+pub mod columns;
 pub mod declaration;
 pub mod geojson;
 mod ledgers;

@@ -76,11 +76,12 @@ const TRACKED: [(&str, &str, &[&str]); 11] = [
 const ACCOUNT_LOG: &str = "account_event";
 
 /// Triggers beyond the five of each tracked table.
-const GUARDS: [(&str, &str); 16] = [
+const GUARDS: [(&str, &str); 17] = [
     (ACCOUNT_LOG, "account_event_append_only"),
     (ACCOUNT_LOG, "account_event_no_truncate"),
     ("change", "change_append_only"),
     ("change", "change_no_truncate"),
+    ("export_log", "export_log_append_only"),
     ("revision", "revision_append_only"),
     ("revision", "revision_no_truncate"),
     ("revision", "revision_seal"),

@@ -34,7 +34,7 @@ pub struct Page {
 }
 
 /// The feature as RFC 7946 has it: exterior rings counter-clockwise, eight decimals, no `crs` member (option 0).
-fn feature_expression(layer: &Layer) -> String {
+pub(super) fn feature_expression(layer: &Layer) -> String {
     let mut sql = String::from(
         "json_build_object('type', 'Feature', 'id', feature_id, 'geometry', ST_AsGeoJSON(ST_ForcePolygonCCW(geom), 8, 0)::json, 'properties', json_build_object(",
     );
@@ -53,7 +53,7 @@ fn feature_expression(layer: &Layer) -> String {
 }
 
 /// Conditions of the query; parameters are numbered in the order that [`bind`] binds them.
-fn conditions(layer: &Layer, query: &ItemsQuery) -> String {
+pub(super) fn conditions(layer: &Layer, query: &ItemsQuery) -> String {
     let mut sql = String::from("TRUE");
     let mut next = 0;
     let mut parameter = || {
@@ -103,7 +103,7 @@ fn parameter_count(query: &ItemsQuery) -> usize {
     query.boxes.len() * 4 + query.period.map_or(0, |_| 2) + query.filters.len()
 }
 
-fn bind<'q, O>(
+pub(super) fn bind<'q, O>(
     mut sql: QueryAs<'q, Postgres, O, PgArguments>,
     query: &ItemsQuery,
 ) -> QueryAs<'q, Postgres, O, PgArguments> {

@@ -14,6 +14,8 @@ pub mod divisions;
 pub mod embedded;
 mod errors;
 pub mod events;
+pub mod export_log;
+pub mod feature_rows;
 pub mod features;
 pub mod geometry_column;
 pub mod idempotency;

@@ -113,7 +113,7 @@ async fn cookie_attributes(db: &Database, http: HttpArgs, headers: &[(&str, &str
     for header in headers {
         request = request.insert_header(*header);
     }
-    let answer = call_with(State { pool: db.application.clone(), http }, request).await;
+    let answer = call_with(State::new(db.application.clone(), http), request).await;
     let set = answer.header("set-cookie").unwrap_or_else(|| panic!("{}", answer.text())).to_owned();
     set.split("; ").skip(1).filter(|attribute| !attribute.starts_with("Max-Age")).map(str::to_owned).collect()
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use serde_json::json;
 use sizhi::domain::ParkCode;
 use sizhi::domain::access::Role;
+use sizhi::store::export_log::{ExportEntry, log_export};
 use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::support::data_folder::DataFolder;
@@ -44,6 +45,8 @@ async fn filled(name: &str) -> Database {
     accounts::login(&db, "zhang").await;
     accounts::try_login(&db, "zhang", "wrong").await.assert_problem(401, "login_failed");
     sqlx::query("INSERT INTO protected_table VALUES ('later', 'county_code')").execute(&db.pool).await.expect("row");
+    let entry = ExportEntry { actor: "test", layer: "x", filter: "", format: "csv", rows: 1, address: "" };
+    log_export(&db.pool, &entry).await.expect("logged");
     db
 }
 
@@ -106,6 +109,7 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "directory_entry",
             "directory_version",
             "division",
+            "export_log",
             "import_batch",
             "login_failure",
             "park",

@@ -290,7 +290,6 @@ async fn export_never_overwrites_unless_forced() {
 #[tokio::test]
 async fn refusals_of_the_command_line_have_their_code() {
     let db = Database::with_sample().await;
-    db.write("DELETE FROM park_block WHERE park_code = 'G431176'").await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("address").port().to_string();
     let out = scratch().join("nothing.geojson");
@@ -298,9 +297,9 @@ async fn refusals_of_the_command_line_have_their_code() {
         (vec!["serve", "--port", &port], 3, "port_unavailable"),
         (vec!["import", "x.txt", "--layer", "park_blocks", "--actor", " "], 3, "actor_invalid"),
         (
-            vec!["export", "--format", "geojson", "--park", "G431176", "--output", out.to_str().expect("path")],
+            vec!["export", "--format", "geojson", "--park", "G431199", "--output", out.to_str().expect("path")],
             1,
-            "nothing_to_export",
+            "park_not_found",
         ),
     ] {
         let mut command = sizhi(&args);

@@ -21,7 +21,7 @@ fn away() -> State {
 
 fn of(options: PgConnectOptions) -> State {
     let options = options.username("sizhi").database("sizhi");
-    State { pool: store::connect(options, PoolLimits::default()), http: http_args() }
+    State::new(store::connect(options, PoolLimits::default()), http_args())
 }
 
 async fn ask(state: State, path: &str) -> (Answer, Duration) {
@@ -156,7 +156,7 @@ async fn a_read_that_takes_too_long_is_a_504() {
     db.write("INSERT INTO division (code, name, level, source) SELECT n::text, '某县', 'county', 'test' FROM generate_series(500001, 510001) n")
         .await;
     let limits = PoolLimits { statement: Duration::from_millis(1), ..PoolLimits::default() };
-    let state = State { pool: store::connect((*db.pool.connect_options()).clone(), limits), http: http_args() };
+    let state = State::new(store::connect((*db.pool.connect_options()).clone(), limits), http_args());
     let (answer, _) = ask(state, "/api/collections/divisions/items?limit=10000").await;
     answer.assert_problem(504, "query_timeout");
 }

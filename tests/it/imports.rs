@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use sizhi::domain::ParkCode;
 use sizhi::domain::access::Viewer;
-use sizhi::inventory::export::{self, ExportRequest};
+use sizhi::domain::export::TextEncoding;
 use sizhi::inventory::import::{self, ImportRequest};
 use sizhi::store;
 use sqlx::Connection;
 
+use crate::support::exports;
 use crate::support::files::{square, txt, write};
 use crate::support::{Database, codes, import_request};
 
@@ -242,16 +243,8 @@ async fn of_two_overlapping_imports_at_once_exactly_one_is_written() {
 async fn a_drawn_block_stays_drawn_through_every_format() {
     let db = Database::with_sample().await;
     let drawn: i64 = db.value("SELECT count(*) FROM park_block WHERE park_code = 'G431176'").await;
-    for format in ["txt", "geojson", "shp", "gpkg"] {
-        let export = ExportRequest {
-            format: format.to_owned(),
-            park: Some(ParkCode::parse(PARK).expect("a code")),
-            crs: None,
-            encoding: None,
-            producer: "测试".to_owned(),
-            today: chrono::NaiveDate::from_ymd_opt(2026, 11, 25).expect("a day"),
-        };
-        let (bytes, count) = export::export_blocks(&db.pool, &export).await.expect("exported");
+    for format in ["txt", "geojson", "ndjson", "shp", "gpkg", "fgb"] {
+        let (bytes, count) = exports::made(&db, exports::of_park(exports::of(format), PARK)).await;
         assert_eq!(i64::try_from(count).expect("few"), drawn, "{format}");
         let ending = if format == "shp" { "zip" } else { format };
         let file = write(&format!("drawn_{format}.{ending}"), bytes);
@@ -267,15 +260,9 @@ async fn a_drawn_block_stays_drawn_through_every_format() {
         assert_eq!(db.value::<i64>("SELECT count(*) FROM park_block WHERE NOT illustrative").await, 0, "{format}");
     }
     let file = write("drawn_again.txt", {
-        let drawn = ExportRequest {
-            format: "txt".to_owned(),
-            park: Some(ParkCode::parse(PARK).expect("a code")),
-            crs: None,
-            encoding: Some("gbk".to_owned()),
-            producer: String::new(),
-            today: chrono::NaiveDate::from_ymd_opt(2026, 11, 25).expect("a day"),
-        };
-        export::export_blocks(&db.pool, &drawn).await.expect("exported").0
+        let mut drawn = exports::of_park(exports::of("txt"), PARK);
+        drawn.options.encoding = Some(TextEncoding::Gbk);
+        exports::bytes_of(&db, drawn).await
     });
     db.import(&row_of_squares("real.txt", 1), into(PARK)).await.expect("imported");
     let refused = db.import(&file, into(PARK)).await.expect("judged");

@@ -38,7 +38,7 @@ async fn shown(db: &Database, park: &str) -> Value {
 async fn writing_is_closed_without_a_configured_token() {
     let db = Database::empty().await;
     for token in [None, Some(String::new())] {
-        let state = || State { pool: db.pool.clone(), http: HttpArgs { admin_token: token.clone(), ..http_args() } };
+        let state = || State::new(db.pool.clone(), HttpArgs { admin_token: token.clone(), ..http_args() });
         for request in [
             authorised(Method::GET, "/api/imports"),
             authorised(Method::GET, "/api/imports/1"),

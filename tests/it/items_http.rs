@@ -293,7 +293,7 @@ async fn odd_forwarded_headers_do_not_reach_the_links() {
     let state = |trust: bool, public: Option<&str>| {
         let http =
             sizhi::config::HttpArgs { trust_forwarded: trust, public_url: public.map(str::to_owned), ..http_args() };
-        State { pool: db.pool.clone(), http }
+        State::new(db.pool.clone(), http)
     };
     let proxy = [("x-forwarded-proto", "https"), ("x-forwarded-host", "gis.example.cn"), ("x-forwarded-prefix", "/s")];
     for (trust, public, headers, expected) in [

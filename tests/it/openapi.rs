@@ -142,6 +142,7 @@ fn sensible(parameter: &Value, cursor: &str) -> String {
         "bbox" => "112,27,114,29",
         "datetime" => "2014-02-01/..",
         "cursor" => cursor,
+        "crs" => "EPSG:4526",
         "prefecture" => "430100",
         "county" => "430112",
         _ => match (schema["enum"][0].as_str(), schema["type"].as_str()) {
@@ -177,7 +178,13 @@ async fn declared_parameters_are_those_that_are_accepted() {
                 None => vec![sensible(parameter, &cursor)],
             };
             for value in values {
-                let asked = format!("{address}?{}={value}", name(parameter));
+                // What only a download has goes with its format.
+                let format = match name(parameter).as_str() {
+                    "encoding" | "headings" | "geometry" => "&f=csv",
+                    "crs" => "&f=gpkg",
+                    _ => "",
+                };
+                let asked = format!("{address}?{}={value}{format}", name(parameter));
                 let answer = call(&db, authorised(Method::GET, &asked)).await;
                 assert_eq!(answer.status, 200, "{asked}: {}", answer.text());
             }

@@ -4,26 +4,22 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use sizhi::domain::ParkCode;
+use sizhi::domain::export::TextEncoding;
 use sizhi::geometry::crs::Crs;
-use sizhi::inventory::export::{self, ExportRequest};
+use sizhi::inventory::export;
 
 use crate::imports::{PARK, into};
+use crate::support::exports;
 use crate::support::files::{square, txt, write};
 use crate::support::process::{run, sizhi};
 use crate::support::tools::{arg, folder, gdal, rounded, unzip, zip};
 use crate::support::{Database, codes, fixture};
 
 async fn export(db: &Database, format: &str, crs: Option<u32>, encoding: Option<&str>) -> Vec<u8> {
-    let request = ExportRequest {
-        format: format.to_owned(),
-        park: Some(ParkCode::parse(PARK).expect("a code")),
-        crs: crs.map(Crs::from_epsg),
-        encoding: encoding.map(str::to_owned),
-        producer: "测试".to_owned(),
-        today: chrono::NaiveDate::from_ymd_opt(2026, 11, 25).expect("a day"),
-    };
-    export::export_blocks(&db.pool, &request).await.unwrap_or_else(|e| panic!("{format}: {e}")).0
+    let mut options = exports::of(format);
+    options.options.crs = crs.map(Crs::from_epsg);
+    options.options.encoding = encoding.and_then(TextEncoding::parse);
+    exports::bytes_of(db, exports::of_park(options, PARK)).await
 }
 
 /// The lines behind [地块坐标].
@@ -53,6 +49,26 @@ async fn txt_comes_back_line_for_line() {
         assert_eq!(coordinate_lines(&back), coordinate_lines(&given), "{file}");
         assert_eq!(back.matches('\n').count(), back.matches("\r\n").count(), "every line ends in CRLF");
     }
+}
+
+#[tokio::test]
+async fn txt_keeps_the_order_of_its_numbers() {
+    let db = Database::with_sample().await;
+    let numbers: Vec<String> = (1..=12).map(|n| n.to_string()).collect();
+    let parcels: Vec<_> = (0..12_u32)
+        .zip(&numbers)
+        .map(|(n, number)| (number.as_str(), square(3_123_400.0, 38_435_200.0 + 300.0 * f64::from(n), 200.0), 4.0))
+        .collect();
+    let given = txt(&parcels);
+    db.import(&write("twelve.txt", &given), into(PARK)).await.expect("imported");
+    let back = String::from_utf8(export(&db, "txt", None, None).await).expect("UTF-8");
+    assert_eq!(coordinate_lines(&back), coordinate_lines(&given));
+    let mut three = exports::of_park(exports::of("txt"), PARK);
+    three.limit = Some(3);
+    let (bytes, rows) = exports::made(&db, three).await;
+    let first: Vec<&str> = coordinate_lines(&given).into_iter().take(18).collect();
+    let text = String::from_utf8(bytes).expect("UTF-8");
+    assert_eq!((rows, coordinate_lines(&text)), (3, first));
 }
 
 #[tokio::test]
@@ -177,7 +193,7 @@ async fn a_gbk_shapefile_without_cpg_and_prj_comes_back_whole() {
     .expect("rows");
     assert_eq!(stored[1], ("带孔地块".into(), Some("黄花镇—榔梨".into()), "望城区".into()));
 
-    for (encoding, id) in [(None, "区块编号"), (Some("utf-8"), "block_no")] {
+    for encoding in [None, Some("gbk"), Some("utf-8")] {
         let work = folder("gbk_shapefile_back");
         unzip(&export(&db, "shp", Some(4526), encoding).await, &work);
         let back = work.join("park_blocks.shp");
@@ -185,7 +201,7 @@ async fn a_gbk_shapefile_without_cpg_and_prj_comes_back_whole() {
         // The judge reads the file as ogr2ogr wrote it, with its .cpg.
         let given = wkt_of(&shape, &judge, "区块编号");
         assert_eq!(given.len(), 3);
-        assert_eq!(wkt_of(&back, &work, id), given, "{encoding:?}");
+        assert_eq!(wkt_of(&back, &work, "编号"), given, "{encoding:?}");
         let summary = gdal("ogrinfo", &["-so", "-al", arg(&back)]);
         assert!(summary.contains("Feature Count: 3") && summary.contains("Gauss-Kruger zone 38"), "{summary}");
         let text = gdal("ogrinfo", &["-q", "-al", arg(&back)]);
@@ -299,11 +315,21 @@ async fn csv_export_opens_in_a_spreadsheet_and_runs_nothing() {
     assert!(!body.starts_with(b"\xEF\xBB\xBF"), "one mark only");
     let mut reader = csv::Reader::from_reader(body);
     assert_eq!(
-        reader.headers().expect("headings").iter().take(3).collect::<Vec<_>>(),
-        ["区块编号", "区块名称", "园区代码"]
+        reader.headers().expect("headings").iter().take(9).collect::<Vec<_>>(),
+        [
+            "区块标识",
+            "园区代码",
+            "园区名称",
+            "区块编号",
+            "区块名称",
+            "公告面积（公顷）",
+            "椭球面积（平方米）",
+            "椭球面积（公顷）",
+            "椭球面积（亩）"
+        ]
     );
     let rows: Vec<csv::StringRecord> = reader.records().map(|r| r.expect("a row")).collect();
-    let names: Vec<&str> = rows.iter().map(|r| &r[1]).collect();
+    let names: Vec<&str> = rows.iter().map(|r| &r[4]).collect();
     assert_eq!(names, ["'=1+1", "'+cmd|' /C calc'!A0", "乙\"丙\""]);
     let areas: Vec<f64> =
         sqlx::query_scalar("SELECT ST_Area(geom::geography) FROM park_block WHERE NOT illustrative ORDER BY number")
@@ -311,7 +337,7 @@ async fn csv_export_opens_in_a_spreadsheet_and_runs_nothing() {
             .await
             .expect("areas");
     for (row, area) in rows.iter().zip(areas) {
-        for (cell, unit, half) in [(3, 1.0, 0.006), (4, 1e-4, 0.000_06), (5, 3.0 / 2000.0, 0.006)] {
+        for (cell, unit, half) in [(6, 1.0, 0.006), (7, 1e-4, 0.000_06), (8, 3.0 / 2000.0, 0.006)] {
             let told: f64 = row[cell].parse().expect("a number");
             assert!((told - area * unit).abs() < half, "{told} against {area} × {unit}");
         }
@@ -347,18 +373,14 @@ async fn an_option_that_the_format_settles_itself_is_refused() {
         ("geojson", Some(4526), None),
         ("csv", Some(4526), None),
         ("geojson", None, Some("gbk")),
-        ("csv", None, Some("gbk")),
+        ("xlsx", None, Some("gbk")),
+        ("fgb", None, Some("utf-8")),
         ("gpkg", None, Some("gbk")),
     ] {
-        let request = ExportRequest {
-            format: format.to_owned(),
-            park: None,
-            crs: crs.map(Crs::from_epsg),
-            encoding: encoding.map(str::to_owned),
-            producer: String::new(),
-            today: chrono::NaiveDate::default(),
-        };
-        let refused = export::export_blocks(&db.pool, &request).await.expect_err(format);
+        let mut request = exports::of(format);
+        request.options.crs = crs.map(Crs::from_epsg);
+        request.options.encoding = encoding.and_then(TextEncoding::parse);
+        let refused = export::check(&db.pool, request).await.err().unwrap_or_else(|| panic!("{format}"));
         assert_eq!(refused.code(), "option_not_possible", "{format}");
     }
 }

@@ -7,7 +7,7 @@ mod read;
 mod write;
 
 pub use read::read;
-pub use write::{TxtEncoding, TxtOptions, TxtParcel, write};
+pub use write::{TxtOptions, TxtParcel, write};
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::domain::export::TextEncoding;
 use crate::domain::{Hectares, Severity};
 use crate::exchange::{ReadOptions, Reading};
 use crate::geometry::crs::Crs;
@@ -288,9 +289,17 @@ fn parcels_of(reading: &Reading) -> Vec<TxtParcel> {
         .collect()
 }
 
-fn options(crs: Crs, encoding: TxtEncoding) -> TxtOptions {
+/// The file of these parcels.
+fn written(parcels: &[TxtParcel], options: &TxtOptions) -> crate::error::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let count = write(&mut parcels.iter().cloned().map(Ok), options, &mut bytes)?;
+    assert_eq!(count, parcels.len() as u64);
+    Ok(bytes)
+}
+
+fn options(crs: Crs, encoding: TextEncoding) -> TxtOptions {
     let date = chrono::NaiveDate::from_ymd_opt(2026, 11, 20).expect("date");
-    TxtOptions { crs, encoding, producer: "虚构测绘单位(样例)".to_owned(), date, nature: None }
+    TxtOptions { crs, encoding, producer: "虚构测绘单位(样例)".to_owned(), date, nature: None, left_out: 0 }
 }
 
 #[test]
@@ -298,9 +307,9 @@ fn the_sample_file_comes_back_byte_for_byte() {
     let reading = read_fixture("hole_zone38_prefixed.txt");
     let parcels = parcels_of(&reading);
     let crs = reading.crs.expect("system");
-    let utf8 = write(&parcels, &options(crs, TxtEncoding::Utf8)).expect("written");
+    let utf8 = written(&parcels, &options(crs, TextEncoding::Utf8)).expect("written");
     assert_eq!(String::from_utf8_lossy(&utf8), String::from_utf8_lossy(&fixture("hole_zone38_prefixed.txt")));
-    let gbk = write(&parcels, &options(crs, TxtEncoding::Gbk)).expect("written");
+    let gbk = written(&parcels, &options(crs, TextEncoding::Gbk)).expect("written");
     assert_eq!(gbk, fixture("hole_zone38_prefixed.gbk.txt"));
 }
 
@@ -316,7 +325,7 @@ fn words_and_areas_come_back_as_they_are() {
     ] {
         parcel.name = name.to_owned();
         parcel.stated_area = stated.and_then(Hectares::new);
-        let bytes = write(std::slice::from_ref(&parcel), &options(zone, TxtEncoding::Utf8)).expect("written");
+        let bytes = written(std::slice::from_ref(&parcel), &options(zone, TextEncoding::Utf8)).expect("written");
         let again = read(&bytes, &ReadOptions::default());
         assert_eq!(again.findings, [], "{name}");
         let candidate = &again.candidates[0];
@@ -329,14 +338,14 @@ fn words_and_areas_come_back_as_they_are() {
 fn what_cannot_be_written_is_refused() {
     let mut parcels = parcels_of(&read_fixture("hole_zone38_prefixed.txt"));
     let zone = Crs::GaussKruger3 { zone: 38, prefixed: true };
-    assert_eq!(write(&parcels, &options(Crs::Cgcs2000, TxtEncoding::Utf8)).expect_err("no zone").code(), "txt_crs");
+    assert_eq!(written(&parcels, &options(Crs::Cgcs2000, TextEncoding::Utf8)).expect_err("no zone").code(), "txt_crs");
     let far = Crs::GaussKruger3 { zone: 25, prefixed: true };
-    assert_eq!(write(&parcels, &options(far, TxtEncoding::Utf8)).expect_err("far").code(), "crs_zone_too_far");
+    assert_eq!(written(&parcels, &options(far, TextEncoding::Utf8)).expect_err("far").code(), "crs_zone_too_far");
     parcels[0].name = "𠮷地块".to_owned();
-    let refusal = write(&parcels, &options(zone, TxtEncoding::Gbk)).expect_err("not in GBK");
+    let refusal = written(&parcels, &options(zone, TextEncoding::Gbk)).expect_err("not in GBK");
     assert!(refusal.to_string().contains('𠮷'));
     parcels[0].geometry = MultiPolygon(vec![]);
-    assert_eq!(write(&parcels, &options(zone, TxtEncoding::Utf8)).expect_err("empty").code(), "geometry_empty");
+    assert_eq!(written(&parcels, &options(zone, TextEncoding::Utf8)).expect_err("empty").code(), "geometry_empty");
 }
 
 proptest! {
@@ -359,7 +368,7 @@ proptest! {
             id: "A-1".into(), name, geometry: MultiPolygon(vec![geo::Polygon::new(ring, vec![])]),
             stated_area: Hectares::new(1.0), map_sheet: String::new(), land_use: String::new(), land_use_code: String::new(),
         };
-        let bytes = write(&[parcel], &options(crs, TxtEncoding::Utf8)).expect("written");
+        let bytes = written(&[parcel], &options(crs, TextEncoding::Utf8)).expect("written");
         let again = read(&bytes, &ReadOptions::default());
         prop_assert_eq!(again.crs, Some(crs));
         prop_assert_eq!(again.candidates[0].name.as_deref(), Some(written_name.as_str()).filter(|n| !n.is_empty()));

@@ -1,24 +1,19 @@
-//! Writing a boundary-point TXT: CRLF, three decimals, closed rings, zone prefix on unless asked otherwise.
+//! Writing a boundary-point TXT: CRLF, three decimals, closed rings, zone prefix on unless asked otherwise. Parcel by parcel.
 
 use std::fmt::Write as _;
+use std::io::Write;
 
 use chrono::NaiveDate;
-use encoding_rs::GBK;
 use geo::{LineString, MultiPolygon};
 
 use super::header::NATURE;
 use crate::domain::Hectares;
 use crate::domain::area::round_decimal;
+use crate::domain::export::TextEncoding;
 use crate::error::{Error, Result};
+use crate::exchange::table_export::{failed, in_gbk};
 use crate::geometry::crs::Crs;
 use crate::geometry::project;
-
-/// The text's encoding: UTF-8 without a byte order mark, or GBK for older programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TxtEncoding {
-    Utf8,
-    Gbk,
-}
 
 /// One parcel to write; the geometry in longitude and latitude.
 #[derive(Debug, Clone)]
@@ -38,16 +33,23 @@ pub struct TxtParcel {
 pub struct TxtOptions {
     /// A Gauss–Krüger system, with or without prefix.
     pub crs: Crs,
-    pub encoding: TxtEncoding,
+    /// UTF-8 without a byte order mark, or GBK for older programs.
+    pub encoding: TextEncoding,
     pub producer: String,
     pub date: NaiveDate,
     /// What the boundaries are, where they are not surveyed (示意): said in a section of its own, read back as the source.
     pub nature: Option<String>,
+    /// Features of the layer that have no boundary and are not among the parcels; said in the same section.
+    pub left_out: u64,
 }
 
-/// The whole file. Refuses systems that are no Gauss–Krüger zone, places far outside the zone, and characters that the
-/// encoding cannot hold.
-pub fn write(parcels: &[TxtParcel], options: &TxtOptions) -> Result<Vec<u8>> {
+/// The whole file; the number of its parcels. Refuses systems that are no Gauss–Krüger zone, places far outside the zone, and
+/// characters that the encoding cannot hold.
+pub fn write(
+    parcels: &mut dyn Iterator<Item = Result<TxtParcel>>,
+    options: &TxtOptions,
+    out: &mut dyn Write,
+) -> Result<u64> {
     let (zone, width) = match options.crs {
         Crs::GaussKruger3 { zone, .. } => (zone, 3),
         Crs::GaussKruger6 { zone, .. } => (zone, 6),
@@ -60,8 +62,14 @@ pub fn write(parcels: &[TxtParcel], options: &TxtOptions) -> Result<Vec<u8>> {
     };
     let mut text = String::new();
     // Writing to a String cannot fail.
+    if options.nature.is_some() || options.left_out > 0 {
+        text.push_str("[项目信息]\r\n");
+    }
     if let Some(nature) = &options.nature {
-        let _ = write!(text, "[项目信息]\r\n{NATURE}={}\r\n", clean(nature));
+        let _ = write!(text, "{NATURE}={}\r\n", clean(nature));
+    }
+    if options.left_out > 0 {
+        let _ = write!(text, "未写入=没有图形的 {} 条\r\n", options.left_out);
     }
     let _ = write!(
         text,
@@ -70,13 +78,24 @@ pub fn write(parcels: &[TxtParcel], options: &TxtOptions) -> Result<Vec<u8>> {
         clean(&options.producer),
         options.date.format("%Y-%m-%d"),
     );
+    put(out, &text, options.encoding, || "文件头".to_owned())?;
+    let mut count = 0;
     for parcel in parcels {
-        write_parcel(&mut text, parcel, options.crs)?;
+        let parcel = parcel?;
+        count += 1;
+        text.clear();
+        write_parcel(&mut text, &parcel, options.crs)?;
+        put(out, &text, options.encoding, || format!("第 {count} 个地块（{}）", parcel.id))?;
     }
-    match options.encoding {
-        TxtEncoding::Utf8 => Ok(text.into_bytes()),
-        TxtEncoding::Gbk => encode_gbk(&text),
+    Ok(count)
+}
+
+fn put(out: &mut dyn Write, text: &str, encoding: TextEncoding, place: impl Fn() -> String) -> Result<()> {
+    match encoding {
+        TextEncoding::Utf8 => out.write_all(text.as_bytes()),
+        TextEncoding::Gbk => out.write_all(&in_gbk(text, place)?),
     }
+    .map_err(failed)
 }
 
 fn write_parcel(text: &mut String, parcel: &TxtParcel, crs: Crs) -> Result<()> {
@@ -151,13 +170,4 @@ fn clean(text: &str) -> String {
             c => c,
         })
         .collect()
-}
-
-fn encode_gbk(text: &str) -> Result<Vec<u8>> {
-    let (bytes, _, lossy) = GBK.encode(text);
-    if !lossy {
-        return Ok(bytes.into_owned());
-    }
-    let missing = text.chars().find(|c| GBK.encode(c.encode_utf8(&mut [0; 4])).2).unwrap_or('?');
-    Err(Error::invalid("character_not_in_gbk", format!("字符“{missing}”不在 GBK 编码中；请改用 utf-8 导出")))
 }

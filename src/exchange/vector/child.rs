@@ -15,7 +15,7 @@ use gdal::vector::{Feature, FieldDefn, Geometry, Layer, LayerAccess, LayerOption
 use gdal::{Dataset, DatasetOptions, DriverManager, GdalOpenFlags};
 use serde::{Deserialize, Serialize};
 
-use super::wire::{self, Done, Failure, Header, Message, Shape, WriteHead};
+use super::wire::{self, Done, Failure, FieldKind, Header, Message, Shape, WriteHead};
 use super::{raw, srs};
 use crate::exchange::rings::Parts;
 use crate::geometry::crs::Crs;
@@ -247,19 +247,41 @@ fn make_layer<'a>(dataset: &'a mut Dataset, driver: &str, head: &WriteHead) -> g
     let mut reference = SpatialRef::from_epsg(head.epsg)?;
     reference.set_axis_mapping_strategy(AxisMappingStrategy::TraditionalGisOrder);
     let encoding = format!("ENCODING={}", head.encoding);
-    let options = [encoding.as_str()];
+    let identifier = format!("IDENTIFIER={}", head.title);
+    let options = match driver {
+        "ESRI Shapefile" => [encoding.as_str()],
+        "GPKG" => [identifier.as_str()],
+        _ => ["SPATIAL_INDEX=YES"],
+    };
     let layer = dataset.create_layer(LayerOptions {
         name: &head.layer,
         srs: Some(&reference),
         ty: OGRwkbGeometryType::wkbMultiPolygon,
-        options: (driver == "ESRI Shapefile").then_some(&options),
+        options: Some(&options),
     })?;
     for field in &head.fields {
-        let kind = if field.is_number { OGRFieldType::OFTReal } else { OGRFieldType::OFTString };
+        if field.kind == FieldKind::Boolean && driver != "ESRI Shapefile" {
+            raw::add_boolean_field(&layer, &field.name)?;
+            continue;
+        }
+        let kind = match field.kind {
+            FieldKind::Text => OGRFieldType::OFTString,
+            FieldKind::Number => OGRFieldType::OFTReal,
+            FieldKind::Integer => OGRFieldType::OFTInteger64,
+            FieldKind::Boolean => OGRFieldType::OFTInteger,
+            FieldKind::Date => OGRFieldType::OFTDate,
+        };
         let definition = FieldDefn::new(&field.name, kind)?;
         if driver == "ESRI Shapefile" {
-            definition.set_width(if field.is_number { 24 } else { 254 });
-            definition.set_precision(if field.is_number { 6 } else { 0 });
+            let (width, precision) = match field.kind {
+                FieldKind::Text => (254, 0),
+                FieldKind::Number => (24, 6),
+                FieldKind::Integer => (18, 0),
+                FieldKind::Boolean => (1, 0),
+                FieldKind::Date => (10, 0),
+            };
+            definition.set_width(width);
+            definition.set_precision(precision);
         }
         definition.add_to_layer(&layer)?;
     }
@@ -272,7 +294,8 @@ fn write_feature(layer: &Layer<'_>, head: &WriteHead, from: wire::Feature) -> gd
         let Some(value) = value else { continue };
         let text = String::from_utf8_lossy(&value);
         match text.parse::<f64>() {
-            Ok(number) if field.is_number => feature.set_field_double(i, number)?,
+            Ok(number) if field.kind == FieldKind::Number => feature.set_field_double(i, number)?,
+            // GDAL makes a number or a day of the text where the field is one.
             _ => feature.set_field_string(i, &text)?,
         }
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::how::{How, first_point, written_text};
+use super::how::{How, Texts, first_point, written_text};
 use super::listen::Part;
 use super::source::{Format, Source};
 use super::wire::{Feature, Header, Shape};
 use crate::domain::{Finding, Place};
+use crate::exchange::dbf_text;
 use crate::exchange::rings::{self, Parts};
 use crate::exchange::stated_area::read_stated_area;
 use crate::exchange::{Attribute, Candidate, Intake, ReadOptions, Reading, text_encoding};
@@ -242,8 +243,11 @@ impl Builder<'_> {
     }
 
     fn attributes(&self, values: Vec<Option<Vec<u8>>>, findings: &mut Vec<Finding>) -> Vec<Attribute> {
-        let mut attributes = Vec::with_capacity(values.len());
+        let mut attributes: Vec<Attribute> = Vec::with_capacity(values.len());
+        // The last field of a DBF, the number of cells that its text has so far, and the bytes of the last of them.
+        let mut last: Option<(usize, usize)> = None;
         for (mapped, value) in self.how.mapping.iter().zip(values) {
+            let cell_bytes = value.as_ref().map_or(0, Vec::len);
             let place = || Place::row(self.row).field(&*mapped.field);
             let row = self.row;
             let value = match value.map(|bytes| self.how.texts.decode(bytes)) {
@@ -267,6 +271,14 @@ impl Builder<'_> {
                 findings.push(Finding::error("text_control_character", place(), message));
                 continue;
             }
+            if let (Some((cells, bytes)), Some(base)) = (last, attributes.last_mut())
+                && dbf_text::goes_on(&base.field, cells + 1, bytes, &mapped.field)
+            {
+                base.value.push_str(&value);
+                last = Some((cells + 1, cell_bytes));
+                continue;
+            }
+            last = matches!(self.how.texts, Texts::Cells(_)).then_some((1, cell_bytes));
             attributes.push(Attribute { field: Arc::clone(&mapped.field), canonical: mapped.canonical, value });
         }
         attributes

@@ -83,7 +83,7 @@ fn decide_texts(
 ) -> Result<(Texts, Option<String>, Vec<Finding>), Finding> {
     let asked = options.encoding.as_deref();
     let (texts, chosen, findings) = match source.format {
-        Format::GeoPackage | Format::FileGdb => return Ok((Texts::Utf8, None, Vec::new())),
+        Format::GeoPackage | Format::FileGdb | Format::FlatGeobuf => return Ok((Texts::Utf8, None, Vec::new())),
         Format::Shapefile => {
             let values = features.iter().flat_map(|f| &f.values).flatten().map(Vec::as_slice);
             let texts = fields.iter().map(Vec::as_slice).chain(values);

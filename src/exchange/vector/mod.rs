@@ -117,6 +117,16 @@ fn of_failure(failure: &Failure, source: &Source) -> Finding {
     }
 }
 
+/// A writer that is stopped has met its limits: the rows are our own and sound.
+fn too_large_to_write(error: Error) -> Error {
+    match error {
+        Error::Invalid { .. } | Error::TooLarge { .. } => {
+            Error::too_large("export_file_too_large", "导出的文件太大；请加上范围或条件，分几次导出")
+        }
+        other => other,
+    }
+}
+
 /// Writes one data set: `send` writes head and features to the child.
 pub fn write(
     format: Format,
@@ -129,9 +139,13 @@ pub fn write(
     let mut input =
         input.ok_or_else(|| Error::Internal { detail: "子进程没有输入端".to_owned(), cause: None })?;
     let sent = send(&mut input);
+    if let Err(refusal @ (Error::Invalid { .. } | Error::Unavailable { .. })) = sent {
+        // A row that cannot be written, or rows that stopped coming; dropping `running` ends the child.
+        return Err(refusal);
+    }
     drop(input);
     let answer = wire::read(&mut BufReader::new(output), &mut Vec::new());
-    running.finish(folder)?;
+    running.finish(folder).map_err(too_large_to_write)?;
     match answer {
         Ok(Some(Message::Done(_))) => sent,
         Ok(Some(Message::Failure(failure))) => {

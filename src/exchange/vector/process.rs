@@ -9,10 +9,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::child::Request;
 use crate::error::{Error, Result};
-use crate::exchange::limits::{CHILD_CPU_S, CHILD_MEMORY_BYTES, CHILD_PATIENCE, MAX_ARCHIVE_BYTES};
+use crate::exchange::limits::{
+    CHILD_CPU_S, CHILD_MEMORY_BYTES, CHILD_PATIENCE, MAX_ARCHIVE_BYTES, MAX_EXPORT_FILE_BYTES, WRITER_PATIENCE,
+};
 
 /// The program that has the hidden subcommand, where it is not the running one (tests run inside another binary).
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
@@ -30,6 +33,7 @@ pub(super) struct Running {
     child: Child,
     finished: mpsc::Sender<()>,
     watch: Option<JoinHandle<bool>>,
+    patience: Duration,
 }
 
 fn failed(cause: io::Error) -> Error {
@@ -71,9 +75,15 @@ pub(super) fn start(
         .stdin(if with_input { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(log);
+    // A writer works as fast as its rows come, which may be as slowly as a busy database gives them.
+    let (patience, file_bytes) = match request {
+        Request::Read { .. } => (CHILD_PATIENCE, MAX_ARCHIVE_BYTES),
+        Request::Write { .. } => (WRITER_PATIENCE, MAX_EXPORT_FILE_BYTES),
+    };
+    let cpu_s = if with_input { WRITER_PATIENCE.as_secs() } else { CHILD_CPU_S };
     // SAFETY: only async-signal-safe system calls between fork and exec.
     unsafe {
-        command.pre_exec(confine);
+        command.pre_exec(move || confine(cpu_s, file_bytes));
     }
     let mut child = command.spawn().map_err(failed)?;
     let input = child.stdin.take();
@@ -83,7 +93,7 @@ pub(super) fn start(
     unsafe { libc::fcntl(output.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_BYTES) };
     let (finished, told) = mpsc::channel();
     let pid = child.id().cast_signed();
-    let watch = std::thread::spawn(move || match told.recv_timeout(CHILD_PATIENCE) {
+    let watch = std::thread::spawn(move || match told.recv_timeout(patience) {
         Err(RecvTimeoutError::Timeout) => {
             // SAFETY: the parent has not waited on the child yet, so the pid is still the child's.
             unsafe { libc::kill(pid, libc::SIGKILL) };
@@ -91,19 +101,19 @@ pub(super) fn start(
         }
         _ => false,
     });
-    Ok((Running { child, finished, watch: Some(watch) }, input, output))
+    Ok((Running { child, finished, watch: Some(watch), patience }, input, output))
 }
 
 /// Runs in the child between fork and exec.
-fn confine() -> io::Result<()> {
+fn confine(cpu_s: u64, file_bytes: u64) -> io::Result<()> {
     let limit = |what, value: u64| {
         let limits = libc::rlimit { rlim_cur: value, rlim_max: value };
         // SAFETY: a plain system call on a local structure.
         if unsafe { libc::setrlimit(what, &limits) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     };
-    limit(libc::RLIMIT_CPU, CHILD_CPU_S)?;
+    limit(libc::RLIMIT_CPU, cpu_s)?;
     limit(libc::RLIMIT_AS, CHILD_MEMORY_BYTES)?;
-    limit(libc::RLIMIT_FSIZE, MAX_ARCHIVE_BYTES)?;
+    limit(libc::RLIMIT_FSIZE, file_bytes)?;
     limit(libc::RLIMIT_NOFILE, 256)?;
     limit(libc::RLIMIT_CORE, 0)?;
     // SAFETY: plain system calls. Where the kernel refuses a namespace (containers), the explicit driver is the guard.
@@ -126,7 +136,7 @@ impl Running {
         if timed_out {
             return Err(Error::too_large(
                 "file_too_slow",
-                format!("文件在 {} 秒内没有读完，请减少要素或分成几个文件", CHILD_PATIENCE.as_secs()),
+                format!("文件在 {} 秒内没有读写完，请减少要素或分成几个文件", self.patience.as_secs()),
             ));
         }
         let status = status.map_err(|cause| Error::internal("无法等待子进程", cause))?;

@@ -1,10 +1,10 @@
 //! The few GDAL calls that the `gdal` crate does not offer: raw bytes of texts, and points in bulk. All `unsafe` of the
 //! exchange stands here.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use gdal::spatial_ref::CoordTransform;
-use gdal::vector::{Defn, Feature};
+use gdal::vector::{Defn, Feature, Layer, LayerAccess as _};
 use gdal_sys::{OGRGeometryH, OGRwkbGeometryType as Kind};
 
 use super::wire::Shape;
@@ -36,6 +36,24 @@ pub fn values(feature: &Feature<'_>) -> Vec<Option<Vec<u8>>> {
                 is_set.then(|| bytes(gdal_sys::OGR_F_GetFieldAsString(raw, i)))
             })
             .collect()
+    }
+}
+
+/// Adds a field of yes and no, which the `gdal` crate knows only as a number.
+pub fn add_boolean_field(layer: &Layer<'_>, name: &str) -> gdal::errors::Result<()> {
+    let name = CString::new(name)?;
+    // SAFETY: the definition is made and destroyed here; the layer copies it.
+    let outcome = unsafe {
+        let field = gdal_sys::OGR_Fld_Create(name.as_ptr(), gdal_sys::OGRFieldType::OFTInteger);
+        gdal_sys::OGR_Fld_SetSubType(field, gdal_sys::OGRFieldSubType::OFSTBoolean);
+        let outcome = gdal_sys::OGR_L_CreateField(layer.c_layer(), field, 1);
+        gdal_sys::OGR_Fld_Destroy(field);
+        outcome
+    };
+    if outcome == gdal_sys::OGRErr::OGRERR_NONE {
+        Ok(())
+    } else {
+        Err(gdal::errors::GdalError::OgrError { err: outcome, method_name: "OGR_L_CreateField" })
     }
 }
 

@@ -17,6 +17,7 @@ pub enum Format {
     Shapefile,
     GeoPackage,
     FileGdb,
+    FlatGeobuf,
     Dxf,
 }
 
@@ -27,6 +28,7 @@ impl Format {
             Format::Shapefile => "shapefile",
             Format::GeoPackage => "gpkg",
             Format::FileGdb => "filegdb",
+            Format::FlatGeobuf => "fgb",
             Format::Dxf => "dxf",
         }
     }
@@ -36,6 +38,7 @@ impl Format {
             Format::Shapefile => " Shapefile ",
             Format::GeoPackage => " GeoPackage ",
             Format::FileGdb => " FileGDB ",
+            Format::FlatGeobuf => " FlatGeobuf ",
             Format::Dxf => " DXF ",
         }
     }
@@ -46,6 +49,7 @@ impl Format {
             Format::Shapefile => "ESRI Shapefile",
             Format::GeoPackage => "GPKG",
             Format::FileGdb => "OpenFileGDB",
+            Format::FlatGeobuf => "FlatGeobuf",
             Format::Dxf => "DXF",
         }
     }
@@ -76,9 +80,14 @@ impl Source {
         Ok(Self { format, path, declared: Declared::default(), folder })
     }
 
-    /// A GeoPackage or DXF.
+    /// A GeoPackage, FlatGeobuf or DXF.
     pub fn single(format: Format, file: &Path) -> Result<Self> {
-        let mut source = Self::make(format, if format == Format::GeoPackage { "data.gpkg" } else { "data.dxf" })?;
+        let name = match format {
+            Format::GeoPackage => "data.gpkg",
+            Format::FlatGeobuf => "data.fgb",
+            _ => "data.dxf",
+        };
+        let mut source = Self::make(format, name)?;
         lay(file, &source.path)?;
         if format == Format::Dxf {
             source.declared.name = read_head(file, DRAWING_HEAD).as_deref().and_then(drawing_text::of_drawing);

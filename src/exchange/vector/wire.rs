@@ -93,17 +93,31 @@ pub struct Failure {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WriteHead {
     pub layer: String,
+    /// What people call the layer, where the format has a place for it.
+    pub title: String,
     pub epsg: u32,
     /// Of a DBF's texts; the other formats hold UTF-8.
     pub encoding: String,
-    /// Values of a number field come as text and are stored as doubles.
+    /// Values of every field come as text.
     pub fields: Vec<WriteField>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WriteField {
     pub name: String,
-    pub is_number: bool,
+    pub kind: FieldKind,
+}
+
+/// What a written field holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FieldKind {
+    Text,
+    Number,
+    Integer,
+    /// `1` or `0`.
+    Boolean,
+    /// `2026-11-26`.
+    Date,
 }
 
 fn bad(what: &str) -> io::Error {

@@ -84,23 +84,24 @@ fn to_park(
             format!("第 {} 行的“{prefecture_text}”（{prefecture}）不是市州；县区请写在县区一列", row.row),
         ));
     }
-    let county = match row.county.as_deref() {
-        None => None,
-        Some(text) => Some(find(text).ok_or_else(|| {
+    let counties = row.county.as_deref().unwrap_or_default().split(['、', '，', ',', '；', ';']).map(str::trim);
+    let counties = counties.filter(|text| !text.is_empty()).map(|text| {
+        find(text).ok_or_else(|| {
             Finding::error(
                 "division_unknown",
                 place().field(column(&["county_code", "county"])),
                 format!("第 {} 行的县区“{text}”不在行政区划表中", row.row),
             )
-        })?),
-    };
+        })
+    });
+    let counties = counties.collect::<std::result::Result<Vec<_>, _>>()?;
     Ok(Park {
         code: row.code.clone(),
         name: row.name.clone(),
         aliases: row.aliases.clone(),
         kind: row.kind.clone().unwrap_or_default(),
         prefecture,
-        counties: county.into_iter().collect(),
+        counties,
         leading_industries: row.leading_industries.clone(),
         approved_text: row.approved_text.clone(),
         approved_on: row.approved_on,

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::ImportRequest;
 use super::judging::{Judge, JudgedCandidate};
+use super::own_export::Record;
 use super::shape::{ShapeContext, check_stated, compare_areas, judge_shape, long_texts};
-use crate::domain::area::{AreaUnit, round_decimal};
 use crate::domain::four_extents::{self, FourExtents};
 use crate::domain::{Block, BlockId, Finding, ParkCode, Place, SquareMetres};
 use crate::exchange::{Attribute, Candidate};
@@ -70,6 +70,7 @@ fn judge_candidate(mut candidate: Candidate, context: &Context) -> JudgedCandida
     }
     let block = match (id, shape.sound, area) {
         (Some(id), Some(boundary), Some(area)) => Some(Block {
+            attributes: other_attributes(candidate.attributes, &id, area),
             id,
             name: candidate.name,
             boundary,
@@ -80,7 +81,6 @@ fn judge_candidate(mut candidate: Candidate, context: &Context) -> JudgedCandida
             illustrative: drawn.is_some(),
             source: drawn.unwrap_or_else(|| context.source.clone()),
             source_crs: candidate.crs.map(|c| c.to_string()),
-            attributes: other_attributes(candidate.attributes, area),
         }),
         _ => None,
     };
@@ -88,36 +88,12 @@ fn judge_candidate(mut candidate: Candidate, context: &Context) -> JudgedCandida
 }
 
 /// Into room of their own: collected in place, one of them would keep the room of all.
-fn other_attributes(attributes: Vec<Attribute>, computed: SquareMetres) -> Vec<(String, String)> {
-    let is_other = |a: &Attribute| !has_own_column(a) && !comes_back(a, computed);
+fn other_attributes(attributes: Vec<Attribute>, id: &BlockId, computed: SquareMetres) -> Vec<(String, String)> {
+    let record = Record::new(&attributes, id, computed);
+    let is_other = |a: &Attribute| !has_own_column(a) && !record.comes_back(a);
     let mut others = Vec::with_capacity(attributes.iter().filter(|a| is_other(a)).count());
     others.extend(attributes.into_iter().filter(is_other).map(|a| (a.field.to_string(), a.value)));
     others
-}
-
-/// What our own exports say of a block and the register knows by itself: it comes back as what it is, not as an attribute. A bureau's
-/// own 椭球面积 is told from ours by its number, and stays.
-fn comes_back(attribute: &Attribute, computed: SquareMetres) -> bool {
-    let value = attribute.value.as_str();
-    let is_computed = |unit: AreaUnit| {
-        // As it is rounded for people (domain.md §9), and moved by the eight decimals of GeoJSON.
-        let step = unit.area(if unit == AreaUnit::Hectare { 0.000_1 } else { 0.01 }).map_or(0.0, SquareMetres::value);
-        let stated = value.parse().ok().and_then(|n| unit.area(n));
-        stated.is_some_and(|m2| (m2.value() - computed.value()).abs() <= step + 1e-6 * computed.value())
-    };
-    match &*attribute.field {
-        "椭球面积" | "computedm2" | "computed_area_m2" => is_computed(AreaUnit::SquareMetre),
-        "computed_area_ha" => is_computed(AreaUnit::Hectare),
-        "computed_area_mu" => is_computed(AreaUnit::Mu),
-        "illustrative" => matches!(value, "true" | "false"),
-        "面积_公顷" | "area_ha" | "stated_area_ha" => is_whole_in_column(value),
-        _ => attribute.canonical == Some("source") && value.starts_with(SOURCE),
-    }
-}
-
-/// Nothing, or a number of hectares that the column holds as it is.
-fn is_whole_in_column(hectares: &str) -> bool {
-    hectares.is_empty() || hectares.parse::<f64>().is_ok_and(|n| round_decimal(n, 6) == n)
 }
 
 /// Fields that the register keeps verbatim in a column of its own. The stated area stays among the attributes too: the
@@ -207,7 +183,8 @@ fn judge_park(candidate: &Candidate, context: &Context, findings: &mut Vec<Findi
 
 /// The four sides: from one text, or from a field per side.
 fn read_words(candidate: &mut Candidate, findings: &mut Vec<Finding>) -> (FourExtents, Option<String>) {
-    if let Some(text) = candidate.take("four_extents") {
+    let sides = sides_of(candidate);
+    if let Some(text) = candidate.take("four_extents").filter(|text| sides.is_empty() || sides.print() != *text) {
         let parsed = four_extents::parse(&text);
         for warning in &parsed.warnings {
             findings.push(Finding::warning(
@@ -222,6 +199,10 @@ fn read_words(candidate: &mut Candidate, findings: &mut Vec<Finding>) -> (FourEx
         };
         return (words, Some(text));
     }
+    (sides, None)
+}
+
+fn sides_of(candidate: &mut Candidate) -> FourExtents {
     let mut side = |name: &str| candidate.take(name);
-    (FourExtents { east: side("east"), south: side("south"), west: side("west"), north: side("north") }, None)
+    FourExtents { east: side("east"), south: side("south"), west: side("west"), north: side("north") }
 }

@@ -11,6 +11,7 @@ mod judging;
 mod ledger;
 mod outside;
 pub(super) mod overlaps;
+mod own_export;
 mod parcel;
 mod report;
 mod shape;

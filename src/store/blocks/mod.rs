@@ -1,9 +1,11 @@
 //! Blocks (区块): what stands, the looks that an import takes, and the stage it writes from.
 
+mod papers;
 mod stage;
 
 use sqlx::{PgConnection, Row};
 
+pub use self::papers::{Papers, list_papers};
 pub use self::stage::{
     OPTIONAL, keep_absent, preview_staged, stage, stage_keys, stage_standing, upsert, upsert_staged,
 };

@@ -35,13 +35,20 @@ const STANDING: &str = "SELECT k.id FROM block_key k JOIN park_block b ON b.id =
 
 macro_rules! differs {
     () => {
-        // Every column counts: the geometry by its bytes, since `=` of geometries is looser. The revision of the row is
+        // Every column counts: the geometry by the bytes of its points, since `=` of geometries is looser. The revision of the row is
         // no content; `source` and `source_crs` are not either: the same boundary from another file is no change.
-        "(b.name, b.area_m2, b.stated_area_ha, b.east, b.south, b.west, b.north, b.four_extents, b.illustrative,
-          b.attributes, ST_AsEWKB(b.geom))
+        // A text that says no more than the four sides is shown where there is none, and is no change either.
+        // A ring's direction is its format's: a Shapefile turns them. The area is that of the boundary, up to the order of its sum.
+        "((b.name, b.stated_area_ha, b.east, b.south, b.west, b.north,
+          coalesce(b.four_extents, nullif(concat_ws('，', '东至' || b.east, '南至' || b.south, '西至' || b.west, '北至' || b.north), '')),
+          b.illustrative, b.attributes)
          IS DISTINCT FROM
-         (s.name, s.area_m2, s.stated_area_ha, s.east, s.south, s.west, s.north, s.four_extents, s.illustrative,
-          s.attributes, ST_AsEWKB(s.geom))"
+         (s.name, s.stated_area_ha, s.east, s.south, s.west, s.north,
+          coalesce(s.four_extents, nullif(concat_ws('，', '东至' || s.east, '南至' || s.south, '西至' || s.west, '北至' || s.north), '')),
+          s.illustrative, s.attributes)
+          OR NOT abs(b.area_m2 - s.area_m2) <= 1e-12 * b.area_m2
+          OR ST_AsEWKB(b.geom) <> ST_AsEWKB(s.geom)
+             AND ST_AsEWKB(ST_ForcePolygonCW(b.geom)) <> ST_AsEWKB(ST_ForcePolygonCW(s.geom)))"
     };
 }
 

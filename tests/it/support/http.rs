@@ -52,7 +52,7 @@ impl Answer {
 
 /// Sends one request to the application over this database.
 pub async fn call(database: &Database, request: TestRequest) -> Answer {
-    call_with(State { pool: database.application.clone(), http: http_args() }, request).await
+    call_with(State::new(database.application.clone(), http_args()), request).await
 }
 
 /// The same over another state: another configuration, or a database that is away.

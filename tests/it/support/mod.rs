@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod data_folder;
+pub mod exports;
 pub mod files;
 pub mod http;
 pub mod parcels;
@@ -242,6 +243,8 @@ pub fn http_args() -> HttpArgs {
         public_url: None,
         trust_forwarded: true,
         upload_limit_mb: 5,
+        exports_at_once: 2,
+        export_limit: 100_000,
         workers: Some(1),
     }
 }

@@ -1,0 +1,379 @@
+//! Downloads over HTTP: heads, refusals, clients that leave, breaks in the middle, bounds, memory.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::test::TestRequest;
+use sizhi::api::State;
+use sizhi::domain::access::{Jurisdiction, Viewer};
+use sizhi::domain::layer::{Layer, Property, PropertyKind, Visibility};
+use sizhi::inventory::export;
+use sizhi::inventory::sample;
+use sizhi::layers::declaration;
+use sizhi::store;
+
+use crate::support::http::{call, call_with, get};
+use crate::support::process::{Service, status};
+use crate::support::{Database, exports, http_args};
+
+const FORMATS: [(&str, &str, &str); 8] = [
+    ("csv", "text/csv; charset=utf-8; header=present", "csv"),
+    ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx"),
+    ("gpkg", "application/geopackage+sqlite3", "gpkg"),
+    ("shp", "application/zip", "zip"),
+    ("fgb", "application/flatgeobuf", "fgb"),
+    ("txt", "text/plain; charset=utf-8", "txt"),
+    ("geojson", "application/geo+json; charset=utf-8", "geojson"),
+    ("ndjson", "application/x-ndjson; charset=utf-8", "ndjson"),
+];
+
+/// `attachment` of the day, in ASCII and in Chinese.
+fn is_named(disposition: &str, ending: &str) -> bool {
+    let day = |text: &str| text.len() == 10 && text.split('-').map(str::len).collect::<Vec<_>>() == [4, 2, 2];
+    let Some(rest) = disposition.strip_prefix("attachment; filename=\"park_blocks_") else { return false };
+    let Some((first, rest)) =
+        rest.split_once(&format!(".{ending}\"; filename*=UTF-8''%E5%9B%AD%E5%8C%BA%E5%8C%BA%E5%9D%97_"))
+    else {
+        return false;
+    };
+    day(first) && rest == format!("{first}.{ending}")
+}
+
+#[actix_web::test]
+async fn every_format_has_its_head_and_head_makes_no_body() {
+    let db = Database::with_sample().await;
+    for (format, media_type, ending) in FORMATS {
+        let path = format!("/api/collections/park_blocks/items?f={format}&park_code=G431176");
+        let answer = get(&db, &path).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some(media_type)), "{format}");
+        let disposition = answer.header("content-disposition").unwrap_or_default().to_owned();
+        assert!(is_named(&disposition, ending), "{format}: {disposition}");
+        assert!(!answer.body.is_empty());
+        let tag = answer.header("etag").expect("an ETag").to_owned();
+        let head = call(&db, TestRequest::default().method(Method::HEAD).uri(&path)).await;
+        for name in ["content-type", "content-disposition", "etag", "vary", "cache-control", "content-crs"] {
+            assert_eq!(head.header(name), answer.header(name), "{format} {name}");
+        }
+        assert_eq!((head.status.as_u16(), head.body.len()), (200, 0), "{format}");
+        let current = call(&db, TestRequest::get().uri(&path).insert_header(("if-none-match", tag))).await;
+        assert_eq!((current.status.as_u16(), current.body.len()), (304, 0), "{format}");
+    }
+    let service = Service::start(&db.url().await);
+    for (format, media_type, _) in FORMATS {
+        let path = format!("/api/collections/park_blocks/items?f={format}");
+        let request = format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let text = service.raw(request.as_bytes());
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with("HTTP/1.1 200") && head.contains(media_type), "{head}");
+        assert!(body.is_empty() && !head.contains("content-length"), "{format}: {text}");
+    }
+}
+
+#[actix_web::test]
+async fn accept_finds_a_format_and_pages_stay_pages() {
+    let db = Database::with_sample().await;
+    for (accept, media_type) in [
+        ("text/csv", "text/csv; charset=utf-8; header=present"),
+        ("application/geopackage+sqlite3, */*;q=0.1", "application/geopackage+sqlite3"),
+        ("text/html;q=0.4, application/flatgeobuf;q=0.5", "application/flatgeobuf"),
+        ("text/html, text/csv;q=0.9", "text/html; charset=utf-8"),
+        ("application/geo+json", "application/geo+json; charset=utf-8"),
+        ("text/csv;q=0, application/json", "application/geo+json; charset=utf-8"),
+    ] {
+        let request = TestRequest::get().uri("/api/collections/parks/items").insert_header(("accept", accept));
+        let answer = call(&db, request).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some(media_type)), "{accept}");
+    }
+    let page = get(&db, "/api/collections/parks/items").await;
+    assert_eq!(page.json()["numberReturned"], 100, "a page as ever");
+    // Only the items are given out as files.
+    get(&db, "/api/parks?f=csv").await.assert_problem(400, "value_invalid");
+    get(&db, "/api/collections/parks/items/G431176?f=gpkg").await.assert_problem(400, "value_invalid");
+}
+
+#[actix_web::test]
+async fn what_cannot_be_asked_of_a_download_is_a_bad_request() {
+    let db = Database::with_sample().await;
+    for (query, code) in [
+        ("f=xls", "value_invalid"),
+        ("f=CSV", "value_invalid"),
+        ("f=csv&offset=1", "option_not_possible"),
+        ("f=csv&cursor=c1", "option_not_possible"),
+        ("f=csv&limit=0", "limit_invalid"),
+        ("f=csv&limit=x", "limit_invalid"),
+        ("f=csv&encoding=big5", "encoding_unknown"),
+        ("f=xlsx&encoding=gbk", "option_not_possible"),
+        ("f=csv&crs=EPSG:4526", "option_not_possible"),
+        ("f=shp&crs=nowhere", "crs_unknown"),
+        ("f=txt&crs=EPSG:4490", "txt_crs"),
+        ("f=gpkg&headings=fr", "value_invalid"),
+        ("f=geojson&headings=en", "option_not_possible"),
+        ("f=csv&geometry=wkb", "value_invalid"),
+        ("f=xlsx&geometry=wkt", "option_not_possible"),
+        ("f=csv&bbox=1,2", "bbox_invalid"),
+        ("f=csv&undeclared=1", "parameter_unknown"),
+        ("encoding=gbk", "option_not_possible"),
+        ("f=json&headings=en", "option_not_possible"),
+        ("f=html&crs=EPSG:4526", "option_not_possible"),
+    ] {
+        get(&db, &format!("/api/collections/parks/items?{query}")).await.assert_problem(400, code);
+    }
+    get(&db, "/api/collections/nothing/items?f=csv").await.assert_problem(404, "collection_not_found");
+}
+
+#[actix_web::test]
+async fn the_page_of_items_leads_to_its_files_with_the_filter() {
+    let db = Database::with_sample().await;
+    let page = get(&db, "/api/collections/parks/items?f=html&prefecture_code=430100&limit=2").await.text();
+    for (format, media_type, _) in FORMATS {
+        let href = format!("/api/collections/parks/items?prefecture_code=430100&amp;f={format}\"");
+        assert!(page.contains(&href), "{format}: {page}");
+        let answer = get(&db, &format!("/api/collections/parks/items?prefecture_code=430100&f={format}")).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some(media_type)));
+    }
+}
+
+/// So many generated blocks in the register, as one revision.
+async fn with_blocks(count: usize) -> Database {
+    let db = Database::with_sample().await;
+    let parks = sample::build().expect("fixtures").parks;
+    let blocks = sample::grid_blocks(count, &parks);
+    assert_eq!(blocks.len(), count);
+    let mut transaction = store::begin_write(&db.pool).await.expect("transaction");
+    store::revision::open(&mut transaction, "test", "test", "").await.expect("revision");
+    store::blocks::upsert(&mut transaction, &blocks).await.expect("stored");
+    transaction.commit().await.expect("committed");
+    db
+}
+
+async fn exporting(db: &Database) -> i64 {
+    db.value(
+        "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid() AND state IN ('active', 'idle in transaction')",
+    )
+    .await
+}
+
+/// Asks for everything and reads only the start of it.
+fn begin(service: &Service, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(&service.address).expect("connected");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("asked");
+    let mut start = [0; 4096];
+    let length = stream.read(&mut start).expect("an answer");
+    assert!(start[..length].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&start[..length]));
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_frees_its_connection_and_its_place() {
+    let db = with_blocks(20_000).await;
+    let service = Service::start(&db.url().await);
+    for format in ["geojson", "csv", "ndjson"] {
+        let path = format!("/api/collections/park_blocks/items?f={format}");
+        // More than there are places: each is free again when its client has gone.
+        for _ in 0..3 {
+            let stream = begin(&service, &path);
+            assert_eq!(exporting(&db).await, 1, "{format}: it waits for its client");
+            drop(stream);
+            let freed = async {
+                while exporting(&db).await > 0 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), freed)
+                .await
+                .unwrap_or_else(|_| panic!("{format}: not freed"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_break_in_the_middle_breaks_the_connection() {
+    let db = with_blocks(20_000).await;
+    let service = Service::start(&db.url().await);
+    for format in ["geojson", "csv", "ndjson"] {
+        let path = format!("/api/collections/park_blocks/items?f={format}");
+        let whole = service.raw(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes());
+        assert!(whole.ends_with("\r\n0\r\n\r\n"), "a whole answer has a last chunk");
+        let mut stream = begin(&service, &path);
+        let ended = sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid() AND state IN ('active', 'idle in transaction')",
+        )
+        .execute(&mut db.superuser().await)
+        .await
+        .expect("ended");
+        assert_eq!(ended.rows_affected(), 1, "the export's own");
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        assert!(!rest.ends_with(b"\r\n0\r\n\r\n"), "{format}: {} bytes look whole", rest.len());
+        assert!(rest.len() < whole.len() / 2, "{format}");
+    }
+    assert_eq!(
+        status(&service.get("/api/collections/park_blocks/items?f=csv&limit=3")),
+        200,
+        "and the service goes on"
+    );
+}
+
+#[actix_web::test]
+async fn an_export_waits_for_its_turn_and_then_asks_to_come_again() {
+    let db = Database::with_sample().await;
+    let state = State::new(db.pool.clone(), http_args());
+    let held = state.exports.clone().acquire_many_owned(2).await.expect("both places");
+    let path = "/api/collections/parks/items?f=csv&limit=1";
+    let busy = call_with(state.clone(), TestRequest::get().uri(path)).await;
+    busy.assert_problem(503, "exports_busy");
+    assert_eq!(busy.header("retry-after"), Some("5"));
+    let page = call_with(state.clone(), TestRequest::get().uri("/api/collections/parks/items")).await;
+    assert_eq!(page.status, 200, "pages have their own room");
+    drop(held);
+    for _ in 0..5 {
+        assert_eq!(call_with(state.clone(), TestRequest::get().uri(path)).await.status, 200);
+    }
+    assert_eq!(state.exports.available_permits(), 2);
+}
+
+/// Blocks as if they were for staff only.
+static INTERNAL: Layer = {
+    let blocks = declaration::PARK_BLOCKS;
+    Layer {
+        id: "internal_blocks",
+        title: blocks.title,
+        description: blocks.description,
+        relation: blocks.relation,
+        properties: blocks.properties,
+        current_only: blocks.current_only,
+        visibility: Visibility::Internal,
+    }
+};
+
+#[tokio::test]
+async fn exports_of_internal_layers_are_logged_and_capped() {
+    let db = Database::with_sample().await;
+    let blocks: i64 = db.value("SELECT count(*) FROM park_block WHERE valid_to = 'infinity'").await;
+    let request = || {
+        let mut request = exports::of_layer(&INTERNAL, "csv");
+        request.viewer.actor = "account:zhang".to_owned();
+        request.asked = "park_code=G431176".to_owned();
+        request.address = "192.0.2.7".to_owned();
+        request
+    };
+    let mut outside = request();
+    outside.viewer = Viewer::public();
+    assert_eq!(export::prepare(&db.pool, outside).await.err().map(|e| e.code()), Some("collection_not_found"));
+    let mut capped = request();
+    capped.internal_limit = u64::try_from(blocks).expect("few") - 1;
+    assert_eq!(export::prepare(&db.pool, capped.clone()).await.err().map(|e| e.code()), Some("export_too_large"));
+    assert_eq!(db.value::<i64>("SELECT count(*) FROM export_log").await, 0, "what was refused was not given out");
+    export::check(&db.pool, request()).await.expect("looked at");
+    assert_eq!(db.value::<i64>("SELECT count(*) FROM export_log").await, 0, "a look is no export");
+    capped.limit = Some(7);
+    assert_eq!(exports::made(&db, capped).await.1, 7, "within the cap by its own limit");
+    // Logged before the first byte, whatever becomes of it.
+    drop(export::prepare(&db.pool, request()).await.expect("prepared"));
+    let logged: Vec<(String, String, String, String, i64, String)> =
+        sqlx::query_as("SELECT actor, layer, filter, format, row_count, address FROM export_log ORDER BY id")
+            .fetch_all(&db.pool)
+            .await
+            .expect("rows");
+    let entry = |rows: i64| {
+        let [actor, layer, filter, format, address] =
+            ["account:zhang", "internal_blocks", "park_code=G431176", "csv", "192.0.2.7"].map(str::to_owned);
+        (actor, layer, filter, format, rows, address)
+    };
+    assert_eq!(logged, [entry(7), entry(blocks)]);
+    exports::made(&db, exports::of("csv")).await;
+    assert_eq!(db.value::<i64>("SELECT count(*) FROM export_log").await, 2, "public layers are not logged");
+    for deed in ["UPDATE export_log SET actor = 'x'", "DELETE FROM export_log", "TRUNCATE export_log"] {
+        assert!(sqlx::query(deed).execute(&db.pool).await.is_err(), "{deed}");
+    }
+}
+
+#[tokio::test]
+async fn the_database_is_told_whom_an_export_is_for() {
+    let db = Database::with_sample().await;
+    // A view that shows what the transaction speaks for.
+    sqlx::raw_sql(
+        "CREATE VIEW layer_probe AS SELECT code AS feature_id, NULL::geometry(MultiPolygon, 4490) AS geom, NULL::date AS valid_from,
+                NULL::date AS valid_to, code FROM division WHERE in_jurisdiction(code)",
+    )
+    .execute(&db.pool)
+    .await
+    .expect("a view");
+    static PROBE: Layer = Layer {
+        id: "probe",
+        title: declaration::DIVISIONS.title,
+        description: declaration::DIVISIONS.description,
+        relation: "layer_probe",
+        properties: &[Property {
+            name: "code",
+            kind: PropertyKind::Text,
+            title: declaration::DIVISIONS.title,
+            unit: None,
+            queryable: true,
+        }],
+        current_only: false,
+        visibility: Visibility::Public,
+    };
+    let changsha = Jurisdiction::Divisions(vec![sizhi::domain::DivisionCode::parse("430100").expect("a code")]);
+    for (jurisdiction, expected) in [
+        (Jurisdiction::NOWHERE, 0),
+        (changsha, db.value::<i64>("SELECT count(*) FROM division WHERE code LIKE '4301%'").await),
+        (Jurisdiction::Everywhere, db.value::<i64>("SELECT count(*) FROM division").await),
+    ] {
+        let mut request = exports::of_layer(&PROBE, "ndjson");
+        request.viewer.jurisdiction = jurisdiction.clone();
+        assert_eq!(exports::made(&db, request).await.1, u64::try_from(expected).expect("few"), "{jurisdiction:?}");
+    }
+}
+
+/// Peak resident memory of a process so far, in bytes.
+fn peak(pid: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
+    let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:")).expect("VmHWM");
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") * 1024
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_blocks_flow_out_in_flat_memory() {
+    let db = with_blocks(100_000).await;
+    let all: i64 = db.value("SELECT count(*) FROM park_block WHERE valid_to = 'infinity'").await;
+    let service = Service::start(&db.url().await);
+    // Warm: code, pools and the first connections are there.
+    assert_eq!(status(&service.get("/api/collections/park_blocks/items?f=geojson&limit=10")), 200);
+    let before = peak(service.child.id());
+    for format in ["geojson", "csv", "xlsx"] {
+        let mut stream = TcpStream::connect(&service.address).expect("connected");
+        let path = format!("/api/collections/park_blocks/items?f={format}");
+        stream
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+            .expect("asked");
+        // Counted while it comes, not held: lines of features, or bytes.
+        let (mut piece, mut features, mut size, mut tail) = (vec![0; 1 << 16], 0, 0, Vec::new());
+        loop {
+            let length = stream.read(&mut piece).expect("comes");
+            if length == 0 {
+                break;
+            }
+            tail.extend_from_slice(&piece[..length]);
+            let needle = b"\"type\" : \"Feature\"";
+            let kept = tail.len().saturating_sub(needle.len() - 1);
+            features += tail.windows(needle.len()).enumerate().filter(|(at, w)| *at < kept && w == needle).count();
+            size += length;
+            tail.drain(..kept);
+        }
+        assert!(size > 5_000_000, "{format}: {size} bytes");
+        if format == "geojson" {
+            assert_eq!(i64::try_from(features).expect("many"), all);
+            assert!(tail.ends_with(b"0\r\n\r\n"), "whole");
+        }
+        let growth = peak(service.child.id()).saturating_sub(before);
+        eprintln!("{all} blocks as {format}: {size} bytes, peak {} MB higher", growth / 1_048_576);
+        assert!(growth <= 100 * 1024 * 1024, "{format}: {} MB more at the peak", growth / 1_048_576);
+    }
+}
