@@ -34,6 +34,9 @@ pub struct HttpArgs {
     /// 上传文件的上限，单位 MB
     #[arg(long, env = "SIZHI_UPLOAD_LIMIT_MB", default_value_t = 50)]
     pub upload_limit_mb: usize,
+    /// 同时打开的变更推送（SSE）连接的上限
+    #[arg(long, env = "SIZHI_STREAMS", default_value_t = 200)]
+    pub streams: usize,
     /// 工作线程数；不设置时等于处理器核数
     #[arg(long, env = "SIZHI_WORKERS")]
     pub workers: Option<usize>,

@@ -10,7 +10,6 @@ use crate::domain::access::Viewer;
 use crate::error::{Error, Result};
 
 /// Who asks. Without credentials: the public; with wrong ones: an error.
-#[expect(dead_code, reason = "the ledgers ask it")]
 pub async fn viewer(request: &HttpRequest, state: &State) -> Result<Viewer> {
     if request.headers().contains_key(header::AUTHORIZATION) {
         writer(request, state).map(|actor| Viewer::operator(&actor))

@@ -8,7 +8,8 @@ use super::params::Params;
 use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
-use crate::domain::layer::{Layer, Property, PropertyKind};
+use crate::domain::access::Viewer;
+use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
 use crate::error::Error;
 use crate::layers::declaration;
 use crate::store::features::{self, LayerExtent};
@@ -21,6 +22,15 @@ pub fn layer_of(id: &str) -> Result<&'static Layer, Problem> {
         let known: Vec<&str> = declaration::LAYERS.iter().map(|l| l.id).collect();
         Error::not_found("collection_not_found", format!("没有这个图层；现有图层：{}", known.join("、"))).into()
     })
+}
+
+/// The layer of the path where this viewer may look into it; else 404, as where there is none.
+pub fn layer_for(id: &str, viewer: &Viewer) -> Result<&'static Layer, Problem> {
+    let layer = layer_of(id)?;
+    if layer.visibility == Visibility::Internal && !viewer.role.reads_internal() {
+        return layer_of("");
+    }
+    Ok(layer)
 }
 
 pub async fn list_collections(request: HttpRequest, state: web::Data<State>) -> Answer {
@@ -117,6 +127,7 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
             {"rel": "items", "type": "application/geo+json", "title": layer.title.zh, "href": format!("{url}/items")},
             {"rel": "items", "type": "text/html", "title": layer.title.zh, "href": format!("{url}/items?f=html")},
             {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json", "href": format!("{url}/queryables")},
+            {"rel": "changes", "type": "application/json", "title": "变更", "href": format!("{url}/changes?since=0")},
             {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},
         ]),
     );

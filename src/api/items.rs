@@ -4,32 +4,38 @@ use actix_web::{HttpRequest, web};
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::collections::{LIFE, layer_of};
+use super::auth;
+use super::collections::{LIFE, layer_for};
 use super::html;
 use super::params::{self, ITEMS_PARAMS, Params};
 use super::park_pages;
+use super::past::Past;
 use super::problem::Answer;
 use super::representation::{self, Form};
 use super::state::State;
 use crate::domain::DivisionLevel;
-use crate::domain::items_query::After;
+use crate::domain::items_query::{After, ItemsQuery};
 use crate::domain::layer::{Layer, Property, PropertyKind};
 use crate::error::Error;
+use crate::store::as_of;
 use crate::store::features::{self, Page};
 
 pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    let layer = layer_of(&path)?;
+    let viewer = auth::viewer(&request, &state).await?;
+    let layer = layer_for(&path, &viewer)?;
     let params = Params::read(&request, &ITEMS_PARAMS, |name| layer.queryable(name).is_some())?;
     let form = representation::form(&request, &params)?;
-    let query = params::items_query(&params, layer)?;
+    let mut query = params::items_query(&params, layer)?;
     let base = representation::base_url(&request, &state);
+    let past = Past::read(&params, &state).await?;
+    query.revision = past.revision;
     // The number is read before the data: an ETag may be older than its body, never newer.
-    let etag = representation::etag(&request, &base, form, &features::revision_mark(&state.pool).await?);
+    let etag = representation::etag(&request, &base, form, &as_of::mark(&state.pool, past.revision).await?);
     if representation::is_current(&request, &etag) {
         return representation::not_modified(&etag);
     }
-    let page = features::list_items(&state.pool, layer, &query).await?;
-    let links = page_links(layer, &base, &params, &page, form);
+    let page = features::list_items(&state.pool, &viewer, layer, &query).await?;
+    let links = page_links(layer, &base, &params, &page, form, past);
     if form == Form::Html {
         let body = items_page(layer, &base, &page, &links);
         let json_url = format!(
@@ -37,9 +43,10 @@ pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: we
             layer.id,
             representation::query_string(&params.with("f", "json"))
         );
-        return representation::html(Some(&etag), html::page(&base, layer.title.zh, &body, &json_url));
+        let page_of_people = html::page(&base, layer.title.zh, &body, &json_url);
+        return past.mark(representation::html(Some(&etag), page_of_people), page.revision, layer);
     }
-    representation::geojson(&etag, collection_text(&page, &links))
+    past.mark(representation::geojson(&etag, collection_text(&page, &links)), page.revision, layer)
 }
 
 /// The features are ready text: they are joined, not parsed.
@@ -65,7 +72,7 @@ fn collection_text(page: &Page, links: &Value) -> String {
     text
 }
 
-fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: Form) -> Value {
+fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: Form, past: Past) -> Value {
     let url = format!("{base}/api/collections/{}/items", layer.id);
     let href = |pairs: &[(String, String)]| format!("{url}?{}", representation::query_string(pairs));
     let rel = |this: Form| if this == form { "self" } else { "alternate" };
@@ -76,6 +83,10 @@ fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: For
     ];
     if let Some(last) = page.features.last().filter(|_| page.more) {
         let mut pairs = params.without(&["cursor", "offset"]);
+        // A moment is settled: all pages are of the one revision.
+        if let Some((_, value)) = pairs.iter_mut().find(|(name, _)| name == "revision") {
+            *value = past.revision.unwrap_or(page.revision).to_string();
+        }
         pairs.push(("cursor".into(), params::cursor(&After { id: last.id.clone(), from: last.from })));
         let kind = if form == Form::Json { "application/geo+json" } else { "text/html" };
         links.push(json!({"rel": "next", "type": kind, "title": "下一页", "href": href(&pairs)}));
@@ -126,18 +137,21 @@ fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
 
 pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, state: web::Data<State>) -> Answer {
     let (collection, id) = path.into_inner();
-    let layer = layer_of(&collection)?;
-    let params = Params::read(&request, &["f"], |_| false)?;
+    let viewer = auth::viewer(&request, &state).await?;
+    let layer = layer_for(&collection, &viewer)?;
+    let params = Params::read(&request, &["datetime", "revision", "f"], |_| false)?;
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
-    let shown: String = id.chars().filter(|c| !c.is_control()).take(40).collect();
-    let not_found =
-        || Error::not_found("item_not_found", format!("图层“{}”中没有标识为“{shown}”的要素", layer.title.zh));
+    let period = params::period(&params)?;
+    let past = Past::read(&params, &state).await?;
+    let not_found = || item_not_found(layer, &id);
     if id.contains('\0') {
         return Err(not_found().into());
     }
-    let etag = representation::etag(&request, &base, form, &features::revision_mark(&state.pool).await?);
-    let feature = features::find_item(&state.pool, layer, &id).await?.ok_or_else(not_found)?;
+    let etag = representation::etag(&request, &base, form, &as_of::mark(&state.pool, past.revision).await?);
+    let query = ItemsQuery { period, revision: past.revision, ..ItemsQuery::default() };
+    let (feature, revision) = features::find_item(&state.pool, &viewer, layer, &id, &query).await?;
+    let feature = feature.ok_or_else(not_found)?;
     if representation::is_current(&request, &etag) {
         return representation::not_modified(&etag);
     }
@@ -148,20 +162,29 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
         let name = html::text_of(&parsed["properties"]["name"]);
         let title = format!("{} {} {name}", layer.title.zh, feature.id);
         let body = ways_on(layer, &base, &parsed) + &item_page(layer, &parsed);
-        let page = html::page(&base, title.trim(), &body, &format!("{url}?f=json"));
-        return representation::html(Some(&etag), page);
+        let json_url = format!("{url}?{}", representation::query_string(&params.with("f", "json")));
+        let page = html::page(&base, title.trim(), &body, &json_url);
+        return past.mark(representation::html(Some(&etag), page), revision, layer);
     }
     if let Some(object) = parsed.as_object_mut() {
+        let href = |form: &str| format!("{url}?{}", representation::query_string(&params.with("f", form)));
         object.insert(
             "links".into(),
             json!([
-                {"rel": "self", "type": "application/geo+json", "href": format!("{url}?f=json")},
-                {"rel": "alternate", "type": "text/html", "href": format!("{url}?f=html")},
+                {"rel": "self", "type": "application/geo+json", "href": href("json")},
+                {"rel": "alternate", "type": "text/html", "href": href("html")},
+                {"rel": "version-history", "type": "application/json", "title": "沿革", "href": format!("{url}/history?f=json")},
                 {"rel": "collection", "type": "application/json", "title": layer.title.zh, "href": format!("{base}/api/collections/{}", layer.id)},
             ]),
         );
     }
-    representation::geojson(&etag, parsed.to_string())
+    past.mark(representation::geojson(&etag, parsed.to_string()), revision, layer)
+}
+
+/// 404 for a feature that there is not, or not for this viewer.
+pub fn item_not_found(layer: &Layer, id: &str) -> Error {
+    let shown: String = id.chars().filter(|c| !c.is_control()).take(40).collect();
+    Error::not_found("item_not_found", format!("图层“{}”中没有标识为“{shown}”的要素", layer.title.zh))
 }
 
 /// A value as people read it: words for the register's codes, areas with the decimals of their unit (domain.md §9).
@@ -193,10 +216,12 @@ fn ways_on(layer: &Layer, base: &str, feature: &Value) -> String {
     };
     let card = park
         .map(|code| format!(" · <a href=\"{base}/api/parks/{}?f=html\">园区卡片</a>", representation::encode(code)));
+    let id = feature["id"].as_str().unwrap_or_default();
     format!(
-        "<p><a href=\"{base}/api/collections?f=html\">图层</a> › <a href=\"{base}/api/collections/{}/items?f=html\">{title}</a>{}</p>",
+        "<p><a href=\"{base}/api/collections?f=html\">图层</a> › <a href=\"{base}/api/collections/{0}/items?f=html\">{title}</a>{1} · <a href=\"{base}/api/collections/{0}/items/{2}/history?f=html\">沿革</a></p>",
         layer.id,
-        card.unwrap_or_default()
+        card.unwrap_or_default(),
+        representation::encode(id)
     )
 }
 

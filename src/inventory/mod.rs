@@ -4,7 +4,9 @@
 
 pub mod export;
 pub mod geometry_report;
+pub mod history;
 pub mod import;
 pub mod progress;
 pub mod sample;
+pub mod webhooks;
 pub mod wire;

@@ -3,24 +3,31 @@
 //! Writes take a connection inside a transaction whose revision is open (`revision::open`); `inventory` owns the
 //! transaction. Never: a status code, a file format.
 
+pub mod as_of;
 pub mod audit;
 pub mod backup;
 pub mod blocks;
+pub mod changes;
 pub mod directories;
 pub mod divisions;
 pub mod embedded;
 mod errors;
 pub mod events;
 pub mod features;
+pub mod follow;
 pub mod geometry_column;
+pub mod history;
 pub mod import_batches;
 pub mod park_cards;
 pub mod parks;
 mod pool;
 pub mod revision;
 pub mod undo;
+pub mod webhooks;
 
-pub use pool::{PoolLimits, WRITER_IDLING, bear_idling, begin_write, connect, migrate, ping, while_answering};
+pub use pool::{
+    PoolLimits, WRITER_IDLING, bear_idling, begin_read_as, begin_write, connect, migrate, ping, while_answering,
+};
 
 /// What an upsert did, or would do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

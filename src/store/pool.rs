@@ -6,6 +6,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
+use crate::domain::access::Viewer;
 use crate::error::{Error, Result};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -129,6 +130,16 @@ async fn silence(pool: &PgPool) {
 pub async fn begin_read(pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
     let mut transaction = pool.begin().await?;
     sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut *transaction).await?;
+    Ok(transaction)
+}
+
+/// The same with this viewer's eyes: the database shows the rows of their jurisdiction alone.
+pub async fn begin_read_as(pool: &PgPool, viewer: &Viewer) -> Result<Transaction<'static, Postgres>> {
+    let mut transaction = begin_read(pool).await?;
+    sqlx::query("SELECT set_config('sizhi.jurisdiction', $1, true)")
+        .bind(viewer.jurisdiction.setting())
+        .execute(&mut *transaction)
+        .await?;
     Ok(transaction)
 }
 

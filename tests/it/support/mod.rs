@@ -242,6 +242,7 @@ pub fn http_args() -> HttpArgs {
         public_url: None,
         trust_forwarded: true,
         upload_limit_mb: 5,
+        streams: 200,
         workers: Some(1),
     }
 }
