@@ -4,6 +4,7 @@
 #![recursion_limit = "256"]
 
 mod architecture;
+mod as_of;
 mod audit;
 mod backup;
 mod cards;
