@@ -78,19 +78,25 @@ async fn push(source: Source, mut feed: Feed, to_reader: mpsc::Sender<Bytes>) {
     }
     let end = Instant::now() + LONGEST;
     let mut beat = Instant::now() + HEARTBEAT;
+    // What the client knows that it holds. Revisions that changed nothing here move `position` alone: the next event spans them.
+    let mut told = position.since;
     while !*feed.stopping.borrow_and_update() && Instant::now() < end {
         feed.newest.mark_unchanged();
         let due = position.after.is_some() || *feed.newest.borrow() > position.since;
         if due {
             match next(&pool, &viewer, layer, &position).await {
-                Ok(page) => {
+                Ok(page) if page.changes.is_empty() => {
                     position = Position::behind(&page);
-                    if !page.changes.is_empty() {
-                        if !send(event(&position, &page)).await {
-                            return;
-                        }
-                        beat = Instant::now() + HEARTBEAT;
+                    continue;
+                }
+                Ok(mut page) => {
+                    page.since = told;
+                    position = Position::behind(&page);
+                    told = position.since;
+                    if !send(event(&position, &page)).await {
+                        return;
                     }
+                    beat = Instant::now() + HEARTBEAT;
                     continue;
                 }
                 // The register was restored to an older state: the client must begin anew, and is told so when it asks.
@@ -102,10 +108,10 @@ async fn push(source: Source, mut feed: Feed, to_reader: mpsc::Sender<Bytes>) {
             }
         }
         if Instant::now() >= beat {
-            // The id says how far this is, also where nothing of the layer has changed.
-            if !send(format!("id: {}\n: {}\n\n", position.to_text(), layer.id)).await {
+            if !send(heartbeat(&position, told)).await {
                 return;
             }
+            told = position.since;
             beat = Instant::now() + HEARTBEAT;
         }
         tokio::select! {
@@ -123,8 +129,29 @@ async fn next(pool: &PgPool, viewer: &Viewer, layer: &Layer, position: &Position
     changes::list(pool, viewer, layer, &query).await
 }
 
+/// A comment; or, where revisions have passed that changed nothing here, how far the client is by now.
+fn heartbeat(position: &Position, told: i64) -> String {
+    let revision = position.since;
+    if revision == told || position.after.is_some() {
+        return ": \n\n".to_owned();
+    }
+    format!("id: {revision}\nevent: current\ndata: {{\"revision\":{revision}}}\n\n")
+}
+
 /// One event; the text of a page has no line break outside of its strings, where JSON escapes it.
 fn event(behind: &Position, page: &ChangesPage) -> String {
     let data = page_text(page, None).replace('\n', " ");
     format!("id: {}\nevent: change\ndata: {data}\n\n", behind.to_text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_tells_how_far_it_is_only_where_that_is_news() {
+        let at = |since| Position { since, after: None };
+        assert_eq!(heartbeat(&at(7), 7), ": \n\n");
+        assert_eq!(heartbeat(&at(9), 7), "id: 9\nevent: current\ndata: {\"revision\":9}\n\n");
+    }
 }

@@ -131,13 +131,13 @@ async fn rows_of(
     let sql = format!(
         "WITH logged AS (
              SELECT c.revision, c.feature_id AS row_id, c.operation, c.before ->> 'valid_from' AS day,
-                    (c.before ->> 'revision')::bigint AS written
+                    CASE WHEN {before_in_sight} THEN (c.before ->> 'revision')::bigint END AS written
              FROM change c WHERE c.layer = '{table}' AND c.operation <> 'insert' AND {of_log}{}),
          standing AS (
              SELECT t.revision, t.{row_id}::text AS row_id, to_jsonb(t) ->> 'valid_from' AS day
              FROM public.{table} t WHERE t.{of_table} = $1{standing_in_sight}),
          versions AS (
-             SELECT written AS revision, row_id, day FROM logged UNION SELECT revision, row_id, day FROM standing)
+             SELECT written AS revision, row_id, day FROM logged WHERE written IS NOT NULL UNION SELECT revision, row_id, day FROM standing)
          SELECT revision, row_id, day, operation FROM logged
          UNION
          -- A version that no update of the same revision left was inserted.
@@ -145,6 +145,9 @@ async fn rows_of(
          WHERE NOT EXISTS (SELECT 1 FROM logged l WHERE l.revision = v.revision AND l.row_id = v.row_id
                            AND l.day IS NOT DISTINCT FROM v.day AND l.operation = 'update')",
         in_sight(source),
+        // What a row was elsewhere is not theirs to know.
+        before_in_sight =
+            source.division.map_or("true".to_owned(), |division| format!("in_jurisdiction(c.before ->> '{division}')")),
         table = source.table,
         row_id = source.id,
         standing_in_sight =
