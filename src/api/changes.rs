@@ -139,9 +139,9 @@ fn parse_cursor(text: &str) -> Result<AfterChange> {
     };
     let mut parts = text.strip_prefix("t1-").ok_or_else(invalid)?.split('-');
     let (until, revision) = (number(parts.next())?, number(parts.next())?);
-    let hex = parts.next().filter(|h| {
-        h.len().is_multiple_of(2) && h.len() <= 400 && h.bytes().all(|b| b.is_ascii_hexdigit())
-    });
+    let hex = parts
+        .next()
+        .filter(|h| h.len().is_multiple_of(2) && h.len() <= 400 && h.bytes().all(|b| b.is_ascii_hexdigit()));
     let hex = hex.filter(|_| parts.next().is_none() && revision <= until).ok_or_else(invalid)?;
     let bytes: Option<Vec<u8>> =
         (0..hex.len()).step_by(2).map(|i| hex.get(i..i + 2).and_then(|h| u8::from_str_radix(h, 16).ok())).collect();
@@ -220,8 +220,21 @@ mod tests {
         }
         assert_eq!(Position::parse("12").ok(), Some(Position { since: 12, after: None }));
         for bad in [
-            "", "t1", "t1-", "t1-1-1", "t1-1-1-1", "t1-1-1-zz", "t1-1-1-61-61", "t1--1-61", "t1-+1-1-61", "t2-1-1-61",
-            "t1-1-2-61", "t1-1-1-ff", "t1-1-1-00", "t1-99999999999999999999-1-61", "c147",
+            "",
+            "t1",
+            "t1-",
+            "t1-1-1",
+            "t1-1-1-1",
+            "t1-1-1-zz",
+            "t1-1-1-61-61",
+            "t1--1-61",
+            "t1-+1-1-61",
+            "t2-1-1-61",
+            "t1-1-2-61",
+            "t1-1-1-ff",
+            "t1-1-1-00",
+            "t1-99999999999999999999-1-61",
+            "c147",
         ] {
             assert_eq!(parse_cursor(bad).err().map(|e| e.code()), Some("cursor_invalid"), "{bad}");
         }

@@ -57,9 +57,9 @@ pub async fn list_history(request: HttpRequest, path: web::Path<(String, String)
 
 fn parse_before(text: &str) -> Result<i64> {
     let digits = Some(text).filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit()));
-    digits.map(|t| t.parse().unwrap_or(i64::MAX)).ok_or_else(|| {
-        Error::invalid("value_invalid", format!("before 应为修订号（整数），不是“{}”", shorten(text)))
-    })
+    digits
+        .map(|t| t.parse().unwrap_or(i64::MAX))
+        .ok_or_else(|| Error::invalid("value_invalid", format!("before 应为修订号（整数），不是“{}”", shorten(text))))
 }
 
 fn item_url(layer: &Layer, base: &str, id: &str) -> String {
@@ -163,8 +163,11 @@ fn difference_json(difference: &Difference) -> Value {
 
 /// The same for people.
 fn page(layer: &Layer, document: &Value, url: &str) -> String {
-    let mut body =
-        format!("<p><a href=\"{}?f=html\">{}</a></p>", html::escape(url), html::escape(&html::text_of(&document["id"])));
+    let mut body = format!(
+        "<p><a href=\"{}?f=html\">{}</a></p>",
+        html::escape(url),
+        html::escape(&html::text_of(&document["id"]))
+    );
     let revisions = document["revisions"].as_array().map(Vec::as_slice).unwrap_or_default();
     for revision in revisions {
         let text = |name: &str| html::escape(&html::text_of(&revision[name]));
@@ -207,7 +210,11 @@ fn rows_list(layer: &Layer, rows: &Value) -> String {
         let text = |name: &str| html::escape(&html::text_of(&row[name]));
         format!("{} {}（{}）", text("title"), text("id"), operation_zh(&row["operation"]))
     };
-    if rows.is_empty() { String::new() } else { format!("<p>{}</p>", rows.iter().map(item).collect::<Vec<_>>().join("，")) }
+    if rows.is_empty() {
+        String::new()
+    } else {
+        format!("<p>{}</p>", rows.iter().map(item).collect::<Vec<_>>().join("，"))
+    }
 }
 
 fn properties_table(properties: &Value) -> String {
@@ -221,7 +228,11 @@ fn properties_table(properties: &Value) -> String {
 fn geometry_line(geometry: &Value) -> String {
     let Some(added) = geometry["added_m2"].as_f64() else {
         let complex = geometry["omitted"].is_string();
-        return if complex { "<p>图形有变化，过于复杂，没有比较。</p>".to_owned() } else { String::new() };
+        return if complex {
+            "<p>图形有变化，过于复杂，没有比较。</p>".to_owned()
+        } else {
+            String::new()
+        };
     };
     let m2 = |name: &str| geometry[name].as_f64().unwrap_or_default();
     format!(

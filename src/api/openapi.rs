@@ -170,6 +170,14 @@ fn offset_parameter() -> Value {
     query("offset", "跳过多少条", json!({"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}))
 }
 
+fn datetime_parameter() -> Value {
+    text_parameter("datetime", "当时适用的：日期或时刻，或用“/”隔开的起止，开放端写“..”")
+}
+
+fn revision_parameter() -> Value {
+    text_parameter("revision", "登记库当时记载的：修订号，或 RFC 3339 日期、时刻")
+}
+
 fn text_parameter(name: &str, title: &str) -> Value {
     query(name, title, json!({"type": "string"}))
 }
@@ -238,9 +246,56 @@ fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
     paths.insert(items.clone(), list.get());
     let item =
         read("get_item", "一个要素", &[(GEOJSON, schemas::layer_reference(layer)), (HTML, json!({"type": "string"}))])
-            .parameters(vec![segment("featureId", "要素标识", example_of(layer)), form_parameter()])
+            .parameters(vec![
+                segment("featureId", "要素标识", example_of(layer)),
+                datetime_parameter(),
+                revision_parameter(),
+                form_parameter(),
+            ])
             .errors(&["400", "404", "406"]);
     paths.insert(format!("{items}/{{featureId}}"), item.get());
+    time_paths(paths, layer, &url);
+}
+
+/// History and changes of a layer.
+fn time_paths(paths: &mut Map<String, Value>, layer: &Layer, url: &str) {
+    let (id, title) = (layer.id, layer.title.zh);
+    let operation =
+        |handler: &str, what: &str| Operation::new(format!("{handler}_{id}"), "layers", format!("{title}：{what}"));
+    let number = |minimum: i64| json!({"type": "integer", "format": "int64", "minimum": minimum});
+    let history = operation("list_history", "一个要素的沿革：何人、何时、为何、改了什么，新的在前")
+        .parameters(vec![
+            segment("featureId", "要素标识", example_of(layer)),
+            limit_parameter(),
+            query("before", "只列编号更小的修订", number(0)),
+            form_parameter(),
+        ])
+        .answers("200", "一页修订", &json_or_page("History"))
+        .errors(&["400", "404", "406"])
+        .tries(&[&format!("{url}/items/{}/history", example_of(layer))]);
+    paths.insert(format!("{url}/items/{{featureId}}/history"), history.get());
+    let since = || {
+        let mut parameter = query("since", "已有数据的修订号，见 Sizhi-Revision 响应头；从头开始用 0", number(0));
+        parameter["example"] = json!(0);
+        parameter
+    };
+    let mut needed = since();
+    needed["required"] = json!(true);
+    let changes = operation("list_changes", "某一修订之后的变更，每个要素一条，取其最新状态")
+        .parameters(vec![needed, limit_parameter(), text_parameter("cursor", "接着上一页，见 next 链接；不要自己拼写")])
+        .answers("200", "一页变更", &[(JSON, schemas::reference("Changes"))])
+        .errors(&["400", "503"])
+        .tries(&[&format!("{url}/changes?since=0&limit=5")]);
+    paths.insert(format!("{url}/changes"), changes.get());
+    let stream = operation("stream_changes", "变更推送（SSE）；断开后带 Last-Event-ID 重连，不漏不重")
+        .parameters(vec![since()])
+        .answers(
+            "200",
+            "事件 change 的 data 与 changes 的一页相同",
+            &[("text/event-stream", json!({"type": "string"}))],
+        )
+        .errors(&["400", "503"]);
+    paths.insert(format!("{url}/changes/stream"), stream.get());
 }
 
 fn example_of(layer: &Layer) -> &'static str {
@@ -256,7 +311,8 @@ fn items_parameters(layer: &Layer) -> Vec<Value> {
     let bbox = json!({"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}});
     let mut list = vec![
         query("bbox", "范围：西,南,东,北（度）；6 个数时第 3、6 个是高度，不起作用；西大于东时跨 180° 经线", bbox),
-        text_parameter("datetime", "时间：日期或时刻，或用“/”隔开的起止，开放端写“..”"),
+        datetime_parameter(),
+        revision_parameter(),
         limit_parameter(),
         offset_parameter(),
         text_parameter("cursor", "接着上一页，见 next 链接；不要自己拼写"),

@@ -40,7 +40,7 @@ fn feature_name(layer: &Layer) -> String {
 /// All components, with one feature schema a layer.
 pub fn components(layers: &[Layer]) -> Value {
     let mut schemas = Map::new();
-    let groups = [common(), service(), features(), parks(), import()];
+    let groups = [common(), service(), features(), time(), parks(), import()];
     schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));
     schemas.extend(layers.iter().map(|layer| (feature_name(layer), layer_feature(layer))));
     let mut responses = Map::new();
@@ -193,6 +193,61 @@ fn features() -> Schemas {
         ("MultiPolygon", object(&["type", "coordinates"], geometry)),
         ("Feature", object(&["type", "id", "geometry", "properties"], feature)),
         ("FeatureCollection", object(&["type", "features"], collection)),
+    ]
+}
+
+fn time() -> Schemas {
+    let moment = || json!({"type": "string", "format": "date-time"});
+    let row = json!({
+        "table": text("表"),
+        "title": text("表的名称"),
+        "id": text("行的标识"),
+        "valid_from": day("生效日期"),
+        "operation": one_of("操作", &["insert", "update", "delete"]),
+    });
+    // Before and after have the types of their property, or are null.
+    let value = || {
+        json!({"anyOf": [
+            {"type": "string", "nullable": true}, {"type": "number"}, {"type": "boolean"}, list(json!({"type": "string"})),
+        ]})
+    };
+    let property = json!({"name": text("属性"), "title": text("名称与单位"), "before": value(), "after": value()});
+    let difference = json!({
+        "type": "object", "nullable": true, "title": "图形的变化；没有变化时为 null",
+        "properties": {
+            "before_m2": number("原面积"), "after_m2": number("新面积"),
+            "added_m2": number("增加的面积"), "removed_m2": number("减少的面积"),
+            "added": or_null("MultiPolygon"), "removed": or_null("MultiPolygon"),
+            "omitted": one_of("没有给出图形的原因", &["too_complex"]),
+        },
+    });
+    let revision = json!({
+        "revision": whole("修订号"), "made_at": moment(), "actor": text("何人"), "reason": text("为何"), "source": text("从何而来"),
+        "operation": one_of("操作", &["added", "changed", "removed"]),
+        "rows": list(object(&["table", "id", "operation"], row)),
+        "properties": list(object(&["name", "before", "after"], property)),
+        "geometry": difference,
+        "links": list(reference("Link")),
+    });
+    let history = json!({
+        "collection": text("图层"), "id": text("要素标识"),
+        "numberMatched": whole("修订总数"), "numberReturned": whole("本页的数目"),
+        "revisions": list(object(&["revision", "made_at", "actor", "operation", "properties", "geometry"], revision)),
+        "links": list(reference("Link")),
+    });
+    let change = json!({
+        "revision": whole("最后改动它的修订"), "made_at": moment(), "operation": one_of("操作", &["added", "changed", "removed"]),
+        "id": text("要素标识"), "valid_from": day("生效日期"), "feature": or_null("Feature"),
+    });
+    let changes = json!({
+        "since": whole("从哪个修订之后"), "until": whole("到哪个修订为止"),
+        "more": yes_or_no("还有下一页；读完才是 until 的状态"), "numberReturned": whole("本页的数目"),
+        "changes": list(object(&["revision", "operation", "id", "feature"], change)),
+        "links": list(reference("Link")),
+    });
+    vec![
+        ("History", object(&["collection", "id", "revisions", "links"], history)),
+        ("Changes", object(&["since", "until", "more", "changes", "links"], changes)),
     ]
 }
 

@@ -417,8 +417,20 @@ mod tests {
         ] {
             assert_eq!(parse_revision(text).ok(), expected, "{text}");
         }
-        for bad in ["", "-1", "+1", "1.0", "x", "2024", "2024-13-01", "now", "0x1", "１", "0000-01-01", "+12024-01-01T00:00:00Z"]
-        {
+        for bad in [
+            "",
+            "-1",
+            "+1",
+            "1.0",
+            "x",
+            "2024",
+            "2024-13-01",
+            "now",
+            "0x1",
+            "１",
+            "0000-01-01",
+            "+12024-01-01T00:00:00Z",
+        ] {
             let code = parse_revision(bad).err().map(|e| e.code());
             // Four digits are a number.
             assert_eq!(code, (bad != "2024").then_some("revision_invalid"), "{bad}");

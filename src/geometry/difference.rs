@@ -49,7 +49,8 @@ pub fn between(before: &MultiPolygon<f64>, after: &MultiPolygon<f64>, most_overl
         overlap::Relation::Touch => 0.0,
     });
     let common: f64 = common.sum();
-    let beside = |whole: SquareMetres| SquareMetres::new((whole.value() - common).max(0.0)).unwrap_or(SquareMetres::ZERO);
+    let beside =
+        |whole: SquareMetres| SquareMetres::new((whole.value() - common).max(0.0)).unwrap_or(SquareMetres::ZERO);
     let shapes = (cost(before, after) <= most_overlaid).then(|| Shapes {
         added: without_slivers(after.difference(before)),
         removed: without_slivers(before.difference(after)),

@@ -15,11 +15,7 @@ pub fn relation(layer: &Layer, revision: Option<i64>) -> String {
 
 /// Settles what this transaction asks about, and tells the revision whose state it reads. Of a period it is the last day:
 /// what is put together from several rows (a park from its blocks) is shown as it was then.
-pub async fn look_back(
-    connection: &mut PgConnection,
-    revision: Option<i64>,
-    period: Option<Period>,
-) -> Result<i64> {
+pub async fn look_back(connection: &mut PgConnection, revision: Option<i64>, period: Option<Period>) -> Result<i64> {
     if let Some((_, Some(day))) = period {
         let day = day.to_string();
         sqlx::query("SELECT set_config('sizhi.on_day', $1, true)").bind(day).execute(&mut *connection).await?;
@@ -64,7 +60,9 @@ pub async fn resolve(pool: &PgPool, asked: Asked) -> Result<i64> {
     let sql = match asked {
         Asked::Number(number) if number <= newest => return Ok(number),
         Asked::Number(_) => return Err(unknown(newest)),
-        Asked::By(_) => "SELECT $1 <= clock_timestamp(), coalesce((SELECT max(number) FROM revision WHERE made_at <= $1), 0)",
+        Asked::By(_) => {
+            "SELECT $1 <= clock_timestamp(), coalesce((SELECT max(number) FROM revision WHERE made_at <= $1), 0)"
+        }
         // Days begin at midnight in China, which has known no summer time since 1991.
         Asked::On(_) => {
             "SELECT $1 - interval '1 day' <= clock_timestamp(), coalesce((SELECT max(number) FROM revision WHERE made_at < $1), 0)"

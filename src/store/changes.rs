@@ -229,11 +229,8 @@ pub async fn count(pool: &PgPool, viewer: &Viewer, layer: &Layer, revision: i64)
     as_of::set(&mut transaction, revision).await?;
     let relation = as_of::relation(layer, Some(revision));
     let sql = format!("SELECT touched_id FROM ({}) t", touched(layer, &relation));
-    let ids: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
-        .bind(revision - 1)
-        .bind(revision)
-        .fetch_all(&mut *transaction)
-        .await?;
+    let ids: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(revision - 1).bind(revision).fetch_all(&mut *transaction).await?;
     let after = existing(&mut transaction, layer, revision, &ids).await?;
     let before = existing(&mut transaction, layer, revision - 1, &ids).await?;
     transaction.commit().await?;
@@ -250,9 +247,11 @@ pub async fn count(pool: &PgPool, viewer: &Viewer, layer: &Layer, revision: i64)
 
 /// The tables whose rows each of these revisions touched, in order.
 pub async fn touched_tables(connection: &mut PgConnection, since: i64, until: i64) -> Result<Vec<(i64, String)>> {
-    Ok(sqlx::query_as("SELECT DISTINCT revision, layer FROM change WHERE revision > $1 AND revision <= $2 ORDER BY 1, 2")
-        .bind(since)
-        .bind(until)
-        .fetch_all(connection)
-        .await?)
+    Ok(sqlx::query_as(
+        "SELECT DISTINCT revision, layer FROM change WHERE revision > $1 AND revision <= $2 ORDER BY 1, 2",
+    )
+    .bind(since)
+    .bind(until)
+    .fetch_all(connection)
+    .await?)
 }

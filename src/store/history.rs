@@ -155,7 +155,8 @@ async fn rows_of(
     );
     let rows: Vec<(i64, String, Option<String>, String)> =
         sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_all(connection).await?;
-    let row = |(number, id, valid_from, operation)| (number, TouchedRow { source: position, id, valid_from, operation });
+    let row =
+        |(number, id, valid_from, operation)| (number, TouchedRow { source: position, id, valid_from, operation });
     Ok(rows.into_iter().map(row).collect())
 }
 

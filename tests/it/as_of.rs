@@ -63,7 +63,8 @@ fn lives(image: &Value, day: Option<NaiveDate>) -> bool {
     match day {
         None => day_of(image, "valid_to").is_none(),
         Some(day) => {
-            day_of(image, "valid_from").is_none_or(|from| from <= day) && day_of(image, "valid_to").is_none_or(|to| day < to)
+            day_of(image, "valid_from").is_none_or(|from| from <= day)
+                && day_of(image, "valid_to").is_none_or(|to| day < to)
         }
     }
 }
@@ -175,9 +176,14 @@ async fn for_random_ids_days_and_revisions_the_answer_equals_a_replay_of_the_log
     let mut dice = Dice::of_this_run("as of");
     let parks = history(&db, &mut dice, 120).await;
     let states = replay(&db).await;
-    let blocks: Vec<String> = states.iter().flat_map(|s| rows(s, "park_block")).filter(|row| {
-        parks.iter().any(|park| row.0["park_code"] == park.as_str())
-    }).map(|row| row.0["id"].as_str().expect("id").to_owned()).collect::<BTreeSet<_>>().into_iter().collect();
+    let blocks: Vec<String> = states
+        .iter()
+        .flat_map(|s| rows(s, "park_block"))
+        .filter(|row| parks.iter().any(|park| row.0["park_code"] == park.as_str()))
+        .map(|row| row.0["id"].as_str().expect("id").to_owned())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
     let (mut found, mut missing) = (0, 0);
     for n in 0..200 {
         let revision = dice.roll(states.len() as u64) as usize;
@@ -197,7 +203,9 @@ async fn for_random_ids_days_and_revisions_the_answer_equals_a_replay_of_the_log
         let answer = get(&db, &format!("/api/collections/{what}")).await;
         // The same by the list, where it is one of several.
         let key = if n % 2 == 0 { "id" } else { "code" };
-        let list = get(&db, &format!("/api/collections/{layer}/items?{key}={}&revision={revision}{datetime}", encode(id))).await;
+        let list =
+            get(&db, &format!("/api/collections/{layer}/items?{key}={}&revision={revision}{datetime}", encode(id)))
+                .await;
         assert_eq!(list.status, 200, "{}", list.text());
         assert_eq!(list.header("sizhi-revision"), Some(revision.to_string().as_str()));
         let list = list.json();
@@ -221,7 +229,11 @@ async fn for_random_ids_days_and_revisions_the_answer_equals_a_replay_of_the_log
     for _ in 0..12 {
         let revision = dice.roll(states.len() as u64) as usize;
         for table in ["division", "park", "park_block", "directory_version", "directory_entry", "park_event"] {
-            assert_eq!(table_as_of(&db, table, revision).await, images(&states[revision], table), "{table} as of {revision}");
+            assert_eq!(
+                table_as_of(&db, table, revision).await,
+                images(&states[revision], table),
+                "{table} as of {revision}"
+            );
         }
     }
 }
@@ -312,7 +324,11 @@ async fn a_moment_means_the_last_revision_made_by_then() {
     for name in ["甲", "乙", "丙"] {
         let mut transaction = db.pool.begin().await.expect("transaction");
         sizhi::store::revision::open(&mut transaction, "test", "改名", "").await.expect("revision");
-        sqlx::query("UPDATE park SET name = $1 WHERE code = 'G431176'").bind(name).execute(&mut *transaction).await.expect("named");
+        sqlx::query("UPDATE park SET name = $1 WHERE code = 'G431176'")
+            .bind(name)
+            .execute(&mut *transaction)
+            .await
+            .expect("named");
         transaction.commit().await.expect("committed");
     }
     let moments: Vec<String> = db
@@ -334,9 +350,17 @@ async fn a_moment_means_the_last_revision_made_by_then() {
     assert_eq!((nothing.header("sizhi-revision"), &nothing.json()["numberMatched"]), (Some("0"), &json!(0)));
     let tomorrow: String = db.value("SELECT ((now() AT TIME ZONE 'Asia/Shanghai')::date + 1)::text").await;
     for (future, code) in [
-        ("5", "revision_unknown"), ("99999999999999999999999", "revision_unknown"), (tomorrow.as_str(), "revision_unknown"),
-        ("2999-01-01T00:00:00Z", "revision_unknown"), ("9999-12-31", "revision_unknown"), ("-1", "revision_invalid"), ("x", "revision_invalid"), ("", "revision_invalid"),
-        ("1.0", "revision_invalid"), ("1 OR 1=1", "revision_invalid"), ("2024-02-30", "revision_invalid"),
+        ("5", "revision_unknown"),
+        ("99999999999999999999999", "revision_unknown"),
+        (tomorrow.as_str(), "revision_unknown"),
+        ("2999-01-01T00:00:00Z", "revision_unknown"),
+        ("9999-12-31", "revision_unknown"),
+        ("-1", "revision_invalid"),
+        ("x", "revision_invalid"),
+        ("", "revision_invalid"),
+        ("1.0", "revision_invalid"),
+        ("1 OR 1=1", "revision_invalid"),
+        ("2024-02-30", "revision_invalid"),
     ] {
         for of in ["parks/items/G431176", "parks/items", "park_blocks/items", "divisions/items"] {
             let asked = format!("/api/collections/{of}?revision={}", encode(future));
@@ -355,7 +379,11 @@ async fn a_numbered_past_may_be_kept_and_is_marked_by_its_own_revision() {
     assert!(etag.starts_with("W/\"r1-"), "{etag}");
     db.write("UPDATE park SET name = '新名' WHERE code = 'G431176'").await;
     let again = get(&db, address).await;
-    assert_eq!((again.header("etag"), again.text()), (Some(etag.as_str()), first.text()), "a write changes nothing of the past");
+    assert_eq!(
+        (again.header("etag"), again.text()),
+        (Some(etag.as_str()), first.text()),
+        "a write changes nothing of the past"
+    );
     let request = actix_web::test::TestRequest::get().uri(address).insert_header(("if-none-match", etag));
     assert_eq!(crate::support::http::call(&db, request).await.status, 304);
     let now = get(&db, "/api/collections/parks/items/G431176").await;

@@ -101,7 +101,9 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "park_block",
             "park_event",
             "revision",
-            "tracked_table"
+            "tracked_table",
+            "webhook",
+            "webhook_delivery"
         ]
     );
     assert!(before.iter().all(|t| t.1 > 0), "every table has rows to lose: {before:?}");

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use sizhi::store::changes::{self as feed, ChangesQuery};
 use sizhi::domain::access::Viewer;
 use sizhi::layers::declaration;
+use sizhi::store::changes::{self as feed, ChangesQuery};
 
 use crate::support::Database;
 use crate::support::edits::{self, Dice, Kind};
@@ -298,7 +298,10 @@ async fn a_viewer_is_told_of_nothing_outside_of_their_sight() {
         "UPDATE plot SET county_code = '430202' WHERE id = 'moves away'; UPDATE plot SET county_code = '430102' WHERE id = 'moves here'",
         "DELETE FROM plot WHERE id IN ('near', 'far')",
     ] {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SELECT open_revision('t', 't', ''); {sql}"))).execute(&mut owner).await.expect(sql);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SELECT open_revision('t', 't', ''); {sql}")))
+            .execute(&mut owner)
+            .await
+            .expect(sql);
     }
     let viewer = |jurisdiction| Viewer { actor: "account:x".into(), role: Role::Staff, jurisdiction };
     let changsha = viewer(Jurisdiction::Divisions(vec![DivisionCode::parse("430100").expect("code")]));
@@ -312,7 +315,10 @@ async fn a_viewer_is_told_of_nothing_outside_of_their_sight() {
     assert_eq!(told(&nowhere, 1).await, [""; 0]);
     assert_eq!(told(&changsha, 1).await, ["4 removed moves away", "4 added moves here", "5 removed near"]);
     assert_eq!(told(&changsha, 3).await, ["4 removed moves away", "4 added moves here", "5 removed near"]);
-    assert_eq!(told(&everywhere, 3).await, ["4 changed moves away", "4 changed moves here", "5 removed far", "5 removed near"]);
+    assert_eq!(
+        told(&everywhere, 3).await,
+        ["4 changed moves away", "4 changed moves here", "5 removed far", "5 removed near"]
+    );
     let history = async |viewer: &Viewer, id: &str| -> Option<Vec<i64>> {
         let page = sizhi::store::history::list(&db.pool, viewer, &PLOTS, id, None, 100).await.expect("history");
         page.map(|page| page.entries.iter().map(|e| e.head.number).collect())
@@ -367,7 +373,8 @@ async fn hostile_parameters_are_refused_by_name() {
         ("since=0", None, 503, "too_many_streams"),
         ("", None, 503, "too_many_streams"),
     ] {
-        let mut request = actix_web::test::TestRequest::get().uri(&format!("/api/collections/parks/changes/stream?{query}"));
+        let mut request =
+            actix_web::test::TestRequest::get().uri(&format!("/api/collections/parks/changes/stream?{query}"));
         if let Some(held) = held {
             request = request.insert_header(("last-event-id", held));
         }
@@ -388,6 +395,8 @@ async fn a_sources_table_names_exist_and_its_links_are_columns() {
             let answer = get(&db, &format!("/api/collections/{}/{path}", layer.id)).await;
             assert_eq!(answer.status, 200, "{}/{path}: {}", layer.id, answer.text());
         }
-        get(&db, &format!("/api/collections/{}/items/{}/history", layer.id, encode("无此"))).await.assert_problem(404, "item_not_found");
+        get(&db, &format!("/api/collections/{}/items/{}/history", layer.id, encode("无此")))
+            .await
+            .assert_problem(404, "item_not_found");
     }
 }

@@ -6,7 +6,10 @@ use crate::support::Database;
 use crate::support::http::{get, link, path_of};
 
 async fn made_at(db: &Database) -> Vec<String> {
-    db.column("SELECT to_char(made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM revision ORDER BY number").await
+    db.column(
+        "SELECT to_char(made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM revision ORDER BY number",
+    )
+    .await
 }
 
 /// A block of 0.01° with its south-west corner here; its area is not this test's matter.
@@ -48,24 +51,40 @@ async fn the_history_of_a_block_is_told_whole() {
     };
     assert_eq!(
         revision(3),
-        expected(3, "changed", row("update"), json!([
-            {"name": "name", "title": "区块名称", "before": null, "after": "新区"},
-            {"name": "stated_area_ha", "title": "公告面积（公顷）", "before": null, "after": 12.5},
-        ]), Value::Null)
+        expected(
+            3,
+            "changed",
+            row("update"),
+            json!([
+                {"name": "name", "title": "区块名称", "before": null, "after": "新区"},
+                {"name": "stated_area_ha", "title": "公告面积（公顷）", "before": null, "after": 12.5},
+            ]),
+            Value::Null
+        )
     );
     assert_eq!(
         revision(2),
-        expected(4, "changed",
+        expected(
+            4,
+            "changed",
             json!([{"table": "park", "title": "园区", "id": "G431176", "valid_from": "2014-02-01", "operation": "update"}]),
-            json!([{"name": "park_name", "title": "园区名称", "before": "望城经济技术开发区", "after": "改名园区"}]), Value::Null)
+            json!([{"name": "park_name", "title": "园区名称", "before": "望城经济技术开发区", "after": "改名园区"}]),
+            Value::Null
+        )
     );
     assert_eq!(
         revision(1),
-        expected(5, "changed", row("update"), json!([
-            {"name": "computed_area_m2", "title": "椭球面积（m²）", "before": 1000.25, "after": 900.25},
-            {"name": "computed_area_ha", "title": "椭球面积（公顷）", "before": 0.1, "after": 0.09},
-            {"name": "computed_area_mu", "title": "椭球面积（亩）", "before": 1.5, "after": 1.35},
-        ]), json!("judged apart"))
+        expected(
+            5,
+            "changed",
+            row("update"),
+            json!([
+                {"name": "computed_area_m2", "title": "椭球面积（m²）", "before": 1000.25, "after": 900.25},
+                {"name": "computed_area_ha", "title": "椭球面积（公顷）", "before": 0.1, "after": 0.09},
+                {"name": "computed_area_mu", "title": "椭球面积（亩）", "before": 1.5, "after": 1.35},
+            ]),
+            json!("judged apart")
+        )
     );
     // Of what came first and went last, every property is told.
     let (first, last) = (revision(4), revision(0));
@@ -75,11 +94,21 @@ async fn the_history_of_a_block_is_told_whole() {
         let list = told["properties"].as_array().expect("properties");
         list.iter().map(|p| json!([p["name"], p[side]])).collect()
     };
-    assert_eq!(named(&first, "after"), [
-        json!(["id", "G431176-9"]), json!(["park_code", "G431176"]), json!(["park_name", "望城经济技术开发区"]), json!(["number", "9"]),
-        json!(["computed_area_m2", 1000.25]), json!(["computed_area_ha", 0.1]), json!(["computed_area_mu", 1.5]),
-        json!(["illustrative", false]), json!(["source", "测绘"]), json!(["prefecture_code", "430100"]),
-    ]);
+    assert_eq!(
+        named(&first, "after"),
+        [
+            json!(["id", "G431176-9"]),
+            json!(["park_code", "G431176"]),
+            json!(["park_name", "望城经济技术开发区"]),
+            json!(["number", "9"]),
+            json!(["computed_area_m2", 1000.25]),
+            json!(["computed_area_ha", 0.1]),
+            json!(["computed_area_mu", 1.5]),
+            json!(["illustrative", false]),
+            json!(["source", "测绘"]),
+            json!(["prefecture_code", "430100"]),
+        ]
+    );
     assert!(named(&last, "after").iter().all(|pair| pair[1].is_null()) && named(&last, "before").len() == 12, "{last}");
     assert_eq!(link(&body, "next"), None);
 }
@@ -115,9 +144,13 @@ async fn land_that_came_and_went_is_measured_as_postgis_measures_it() {
             "SELECT ST_Area(ST_Difference(ST_GeomFromEWKB(before_geom), ST_GeomFromEWKB(after_geom))::geography) FROM change WHERE revision = 3",
         ),
     ] {
-        let (told, wanted) = (told[name].as_f64().unwrap_or_else(|| panic!("{name} of {told}")), judged(&db, sql).await);
+        let (told, wanted) =
+            (told[name].as_f64().unwrap_or_else(|| panic!("{name} of {told}")), judged(&db, sql).await);
         // The survey formula takes chords on one mean longitude: 7 m² at an edge of 800 m (docs/api.md, known quirks).
-        assert!(wanted > 10_000.0 && (told - wanted).abs() < 60.0_f64.min(wanted * 1e-4), "{name}: {told} for {wanted}");
+        assert!(
+            wanted > 10_000.0 && (told - wanted).abs() < 60.0_f64.min(wanted * 1e-4),
+            "{name}: {told} for {wanted}"
+        );
     }
     for (name, area) in [("added", "added_m2"), ("removed", "removed_m2")] {
         let shape: f64 = sqlx::query_scalar(
@@ -141,17 +174,45 @@ async fn the_history_of_a_park_names_its_rows_and_its_blocks() {
     db.write("DELETE FROM park_block WHERE id = 'G431176-2'").await;
     let address = "/api/collections/parks/items/G431176/history";
     let body = get(&db, address).await.json();
-    let told: Vec<Value> = body["revisions"].as_array().expect("revisions").iter().map(|r| {
-        let rows: Vec<String> = r["rows"].as_array().expect("rows").iter()
-            .map(|row| format!("{} {} {}", row["operation"].as_str().unwrap_or(""), row["title"].as_str().unwrap_or(""), row["id"].as_str().unwrap_or(""))).collect();
-        let names: Vec<&Value> = r["properties"].as_array().expect("properties").iter().map(|p| &p["name"]).collect();
-        json!([r["revision"], r["operation"], rows, names])
-    }).collect();
-    assert_eq!(told[0], json!([5, "changed", ["delete 区块 G431176-2"], ["stated_area_ha", "computed_area_m2", "computed_area_ha", "computed_area_mu", "block_count"]]));
+    let told: Vec<Value> = body["revisions"]
+        .as_array()
+        .expect("revisions")
+        .iter()
+        .map(|r| {
+            let rows: Vec<String> = r["rows"]
+                .as_array()
+                .expect("rows")
+                .iter()
+                .map(|row| {
+                    format!(
+                        "{} {} {}",
+                        row["operation"].as_str().unwrap_or(""),
+                        row["title"].as_str().unwrap_or(""),
+                        row["id"].as_str().unwrap_or("")
+                    )
+                })
+                .collect();
+            let names: Vec<&Value> =
+                r["properties"].as_array().expect("properties").iter().map(|p| &p["name"]).collect();
+            json!([r["revision"], r["operation"], rows, names])
+        })
+        .collect();
+    assert_eq!(
+        told[0],
+        json!([
+            5,
+            "changed",
+            ["delete 区块 G431176-2"],
+            ["stated_area_ha", "computed_area_m2", "computed_area_ha", "computed_area_mu", "block_count"]
+        ])
+    );
     assert_eq!(told[1], json!([4, "changed", ["update 园区 G431176"], []]), "a column that the layer does not show");
     assert_eq!(told[2], json!([3, "changed", ["update 市州 430100"], ["prefecture_name"]]));
     assert_eq!(told[3], json!([2, "changed", ["update 区块 G431176-1"], []]));
-    assert_eq!((&told[4][0], &told[4][2]), (&json!(1), &json!(["insert 园区 G431176", "insert 区块 G431176-1", "insert 区块 G431176-2"])));
+    assert_eq!(
+        (&told[4][0], &told[4][2]),
+        (&json!(1), &json!(["insert 园区 G431176", "insert 区块 G431176-1", "insert 区块 G431176-2"]))
+    );
     assert_eq!(body["revisions"][0]["geometry"]["added_m2"], 0.0);
     // Page by page the same, newest first.
     let mut path = format!("{address}?limit=2");

@@ -32,7 +32,8 @@ impl Reader {
     fn open(service: &Service, path: &str, more: &str) -> Self {
         let mut stream = TcpStream::connect(&service.address).expect("connected");
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("timeout set");
-        let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\nAccept-Encoding: gzip, br\r\n{more}\r\n", service.address);
+        let request =
+            format!("GET {path} HTTP/1.0\r\nHost: {}\r\nAccept-Encoding: gzip, br\r\n{more}\r\n", service.address);
         stream.write_all(request.as_bytes()).expect("asked");
         let mut lines = BufReader::new(stream);
         let mut head = String::new();
@@ -65,7 +66,11 @@ impl Reader {
 async fn write_name(db: &Database, name: &str) {
     let mut transaction = db.pool.begin().await.expect("transaction");
     sizhi::store::revision::open(&mut transaction, "test", "改名", "").await.expect("revision");
-    sqlx::query("UPDATE park SET name = $1 WHERE code = 'G431176'").bind(name).execute(&mut *transaction).await.expect("named");
+    sqlx::query("UPDATE park SET name = $1 WHERE code = 'G431176'")
+        .bind(name)
+        .execute(&mut *transaction)
+        .await
+        .expect("named");
     transaction.commit().await.expect("committed");
 }
 
@@ -80,7 +85,12 @@ async fn a_change_is_pushed_with_its_revision_as_its_id_and_uncompressed() {
     let mut reader = Reader::open(&service, "/api/collections/parks/changes/stream", "");
     assert_eq!(status(&reader.head), 200, "{}", reader.head);
     let head = reader.head.to_ascii_lowercase();
-    for line in ["content-type: text/event-stream; charset=utf-8", "cache-control: no-store", "content-encoding: identity", "x-accel-buffering: no"] {
+    for line in [
+        "content-type: text/event-stream; charset=utf-8",
+        "cache-control: no-store",
+        "content-encoding: identity",
+        "x-accel-buffering: no",
+    ] {
         assert!(head.contains(line), "{line}: {head}");
     }
     write_name(&db, "新名\n第二行").await;
@@ -88,7 +98,10 @@ async fn a_change_is_pushed_with_its_revision_as_its_id_and_uncompressed() {
     let event = event.expect("an event");
     assert_eq!((event.id.as_str(), event.kind.as_str()), ("2", "change"));
     let data: Value = serde_json::from_str(&event.data).expect("JSON");
-    assert_eq!((&data["since"], &data["until"], &data["more"], data["changes"].as_array().map(Vec::len)), (&1.into(), &2.into(), &false.into(), Some(1)));
+    assert_eq!(
+        (&data["since"], &data["until"], &data["more"], data["changes"].as_array().map(Vec::len)),
+        (&1.into(), &2.into(), &false.into(), Some(1))
+    );
     assert_eq!(data["changes"][0]["feature"]["properties"]["name"], "新名\n第二行");
     drop(reader);
     // The same by the address of the pages, for those who accept nothing else.
@@ -109,7 +122,8 @@ async fn a_client_that_is_cut_off_again_and_again_misses_nothing_and_gets_nothin
     let mut cuts = Dice(dice.roll(1 << 30));
     let reading = off_threads({
         let (done, target) = (Arc::clone(&done), Arc::clone(&target));
-        let service = Service { child: sizhi(&["--version"]).spawn().expect("stand-in"), address: service.address.clone() };
+        let service =
+            Service { child: sizhi(&["--version"]).spawn().expect("stand-in"), address: service.address.clone() };
         move || follow(copy, &service, &mut cuts, &done, &target)
     });
     for n in 0..150 {
@@ -130,7 +144,10 @@ async fn a_client_that_is_cut_off_again_and_again_misses_nothing_and_gets_nothin
     let mut rest = copy;
     if rest.revision < db.value::<i64>("SELECT max(number) FROM revision").await {
         // What was made after the reader stopped.
-        let page = crate::support::http::get(&db, &format!("/api/collections/park_blocks/changes?since={}", rest.revision)).await.json();
+        let page =
+            crate::support::http::get(&db, &format!("/api/collections/park_blocks/changes?since={}", rest.revision))
+                .await
+                .json();
         rest.apply(&page, &mut BTreeSet::new(), &mut (0, String::new()));
     }
     assert_same(&rest.features, &whole(&db, "park_blocks").await, "after all cuts");
@@ -149,7 +166,11 @@ fn follow(
     let (mut seen, mut last) = (BTreeSet::new(), (0, String::new()));
     let mut ids = BTreeMap::new();
     loop {
-        let mut reader = Reader::open(service, "/api/collections/park_blocks/changes/stream?since=0", &format!("Last-Event-ID: {id}\r\n"));
+        let mut reader = Reader::open(
+            service,
+            "/api/collections/park_blocks/changes/stream?since=0",
+            &format!("Last-Event-ID: {id}\r\n"),
+        );
         assert_eq!(status(&reader.head), 200, "{}", reader.head);
         connections += 1;
         for _ in 0..=cuts.roll(9) {
@@ -176,7 +197,9 @@ async fn places_are_bounded_and_come_free() {
     let db = Database::with_sample().await;
     let url = db.url().await;
     let mut command = sizhi(&["serve", "--port", "0"]);
-    let service = Service::start_with(command.env("DATABASE_URL", &url).env("SIZHI_ADMIN_TOKEN", TOKEN).env("SIZHI_STREAMS", "3"));
+    let service = Service::start_with(
+        command.env("DATABASE_URL", &url).env("SIZHI_ADMIN_TOKEN", TOKEN).env("SIZHI_STREAMS", "3"),
+    );
     let path = "/api/collections/parks/changes/stream";
     let mut held: Vec<Reader> = (0..3).map(|_| Reader::open(&service, path, "")).collect();
     let refused = service.get(path);

@@ -29,7 +29,11 @@ impl Received {
     /// Checked as docs/api.md tells receivers to.
     #[track_caller]
     fn assert_signed(&self, secret: &str) {
-        let line = self.head.lines().find_map(|l| l.strip_prefix("sizhi-signature: ")).unwrap_or_else(|| panic!("{}", self.head));
+        let line = self
+            .head
+            .lines()
+            .find_map(|l| l.strip_prefix("sizhi-signature: "))
+            .unwrap_or_else(|| panic!("{}", self.head));
         let (seconds, hex) = line.trim().strip_prefix("t=").and_then(|l| l.split_once(",v1=")).expect("t=…,v1=…");
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("key");
         mac.update(format!("{seconds}.{}", self.body).as_bytes());
@@ -87,7 +91,11 @@ fn take(stream: TcpStream, answer: u16) -> Option<Received> {
             return None;
         }
     }
-    let head = head.lines().map(|l| l.split_once(": ").map_or(l.to_owned(), |(n, v)| format!("{}: {v}", n.to_ascii_lowercase()))).collect::<Vec<_>>().join("\n");
+    let head = head
+        .lines()
+        .map(|l| l.split_once(": ").map_or(l.to_owned(), |(n, v)| format!("{}: {v}", n.to_ascii_lowercase())))
+        .collect::<Vec<_>>()
+        .join("\n");
     let length: usize = head.lines().find_map(|l| l.strip_prefix("content-length: "))?.trim().parse().ok()?;
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
@@ -102,7 +110,11 @@ fn take(stream: TcpStream, answer: u16) -> Option<Received> {
 async fn rename(db: &Database, name: &str) {
     let mut transaction = db.pool.begin().await.expect("transaction");
     sizhi::store::revision::open(&mut transaction, "test", "改名", "").await.expect("revision");
-    sqlx::query("UPDATE park SET name = $1 WHERE code = 'G431176'").bind(name).execute(&mut *transaction).await.expect("named");
+    sqlx::query("UPDATE park SET name = $1 WHERE code = 'G431176'")
+        .bind(name)
+        .execute(&mut *transaction)
+        .await
+        .expect("named");
     transaction.commit().await.expect("committed");
 }
 
@@ -117,26 +129,39 @@ async fn wait_for(receiver: &Arc<Receiver>, what: &'static str, count: usize) {
 
 async fn serve(db: &Database) -> Service {
     let url = db.url().await;
-    Service::start_with(sizhi(&["serve", "--port", "0", "--public-url", "https://gis.example.cn/sizhi"]).env("DATABASE_URL", url))
+    Service::start_with(
+        sizhi(&["serve", "--port", "0", "--public-url", "https://gis.example.cn/sizhi"]).env("DATABASE_URL", url),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn events_come_in_order_signed_and_again_until_they_are_taken() {
     let db = Database::with_sample().await;
     let receiver = Arc::new(Receiver::start(&[500, 0, 302]));
-    let (id, secret) = webhooks::add(&db.pool, &receiver.address, &["parks".into(), "park_blocks".into()], None).await.expect("added");
+    let (id, secret) =
+        webhooks::add(&db.pool, &receiver.address, &["parks".into(), "park_blocks".into()], None).await.expect("added");
     let service = serve(&db).await;
     for name in ["甲", "乙", "丙"] {
         rename(&db, name).await;
     }
     // A table that shows in neither layer, and one whose rows show in no feature of them.
-    db.write("UPDATE directory_version SET title = title || '.' WHERE id = (SELECT min(id) FROM directory_version)").await;
+    db.write("UPDATE directory_version SET title = title || '.' WHERE id = (SELECT min(id) FROM directory_version)")
+        .await;
     db.write("UPDATE division SET name = '某县' WHERE code = '430112'").await;
     db.write("DELETE FROM park_block WHERE id = 'G431176-2'").await;
     wait_for(&receiver, "all were taken", 8).await;
     assert_eq!(
         receiver.taken(),
-        ["park_blocks/2", "parks/2", "park_blocks/3", "parks/3", "park_blocks/4", "parks/4", "park_blocks/7", "parks/7"]
+        [
+            "park_blocks/2",
+            "parks/2",
+            "park_blocks/3",
+            "parks/3",
+            "park_blocks/4",
+            "parks/4",
+            "park_blocks/7",
+            "parks/7"
+        ]
     );
     let all = receiver.all();
     assert_eq!(all.len(), 11, "three times in vain");
@@ -178,7 +203,10 @@ async fn what_was_made_while_nobody_served_is_told_after_the_restart_by_one_of_t
         rename(&db, name).await;
     }
     // The crash may have left a lease: it runs out by itself; here the test lets it.
-    db.value::<i64>("WITH gone AS (UPDATE webhook SET leased_until = '-infinity' RETURNING 1) SELECT count(*) FROM gone").await;
+    db.value::<i64>(
+        "WITH gone AS (UPDATE webhook SET leased_until = '-infinity' RETURNING 1) SELECT count(*) FROM gone",
+    )
+    .await;
     let services = (serve(&db).await, serve(&db).await);
     wait_for(&receiver, "all were taken", 4).await;
     rename(&db, "戊").await;
@@ -207,7 +235,10 @@ async fn three_days_without_success_end_a_webhook_until_its_operator_resumes_it(
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let dead = &webhooks::list(&db.pool).await.expect("list")[0];
-    assert_eq!((webhooks::state(dead), dead.behind, dead.last_error.as_deref()), ("dead", 1, Some("接收方回答 HTTP 500")));
+    assert_eq!(
+        (webhooks::state(dead), dead.behind, dead.last_error.as_deref()),
+        ("dead", 1, Some("接收方回答 HTTP 500"))
+    );
     rename(&db, "乙").await;
     let url = db.url().await;
     let mut command = sizhi(&["webhook", "resume", &id.to_string()]);
@@ -237,7 +268,10 @@ async fn the_operator_adds_lists_tests_and_removes_on_the_command_line() {
     assert_eq!((&added["id"], secret.len()), (&json!(1), 64));
     let (_, list) = webhook(&["list", "--json"]);
     let list: Value = serde_json::from_str(&list).expect("JSON");
-    assert_eq!((&list[0]["url"], &list[0]["layers"], &list[0]["state"], &list[0]["behind"]), (&json!(receiver.address), &json!(["parks"]), &json!("ok"), &json!(0)));
+    assert_eq!(
+        (&list[0]["url"], &list[0]["layers"], &list[0]["state"], &list[0]["behind"]),
+        (&json!(receiver.address), &json!(["parks"]), &json!("ok"), &json!(0))
+    );
     assert!(!list.to_string().contains(&secret) && !webhook(&["list"]).1.contains(&secret), "the secret is shown once");
     assert_eq!(webhook(&["test", "1"]).0, Some(0));
     assert_eq!(webhook(&["test", "1"]).0, Some(1), "404 is no success");

@@ -28,7 +28,10 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Seconds to wait after so many failures: 1, 2, 4 … up to an hour.
 pub fn backoff_seconds(failures: i32) -> i32 {
-    1_i32.checked_shl(u32::try_from(failures.max(0)).unwrap_or(u32::MAX)).filter(|s| *s > 0).map_or(LONGEST_WAIT_SECONDS, |s| s.min(LONGEST_WAIT_SECONDS))
+    1_i32
+        .checked_shl(u32::try_from(failures.max(0)).unwrap_or(u32::MAX))
+        .filter(|s| *s > 0)
+        .map_or(LONGEST_WAIT_SECONDS, |s| s.min(LONGEST_WAIT_SECONDS))
 }
 
 /// Delivers until `stopping` says so; an attempt under way is finished first.

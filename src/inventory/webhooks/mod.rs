@@ -78,7 +78,9 @@ pub async fn test(pool: &PgPool, id: i64, public_url: Option<&str>) -> Result<u1
     match send::post(url, secret, body).await? {
         send::Outcome::Answered(status) => Ok(status),
         send::Outcome::Failed(why) => {
-            Err(Error::Unavailable { code: "webhook_unreachable", detail: format!("通知没有送达：{why}"), cause: None })
+            Err(Error::Unavailable {
+                code: "webhook_unreachable", detail: format!("通知没有送达：{why}"), cause: None
+            })
         }
     }
 }
@@ -115,8 +117,17 @@ mod tests {
         }
         let long = format!("http://example.cn/{}", "a".repeat(2_000));
         for bad in [
-            "", "example.cn/x", "/x", "ftp://example.cn", "file:///etc/passwd", "http://", "http:///x",
-            "https://user:secret@example.cn/", "http://例子.cn/", "http://a b/", long.as_str(),
+            "",
+            "example.cn/x",
+            "/x",
+            "ftp://example.cn",
+            "file:///etc/passwd",
+            "http://",
+            "http:///x",
+            "https://user:secret@example.cn/",
+            "http://例子.cn/",
+            "http://a b/",
+            long.as_str(),
         ] {
             assert_eq!(check_address(bad).err().map(|e| e.code()), Some("webhook_address_invalid"), "{bad}");
         }

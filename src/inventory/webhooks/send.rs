@@ -49,8 +49,8 @@ pub async fn post(url: String, secret: String, body: String) -> Result<Outcome> 
 /// `t=<seconds>,v1=<hex>`: HMAC-SHA256 of the seconds, a dot and the body. With the moment in it, an old event cannot be played
 /// again as a new one.
 fn signature(secret: &str, seconds: i64, body: &str) -> Result<String> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
-        .map_err(|cause| Error::internal("签名失败", cause))?;
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).map_err(|cause| Error::internal("签名失败", cause))?;
     mac.update(format!("{seconds}.").as_bytes());
     mac.update(body.as_bytes());
     let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
