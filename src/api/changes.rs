@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::auth;
 use super::collections::layer_for;
 use super::feed::Feed;
-use super::params::{self, Params};
-use super::past::REVISION_HEADER;
+use super::params::Params;
+use super::past::{REVISION_HEADER, parse_since};
 use super::problem::Answer;
 use super::representation;
 use super::state::State;
@@ -39,7 +39,7 @@ pub async fn list_changes(
         Error::invalid("since_invalid", "请给出 since：已有数据的修订号（见 Sizhi-Revision 响应头），从头开始用 0")
     })?;
     let query = ChangesQuery {
-        since: params::parse_since(since)?,
+        since: parse_since(since)?,
         after: params.get("cursor").map(parse_cursor).transpose()?,
         limit: params.limit(DEFAULT_LIMIT)?,
     };
@@ -73,7 +73,7 @@ pub async fn stream_changes(
     let held = request.headers().get("last-event-id").map(|value| value.to_str().unwrap_or_default());
     let position = match (held.filter(|id| !id.is_empty()), params.get("since")) {
         (Some(id), _) => Position::parse(id)?,
-        (None, Some(since)) => Position { since: params::parse_since(since)?, after: None },
+        (None, Some(since)) => Position { since: parse_since(since)?, after: None },
         (None, None) => Position { since: newest, after: None },
     };
     if position.since > newest {
@@ -113,10 +113,8 @@ impl Position {
 
     fn parse(text: &str) -> Result<Self> {
         match text.split_once('.') {
-            None => Ok(Self { since: params::parse_since(text)?, after: None }),
-            Some((since, cursor)) => {
-                Ok(Self { since: params::parse_since(since)?, after: Some(parse_cursor(cursor)?) })
-            }
+            None => Ok(Self { since: parse_since(text)?, after: None }),
+            Some((since, cursor)) => Ok(Self { since: parse_since(since)?, after: Some(parse_cursor(cursor)?) }),
         }
     }
 }

@@ -13,6 +13,7 @@ mod landing;
 mod openapi;
 mod openapi_page;
 mod openapi_schemas;
+mod openapi_time;
 mod params;
 mod park_json;
 mod park_pages;

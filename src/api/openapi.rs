@@ -11,6 +11,7 @@ use super::collections::property_schema;
 use super::html;
 use super::openapi_page;
 use super::openapi_schemas as schemas;
+use super::openapi_time;
 use super::params::Params;
 use super::problem::Answer;
 use super::representation::{self, Form};
@@ -21,7 +22,7 @@ use crate::domain::lifecycle::ParkStatus;
 use crate::layers::declaration::LAYERS;
 
 const MEDIA_TYPE: &str = "application/vnd.oai.openapi+json;version=3.0";
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const HTML: &str = "text/html";
 const GEOJSON: &str = "application/geo+json";
 
@@ -84,10 +85,10 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
 }
 
 /// One operation, put together step by step.
-struct Operation(Map<String, Value>);
+pub(super) struct Operation(Map<String, Value>);
 
 impl Operation {
-    fn new(id: impl Into<String>, tag: &str, summary: impl Into<String>) -> Self {
+    pub(super) fn new(id: impl Into<String>, tag: &str, summary: impl Into<String>) -> Self {
         let mut fields = Map::new();
         fields.insert("operationId".into(), json!(id.into()));
         fields.insert("tags".into(), json!([tag]));
@@ -102,7 +103,7 @@ impl Operation {
         self
     }
 
-    fn parameters(self, list: Vec<Value>) -> Self {
+    pub(super) fn parameters(self, list: Vec<Value>) -> Self {
         self.field("parameters", Value::Array(list))
     }
 
@@ -114,14 +115,14 @@ impl Operation {
     }
 
     /// What comes where all is well: media types with the schema of each.
-    fn answers(self, status: &str, description: &str, content: &[(&str, Value)]) -> Self {
+    pub(super) fn answers(self, status: &str, description: &str, content: &[(&str, Value)]) -> Self {
         let content: Map<String, Value> =
             content.iter().map(|(kind, schema)| ((*kind).to_owned(), json!({"schema": schema}))).collect();
         self.response(status, json!({"description": description, "content": content}))
     }
 
     /// The shared error responses of these statuses, and one for all others.
-    fn errors(self, statuses: &[&str]) -> Self {
+    pub(super) fn errors(self, statuses: &[&str]) -> Self {
         let operation = statuses.iter().fold(self, |operation, status| {
             let reference = json!({"$ref": format!("#/components/responses/Problem{status}")});
             operation.response(status, reference)
@@ -130,11 +131,11 @@ impl Operation {
     }
 
     /// Addresses to try, for the page: not part of OpenAPI.
-    fn tries(self, paths: &[&str]) -> Self {
+    pub(super) fn tries(self, paths: &[&str]) -> Self {
         self.field("x-try", json!(paths))
     }
 
-    fn get(self) -> Value {
+    pub(super) fn get(self) -> Value {
         json!({"get": self.0})
     }
 
@@ -143,25 +144,25 @@ impl Operation {
     }
 }
 
-fn query(name: &str, title: &str, schema: Value) -> Value {
+pub(super) fn query(name: &str, title: &str, schema: Value) -> Value {
     json!({
         "name": name, "in": "query", "required": false, "description": title, "style": "form", "explode": false,
         "schema": schema,
     })
 }
 
-fn segment(name: &str, title: &str, example: &str) -> Value {
+pub(super) fn segment(name: &str, title: &str, example: &str) -> Value {
     json!({
         "name": name, "in": "path", "required": true, "description": title, "schema": {"type": "string"},
         "example": example,
     })
 }
 
-fn form_parameter() -> Value {
+pub(super) fn form_parameter() -> Value {
     query("f", "表示形式；不给时按 Accept", json!({"type": "string", "enum": ["json", "html"]}))
 }
 
-fn limit_parameter() -> Value {
+pub(super) fn limit_parameter() -> Value {
     let schema = json!({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT});
     query("limit", "一页最多多少条", schema)
 }
@@ -178,12 +179,12 @@ fn revision_parameter() -> Value {
     text_parameter("revision", "登记库当时记载的：修订号，或 RFC 3339 日期、时刻")
 }
 
-fn text_parameter(name: &str, title: &str) -> Value {
+pub(super) fn text_parameter(name: &str, title: &str) -> Value {
     query(name, title, json!({"type": "string"}))
 }
 
 /// JSON of this schema, or a page.
-fn json_or_page(schema: &str) -> [(&'static str, Value); 2] {
+pub(super) fn json_or_page(schema: &str) -> [(&'static str, Value); 2] {
     [(JSON, schemas::reference(schema)), (HTML, json!({"type": "string"}))]
 }
 
@@ -254,51 +255,10 @@ fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
             ])
             .errors(&["400", "404", "406"]);
     paths.insert(format!("{items}/{{featureId}}"), item.get());
-    time_paths(paths, layer, &url);
+    openapi_time::paths(paths, layer, &url);
 }
 
-/// History and changes of a layer.
-fn time_paths(paths: &mut Map<String, Value>, layer: &Layer, url: &str) {
-    let (id, title) = (layer.id, layer.title.zh);
-    let operation =
-        |handler: &str, what: &str| Operation::new(format!("{handler}_{id}"), "layers", format!("{title}：{what}"));
-    let number = |minimum: i64| json!({"type": "integer", "format": "int64", "minimum": minimum});
-    let history = operation("list_history", "一个要素的沿革：何人、何时、为何、改了什么，新的在前")
-        .parameters(vec![
-            segment("featureId", "要素标识", example_of(layer)),
-            limit_parameter(),
-            query("before", "只列编号更小的修订", number(0)),
-            form_parameter(),
-        ])
-        .answers("200", "一页修订", &json_or_page("History"))
-        .errors(&["400", "404", "406"])
-        .tries(&[&format!("{url}/items/{}/history", example_of(layer))]);
-    paths.insert(format!("{url}/items/{{featureId}}/history"), history.get());
-    let since = || {
-        let mut parameter = query("since", "已有数据的修订号，见 Sizhi-Revision 响应头；从头开始用 0", number(0));
-        parameter["example"] = json!(0);
-        parameter
-    };
-    let mut needed = since();
-    needed["required"] = json!(true);
-    let changes = operation("list_changes", "某一修订之后的变更，每个要素一条，取其最新状态")
-        .parameters(vec![needed, limit_parameter(), text_parameter("cursor", "接着上一页，见 next 链接；不要自己拼写")])
-        .answers("200", "一页变更", &[(JSON, schemas::reference("Changes"))])
-        .errors(&["400", "503"])
-        .tries(&[&format!("{url}/changes?since=0&limit=5")]);
-    paths.insert(format!("{url}/changes"), changes.get());
-    let stream = operation("stream_changes", "变更推送（SSE）；断开后带 Last-Event-ID 重连，不漏不重")
-        .parameters(vec![since()])
-        .answers(
-            "200",
-            "事件 change 的 data 与 changes 的一页相同",
-            &[("text/event-stream", json!({"type": "string"}))],
-        )
-        .errors(&["400", "503"]);
-    paths.insert(format!("{url}/changes/stream"), stream.get());
-}
-
-fn example_of(layer: &Layer) -> &'static str {
+pub(super) fn example_of(layer: &Layer) -> &'static str {
     match layer.id {
         "park_blocks" => "G431176-1",
         "divisions" => "430100",

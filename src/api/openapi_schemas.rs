@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::cards::LEVELS;
 use super::collections::property_schema;
+use super::openapi_time;
 use crate::domain::layer::Layer;
 use crate::domain::lifecycle::ParkStatus;
 use crate::inventory::import::{ALLOWABLE, LAYERS};
@@ -40,7 +41,7 @@ fn feature_name(layer: &Layer) -> String {
 /// All components, with one feature schema a layer.
 pub fn components(layers: &[Layer]) -> Value {
     let mut schemas = Map::new();
-    let groups = [common(), service(), features(), time(), parks(), import()];
+    let groups = [common(), service(), features(), openapi_time::schemas(), parks(), import()];
     schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));
     schemas.extend(layers.iter().map(|layer| (feature_name(layer), layer_feature(layer))));
     let mut responses = Map::new();
@@ -59,9 +60,9 @@ fn problem(description: &str) -> Value {
     json!({"description": description, "content": {"application/problem+json": {"schema": reference("Problem")}}})
 }
 
-type Schemas = Vec<(&'static str, Value)>;
+pub(super) type Schemas = Vec<(&'static str, Value)>;
 
-fn text(title: &str) -> Value {
+pub(super) fn text(title: &str) -> Value {
     json!({"type": "string", "title": title})
 }
 
@@ -69,7 +70,7 @@ fn text_or_null(title: &str) -> Value {
     json!({"type": "string", "title": title, "nullable": true})
 }
 
-fn number(title: &str) -> Value {
+pub(super) fn number(title: &str) -> Value {
     json!({"type": "number", "title": title})
 }
 
@@ -77,15 +78,15 @@ fn number_or_null(title: &str) -> Value {
     json!({"type": "number", "title": title, "nullable": true})
 }
 
-fn whole(title: &str) -> Value {
+pub(super) fn whole(title: &str) -> Value {
     json!({"type": "integer", "title": title})
 }
 
-fn yes_or_no(title: &str) -> Value {
+pub(super) fn yes_or_no(title: &str) -> Value {
     json!({"type": "boolean", "title": title})
 }
 
-fn list(of: Value) -> Value {
+pub(super) fn list(of: Value) -> Value {
     json!({"type": "array", "items": of})
 }
 
@@ -94,17 +95,17 @@ fn records(title: &str) -> Value {
     json!({"type": "array", "title": title, "items": {"type": "object"}})
 }
 
-fn one_of(title: &str, words: &[&str]) -> Value {
+pub(super) fn one_of(title: &str, words: &[&str]) -> Value {
     json!({"type": "string", "title": title, "enum": words})
 }
 
-fn object(required: &[&str], properties: Value) -> Value {
+pub(super) fn object(required: &[&str], properties: Value) -> Value {
     json!({"type": "object", "required": required, "properties": properties})
 }
 
 /// A schema that may also be `null`. OpenAPI 3.0 allows nothing beside a `$ref`, and `nullable` speaks only for a `type` beside it: a
 /// branch of its own lets null in.
-fn or_null(name: &str) -> Value {
+pub(super) fn or_null(name: &str) -> Value {
     json!({"anyOf": [reference(name), {"type": "object", "nullable": true, "enum": [null]}]})
 }
 
@@ -196,61 +197,6 @@ fn features() -> Schemas {
     ]
 }
 
-fn time() -> Schemas {
-    let moment = || json!({"type": "string", "format": "date-time"});
-    let row = json!({
-        "table": text("表"),
-        "title": text("表的名称"),
-        "id": text("行的标识"),
-        "valid_from": day("生效日期"),
-        "operation": one_of("操作", &["insert", "update", "delete"]),
-    });
-    // Before and after have the types of their property, or are null.
-    let value = || {
-        json!({"anyOf": [
-            {"type": "string", "nullable": true}, {"type": "number"}, {"type": "boolean"}, list(json!({"type": "string"})),
-        ]})
-    };
-    let property = json!({"name": text("属性"), "title": text("名称与单位"), "before": value(), "after": value()});
-    let difference = json!({
-        "type": "object", "nullable": true, "title": "图形的变化；没有变化时为 null",
-        "properties": {
-            "before_m2": number("原面积"), "after_m2": number("新面积"),
-            "added_m2": number("增加的面积"), "removed_m2": number("减少的面积"),
-            "added": or_null("MultiPolygon"), "removed": or_null("MultiPolygon"),
-            "omitted": one_of("没有给出图形的原因", &["too_complex"]),
-        },
-    });
-    let revision = json!({
-        "revision": whole("修订号"), "made_at": moment(), "actor": text("何人"), "reason": text("为何"), "source": text("从何而来"),
-        "operation": one_of("操作", &["added", "changed", "removed"]),
-        "rows": list(object(&["table", "id", "operation"], row)),
-        "properties": list(object(&["name", "before", "after"], property)),
-        "geometry": difference,
-        "links": list(reference("Link")),
-    });
-    let history = json!({
-        "collection": text("图层"), "id": text("要素标识"),
-        "numberMatched": whole("修订总数"), "numberReturned": whole("本页的数目"),
-        "revisions": list(object(&["revision", "made_at", "actor", "operation", "properties", "geometry"], revision)),
-        "links": list(reference("Link")),
-    });
-    let change = json!({
-        "revision": whole("最后改动它的修订"), "made_at": moment(), "operation": one_of("操作", &["added", "changed", "removed"]),
-        "id": text("要素标识"), "valid_from": day("生效日期"), "feature": or_null("Feature"),
-    });
-    let changes = json!({
-        "since": whole("从哪个修订之后"), "until": whole("到哪个修订为止"),
-        "more": yes_or_no("还有下一页；读完才是 until 的状态"), "numberReturned": whole("本页的数目"),
-        "changes": list(object(&["revision", "operation", "id", "feature"], change)),
-        "links": list(reference("Link")),
-    });
-    vec![
-        ("History", object(&["collection", "id", "revisions", "links"], history)),
-        ("Changes", object(&["since", "until", "more", "changes", "links"], changes)),
-    ]
-}
-
 /// The feature of one layer: what its declaration says of its properties.
 fn layer_feature(layer: &Layer) -> Value {
     let mut properties = Map::new();
@@ -266,7 +212,7 @@ fn layer_feature(layer: &Layer) -> Value {
     json!({"allOf": [reference("Feature"), {"type": "object", "properties": own}]})
 }
 
-fn day(title: &str) -> Value {
+pub(super) fn day(title: &str) -> Value {
     json!({"type": "string", "format": "date", "title": title, "nullable": true})
 }
 

@@ -7,7 +7,6 @@ use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, TimeDelta};
 use crate::domain::items_query::{self, After, Filter, FilterValue, ItemsQuery, Period};
 use crate::domain::layer::{Layer, PropertyKind};
 use crate::error::{Error, Result};
-use crate::store::as_of::Asked;
 
 /// The parameters of one request, each name at most once.
 #[derive(Debug)]
@@ -205,39 +204,6 @@ pub fn period(params: &Params) -> Result<Option<Period>> {
     params.get("datetime").map(parse_datetime).transpose()
 }
 
-/// `revision`: a number, or the moment (RFC 3339, or a day in China) whose knowledge is asked for.
-pub fn revision(params: &Params) -> Result<Option<Asked>> {
-    params.get("revision").map(parse_revision).transpose()
-}
-
-fn parse_revision(text: &str) -> Result<Asked> {
-    let invalid = || {
-        Error::invalid(
-            "revision_invalid",
-            format!("revision“{}”不合规则：应为修订号（0 起的整数），或 RFC 3339 日期、时间", shorten(text)),
-        )
-    };
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        // One that no number holds is one that is not made yet.
-        return Ok(Asked::Number(text.parse().unwrap_or(i64::MAX)));
-    }
-    if let Some(day) = parse_day(text) {
-        return Ok(Asked::On(day));
-    }
-    let moment = DateTime::parse_from_rfc3339(&text.replace(' ', "+")).map_err(|_| invalid())?;
-    // Years that the database has no moments for.
-    let year = moment.naive_utc().year();
-    if (1..=9999).contains(&year) { Ok(Asked::By(moment.to_utc())) } else { Err(invalid()) }
-}
-
-/// A revision that a client holds the state of: a whole number from 0.
-pub fn parse_since(text: &str) -> Result<i64> {
-    let digits = Some(text).filter(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit()));
-    digits.map(|t| t.parse().unwrap_or(i64::MAX)).ok_or_else(|| {
-        Error::invalid("since_invalid", format!("since 应为修订号（0 起的整数），不是“{}”", shorten(text)))
-    })
-}
-
 /// 4 numbers, or 6 with heights that are checked and set aside. West greater than east crosses the antimeridian: two
 /// boxes.
 fn parse_bbox(text: &str) -> Result<Vec<items_query::Bbox>> {
@@ -284,7 +250,8 @@ fn parse_datetime(text: &str) -> Result<Period> {
     }
 }
 
-fn parse_day(text: &str) -> Option<NaiveDate> {
+/// `YYYY-MM-DD` and nothing else.
+pub fn parse_day(text: &str) -> Option<NaiveDate> {
     // `%Y` also takes signs and more digits.
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|day| text.len() == 10 && day.year() > 0)
 }
@@ -402,43 +369,6 @@ mod tests {
         ] {
             assert_eq!(parse_datetime(bad).err().map(|e| e.code()), Some("datetime_invalid"), "{bad}");
         }
-    }
-
-    #[test]
-    fn revisions_are_numbers_days_or_moments() {
-        let moment = |text: &str| text.parse().map(Asked::By).ok();
-        for (text, expected) in [
-            ("0", Some(Asked::Number(0))),
-            ("17", Some(Asked::Number(17))),
-            ("99999999999999999999", Some(Asked::Number(i64::MAX))),
-            ("2024-03-01", day("2024-03-01").map(Asked::On)),
-            ("2024-03-01T00:00:00Z", moment("2024-03-01T00:00:00Z")),
-            ("2024-03-01T08:00:00 08:00", moment("2024-03-01T00:00:00Z")),
-        ] {
-            assert_eq!(parse_revision(text).ok(), expected, "{text}");
-        }
-        for bad in [
-            "",
-            "-1",
-            "+1",
-            "1.0",
-            "x",
-            "2024",
-            "2024-13-01",
-            "now",
-            "0x1",
-            "１",
-            "0000-01-01",
-            "+12024-01-01T00:00:00Z",
-        ] {
-            let code = parse_revision(bad).err().map(|e| e.code());
-            // Four digits are a number.
-            assert_eq!(code, (bad != "2024").then_some("revision_invalid"), "{bad}");
-        }
-        for bad in ["", "-1", "+1", "1.5", "x", "１"] {
-            assert_eq!(parse_since(bad).err().map(|e| e.code()), Some("since_invalid"), "{bad}");
-        }
-        assert_eq!(parse_since("99999999999999999999").ok(), Some(i64::MAX));
     }
 
     #[test]

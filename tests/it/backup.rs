@@ -37,6 +37,13 @@ async fn filled(name: &str) -> Database {
     let mut request = crate::support::import_request(&path);
     request.park = ParkCode::parse("G431176").ok();
     sizhi::inventory::import::stage(&db.pool, &request).await.expect("staged");
+    sqlx::raw_sql(
+        "INSERT INTO webhook (url, layers, secret, planned_revision) VALUES ('http://127.0.0.1:9/', '{parks}', 'a secret of this test', 1);
+         INSERT INTO webhook_delivery SELECT id, 1, 'parks' FROM webhook;",
+    )
+    .execute(&db.pool)
+    .await
+    .expect("webhook");
     db
 }
 
