@@ -86,11 +86,21 @@ END $$;
 CREATE FUNCTION publish_layer_view(view_name text, definition text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     own_path text := current_setting('search_path');
+    pastless text;
 BEGIN
     EXECUTE format('CREATE VIEW public.%I WITH (security_invoker = true) AS %s', view_name, definition);
     PERFORM set_config('search_path', 'as_of, public', true);
     EXECUTE format('CREATE VIEW as_of.%I WITH (security_invoker = true) AS %s', view_name, definition);
     PERFORM set_config('search_path', own_path, true);
+    -- A name that as_of lacks means the table itself: the past would show the present.
+    SELECT string_agg(DISTINCT t.name, ', ') INTO pastless
+      FROM tracked_table t
+      JOIN pg_depend d ON d.refobjid = format('public.%I', t.name)::regclass AND d.classid = 'pg_rewrite'::regclass
+      JOIN pg_rewrite r ON r.oid = d.objid
+     WHERE r.ev_class = format('as_of.%I', view_name)::regclass;
+    IF pastless IS NOT NULL THEN
+        RAISE EXCEPTION '% reads %, which as_of_table does not know yet', view_name, pastless USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
 END $$;
 
 SELECT as_of_table('division');

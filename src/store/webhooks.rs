@@ -108,7 +108,7 @@ pub async fn lease(pool: &PgPool, seconds: i32) -> Result<Option<Leased>> {
              SELECT id FROM webhook w
              WHERE dead_at IS NULL AND next_attempt_at <= clock_timestamp() AND leased_until < clock_timestamp()
                AND (planned_revision < (SELECT max(number) FROM revision)
-                    OR EXISTS (SELECT 1 FROM webhook_delivery d WHERE d.webhook_id = w.id))
+                    OR EXISTS (SELECT 1 FROM webhook_delivery d JOIN revision r ON r.number = d.revision WHERE d.webhook_id = w.id))
              ORDER BY next_attempt_at FOR UPDATE SKIP LOCKED LIMIT 1)
          RETURNING id, url, layers, secret, planned_revision, attempts, lease::text AS lease",
     )

@@ -45,5 +45,6 @@ mod round_trips;
 mod sample;
 mod streams;
 mod support;
+mod time_declared;
 mod undo;
 mod webhooks;
