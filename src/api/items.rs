@@ -44,9 +44,9 @@ pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: we
             representation::query_string(&params.with("f", "json"))
         );
         let page_of_people = html::page(&base, layer.title.zh, &body, &json_url);
-        return past.mark(representation::html(Some(&etag), page_of_people), page.revision, layer);
+        return past.mark(representation::html(Some(&etag), page_of_people), page.revision, layer.visibility);
     }
-    past.mark(representation::geojson(&etag, collection_text(&page, &links)), page.revision, layer)
+    past.mark(representation::geojson(&etag, collection_text(&page, &links)), page.revision, layer.visibility)
 }
 
 /// The features are ready text: they are joined, not parsed.
@@ -83,10 +83,7 @@ fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: For
     ];
     if let Some(last) = page.features.last().filter(|_| page.more) {
         let mut pairs = params.without(&["cursor", "offset"]);
-        // A moment is settled: all pages are of the one revision.
-        if let Some((_, value)) = pairs.iter_mut().find(|(name, _)| name == "revision") {
-            *value = past.revision.unwrap_or(page.revision).to_string();
-        }
+        past.settle(&mut pairs);
         pairs.push(("cursor".into(), params::cursor(&After { id: last.id.clone(), from: last.from })));
         let kind = if form == Form::Json { "application/geo+json" } else { "text/html" };
         links.push(json!({"rel": "next", "type": kind, "title": "下一页", "href": href(&pairs)}));
@@ -164,7 +161,7 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
         let body = ways_on(layer, &base, &parsed) + &item_page(layer, &parsed);
         let json_url = format!("{url}?{}", representation::query_string(&params.with("f", "json")));
         let page = html::page(&base, title.trim(), &body, &json_url);
-        return past.mark(representation::html(Some(&etag), page), revision, layer);
+        return past.mark(representation::html(Some(&etag), page), revision, layer.visibility);
     }
     if let Some(object) = parsed.as_object_mut() {
         let href = |form: &str| format!("{url}?{}", representation::query_string(&params.with("f", form)));
@@ -178,7 +175,7 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
             ]),
         );
     }
-    past.mark(representation::geojson(&etag, parsed.to_string()), revision, layer)
+    past.mark(representation::geojson(&etag, parsed.to_string()), revision, layer.visibility)
 }
 
 /// 404 for a feature that there is not, or not for this viewer.

@@ -299,6 +299,7 @@ fn park_paths(paths: &mut Map<String, Value>) {
         query("status", "状态", words(&ParkStatus::ALL.map(ParkStatus::as_str))),
         text_parameter("q", "名称、别名、代码或主导产业中的文字"),
         query("sort", "排序；前面加 - 表示倒序", json!({"type": "string", "enum": orders, "default": "code"})),
+        revision_parameter(),
         limit_parameter(),
         offset_parameter(),
         form_parameter(),
@@ -310,7 +311,7 @@ fn park_paths(paths: &mut Map<String, Value>) {
         .tries(&["/parks?limit=10", "/parks?prefecture=430100&sort=-approved_area", "/parks?q=电子信息"]);
     paths.insert("/parks".into(), list.get());
     let card = Operation::new("get_park", "parks", "园区卡片：面积、四至文字与坐标四至、核对、区块、沿革")
-        .parameters(vec![segment("code", "园区代码", "G431176"), form_parameter()])
+        .parameters(vec![segment("code", "园区代码", "G431176"), revision_parameter(), form_parameter()])
         .answers("200", "园区卡片", &json_or_page("ParkCard"))
         .errors(&["400", "404", "406"])
         .tries(&["/parks/G431176"]);

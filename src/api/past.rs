@@ -7,7 +7,7 @@ use chrono::{DateTime, Datelike};
 use super::params::{Params, parse_day, shorten};
 use super::problem::Answer;
 use super::state::State;
-use crate::domain::layer::{Layer, Visibility};
+use crate::domain::layer::Visibility;
 use crate::error::{Error, Result};
 use crate::store::as_of::{self, Asked};
 
@@ -34,13 +34,21 @@ impl Past {
         Ok(Self { revision: Some(revision), named: matches!(asked, Asked::Number(_)) })
     }
 
+    /// Parameters for the links of other pages: a moment is settled, so that all pages are of the one revision.
+    pub fn settle(self, pairs: &mut [(String, String)]) {
+        let asked = pairs.iter_mut().find(|(name, _)| name == "revision");
+        if let (Some((_, value)), Some(revision)) = (asked, self.revision) {
+            *value = revision.to_string();
+        }
+    }
+
     /// Tells the revision, and lets an answer about the past be kept.
-    pub fn mark(self, answer: Answer, revision: i64, layer: &Layer) -> Answer {
+    pub fn mark(self, answer: Answer, revision: i64, visibility: Visibility) -> Answer {
         let mut response = answer?;
         let headers = response.headers_mut();
         headers.insert(REVISION_HEADER, HeaderValue::from(revision));
         if self.named {
-            let whose = if layer.visibility == Visibility::Public { "public" } else { "private" };
+            let whose = if visibility == Visibility::Public { "public" } else { "private" };
             if let Ok(value) = HeaderValue::from_str(&format!("{whose}, max-age={KEEP_SECONDS}, immutable")) {
                 headers.insert(header::CACHE_CONTROL, value);
             }

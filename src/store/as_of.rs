@@ -29,6 +29,15 @@ pub async fn look_back(connection: &mut PgConnection, revision: Option<i64>, per
     }
 }
 
+/// Lets every table and view that this transaction names without a schema mean the one of the past; tells the revision that is read.
+/// For reads that name many.
+pub async fn turn_back(connection: &mut PgConnection, revision: Option<i64>) -> Result<i64> {
+    if revision.is_some() {
+        sqlx::query("SELECT set_config('search_path', 'as_of, public', true)").execute(&mut *connection).await?;
+    }
+    look_back(connection, revision, None).await
+}
+
 /// The views of `as_of` show this revision from here on, to the end of the transaction.
 pub async fn set(connection: &mut PgConnection, revision: i64) -> Result<()> {
     sqlx::query("SELECT set_config('sizhi.as_of', $1, true)").bind(revision.to_string()).execute(connection).await?;
