@@ -82,7 +82,12 @@ async fn push(source: Source, mut feed: Feed, to_reader: mpsc::Sender<Bytes>) {
     let mut told = position.since;
     while !*feed.stopping.borrow_and_update() && Instant::now() < end {
         feed.newest.mark_unchanged();
-        let due = position.after.is_some() || *feed.newest.borrow() > position.since;
+        let newest = *feed.newest.borrow();
+        // Restored to an older state (0: not looked yet): the client must begin anew, and is told so when it asks.
+        if newest > 0 && newest < position.since {
+            return;
+        }
+        let due = position.after.is_some() || newest > position.since;
         if due {
             match next(&pool, &viewer, layer, &position).await {
                 Ok(page) if page.changes.is_empty() => {
@@ -99,7 +104,7 @@ async fn push(source: Source, mut feed: Feed, to_reader: mpsc::Sender<Bytes>) {
                     beat = Instant::now() + HEARTBEAT;
                     continue;
                 }
-                // The register was restored to an older state: the client must begin anew, and is told so when it asks.
+                // The same, seen by the read.
                 Err(Error::Invalid { .. }) => return,
                 Err(error) => {
                     tracing::warn!(layer = layer.id, error = %error, "change stream waits");

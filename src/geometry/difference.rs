@@ -51,10 +51,15 @@ pub fn between(before: &MultiPolygon<f64>, after: &MultiPolygon<f64>, most_overl
     let common: f64 = common.sum();
     let beside =
         |whole: SquareMetres| SquareMetres::new((whole.value() - common).max(0.0)).unwrap_or(SquareMetres::ZERO);
-    let shapes = (cost(before, after) <= most_overlaid).then(|| Shapes {
-        added: without_slivers(after.difference(before)),
-        removed: without_slivers(before.difference(after)),
-    });
+    let shapes = if found.list.is_empty() {
+        // Apart, or one of them is nothing: all of both, to the bit.
+        Some(Shapes { added: after.clone(), removed: before.clone() })
+    } else {
+        (cost(before, after) <= most_overlaid).then(|| Shapes {
+            added: without_slivers(after.difference(before)),
+            removed: without_slivers(before.difference(after)),
+        })
+    };
     Some(Difference {
         before: area_before,
         after: area_after,
