@@ -290,6 +290,8 @@ CREATE UNIQUE INDEX redevelopment_plan_one_per_parcel ON redevelopment_plan (par
 
 -- What a plan does, in order.
 CREATE TABLE plan_step (
+    -- the plan, an at, the ordinal
+    id              text COLLATE "C" NOT NULL,
     plan_id         text COLLATE "C" NOT NULL,
     ordinal         integer NOT NULL,
     county_code     text COLLATE "C" NOT NULL,
@@ -298,9 +300,12 @@ CREATE TABLE plan_step (
     done_on         date,
     note            text,
     revision        bigint NOT NULL,
-    CONSTRAINT plan_step_pkey PRIMARY KEY (plan_id, ordinal),
+    CONSTRAINT plan_step_pkey PRIMARY KEY (id),
+    CONSTRAINT plan_step_id_holds_plan CHECK (id = plan_id || '@' || ordinal),
+    CONSTRAINT plan_step_ordinal_positive CHECK (ordinal > 0),
     CONSTRAINT plan_step_task_given CHECK (task <> '')
 );
+CREATE INDEX plan_step_plan_idx ON plan_step (plan_id);
 
 -- Every move of a record, as somebody told it: from, to, the day, the paper, the person, the reason.
 CREATE TABLE parcel_transition (
@@ -358,7 +363,7 @@ END $$;
 SELECT track_table('turnover_parcel', 'n.id', 'id', 'valid_from');
 SELECT track_table('low_efficiency_parcel', 'n.id', 'id', 'valid_from');
 SELECT track_table('redevelopment_plan', 'n.id', 'id', 'valid_from');
-SELECT track_table('plan_step', 'n.plan_id || ''@'' || n.ordinal', 'plan_id', 'ordinal');
+SELECT track_table('plan_step', 'n.id', 'id');
 SELECT track_table('parcel_transition', 'n.ledger || ''@'' || n.record_id || ''@'' || n.ordinal', 'ledger', 'record_id', 'ordinal');
 
 CREATE TRIGGER turnover_parcel_fits_insert AFTER INSERT ON turnover_parcel REFERENCING NEW TABLE AS new_rows
@@ -379,6 +384,12 @@ SELECT protect_by_jurisdiction('low_efficiency_parcel', 'county_code');
 SELECT protect_by_jurisdiction('redevelopment_plan', 'county_code');
 SELECT protect_by_jurisdiction('plan_step', 'county_code');
 SELECT protect_by_jurisdiction('parcel_transition', 'county_code');
+
+SELECT as_of_table('turnover_parcel');
+SELECT as_of_table('low_efficiency_parcel');
+SELECT as_of_table('redevelopment_plan', 'parcel_id');
+SELECT as_of_table('plan_step', 'plan_id');
+SELECT as_of_table('parcel_transition', 'record_id');
 
 -- Which row of its table a log row speaks of (replaces 0001's): ids that live through several rows.
 CREATE OR REPLACE FUNCTION change_key(layer text, feature_id text, before json, after json) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -473,7 +484,7 @@ END $$;
 
 -- The day that timers are told for: what the question names, else today where the land lies.
 CREATE FUNCTION timer_day() RETURNS date LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT coalesce(nullif(current_setting('sizhi.on_day', true), '')::date, (now() AT TIME ZONE 'Asia/Shanghai')::date)
+    SELECT coalesce(on_day(), (now() AT TIME ZONE 'Asia/Shanghai')::date)
 $$;
 
 -- Full years from one day to a later one; from 29 February they are full on the 28th.
@@ -589,7 +600,9 @@ SELECT r.id AS feature_id, r.geom, nullif(r.valid_from, '-infinity') AS valid_fr
 FROM low_efficiency_parcel r
 JOIN division c ON c.code = r.county_code
 LEFT JOIN park p ON p.code = r.park_code
-LEFT JOIN redevelopment_plan l ON l.parcel_id = r.id AND l.valid_to = 'infinity' AND l.state <> 'cancelled'
+-- of the day asked about
+LEFT JOIN redevelopment_plan l ON l.parcel_id = r.id AND l.state <> 'cancelled'
+    AND (on_day() IS NULL AND l.valid_to = 'infinity' OR l.valid_from <= on_day() AND l.valid_to > on_day())
 $view$);
 
 -- On the land of its parcel as it stands, or stood last.

@@ -40,6 +40,9 @@ pub struct HttpArgs {
     /// 内部图层一次最多导出多少条；公开图层不限
     #[arg(long, env = "SIZHI_EXPORT_LIMIT", default_value_t = 100_000, value_name = "ROWS")]
     pub export_limit: u64,
+    /// 同时打开的变更推送（SSE）连接的上限
+    #[arg(long, env = "SIZHI_STREAMS", default_value_t = 200)]
+    pub streams: usize,
     /// 工作线程数；不设置时等于处理器核数
     #[arg(long, env = "SIZHI_WORKERS")]
     pub workers: Option<usize>,

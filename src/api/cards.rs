@@ -7,18 +7,20 @@ use super::html;
 use super::params::{self, Params};
 use super::park_json;
 use super::park_pages;
+use super::past::Past;
 use super::problem::Answer;
 use super::representation::{self, Form};
 use super::state::State;
+use crate::domain::layer::Visibility;
 use crate::domain::lifecycle::ParkStatus;
 use crate::domain::{DivisionCode, ParkCode, items_query};
 use crate::error::{Error, Result};
-use crate::store::features;
+use crate::store::as_of;
 use crate::store::park_cards::{self, DirectoryQuery, DirectorySort};
 
 /// Parameters of the directory.
-pub const PARAMETERS: [&str; 11] =
-    ["prefecture", "county", "level", "type", "industry", "status", "q", "sort", "limit", "offset", "f"];
+pub const PARAMETERS: [&str; 12] =
+    ["prefecture", "county", "level", "type", "industry", "status", "q", "sort", "revision", "limit", "offset", "f"];
 
 /// Values of `sort`; a leading `-` turns the order round.
 pub const SORTS: [&str; 5] = ["code", "name", "approved_area", "computed_area", "approved"];
@@ -30,10 +32,12 @@ pub const LEVELS: [&str; 2] = ["国家级", "省级"];
 pub async fn list_parks(request: HttpRequest, state: web::Data<State>) -> Answer {
     let params = Params::read(&request, &PARAMETERS, |_| false)?;
     let form = representation::form(&request, &params)?;
-    let query = directory_query(&params)?;
+    let mut query = directory_query(&params)?;
     let base = representation::base_url(&request, &state);
+    let past = Past::read(&params, &state).await?;
+    query.revision = past.revision;
     // The number is read before the data: an ETag may be older than its body, never newer.
-    let etag = representation::etag(&request, &base, form, &features::revision_mark(&state.pool).await?);
+    let etag = representation::etag(&request, &base, form, &as_of::mark(&state.pool, past.revision).await?);
     if representation::is_current(&request, &etag) {
         return representation::not_modified(&etag);
     }
@@ -43,24 +47,26 @@ pub async fn list_parks(request: HttpRequest, state: web::Data<State>) -> Answer
         "numberReturned": page.rows.len(),
         "parks": page.rows.iter().map(|row| park_json::summary(row, &base)).collect::<Vec<_>>(),
         "facets": facets_json(&page.facets),
-        "links": page_links(&params, &base, form, &query, page.matched),
+        "links": page_links(&params, &base, form, &query, page.matched, past),
     });
     if form == Form::Html {
         let json_url = format!("{base}/api/parks?{}", representation::query_string(&params.with("f", "json")));
         let body = park_pages::directory(&document, &params, &base);
-        return representation::html(Some(&etag), html::page(&base, "园区名录", &body, &json_url));
+        let page_of_people = html::page(&base, "园区名录", &body, &json_url);
+        return past.mark(representation::html(Some(&etag), page_of_people), page.revision, Visibility::Public);
     }
-    representation::json(Some(&etag), &document)
+    past.mark(representation::json(Some(&etag), &document), page.revision, Visibility::Public)
 }
 
 /// `/api/parks/{code}`: the card of one park, read from one state of the register.
 pub async fn get_park(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    let params = Params::read(&request, &["f"], |_| false)?;
+    let params = Params::read(&request, &["revision", "f"], |_| false)?;
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
+    let past = Past::read(&params, &state).await?;
     let code = ParkCode::parse(&path).map_err(|reason| Error::invalid("park_code_invalid", reason.to_string()))?;
-    let etag = representation::etag(&request, &base, form, &features::revision_mark(&state.pool).await?);
-    let card = park_cards::find(&state.pool, &code)
+    let etag = representation::etag(&request, &base, form, &as_of::mark(&state.pool, past.revision).await?);
+    let card = park_cards::find(&state.pool, &code, past.revision)
         .await?
         .ok_or_else(|| Error::not_found("park_not_found", format!("名录中没有代码为 {code} 的园区")))?;
     if representation::is_current(&request, &etag) {
@@ -68,11 +74,13 @@ pub async fn get_park(request: HttpRequest, path: web::Path<String>, state: web:
     }
     let document = park_json::card(&card, &base);
     if form == Form::Html {
-        let json_url = format!("{}?f=json", park_json::card_url(&base, code.as_str()));
+        let query = representation::query_string(&params.with("f", "json"));
+        let json_url = format!("{}?{query}", park_json::card_url(&base, code.as_str()));
         let body = park_pages::card(&document, &base);
-        return representation::html(Some(&etag), html::page(&base, &card.park.name, &body, &json_url));
+        let page = html::page(&base, &card.park.name, &body, &json_url);
+        return past.mark(representation::html(Some(&etag), page), card.revision, Visibility::Public);
     }
-    representation::json(Some(&etag), &document)
+    past.mark(representation::json(Some(&etag), &document), card.revision, Visibility::Public)
 }
 
 /// The typed question to the directory.
@@ -91,6 +99,8 @@ fn directory_query(params: &Params) -> Result<DirectoryQuery> {
         descending,
         limit: i64::from(params.limit(items_query::DEFAULT_LIMIT)?),
         offset: i64::from(params.offset()?),
+        // Settled where the register can be asked.
+        revision: None,
     })
 }
 
@@ -137,7 +147,7 @@ fn facets_json(facets: &[(String, String, i64)]) -> Value {
     json!({"level": level, "type": kind, "prefecture": prefecture})
 }
 
-fn page_links(params: &Params, base: &str, form: Form, query: &DirectoryQuery, matched: i64) -> Value {
+fn page_links(params: &Params, base: &str, form: Form, query: &DirectoryQuery, matched: i64, past: Past) -> Value {
     let href = |pairs: &[(String, String)]| format!("{base}/api/parks?{}", representation::query_string(pairs));
     let rel = |this: Form| if this == form { "self" } else { "alternate" };
     let kind = if form == Form::Json { "application/json" } else { "text/html" };
@@ -146,7 +156,9 @@ fn page_links(params: &Params, base: &str, form: Form, query: &DirectoryQuery, m
         json!({"rel": rel(Form::Html), "type": "text/html", "href": href(&params.with("f", "html"))}),
     ];
     let mut turn = |rel: &str, title: &str, offset: i64| {
-        let href = href(&params.with("offset", &offset.to_string()));
+        let mut pairs = params.with("offset", &offset.to_string());
+        past.settle(&mut pairs);
+        let href = href(&pairs);
         links.push(json!({"rel": rel, "type": kind, "title": title, "href": href}));
     };
     let next = query.offset + query.limit;

@@ -126,6 +126,7 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
             {"rel": "items", "type": "application/geo+json", "title": layer.title.zh, "href": format!("{url}/items")},
             {"rel": "items", "type": "text/html", "title": layer.title.zh, "href": format!("{url}/items?f=html")},
             {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json", "href": format!("{url}/queryables")},
+            {"rel": "changes", "type": "application/json", "title": "变更", "href": format!("{url}/changes?since=0")},
             {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},
         ]),
     );

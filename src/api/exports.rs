@@ -8,25 +8,26 @@ use actix_web::body::{BodyStream, MessageBody, SizedStream};
 use actix_web::http::header::{self, ContentEncoding};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use futures_util::Stream;
 use futures_util::stream::{self, unfold};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::auth;
-use super::html;
 use super::params::{self, EXPORT_PARAMS, Params};
+use super::past::Past;
 use super::problem::Answer;
 use super::representation::{self, VARY};
 use super::state::State;
+use super::{html, items};
 use crate::domain::export::{ExportFormat, Headings, TextEncoding};
+use crate::domain::items_query::ItemsQuery;
 use crate::domain::layer::Layer;
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::inventory::export::{self, ExportOptions, ExportRequest};
 use crate::inventory::progress::Silent;
-use crate::store::features;
 
 /// How long a request waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
@@ -123,12 +124,13 @@ fn options(params: &Params) -> Result<ExportOptions> {
 
 async fn export_request(
     request: &HttpRequest,
-    state: &State,
+    state: &web::Data<State>,
     layer: &'static Layer,
     params: &Params,
     format: ExportFormat,
 ) -> Result<ExportRequest> {
     let viewer = auth::viewer(request, state).await?;
+    let revision = Past::read(params, state).await?.revision;
     if let Some(name) = ["offset", "cursor"].iter().find(|name| params.get(name).is_some()) {
         return Err(Error::invalid("option_not_possible", format!("下载不分页，不能用参数 {name}；条数请用 limit")));
     }
@@ -138,7 +140,7 @@ async fn export_request(
     Ok(ExportRequest {
         layer,
         format,
-        query: params::items_query(params, layer)?,
+        query: ItemsQuery { revision, ..params::items_query(params, layer)? },
         limit: params.export_limit()?,
         options: options(params)?,
         asked: asked.collect::<Vec<_>>().join("；"),
@@ -153,7 +155,7 @@ async fn export_request(
 /// The whole answer: from the register while it is read, or from a file that is made first.
 pub async fn download(
     request: &HttpRequest,
-    state: &State,
+    state: &web::Data<State>,
     layer: &'static Layer,
     params: &Params,
     format: ExportFormat,
@@ -164,7 +166,7 @@ pub async fn download(
         request,
         &base,
         format.as_str().as_bytes(),
-        &features::revision_mark(&state.pool).await?,
+        &items::mark(state, layer, &asked.viewer, asked.query.revision).await?,
     );
     let mut head = Head::of(&asked, &etag);
     if request.method() == Method::HEAD {

@@ -8,15 +8,17 @@ use super::auth;
 use super::collections::{LIFE, layer_of};
 use super::params::{self, EXPORT_PARAMS, ITEMS_PARAMS, Params};
 use super::park_pages;
+use super::past::Past;
 use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
 use super::{READ_TIME, exports, html};
 use crate::domain::DivisionLevel;
 use crate::domain::access::Viewer;
-use crate::domain::items_query::After;
+use crate::domain::items_query::{After, ItemsQuery};
 use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
 use crate::error::{Error, Result};
+use crate::store::as_of;
 use crate::store::features::{self, Page};
 
 pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
@@ -32,17 +34,25 @@ pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: we
     tokio::time::timeout(READ_TIME, page).await.unwrap_or_else(|_| Err(Problem::too_long()))
 }
 
-async fn list_page(request: &HttpRequest, state: &State, viewer: &Viewer, layer: &Layer, params: &Params) -> Answer {
+async fn list_page(
+    request: &HttpRequest,
+    state: &web::Data<State>,
+    viewer: &Viewer,
+    layer: &Layer,
+    params: &Params,
+) -> Answer {
     let form = representation::form(request, params)?;
-    let query = params::items_query(params, layer)?;
+    let mut query = params::items_query(params, layer)?;
     let base = representation::base_url(request, state);
+    let past = Past::read(params, state).await?;
+    query.revision = past.revision;
     // The number is read before the data: an ETag may be older than its body, never newer.
-    let etag = representation::etag(request, &base, form, &mark(state, layer, viewer).await?);
+    let etag = representation::etag(request, &base, form, &mark(state, layer, viewer, past.revision).await?);
     if representation::is_current(request, &etag) {
         return representation::not_modified(&etag);
     }
     let page = features::list_items(&state.pool, viewer, layer, &query).await?;
-    let links = page_links(layer, &base, params, &page, form);
+    let links = page_links(layer, &base, params, &page, form, past);
     if form == Form::Html {
         let body = items_page(layer, &base, &page, &links) + &exports::ways_to_download(layer, &base, params);
         let json_url = format!(
@@ -50,15 +60,16 @@ async fn list_page(request: &HttpRequest, state: &State, viewer: &Viewer, layer:
             layer.id,
             representation::query_string(&params.with("f", "json"))
         );
-        return representation::html(Some(&etag), html::page(&base, layer.title.zh, &body, &json_url));
+        let page_of_people = html::page(&base, layer.title.zh, &body, &json_url);
+        return past.mark(representation::html(Some(&etag), page_of_people), page.revision, layer.visibility);
     }
-    representation::geojson(&etag, collection_text(&page, &links))
+    past.mark(representation::geojson(&etag, collection_text(&page, &links)), page.revision, layer.visibility)
 }
 
 /// The register's revision, and who may see it where not everybody sees the same: a browser that changes hands must not
 /// be told that what it holds is current.
-async fn mark(state: &State, layer: &Layer, viewer: &Viewer) -> Result<String> {
-    let revision = features::revision_mark(&state.pool).await?;
+pub(super) async fn mark(state: &State, layer: &Layer, viewer: &Viewer, revision: Option<i64>) -> Result<String> {
+    let revision = as_of::mark(&state.pool, revision).await?;
     Ok(match layer.visibility {
         Visibility::Public => revision,
         Visibility::Internal => format!("{revision}-{}", auth::scope_mark(viewer)),
@@ -88,7 +99,7 @@ fn collection_text(page: &Page, links: &Value) -> String {
     text
 }
 
-fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: Form) -> Value {
+fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: Form, past: Past) -> Value {
     let url = format!("{base}/api/collections/{}/items", layer.id);
     let href = |pairs: &[(String, String)]| format!("{url}?{}", representation::query_string(pairs));
     let rel = |this: Form| if this == form { "self" } else { "alternate" };
@@ -99,6 +110,7 @@ fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: For
     ];
     if let Some(last) = page.features.last().filter(|_| page.more) {
         let mut pairs = params.without(&["cursor", "offset"]);
+        past.settle(&mut pairs);
         pairs.push(("cursor".into(), params::cursor(&After { id: last.id.clone(), from: last.from })));
         let kind = if form == Form::Json { "application/geo+json" } else { "text/html" };
         links.push(json!({"rel": "next", "type": kind, "title": "下一页", "href": href(&pairs)}));
@@ -151,17 +163,19 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
     let (collection, id) = path.into_inner();
     let viewer = auth::viewer(&request, &state).await?;
     let layer = layer_of(&collection, &viewer)?;
-    let params = Params::read(&request, &["f"], |_| false)?;
+    let params = Params::read(&request, &["datetime", "revision", "f"], |_| false)?;
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
-    let shown: String = id.chars().filter(|c| !c.is_control()).take(40).collect();
-    let not_found =
-        || Error::not_found("item_not_found", format!("图层“{}”中没有标识为“{shown}”的要素", layer.title.zh));
+    let period = params::period(&params)?;
+    let past = Past::read(&params, &state).await?;
+    let not_found = || item_not_found(layer, &id);
     if id.contains('\0') {
         return Err(not_found().into());
     }
-    let etag = representation::etag(&request, &base, form, &mark(&state, layer, &viewer).await?);
-    let feature = features::find_item(&state.pool, &viewer, layer, &id).await?.ok_or_else(not_found)?;
+    let etag = representation::etag(&request, &base, form, &mark(&state, layer, &viewer, past.revision).await?);
+    let query = ItemsQuery { period, revision: past.revision, ..ItemsQuery::default() };
+    let (feature, revision) = features::find_item(&state.pool, &viewer, layer, &id, &query).await?;
+    let feature = feature.ok_or_else(not_found)?;
     if representation::is_current(&request, &etag) {
         return representation::not_modified(&etag);
     }
@@ -172,20 +186,29 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
         let name = html::text_of(&parsed["properties"]["name"]);
         let title = format!("{} {} {name}", layer.title.zh, feature.id);
         let body = ways_on(layer, &base, &parsed) + &item_page(layer, &parsed);
-        let page = html::page(&base, title.trim(), &body, &format!("{url}?f=json"));
-        return representation::html(Some(&etag), page);
+        let json_url = format!("{url}?{}", representation::query_string(&params.with("f", "json")));
+        let page = html::page(&base, title.trim(), &body, &json_url);
+        return past.mark(representation::html(Some(&etag), page), revision, layer.visibility);
     }
     if let Some(object) = parsed.as_object_mut() {
+        let href = |form: &str| format!("{url}?{}", representation::query_string(&params.with("f", form)));
         object.insert(
             "links".into(),
             json!([
-                {"rel": "self", "type": "application/geo+json", "href": format!("{url}?f=json")},
-                {"rel": "alternate", "type": "text/html", "href": format!("{url}?f=html")},
+                {"rel": "self", "type": "application/geo+json", "href": href("json")},
+                {"rel": "alternate", "type": "text/html", "href": href("html")},
+                {"rel": "version-history", "type": "application/json", "title": "沿革", "href": format!("{url}/history?f=json")},
                 {"rel": "collection", "type": "application/json", "title": layer.title.zh, "href": format!("{base}/api/collections/{}", layer.id)},
             ]),
         );
     }
-    representation::geojson(&etag, parsed.to_string())
+    past.mark(representation::geojson(&etag, parsed.to_string()), revision, layer.visibility)
+}
+
+/// 404 for a feature that there is not, or not for this viewer.
+pub fn item_not_found(layer: &Layer, id: &str) -> Error {
+    let shown: String = id.chars().filter(|c| !c.is_control()).take(40).collect();
+    Error::not_found("item_not_found", format!("图层“{}”中没有标识为“{shown}”的要素", layer.title.zh))
 }
 
 /// A value as people read it: words for the register's codes, areas with the decimals of their unit (domain.md §9).
@@ -217,10 +240,12 @@ fn ways_on(layer: &Layer, base: &str, feature: &Value) -> String {
     };
     let card = park
         .map(|code| format!(" · <a href=\"{base}/api/parks/{}?f=html\">园区卡片</a>", representation::encode(code)));
+    let id = feature["id"].as_str().unwrap_or_default();
     format!(
-        "<p><a href=\"{base}/api/collections?f=html\">图层</a> › <a href=\"{base}/api/collections/{}/items?f=html\">{title}</a>{}</p>",
+        "<p><a href=\"{base}/api/collections?f=html\">图层</a> › <a href=\"{base}/api/collections/{0}/items?f=html\">{title}</a>{1} · <a href=\"{base}/api/collections/{0}/items/{2}/history?f=html\">沿革</a></p>",
         layer.id,
-        card.unwrap_or_default()
+        card.unwrap_or_default(),
+        representation::encode(id)
     )
 }
 

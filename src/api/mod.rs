@@ -4,8 +4,11 @@ pub mod access;
 mod accounts;
 mod auth;
 mod cards;
+mod changes;
 mod collections;
 mod exports;
+mod feed;
+mod history;
 mod html;
 mod imports;
 mod items;
@@ -15,10 +18,12 @@ mod openapi;
 mod openapi_access;
 mod openapi_page;
 mod openapi_schemas;
+mod openapi_time;
 mod params;
 mod park_json;
 mod park_pages;
 mod park_words;
+mod past;
 mod problem;
 mod problem_english;
 mod representation;
@@ -26,6 +31,7 @@ mod session;
 mod signals;
 mod state;
 mod status;
+mod stream;
 mod tokens;
 mod upload;
 
@@ -43,12 +49,14 @@ use futures_util::future::LocalBoxFuture;
 use sqlx::PgPool;
 use tracing_actix_web::TracingLogger;
 
+pub use feed::Feed;
 pub use params::query_of_pairs;
 pub use state::State;
 
 use crate::config::HttpArgs;
 use crate::error::{Error, Result};
 use access::{Access, Routes, Rule, Ruled};
+use feed::Background;
 use problem::Problem;
 use signals::Signals;
 
@@ -74,6 +82,9 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/api/collections/{collection}/schema", Public, collections::get_schema))
         .service(address("/api/collections/{collection}/items", "GET, HEAD").streams(Public, items::list_items))
         .service(get("/api/collections/{collection}/items/{item}", Public, items::get_item))
+        .service(get("/api/collections/{collection}/items/{item}/history", Public, history::list_history))
+        .service(get("/api/collections/{collection}/changes", Public, changes::list_changes))
+        .service(get("/api/collections/{collection}/changes/stream", Public, changes::stream_changes))
         .service(get("/api/parks", Public, cards::list_parks))
         .service(get("/api/parks/{code}", Public, cards::get_park))
         .service(address("/api/imports", "GET, HEAD, POST").reads(Staff, imports::list_imports).does(
@@ -205,9 +216,25 @@ async fn no_such_address() -> problem::Answer {
     Err(Problem::no_such_address())
 }
 
-/// The application, the same for `serve` and for tests.
+/// The application of one process, without a feed: who asks for a stream is told that there is no room.
 pub fn app(
     state: State,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    app_with(state, Feed::closed())
+}
+
+/// The application, the same for `serve` and for tests.
+fn app_with(
+    state: State,
+    feed: Feed,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -221,11 +248,20 @@ pub fn app(
         .allow_any_origin()
         .send_wildcard()
         .allowed_methods(["GET", "HEAD", "OPTIONS"])
-        .allowed_headers(["accept", "accept-language", "if-none-match"])
-        .expose_headers(["etag", "link", "content-crs", "content-disposition", "x-features-left-out", "x-request-id"])
+        .allowed_headers(["accept", "accept-language", "if-none-match", "last-event-id"])
+        .expose_headers([
+            "etag",
+            "link",
+            "content-crs",
+            "content-disposition",
+            "sizhi-revision",
+            "x-features-left-out",
+            "x-request-id",
+        ])
         .max_age(3600);
     App::new()
         .app_data(web::Data::new(state))
+        .app_data(web::Data::new(feed))
         .configure(|config| routes(&mut Routes::to_serve(config)))
         .default_service(web::to(no_such_address))
         // The last one is the outermost. Problems are written outside of compression and CORS, which refuse things too.
@@ -239,8 +275,9 @@ pub fn app(
 /// Serves until a signal; `ready` is told the address once the port is bound.
 pub async fn serve(http: &HttpArgs, pool: PgPool, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let workers = http.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)).max(1);
-    let state = State::new(pool, http.clone());
-    let server = HttpServer::new(move || app(state.clone()))
+    let background = Background::prepare(&pool, http);
+    let (state, feed) = (State::new(pool, http.clone()), background.feed());
+    let server = HttpServer::new(move || app_with(state.clone(), feed.clone()))
         .workers(workers)
         .keep_alive(Duration::from_secs(15))
         .client_request_timeout(Duration::from_secs(5))
@@ -261,11 +298,18 @@ pub async fn serve(http: &HttpArgs, pool: PgPool, ready: impl FnOnce(SocketAddr)
         server.addrs().first().copied().ok_or_else(|| Error::conflict("port_unavailable", "没有可监听的地址"))?;
     let stopped = |cause| Error::internal("服务意外停止", cause);
     let mut signals = Signals::listen().map_err(stopped)?;
+    let background = background.start();
     ready(address);
     let mut running = pin!(server.run());
     let handle = running.handle();
-    tokio::select! {
-        outcome = &mut running => outcome.map_err(stopped),
-        graceful = signals.next() => tokio::join!(handle.stop(graceful), running).1.map_err(stopped),
-    }
+    let outcome = tokio::select! {
+        outcome = &mut running => outcome,
+        graceful = signals.next() => {
+            // Streams never end by themselves: the server would wait for them.
+            background.begin_stop();
+            tokio::join!(handle.stop(graceful), running).1
+        }
+    };
+    background.stop().await;
+    outcome.map_err(stopped)
 }

@@ -11,6 +11,7 @@ use super::html;
 use super::openapi_access;
 use super::openapi_page;
 use super::openapi_schemas as schemas;
+use super::openapi_time;
 use super::params::Params;
 use super::problem::Answer;
 use super::representation::{self, Form};
@@ -138,11 +139,11 @@ impl Operation {
     }
 
     /// Addresses to try, for the page: not part of OpenAPI.
-    fn tries(self, paths: &[&str]) -> Self {
+    pub(super) fn tries(self, paths: &[&str]) -> Self {
         self.field("x-try", json!(paths))
     }
 
-    fn get(self) -> Value {
+    pub(super) fn get(self) -> Value {
         json!({"get": self.0})
     }
 
@@ -165,7 +166,7 @@ pub fn segment(name: &str, title: &str, example: &str) -> Value {
     })
 }
 
-fn form_parameter() -> Value {
+pub(super) fn form_parameter() -> Value {
     query("f", "表示形式；不给时按 Accept", json!({"type": "string", "enum": ["json", "html"]}))
 }
 
@@ -178,12 +179,20 @@ fn offset_parameter() -> Value {
     query("offset", "跳过多少条", json!({"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}))
 }
 
-fn text_parameter(name: &str, title: &str) -> Value {
+fn datetime_parameter() -> Value {
+    text_parameter("datetime", "当时适用的：日期或时刻，或用“/”隔开的起止，开放端写“..”")
+}
+
+fn revision_parameter() -> Value {
+    text_parameter("revision", "登记库当时记载的：修订号，或 RFC 3339 日期、时刻")
+}
+
+pub(super) fn text_parameter(name: &str, title: &str) -> Value {
     query(name, title, json!({"type": "string"}))
 }
 
 /// JSON of this schema, or a page.
-fn json_or_page(schema: &str) -> [(&'static str, Value); 2] {
+pub(super) fn json_or_page(schema: &str) -> [(&'static str, Value); 2] {
     [(JSON, schemas::reference(schema)), (HTML, json!({"type": "string"}))]
 }
 
@@ -250,12 +259,18 @@ fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
     paths.insert(items.clone(), list.get());
     let item =
         read("get_item", "一个要素", &[(GEOJSON, schemas::layer_reference(layer)), (HTML, json!({"type": "string"}))])
-            .parameters(vec![segment("featureId", "要素标识", example_of(layer)), form_parameter()])
+            .parameters(vec![
+                segment("featureId", "要素标识", example_of(layer)),
+                datetime_parameter(),
+                revision_parameter(),
+                form_parameter(),
+            ])
             .errors(&["400", "404", "406"]);
     paths.insert(format!("{items}/{{featureId}}"), item.get());
+    openapi_time::paths(paths, layer, &url);
 }
 
-fn example_of(layer: &Layer) -> &'static str {
+pub(super) fn example_of(layer: &Layer) -> &'static str {
     match layer.id {
         "park_blocks" => "G431176-1",
         "divisions" => "430100",
@@ -286,7 +301,8 @@ fn items_parameters(layer: &Layer) -> Vec<Value> {
     let bbox = json!({"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}});
     let mut list = vec![
         query("bbox", "范围：西,南,东,北（度）；6 个数时第 3、6 个是高度，不起作用；西大于东时跨 180° 经线", bbox),
-        text_parameter("datetime", "时间：日期或时刻，或用“/”隔开的起止，开放端写“..”"),
+        datetime_parameter(),
+        revision_parameter(),
         limit_parameter(),
         offset_parameter(),
         text_parameter("cursor", "接着上一页，见 next 链接；不要自己拼写"),
@@ -313,6 +329,7 @@ fn park_paths(paths: &mut Map<String, Value>) {
         query("status", "状态", words(&ParkStatus::ALL.map(ParkStatus::as_str))),
         text_parameter("q", "名称、别名、代码或主导产业中的文字"),
         query("sort", "排序；前面加 - 表示倒序", json!({"type": "string", "enum": orders, "default": "code"})),
+        revision_parameter(),
         limit_parameter(),
         offset_parameter(),
         form_parameter(),
@@ -324,7 +341,7 @@ fn park_paths(paths: &mut Map<String, Value>) {
         .tries(&["/parks?limit=10", "/parks?prefecture=430100&sort=-approved_area", "/parks?q=电子信息"]);
     paths.insert("/parks".into(), list.get());
     let card = Operation::new("get_park", "parks", "园区卡片：面积、四至文字与坐标四至、核对、区块、沿革")
-        .parameters(vec![segment("code", "园区代码", "G431176"), form_parameter()])
+        .parameters(vec![segment("code", "园区代码", "G431176"), revision_parameter(), form_parameter()])
         .answers("200", "园区卡片", &json_or_page("ParkCard"))
         .errors(&["400", "404", "406"])
         .tries(&["/parks/G431176"]);

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::cards::LEVELS;
 use super::collections::property_schema;
 use super::openapi_access;
+use super::openapi_time;
 use crate::domain::access::Role;
 use crate::domain::layer::Layer;
 use crate::domain::lifecycle::ParkStatus;
@@ -43,7 +44,7 @@ fn feature_name(layer: &Layer) -> String {
 /// All components, with one feature schema a layer.
 pub fn components(layers: &[Layer]) -> Value {
     let mut schemas = Map::new();
-    let groups = [common(), service(), features(), parks(), import()];
+    let groups = [common(), service(), features(), openapi_time::schemas(), parks(), import()];
     schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));
     schemas.extend(openapi_access::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema)));
     let layers = layers.iter().filter(|layer| layer.visibility.is_for(Role::Public));
@@ -65,9 +66,9 @@ fn problem(description: &str) -> Value {
     json!({"description": description, "content": {"application/problem+json": {"schema": reference("Problem")}}})
 }
 
-type Schemas = Vec<(&'static str, Value)>;
+pub(super) type Schemas = Vec<(&'static str, Value)>;
 
-fn text(title: &str) -> Value {
+pub(super) fn text(title: &str) -> Value {
     json!({"type": "string", "title": title})
 }
 
@@ -75,7 +76,7 @@ fn text_or_null(title: &str) -> Value {
     json!({"type": "string", "title": title, "nullable": true})
 }
 
-fn number(title: &str) -> Value {
+pub(super) fn number(title: &str) -> Value {
     json!({"type": "number", "title": title})
 }
 
@@ -83,15 +84,15 @@ fn number_or_null(title: &str) -> Value {
     json!({"type": "number", "title": title, "nullable": true})
 }
 
-fn whole(title: &str) -> Value {
+pub(super) fn whole(title: &str) -> Value {
     json!({"type": "integer", "title": title})
 }
 
-fn yes_or_no(title: &str) -> Value {
+pub(super) fn yes_or_no(title: &str) -> Value {
     json!({"type": "boolean", "title": title})
 }
 
-fn list(of: Value) -> Value {
+pub(super) fn list(of: Value) -> Value {
     json!({"type": "array", "items": of})
 }
 
@@ -100,17 +101,17 @@ fn records(title: &str) -> Value {
     json!({"type": "array", "title": title, "items": {"type": "object"}})
 }
 
-fn one_of(title: &str, words: &[&str]) -> Value {
+pub(super) fn one_of(title: &str, words: &[&str]) -> Value {
     json!({"type": "string", "title": title, "enum": words})
 }
 
-fn object(required: &[&str], properties: Value) -> Value {
+pub(super) fn object(required: &[&str], properties: Value) -> Value {
     json!({"type": "object", "required": required, "properties": properties})
 }
 
 /// A schema that may also be `null`. OpenAPI 3.0 allows nothing beside a `$ref`, and `nullable` speaks only for a `type` beside it: a
 /// branch of its own lets null in.
-fn or_null(name: &str) -> Value {
+pub(super) fn or_null(name: &str) -> Value {
     json!({"anyOf": [reference(name), {"type": "object", "nullable": true, "enum": [null]}]})
 }
 
@@ -217,7 +218,7 @@ fn layer_feature(layer: &Layer) -> Value {
     json!({"allOf": [reference("Feature"), {"type": "object", "properties": own}]})
 }
 
-fn day(title: &str) -> Value {
+pub(super) fn day(title: &str) -> Value {
     json!({"type": "string", "format": "date", "title": title, "nullable": true})
 }
 

@@ -2,9 +2,9 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::Query;
-use chrono::{DateTime, FixedOffset, NaiveDate, TimeDelta};
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, TimeDelta};
 
-use crate::domain::items_query::{self, After, Filter, FilterValue, ItemsQuery};
+use crate::domain::items_query::{self, After, Filter, FilterValue, ItemsQuery, Period};
 use crate::domain::layer::{Layer, PropertyKind};
 use crate::error::{Error, Result};
 
@@ -164,7 +164,7 @@ pub fn shorten(text: &str) -> String {
 }
 
 /// Parameters of `…/items`, besides the layer's own properties.
-pub const ITEMS_PARAMS: [&str; 6] = ["bbox", "datetime", "limit", "offset", "cursor", "f"];
+pub const ITEMS_PARAMS: [&str; 7] = ["bbox", "datetime", "revision", "limit", "offset", "cursor", "f"];
 
 /// Parameters of a download, besides those of `…/items`.
 pub const EXPORT_PARAMS: [&str; 4] = ["encoding", "crs", "headings", "geometry"];
@@ -181,7 +181,9 @@ pub fn query_of_pairs(pairs: Vec<(String, String)>, layer: &Layer) -> Result<Ite
 pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
     let mut query = ItemsQuery {
         boxes: params.get("bbox").map(parse_bbox).transpose()?.unwrap_or_default(),
-        period: params.get("datetime").map(parse_datetime).transpose()?,
+        period: period(params)?,
+        // A number is settled where the register can be asked.
+        revision: None,
         filters: Vec::new(),
         limit: params.limit(items_query::DEFAULT_LIMIT)?,
         offset: params.offset()?,
@@ -216,6 +218,11 @@ pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
     Ok(query)
 }
 
+/// `datetime`: when it applied.
+pub fn period(params: &Params) -> Result<Option<Period>> {
+    params.get("datetime").map(parse_datetime).transpose()
+}
+
 /// 4 numbers, or 6 with heights that are checked and set aside. West greater than east crosses the antimeridian: two
 /// boxes.
 fn parse_bbox(text: &str) -> Result<Vec<items_query::Bbox>> {
@@ -244,8 +251,6 @@ fn parse_bbox(text: &str) -> Result<Vec<items_query::Bbox>> {
     Ok(vec![[west, south, east, north]])
 }
 
-type Period = (Option<NaiveDate>, Option<NaiveDate>);
-
 /// An instant, or `from/to` with `..` or nothing for an open end (but not two).
 fn parse_datetime(text: &str) -> Result<Period> {
     let invalid = |why: &str| Error::invalid("datetime_invalid", format!("datetime“{}”不合规则：{why}", shorten(text)));
@@ -264,11 +269,16 @@ fn parse_datetime(text: &str) -> Result<Period> {
     }
 }
 
+/// `YYYY-MM-DD` and nothing else.
+pub fn parse_day(text: &str) -> Option<NaiveDate> {
+    // `%Y` also takes signs and more digits.
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|day| text.len() == 10 && day.year() > 0)
+}
+
 /// A day, or a moment taken as the day it is in China (UTC+8): the register's dates have no time zone.
 fn parse_instant(text: &str) -> Option<NaiveDate> {
-    if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        // `%Y` also takes signs and more digits.
-        return (text.len() == 10).then_some(day);
+    if let Some(day) = parse_day(text) {
+        return Some(day);
     }
     // A `+` of the offset arrives as a blank when it was not encoded.
     let moment = DateTime::parse_from_rfc3339(&text.replace(' ', "+")).ok()?;

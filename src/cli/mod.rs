@@ -11,6 +11,7 @@ pub mod seed;
 pub mod serve;
 mod temporary;
 pub mod vector_child;
+pub mod webhook;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,8 @@ enum Command {
     Account(account::Args),
     /// 修订日志：校验有没有被改动
     Audit(audit::Args),
+    /// 变更通知（webhook）：登记、列出、删除、重试、测试
+    Webhook(webhook::Args),
     /// Reads or writes one vector file under limits; started by sizhi itself.
     #[command(hide = true)]
     VectorChild,
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
             Command::Db(args) => finish(db::run(args).await),
             Command::Account(args) => finish(account::run(args).await),
             Command::Audit(args) => finish(audit::run(args).await),
+            Command::Webhook(args) => finish(webhook::run(args).await),
             Command::Check(_) | Command::VectorChild => ExitCode::FAILURE,
         }
     })

@@ -11,6 +11,9 @@ pub const DEFAULT_LIMIT: u32 = 100;
 /// Farthest `offset`; beyond it the cursor of the `next` link pages on.
 pub const MAX_OFFSET: u32 = 100_000;
 
+/// From, to; both included, `None` = unbounded.
+pub type Period = (Option<NaiveDate>, Option<NaiveDate>);
+
 /// West, south, east, north in degrees.
 pub type Bbox = [f64; 4];
 
@@ -19,8 +22,10 @@ pub type Bbox = [f64; 4];
 pub struct ItemsQuery {
     /// Boxes joined by “or”: one, or two where a box crosses the antimeridian.
     pub boxes: Vec<Bbox>,
-    /// From, to (both included); `None` = unbounded. `Some((None, None))` asks for all times.
-    pub period: Option<(Option<NaiveDate>, Option<NaiveDate>)>,
+    /// `Some((None, None))` asks for all times.
+    pub period: Option<Period>,
+    /// The register as of this revision; `None` = as it stands.
+    pub revision: Option<i64>,
     pub filters: Vec<Filter>,
     pub limit: u32,
     pub offset: u32,

@@ -15,6 +15,31 @@ pub struct Layer {
     /// Rows whose life has ended are shown only where `datetime` asks for them.
     pub current_only: bool,
     pub visibility: Visibility,
+    /// The tables whose rows show in it, its own first: what makes its history and its changes.
+    pub sources: &'static [Source],
+}
+
+/// A table of the log whose rows show in a layer.
+#[derive(Debug)]
+pub struct Source {
+    pub table: &'static str,
+    pub title: Titles,
+    /// The column that the log knows a row by.
+    pub id: &'static str,
+    pub shows: Shows,
+    /// The column with the division that decides who may see a row (`protect_by_jurisdiction`); `None` = everybody.
+    pub division: Option<&'static str>,
+}
+
+/// Which features a row of a source shows in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shows {
+    /// In the feature of its own id.
+    AsItself,
+    /// In the feature whose id this column holds. It never changes in the life of a row, and `as_of_table` was told of it.
+    InFeatureOf(&'static str),
+    /// In every feature that has the row's id as this property.
+    WhereProperty(&'static str),
 }
 
 /// Who may see a layer (domain.md §11).

@@ -6,6 +6,7 @@ pub mod area;
 pub mod assemble;
 mod boundary;
 pub mod crs;
+pub mod difference;
 pub mod extremes;
 pub mod gcj02;
 pub mod overlap;

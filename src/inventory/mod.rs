@@ -5,11 +5,13 @@
 pub mod accounts;
 pub mod export;
 pub mod geometry_report;
+pub mod history;
 pub mod import;
 pub mod land;
 pub mod ledgers;
 pub mod progress;
 pub mod sample;
+pub mod webhooks;
 pub mod wire;
 
 /// The day where the land lies: the whole country keeps Beijing time.

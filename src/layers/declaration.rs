@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::ledgers;
 use crate::domain::Ledger;
-use crate::domain::layer::{Layer, Property, PropertyKind, Titles, Visibility};
+use crate::domain::layer::{Layer, Property, PropertyKind, Shows, Source, Titles, Visibility};
 use PropertyKind::{Boolean, Integer, Number, Text, TextList};
 
 const fn t(zh: &'static str, en: &'static str) -> Titles {
@@ -22,6 +22,11 @@ const fn q(name: &'static str, kind: PropertyKind, zh: &'static str, en: &'stati
 
 const fn area(name: &'static str, zh: &'static str, en: &'static str, unit: &'static str) -> Property {
     Property { name, kind: Number, title: t(zh, en), unit: Some(unit), queryable: false }
+}
+
+/// A table that everybody may see.
+const fn from(table: &'static str, id: &'static str, shows: Shows, zh: &'static str, en: &'static str) -> Source {
+    Source { table, title: t(zh, en), id, shows, division: None }
 }
 
 /// All published layers, in the order of the collections page.
@@ -43,6 +48,11 @@ pub const PARKS: Layer = Layer {
     relation: "layer_parks",
     current_only: false,
     visibility: Visibility::Public,
+    sources: &[
+        from("park", "code", Shows::AsItself, "园区", "Park"),
+        from("park_block", "id", Shows::InFeatureOf("park_code"), "区块", "Block"),
+        from("division", "code", Shows::WhereProperty("prefecture_code"), "市州", "Prefecture"),
+    ],
     properties: &[
         q("code", Text, "园区代码", "Park code"),
         q("name", Text, "名称", "Name"),
@@ -74,6 +84,10 @@ pub const PARK_BLOCKS: Layer = Layer {
     relation: "layer_park_blocks",
     current_only: true,
     visibility: Visibility::Public,
+    sources: &[
+        from("park_block", "id", Shows::AsItself, "区块", "Block"),
+        from("park", "code", Shows::WhereProperty("park_code"), "园区", "Park"),
+    ],
     properties: &[
         q("id", Text, "区块标识", "Block id"),
         q("park_code", Text, "园区代码", "Park code"),
@@ -106,6 +120,7 @@ pub const DIVISIONS: Layer = Layer {
     relation: "layer_divisions",
     current_only: false,
     visibility: Visibility::Public,
+    sources: &[from("division", "code", Shows::AsItself, "行政区划", "Division")],
     properties: &[
         q("code", Text, "代码", "Code"),
         q("name", Text, "名称", "Name"),

@@ -1,7 +1,7 @@
 //! The layers of the ledgers, made from their field tables.
 
 use crate::domain::Ledger;
-use crate::domain::layer::{Layer, Property, PropertyKind, Titles, Visibility};
+use crate::domain::layer::{Layer, Property, PropertyKind, Shows, Source, Titles, Visibility};
 use crate::domain::ledger::{Field, FieldKind};
 use PropertyKind::{Boolean, Date, Integer, Number, Text, TextList};
 
@@ -97,6 +97,33 @@ fn told(ledger: Ledger) -> Vec<Property> {
     }
 }
 
+const fn of_county(table: &'static str, id: &'static str, shows: Shows, zh: &'static str, en: &'static str) -> Source {
+    Source { table, title: Titles { zh, en }, id, shows, division: Some("county_code") }
+}
+
+const fn of_all(table: &'static str, shows: Shows, zh: &'static str, en: &'static str) -> Source {
+    Source { table, title: Titles { zh, en }, id: "code", shows, division: None }
+}
+
+const DIVISION: Source = of_all("division", Shows::WhereProperty("county_code"), "县区", "County");
+const PARK: Source = of_all("park", Shows::WhereProperty("park_code"), "园区", "Park");
+
+static OF_TURNOVER: [Source; 3] =
+    [of_county("turnover_parcel", "id", Shows::AsItself, "周转用地", "Turnover land"), DIVISION, PARK];
+static OF_LOW_EFFICIENCY: [Source; 4] = [
+    of_county("low_efficiency_parcel", "id", Shows::AsItself, "低效用地", "Low-efficiency land"),
+    of_county("redevelopment_plan", "id", Shows::InFeatureOf("parcel_id"), "再开发方案", "Redevelopment plan"),
+    DIVISION,
+    PARK,
+];
+static OF_PLANS: [Source; 5] = [
+    of_county("redevelopment_plan", "id", Shows::AsItself, "再开发方案", "Redevelopment plan"),
+    of_county("plan_step", "id", Shows::InFeatureOf("plan_id"), "步骤", "Step"),
+    of_county("low_efficiency_parcel", "id", Shows::WhereProperty("parcel_id"), "低效用地", "Low-efficiency land"),
+    DIVISION,
+    PARK,
+];
+
 /// The layer of a ledger.
 pub(super) fn layer(ledger: Ledger) -> Layer {
     let mut properties = head(ledger);
@@ -139,6 +166,11 @@ pub(super) fn layer(ledger: Ledger) -> Layer {
         title,
         description,
         relation,
+        sources: match ledger {
+            Ledger::Turnover => &OF_TURNOVER,
+            Ledger::LowEfficiency => &OF_LOW_EFFICIENCY,
+            Ledger::Plan => &OF_PLANS,
+        },
         // Declared once for the life of the program.
         properties: Vec::leak(properties),
         current_only: true,

@@ -68,7 +68,7 @@ const TRACKED: [(&str, &str, &[&str]); 11] = [
     ("turnover_parcel", "n.id", &["id", "valid_from"]),
     ("low_efficiency_parcel", "n.id", &["id", "valid_from"]),
     ("redevelopment_plan", "n.id", &["id", "valid_from"]),
-    ("plan_step", "n.plan_id || '@' || n.ordinal", &["plan_id", "ordinal"]),
+    ("plan_step", "n.id", &["id"]),
     ("parcel_transition", "n.ledger || '@' || n.record_id || '@' || n.ordinal", &["ledger", "record_id", "ordinal"]),
 ];
 

@@ -9,8 +9,8 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction};
 
 use super::features::{bind, conditions, feature_expression};
-use super::geometry_column;
 use super::pool::{bear_idling, begin_read};
+use super::{as_of, geometry_column};
 use crate::domain::access::Jurisdiction;
 use crate::domain::export::{Cell, ExportCount, ExportRow, RowParts};
 use crate::domain::items_query::ItemsQuery;
@@ -73,11 +73,12 @@ impl FeatureRows {
             .bind(jurisdiction.setting())
             .execute(&mut *transaction)
             .await?;
+        let revision = as_of::look_back(&mut transaction, query.revision, query.period).await?;
         let has = |name: &str| layer.properties.iter().any(|p| p.name == name);
         let drawn =
             if has("illustrative") && has("source") { "min(source) FILTER (WHERE illustrative)" } else { "NULL::text" };
         let order = order_of(layer, wanted.as_the_paper);
-        let (relation, conditions) = (layer.relation, conditions(layer, &query));
+        let (relation, conditions) = (as_of::relation(layer, query.revision), conditions(layer, &query));
         let (matched, chosen) = match wanted.limit {
             None => ("count(*)".to_owned(), String::new()),
             // What is left out and what is drawn is told of the rows that come.
@@ -87,16 +88,16 @@ impl FeatureRows {
             ),
         };
         let sql = format!(
-            "SELECT {matched}, count(*) FILTER (WHERE geom IS NULL), {drawn}, (SELECT coalesce(max(number), 0) FROM revision)
+            "SELECT {matched}, count(*) FILTER (WHERE geom IS NULL), {drawn}
              FROM (SELECT * FROM {relation} WHERE {conditions} {chosen}) chosen"
         );
-        let row: (i64, i64, Option<String>, i64) =
+        let row: (i64, i64, Option<String>) =
             bind(sqlx::query_as(AssertSqlSafe(sql)), &query).fetch_one(&mut *transaction).await?;
         let count = ExportCount {
             matched: u64::try_from(row.0).unwrap_or(0),
             without_geometry: u64::try_from(row.1).unwrap_or(0),
             drawn: row.2,
-            revision: row.3,
+            revision,
         };
         let parts = RowParts { cells: false, geometry: false, centre: false, feature: false };
         Ok((Self { transaction, layer, query, order, parts, next_rows: FIRST_ROWS }, count))
@@ -114,7 +115,7 @@ impl FeatureRows {
         let sql = format!(
             "SELECT ARRAY[{}]::bigint[] FROM {} WHERE {}",
             longest.collect::<Vec<_>>().join(", "),
-            self.layer.relation,
+            as_of::relation(self.layer, self.query.revision),
             conditions(self.layer, &self.query)
         );
         let (bytes,): (Vec<i64>,) =
@@ -140,7 +141,7 @@ impl FeatureRows {
                     .to_owned()
             ),
             part(parts.feature, feature_expression(self.layer)),
-            self.layer.relation,
+            as_of::relation(self.layer, self.query.revision),
             conditions(self.layer, &self.query),
             self.order,
         );

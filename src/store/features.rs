@@ -9,6 +9,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 use sqlx::{AssertSqlSafe, PgPool, Postgres};
 
+use super::as_of;
 use super::pool::begin_read_as;
 use crate::domain::access::Viewer;
 use crate::domain::items_query::{FilterValue, ItemsQuery};
@@ -31,6 +32,8 @@ pub struct Page {
     pub matched: i64,
     /// Whether more follow.
     pub more: bool,
+    /// The revision whose state this is.
+    pub revision: i64,
 }
 
 /// The feature as RFC 7946 has it: exterior rings counter-clockwise, eight decimals, no `crs` member (option 0).
@@ -127,10 +130,11 @@ pub(super) fn bind<'q, O>(
 /// One page and the number of all that match, from one state of the register; ordered by feature id; the lives of one id, where a period shows several, by the day they began.
 pub async fn list_items(pool: &PgPool, viewer: &Viewer, layer: &Layer, query: &ItemsQuery) -> Result<Page> {
     let conditions = conditions(layer, query);
-    let relation = layer.relation;
+    let relation = as_of::relation(layer, query.revision);
     let n = parameter_count(query);
     let count_sql = format!("SELECT count(*) FROM {relation} WHERE {conditions}");
     let mut transaction = begin_read_as(pool, viewer).await?;
+    let revision = as_of::look_back(&mut transaction, query.revision, query.period).await?;
     let (matched,): (i64,) = bind(sqlx::query_as(AssertSqlSafe(count_sql)), query).fetch_one(&mut *transaction).await?;
     let feature = feature_expression(layer);
     let (id, from, limit, offset) = (n + 1, n + 2, n + 3, n + 4);
@@ -152,22 +156,32 @@ pub async fn list_items(pool: &PgPool, viewer: &Viewer, layer: &Layer, query: &I
     let more = rows.len() > query.limit as usize;
     let features =
         rows.into_iter().take(query.limit as usize).map(|(id, from, json)| FeatureText { id, from, json }).collect();
-    Ok(Page { features, matched, more })
+    Ok(Page { features, matched, more, revision })
 }
 
-/// One feature by its id.
-pub async fn find_item(pool: &PgPool, viewer: &Viewer, layer: &Layer, id: &str) -> Result<Option<FeatureText>> {
+/// One feature by its id: the life that meets the query's period (the last of several), else the current one. Also tells the
+/// revision that was read. Filters and pages of the query play no part.
+pub async fn find_item(
+    pool: &PgPool,
+    viewer: &Viewer,
+    layer: &Layer,
+    id: &str,
+    query: &ItemsQuery,
+) -> Result<(Option<FeatureText>, i64)> {
+    let moment = ItemsQuery { period: query.period, revision: query.revision, ..ItemsQuery::default() };
     let sql = format!(
-        "SELECT feature_id, valid_from, {} FROM {} WHERE feature_id = $1{} ORDER BY valid_to DESC NULLS FIRST LIMIT 1",
+        "SELECT feature_id, valid_from, {} FROM {} WHERE {} AND feature_id = ${} ORDER BY valid_to DESC NULLS FIRST LIMIT 1",
         feature_expression(layer),
-        layer.relation,
-        if layer.current_only { " AND valid_to IS NULL" } else { "" }
+        as_of::relation(layer, moment.revision),
+        conditions(layer, &moment),
+        parameter_count(&moment) + 1,
     );
     let mut transaction = begin_read_as(pool, viewer).await?;
+    let revision = as_of::look_back(&mut transaction, moment.revision, moment.period).await?;
     let row: Option<(String, Option<NaiveDate>, String)> =
-        sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(&mut *transaction).await?;
+        bind(sqlx::query_as(AssertSqlSafe(sql)), &moment).bind(id).fetch_optional(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok(row.map(|(id, from, json)| FeatureText { id, from, json }))
+    Ok((row.map(|(id, from, json)| FeatureText { id, from, json }), revision))
 }
 
 /// Box and earliest date of a layer: its extent.
@@ -189,12 +203,4 @@ pub async fn extent(pool: &PgPool, viewer: &Viewer, layer: &Layer) -> Result<Lay
     let (w, s, e, n, from): Row = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(LayerExtent { bbox: w.zip(s).zip(e).zip(n).map(|(((w, s), e), n)| [w, s, e, n]), from })
-}
-
-/// A mark of the newest revision, for ETags: its number, and the start of its hash, since a register restored from an older
-/// backup counts the same numbers again.
-pub async fn revision_mark(pool: &PgPool) -> Result<String> {
-    let newest = "SELECT number || '-' || left(encode(hash, 'hex'), 8) FROM revision ORDER BY number DESC LIMIT 1";
-    let mark: Option<Option<String>> = sqlx::query_scalar(newest).fetch_optional(pool).await?;
-    Ok(mark.flatten().unwrap_or_else(|| "0".to_owned()))
 }

@@ -5,9 +5,11 @@
 
 pub mod accounts;
 pub mod api_tokens;
+pub mod as_of;
 pub mod audit;
 pub mod backup;
 pub mod blocks;
+pub mod changes;
 mod copy;
 pub mod directories;
 pub mod divisions;
@@ -17,7 +19,9 @@ pub mod events;
 pub mod export_log;
 pub mod feature_rows;
 pub mod features;
+pub mod follow;
 pub mod geometry_column;
+pub mod history;
 pub mod idempotency;
 pub mod import_batches;
 pub mod ledgers;
@@ -29,6 +33,7 @@ pub mod revision;
 pub mod roles;
 pub mod sessions;
 pub mod undo;
+pub mod webhooks;
 
 pub use pool::{
     PoolLimits, WRITER_IDLING, bear_idling, begin_read_as, begin_write, begin_write_as, connect,

@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 use serde_json::Value;
 use sqlx::{FromRow, PgPool};
 
+use super::as_of;
 use super::blocks;
 use super::pool::begin_read;
 use crate::domain::{Block, ParkCode};
@@ -26,6 +27,8 @@ pub struct DirectoryQuery {
     pub descending: bool,
     pub limit: i64,
     pub offset: i64,
+    /// The directory as of this revision; `None` = as it stands.
+    pub revision: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -124,11 +127,14 @@ pub struct DirectoryPage {
     pub matched: i64,
     /// Facet (`level`, `type`, `prefecture`), value, number of matching parks.
     pub facets: Vec<(String, String, i64)>,
+    /// The revision whose state this is.
+    pub revision: i64,
 }
 
 /// Rows, count and facets agree: they are read in one snapshot.
 pub async fn list(pool: &PgPool, q: &DirectoryQuery) -> Result<DirectoryPage> {
     let mut transaction = begin_read(pool).await?;
+    let revision = as_of::turn_back(&mut transaction, q.revision).await?;
     // All put together from this file's own constants.
     let count = format!("SELECT count(*) FROM layer_parks WHERE {MATCHES}");
     let matched: i64 =
@@ -149,7 +155,7 @@ pub async fn list(pool: &PgPool, q: &DirectoryQuery) -> Result<DirectoryPage> {
     );
     let facets = with_filters!(sqlx::query_as(sqlx::AssertSqlSafe(facets)), q).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok(DirectoryPage { rows, matched, facets })
+    Ok(DirectoryPage { rows, matched, facets, revision })
 }
 
 /// All that a park's card needs.
@@ -161,11 +167,14 @@ pub struct ParkCard {
     pub events: Vec<Value>,
     /// What each published directory says of the park.
     pub directory_versions: Vec<Value>,
+    /// The revision whose state this is.
+    pub revision: i64,
 }
 
-/// The card of one park, read from one consistent state.
-pub async fn find(pool: &PgPool, code: &ParkCode) -> Result<Option<ParkCard>> {
+/// The card of one park, read from one consistent state, as of a revision or as it stands.
+pub async fn find(pool: &PgPool, code: &ParkCode, revision: Option<i64>) -> Result<Option<ParkCard>> {
     let mut transaction = begin_read(pool).await?;
+    let revision = as_of::turn_back(&mut transaction, revision).await?;
     let sql = format!("SELECT {COLUMNS} FROM layer_parks WHERE code = $1");
     let park: Option<DirectoryRow> =
         sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(code.as_str()).fetch_optional(&mut *transaction).await?;
@@ -192,5 +201,5 @@ pub async fn find(pool: &PgPool, code: &ParkCode) -> Result<Option<ParkCard>> {
     .fetch_all(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok(Some(ParkCard { park, blocks, events, directory_versions }))
+    Ok(Some(ParkCard { park, blocks, events, directory_versions, revision }))
 }

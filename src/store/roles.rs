@@ -74,7 +74,9 @@ pub async fn grant(connection: &mut PgConnection) -> Result<Standing> {
 fn grants() -> String {
     let role = APPLICATION_ROLE;
     format!(
-        "GRANT USAGE ON SCHEMA public TO {role};
+        "GRANT USAGE ON SCHEMA public, as_of TO {role};
+         GRANT SELECT ON ALL TABLES IN SCHEMA as_of TO {role};
+         ALTER DEFAULT PRIVILEGES IN SCHEMA as_of GRANT SELECT ON TABLES TO {role};
          DO $$ BEGIN
              IF has_schema_privilege('{role}', 'public', 'CREATE') THEN REVOKE CREATE ON SCHEMA public FROM PUBLIC; END IF;
          EXCEPTION WHEN insufficient_privilege THEN NULL; END $$;
@@ -108,6 +110,9 @@ async fn is_granted(connection: &mut PgConnection) -> Result<bool> {
              AND bool_and(pg_has_role(current_user, r.oid, 'MEMBER'))
              AND bool_and(NOT has_schema_privilege(r.oid, 'public', 'CREATE'))
              AND bool_and(NOT has_function_privilege(r.oid, 'log_changes()', 'EXECUTE'))
+             AND bool_and(has_schema_privilege(r.oid, 'as_of', 'USAGE'))
+             AND bool_and((SELECT bool_and(has_table_privilege(r.oid, v.oid, 'SELECT')) FROM pg_class v
+                           WHERE v.relnamespace = 'as_of'::regnamespace AND v.relkind = 'v'))
          FROM pg_roles r, pg_class c
          WHERE r.rolname = $1 AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v', 'm')
            AND pg_has_role(current_user, c.relowner, 'USAGE')

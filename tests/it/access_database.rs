@@ -29,6 +29,7 @@ static LAYER: Layer = Layer {
     id: "trial_parcels",
     title: Titles { zh: "地块", en: "Parcels" },
     description: Titles { zh: "", en: "" },
+    sources: &[],
     relation: "layer_trial_parcels",
     current_only: false,
     visibility: Visibility::Internal,
@@ -288,8 +289,9 @@ async fn a_layer_shows_each_viewer_the_own_jurisdiction() {
         let page = features::list_items(&db.application, &who, &LAYER, &query).await.expect("page");
         let ids: Vec<&str> = page.features.iter().map(|feature| feature.id.as_str()).collect();
         assert_eq!((ids.as_slice(), page.matched), (expected.as_slice(), expected.len() as i64), "{who:?}");
-        let hidden = features::find_item(&db.application, &who, &LAYER, "p4").await.expect("looked");
-        assert_eq!(hidden.is_some(), expected.contains(&"p4"));
+        let hidden =
+            features::find_item(&db.application, &who, &LAYER, "p4", &ItemsQuery::default()).await.expect("looked");
+        assert_eq!(hidden.0.is_some(), expected.contains(&"p4"));
         let extent = features::extent(&db.application, &who, &LAYER).await.expect("extent");
         assert_eq!(extent.bbox.is_some(), !expected.is_empty(), "the extent tells of hidden rows: {extent:?}");
     }

@@ -47,6 +47,13 @@ async fn filled(name: &str) -> Database {
     sqlx::query("INSERT INTO protected_table VALUES ('later', 'county_code')").execute(&db.pool).await.expect("row");
     let entry = ExportEntry { actor: "test", layer: "x", filter: "", format: "csv", rows: 1, address: "" };
     log_export(&db.pool, &entry).await.expect("logged");
+    sqlx::raw_sql(
+        "INSERT INTO webhook (url, layers, secret, planned_revision) VALUES ('http://127.0.0.1:9/', '{parks}', 'a secret of this test', 1);
+         INSERT INTO webhook_delivery SELECT id, 1, 'parks' FROM webhook;",
+    )
+    .execute(&db.pool)
+    .await
+    .expect("webhook");
     db
 }
 
@@ -118,7 +125,9 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "protected_table",
             "revision",
             "session",
-            "tracked_table"
+            "tracked_table",
+            "webhook",
+            "webhook_delivery"
         ]
     );
     assert!(before.iter().all(|t| t.1 > 0), "every table has rows to lose: {before:?}");

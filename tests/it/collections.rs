@@ -95,6 +95,7 @@ async fn collections_tell_where_and_since_when() {
                 {"rel": "items", "type": "application/geo+json", "title": title, "href": format!("{url}/items")},
                 {"rel": "items", "type": "text/html", "title": title, "href": format!("{url}/items?f=html")},
                 {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json", "href": format!("{url}/queryables")},
+                {"rel": "changes", "type": "application/json", "title": "变更", "href": format!("{url}/changes?since=0")},
                 {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},
             ],
         });

@@ -246,6 +246,7 @@ static INTERNAL: Layer = {
         title: blocks.title,
         description: blocks.description,
         relation: blocks.relation,
+        sources: blocks.sources,
         properties: blocks.properties,
         current_only: blocks.current_only,
         visibility: Visibility::Internal,
@@ -310,6 +311,7 @@ async fn the_database_is_told_whom_an_export_is_for() {
         title: declaration::DIVISIONS.title,
         description: declaration::DIVISIONS.description,
         relation: "layer_probe",
+        sources: &[],
         properties: &[Property {
             name: "code",
             kind: PropertyKind::Text,

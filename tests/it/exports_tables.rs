@@ -49,7 +49,7 @@ async fn csv_has_the_cells_of_the_items_whatever_stands_in_them() {
     let db = Database::with_sample().await;
     db.write(HOSTILE).await;
     let mut dangerous = 0;
-    for layer in &declaration::LAYERS {
+    for layer in declaration::LAYERS.iter() {
         let answer = get(&db, &format!("/api/collections/{}/items?f=csv&headings=en", layer.id)).await;
         assert_eq!(
             (answer.status.as_u16(), answer.header("content-type")),
@@ -144,7 +144,7 @@ async fn a_spreadsheet_has_the_cells_of_the_items_each_of_its_kind() {
     let db = Database::with_sample().await;
     db.write(HOSTILE).await;
     let (mut days, mut quoted) = (0, 0);
-    for layer in &declaration::LAYERS {
+    for layer in declaration::LAYERS.iter() {
         let answer = get(&db, &format!("/api/collections/{}/items?f=xlsx", layer.id)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         let book = openpyxl(&answer.body, &format!("{}.xlsx", layer.id));

@@ -68,7 +68,7 @@ async fn gdal_finds_the_same_features_names_and_values_in_every_format() {
     let db = Database::with_sample().await;
     db.write(HOSTILE).await;
     let address = db.ogr_address().await;
-    for layer in &declaration::LAYERS {
+    for layer in declaration::LAYERS.iter() {
         for (format, encoding, headings) in VARIANTS {
             let mut request = exports::of_layer(layer, format);
             request.options.encoding = encoding;
@@ -269,7 +269,7 @@ async fn a_text_that_a_dbf_cannot_hold_is_refused_with_its_row() {
 #[tokio::test]
 async fn nothing_that_matches_is_a_whole_file_that_gdal_opens() {
     let db = Database::empty().await;
-    for layer in &declaration::LAYERS {
+    for layer in declaration::LAYERS.iter() {
         for format in ["gpkg", "shp", "fgb"] {
             let (bytes, rows) = exports::made(&db, exports::of_layer(layer, format)).await;
             assert_eq!(rows, 0);

@@ -216,6 +216,7 @@ async fn a_block_and_its_park_are_shown_whole() {
         json!([
             {"rel": "self", "type": "application/geo+json", "href": format!("{base}/{url}?f=json")},
             {"rel": "alternate", "type": "text/html", "href": format!("{base}/{url}?f=html")},
+            {"rel": "version-history", "type": "application/json", "title": "沿革", "href": format!("{base}/{url}/history?f=json")},
             {"rel": "collection", "type": "application/json", "title": title, "href": format!("{base}/{collection}")},
         ])
     };

@@ -112,10 +112,10 @@ pub async fn replace_steps(
         .execute(&mut *connection)
         .await?;
     sqlx::query(
-        "INSERT INTO plan_step (plan_id, ordinal, county_code, task, due_on, done_on, note)
-         SELECT $1, ordinality::integer, $2, task, due_on, done_on, note
+        "INSERT INTO plan_step (id, plan_id, ordinal, county_code, task, due_on, done_on, note)
+         SELECT $1 || '@' || ordinality, $1, ordinality::integer, $2, task, due_on, done_on, note
          FROM unnest($3::text[], $4::date[], $5::date[], $6::text[]) WITH ORDINALITY AS s (task, due_on, done_on, note, ordinality)
-         ON CONFLICT (plan_id, ordinal) DO UPDATE
+         ON CONFLICT (id) DO UPDATE
          SET task = excluded.task, due_on = excluded.due_on, done_on = excluded.done_on, note = excluded.note, revision = excluded.revision
          WHERE (plan_step.task, plan_step.due_on, plan_step.done_on, plan_step.note)
                IS DISTINCT FROM (excluded.task, excluded.due_on, excluded.done_on, excluded.note)",
@@ -203,8 +203,8 @@ pub async fn insert_missing_plans(connection: &mut PgConnection, plans: &[BulkPl
     let inserted = sqlx::query(AssertSqlSafe(insert)).execute(&mut *connection).await?.rows_affected();
     let steps = || plans.iter().flat_map(|p| (1_i32..).zip(p.steps).map(move |(at, step)| (p, at, step)));
     sqlx::query(
-        "INSERT INTO plan_step (plan_id, ordinal, county_code, task, due_on, done_on)
-         SELECT s.* FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::date[], $6::date[]) AS s (plan_id, ordinal, county_code, task, due_on, done_on)
+        "INSERT INTO plan_step (id, plan_id, ordinal, county_code, task, due_on, done_on)
+         SELECT s.plan_id || '@' || s.ordinal, s.* FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::date[], $6::date[]) AS s (plan_id, ordinal, county_code, task, due_on, done_on)
          JOIN redevelopment_plan p ON p.id = s.plan_id AND p.revision = current_revision()",
     )
     .bind(steps().map(|(p, ..)| p.id.to_owned()).collect::<Vec<_>>())

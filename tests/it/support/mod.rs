@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod data_folder;
+pub mod edits;
 pub mod exports;
 pub mod files;
 pub mod http;
@@ -245,6 +246,7 @@ pub fn http_args() -> HttpArgs {
         upload_limit_mb: 5,
         exports_at_once: 2,
         export_limit: 100_000,
+        streams: 200,
         workers: Some(1),
     }
 }

@@ -1,0 +1,86 @@
+//! What runs beside the answering of requests: following the log, telling webhooks; and the places for streams.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::HttpArgs;
+use crate::inventory::webhooks;
+use crate::store::follow;
+
+/// What streams go by: the newest revision as it is made, the end of the service, and a bounded number of places.
+#[derive(Debug, Clone)]
+pub struct Feed {
+    pub newest: watch::Receiver<i64>,
+    pub stopping: watch::Receiver<bool>,
+    places: Arc<Semaphore>,
+}
+
+impl Feed {
+    /// One that has no places and follows nothing.
+    pub fn closed() -> Self {
+        Self { newest: watch::channel(0).1, stopping: watch::channel(true).1, places: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// A place for a stream, held as long as it runs.
+    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+}
+
+/// The tasks beside the server, not started yet.
+pub struct Background {
+    pool: PgPool,
+    public_url: Option<String>,
+    feed: Feed,
+    newest: watch::Sender<i64>,
+    stop: watch::Sender<bool>,
+}
+
+impl Background {
+    pub fn prepare(pool: &PgPool, http: &HttpArgs) -> Self {
+        let (newest, newest_seen) = watch::channel(0);
+        let (stop, stopping) = watch::channel(false);
+        let places = Arc::new(Semaphore::new(http.streams.min(Semaphore::MAX_PERMITS)));
+        let feed = Feed { newest: newest_seen, stopping, places };
+        Self { pool: pool.clone(), public_url: http.public_url.clone(), feed, newest, stop }
+    }
+
+    pub fn feed(&self) -> Feed {
+        self.feed.clone()
+    }
+
+    pub fn start(self) -> Running {
+        let Self { pool, public_url, feed, newest, stop } = self;
+        let delivering =
+            tokio::spawn(webhooks::deliver(pool.clone(), public_url, feed.newest.clone(), feed.stopping.clone()));
+        let following = tokio::spawn(follow::follow(pool, newest));
+        Running { stop, following, delivering }
+    }
+}
+
+/// The tasks beside the server, at work.
+pub struct Running {
+    stop: watch::Sender<bool>,
+    following: JoinHandle<()>,
+    delivering: JoinHandle<()>,
+}
+
+impl Running {
+    /// Streams end now; a delivery under way is finished.
+    pub fn begin_stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Waits for the end of all, a little longer than an attempt to deliver may take.
+    pub async fn stop(self) {
+        self.begin_stop();
+        self.following.abort();
+        if tokio::time::timeout(Duration::from_secs(15), self.delivering).await.is_err() {
+            tracing::warn!("a webhook delivery did not end in time; it will be repeated");
+        }
+    }
+}
