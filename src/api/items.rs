@@ -1,5 +1,6 @@
 //! `…/items` and `…/items/{id}`: the features of a layer.
 
+use actix_web::http::Method;
 use actix_web::{HttpRequest, web};
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -13,10 +14,10 @@ use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
 use super::{READ_TIME, exports, html};
-use crate::domain::DivisionLevel;
 use crate::domain::access::Viewer;
 use crate::domain::items_query::{After, ItemsQuery};
 use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
+use crate::domain::{DivisionLevel, Ledger};
 use crate::error::{Error, Result};
 use crate::store::as_of;
 use crate::store::features::{self, Page};
@@ -165,18 +166,39 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
     let layer = layer_of(&collection, &viewer)?;
     let params = Params::read(&request, &["datetime", "revision", "f"], |_| false)?;
     let form = representation::form(&request, &params)?;
-    let base = representation::base_url(&request, &state);
-    let period = params::period(&params)?;
-    let past = Past::read(&params, &state).await?;
-    let not_found = || item_not_found(layer, &id);
     if id.contains('\0') {
-        return Err(not_found().into());
+        return Err(item_not_found(layer, &id).into());
     }
-    let etag = representation::etag(&request, &base, form, &mark(&state, layer, &viewer, past.revision).await?);
-    let query = ItemsQuery { period, revision: past.revision, ..ItemsQuery::default() };
-    let (feature, revision) = features::find_item(&state.pool, &viewer, layer, &id, &query).await?;
-    let feature = feature.ok_or_else(not_found)?;
-    if representation::is_current(&request, &etag) {
+    the_item(&request, &state, &viewer, layer, &id, &params, form).await
+}
+
+/// One feature as these parameters ask for it. What may be edited has its version in a strong ETag (`"v12-…"`), which an edit names in
+/// `If-Match`; the rest of the tag changes with the register, since a feature shows more than its own row.
+pub(super) async fn the_item(
+    request: &HttpRequest,
+    state: &web::Data<State>,
+    viewer: &Viewer,
+    layer: &Layer,
+    id: &str,
+    params: &Params,
+    form: Form,
+) -> Answer {
+    let base = representation::base_url(request, state);
+    let period = params::period(params)?;
+    let past = Past::read(params, state).await?;
+    let not_found = || item_not_found(layer, id);
+    let mut etag = representation::etag(request, &base, form, &mark(state, layer, viewer, past.revision).await?);
+    let (feature, revision) = if Ledger::of_layer(layer.id).is_some() && period.is_none() && past.revision.is_none() {
+        let found = features::find_versioned(&state.pool, viewer, layer, id).await?.ok_or_else(not_found)?;
+        let rest = etag.trim_start_matches("W/").trim_matches('"');
+        etag = format!("\"v{}-{rest}\"", found.version);
+        (found.feature, found.newest)
+    } else {
+        let query = ItemsQuery { period, revision: past.revision, ..ItemsQuery::default() };
+        let (feature, revision) = features::find_item(&state.pool, viewer, layer, id, &query).await?;
+        (feature.ok_or_else(not_found)?, revision)
+    };
+    if representation::is_current(request, &etag) && matches!(*request.method(), Method::GET | Method::HEAD) {
         return representation::not_modified(&etag);
     }
     let url = format!("{base}/api/collections/{}/items/{}", layer.id, representation::encode(&feature.id));

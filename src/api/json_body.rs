@@ -13,7 +13,7 @@ use super::problem::Problem;
 use crate::error::{Error, Result};
 
 /// Largest body, in bytes.
-const LIMIT: usize = 64 * 1024;
+pub const LIMIT: usize = 64 * 1024;
 /// Time for the whole body.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
@@ -27,6 +27,18 @@ pub async fn read(
     payload: web::Payload,
     known: &[&str],
 ) -> std::result::Result<Members, Problem> {
+    // A form of another site's page cannot have this type without asking first.
+    let body = bytes(request, payload, &["application/json"], LIMIT).await?;
+    Ok(Members::parse(&body, known)?)
+}
+
+/// The body of a request in one of these types, up to `limit` bytes.
+pub async fn bytes(
+    request: &HttpRequest,
+    payload: web::Payload,
+    types: &[&str],
+    limit: usize,
+) -> std::result::Result<Vec<u8>, Problem> {
     let plain = |v: &HeaderValue| v.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
     if !request.headers().get_all(header::CONTENT_ENCODING).all(plain) {
         return Err(Problem::unsupported_media_type(
@@ -34,20 +46,22 @@ pub async fn read(
             "不接受压缩的请求内容（Content-Encoding）",
         ));
     }
-    // A form of another site's page cannot have this type without asking first.
-    if !request.content_type().eq_ignore_ascii_case("application/json") {
-        return Err(Problem::unsupported_media_type("media_type_unsupported", "请求内容应为 application/json"));
+    if !types.iter().any(|known| request.content_type().eq_ignore_ascii_case(known)) {
+        let detail = format!("请求内容应为 {}", types.join(" 或 "));
+        return Err(Problem::unsupported_media_type("media_type_unsupported", detail));
     }
-    let body = tokio::time::timeout(BODY_TIME, collect(payload)).await.map_err(|_| Problem::too_slow())??;
-    Ok(Members::parse(&body, known)?)
+    tokio::time::timeout(BODY_TIME, collect(payload, limit))
+        .await
+        .map_err(|_| Problem::too_slow())?
+        .map_err(Problem::from)
 }
 
-async fn collect(mut payload: web::Payload) -> Result<Vec<u8>> {
+async fn collect(mut payload: web::Payload, limit: usize) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Error::invalid("json_invalid", "请求内容没有传完"))?;
-        if body.len() + chunk.len() > LIMIT {
-            return Err(Error::too_large("body_too_large", format!("请求内容超过 {} kB", LIMIT / 1024)));
+        if body.len() + chunk.len() > limit {
+            return Err(Error::too_large("body_too_large", format!("请求内容超过 {} kB", limit / 1024)));
         }
         body.extend_from_slice(&chunk);
     }
@@ -55,7 +69,7 @@ async fn collect(mut payload: web::Payload) -> Result<Vec<u8>> {
 }
 
 impl Members {
-    fn parse(body: &[u8], known: &[&str]) -> Result<Self> {
+    pub fn parse(body: &[u8], known: &[&str]) -> Result<Self> {
         // The parser's own sentence tells line and column, in English and without the client's text.
         let members: Members = serde_json::from_slice(body).map_err(|cause| {
             let detail = if cause.is_data() {
@@ -65,11 +79,31 @@ impl Members {
             };
             Error::invalid("json_invalid", detail)
         })?;
-        if let Some((name, _)) = members.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-            let detail = format!("不认识成员“{}”；可用的成员：{}", shorten(name), known.join("、"));
-            return Err(Error::invalid("member_unknown", detail));
-        }
+        members.only(known)?;
         Ok(members)
+    }
+
+    /// Refuses members of other names.
+    pub fn only(&self, known: &[&str]) -> Result<()> {
+        match self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let detail = format!("不认识成员“{}”；可用的成员：{}", shorten(name), known.join("、"));
+                Err(Error::invalid("member_unknown", detail))
+            }
+        }
+    }
+
+    /// A list of objects, at most a thousand.
+    pub fn objects(&self, name: &str) -> Result<Option<Vec<Members>>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let list = value.as_array().filter(|list| list.len() <= 1_000);
+        let objects = list.and_then(|list| {
+            list.iter()
+                .map(|item| item.as_object().map(|o| Members(o.iter().map(|(k, v)| (k.clone(), v.clone())).collect())))
+                .collect()
+        });
+        objects.map(Some).ok_or_else(|| invalid(name, "应为对象的列表，至多 1000 项"))
     }
 
     /// The value; `null` is as good as missing.

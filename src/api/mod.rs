@@ -6,6 +6,7 @@ mod auth;
 mod cards;
 mod changes;
 mod collections;
+mod edits;
 mod exports;
 mod feed;
 mod history;
@@ -80,8 +81,30 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/api/collections/{collection}", Public, collections::get_collection))
         .service(get("/api/collections/{collection}/queryables", Public, collections::get_queryables))
         .service(get("/api/collections/{collection}/schema", Public, collections::get_schema))
-        .service(address("/api/collections/{collection}/items", "GET, HEAD").streams(Public, items::list_items))
-        .service(get("/api/collections/{collection}/items/{item}", Public, items::get_item))
+        .service(
+            address("/api/collections/{collection}/items", "GET, HEAD, POST").streams(Public, items::list_items).does(
+                Method::POST,
+                Editor,
+                edits::create_item,
+            ),
+        )
+        .service(
+            address("/api/collections/{collection}/items/{item}", "GET, HEAD, PUT, PATCH, DELETE")
+                .reads(Public, items::get_item)
+                .does(Method::PUT, Editor, edits::replace_item)
+                .does(Method::PATCH, Editor, edits::update_item)
+                .does(Method::DELETE, Editor, edits::end_item),
+        )
+        .service(
+            address("/api/collections/{collection}/items/{item}/transitions", "GET, HEAD, POST")
+                .reads(Staff, edits::list_transitions)
+                .does(Method::POST, Editor, edits::create_transition),
+        )
+        .service(
+            address("/api/collections/{collection}/items/{item}/steps", "GET, HEAD, PUT")
+                .reads(Staff, edits::list_steps)
+                .does(Method::PUT, Editor, edits::replace_steps),
+        )
         .service(get("/api/collections/{collection}/items/{item}/history", Public, history::list_history))
         .service(get("/api/collections/{collection}/changes", Public, changes::list_changes))
         .service(get("/api/collections/{collection}/changes/stream", Public, changes::stream_changes))

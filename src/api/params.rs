@@ -13,6 +13,11 @@ use crate::error::{Error, Result};
 pub struct Params(Vec<(String, String)>);
 
 impl Params {
+    /// No parameter at all.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Reads the query string; every name must be `allowed` or pass `also`, and may come once.
     pub fn read(request: &HttpRequest, allowed: &[&str], also: impl Fn(&str) -> bool) -> Result<Self> {
         Self::of_pairs(pairs(request)?, |name| allowed.contains(&name) || also(name), allowed, &[])

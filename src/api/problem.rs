@@ -29,6 +29,8 @@ pub struct Problem {
     error: Option<Error>,
     allow: Option<&'static str>,
     retry_after_s: Option<u64>,
+    /// Members beyond those of every problem.
+    more: Vec<(&'static str, Value)>,
 }
 
 /// What handlers return.
@@ -36,7 +38,13 @@ pub type Answer = Result<HttpResponse, Problem>;
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), error: None, allow: None, retry_after_s: None }
+        Self { status, code, detail: detail.into(), error: None, allow: None, retry_after_s: None, more: Vec::new() }
+    }
+
+    /// The same with a member more.
+    pub fn with(mut self, name: &'static str, value: Value) -> Self {
+        self.more.push((name, value));
+        self
     }
 
     /// 405 with the methods that there are.
@@ -107,7 +115,7 @@ impl From<Error> for Problem {
             _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(5),
             _ => None,
         };
-        Self { status, code: error.code(), detail, error: Some(error), allow: None, retry_after_s }
+        Self { status, code: error.code(), detail, error: Some(error), allow: None, retry_after_s, more: Vec::new() }
     }
 }
 
@@ -188,6 +196,7 @@ fn body_of(problem: &Problem, request: &HttpRequest, instance: &str) -> Value {
     object.insert("instance".into(), json!(instance));
     object.insert("code".into(), json!(problem.code));
     object.insert("findings".into(), wire::findings(problem.error.as_ref().map_or(&[], |e| e.findings())));
+    object.extend(problem.more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     Value::Object(object)
 }
 
@@ -226,7 +235,7 @@ fn copy_of(problem: &Problem) -> Problem {
         detail: String::new(),
         findings: e.findings().to_vec(),
     });
-    Problem { error, detail: problem.detail.clone(), ..*problem }
+    Problem { error, detail: problem.detail.clone(), more: problem.more.clone(), ..*problem }
 }
 
 fn is_problem(response: &ServiceResponse<BoxBody>) -> bool {

@@ -101,8 +101,11 @@ fn short_name(property: &str, title: &str, unit: Option<&str>, headings: Heading
     match (headings, known, unit) {
         (Headings::Chinese, Some((_, zh, _)), _) => (*zh).to_owned(),
         (Headings::English, Some((_, _, en)), _) => (*en).to_owned(),
-        (Headings::Chinese, None, Some(unit)) => format!("{}_{unit}", cut(title, DBF_NAME_BYTES - 1 - unit.len())),
-        (Headings::Chinese, None, None) => cut(title, DBF_NAME_BYTES).to_owned(),
+        // (A unit that leaves no room for a character of the title stays with the other headings.)
+        (Headings::Chinese, None, Some(unit)) if unit.len() + 4 <= DBF_NAME_BYTES => {
+            format!("{}_{unit}", cut(title, DBF_NAME_BYTES - 1 - unit.len()))
+        }
+        (Headings::Chinese, None, _) => cut(title, DBF_NAME_BYTES).to_owned(),
         (Headings::English, None, _) => cut(property, DBF_NAME_BYTES).to_owned(),
     }
 }

@@ -36,22 +36,22 @@ pub struct Page {
     pub revision: i64,
 }
 
-/// The feature as RFC 7946 has it: exterior rings counter-clockwise, eight decimals, no `crs` member (option 0).
+/// The feature as RFC 7946 has it: exterior rings counter-clockwise, eight decimals, no `crs` member (option 0). The properties as a
+/// row: a function takes a hundred arguments, and a ledger has more.
 pub(super) fn feature_expression(layer: &Layer) -> String {
     let mut sql = String::from(
-        "json_build_object('type', 'Feature', 'id', feature_id, 'geometry', ST_AsGeoJSON(ST_ForcePolygonCCW(geom), 8, 0)::json, 'properties', json_build_object(",
+        "json_build_object('type', 'Feature', 'id', feature_id, 'geometry', ST_AsGeoJSON(ST_ForcePolygonCCW(geom), 8, 0)::json, 'properties', (SELECT row_to_json(p) FROM (SELECT ",
     );
-    for (i, property) in layer.properties.iter().enumerate() {
-        let comma = if i == 0 { "" } else { ", " };
+    for property in layer.properties {
         let name = property.name;
         let _ = match property.kind {
             // An empty list tells a client nothing of what is in the others: GDAL takes the column for JSON, and QGIS shows nothing.
-            PropertyKind::TextList => write!(sql, "{comma}'{name}', nullif({name}, '{{}}')"),
-            _ => write!(sql, "{comma}'{name}', {name}"),
+            PropertyKind::TextList => write!(sql, "nullif({name}, '{{}}') AS {name}, "),
+            _ => write!(sql, "{name}, "),
         };
     }
     // `valid_from` and `valid_to` are every layer's temporal properties.
-    sql.push_str(", 'valid_from', valid_from, 'valid_to', valid_to))::text");
+    sql.push_str("valid_from, valid_to) p))::text");
     sql
 }
 
@@ -203,4 +203,38 @@ pub async fn extent(pool: &PgPool, viewer: &Viewer, layer: &Layer) -> Result<Lay
     let (w, s, e, n, from): Row = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(LayerExtent { bbox: w.zip(s).zip(e).zip(n).map(|(((w, s), e), n)| [w, s, e, n]), from })
+}
+
+/// A feature that may be edited.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VersionedFeature {
+    pub feature: FeatureText,
+    /// The revision that wrote its row: what an edit must be decided on.
+    pub version: i64,
+    /// The newest revision of the register that was read.
+    pub newest: i64,
+}
+
+/// One current feature of a ledger by its id.
+pub async fn find_versioned(
+    pool: &PgPool,
+    viewer: &Viewer,
+    layer: &Layer,
+    id: &str,
+) -> Result<Option<VersionedFeature>> {
+    let sql = format!(
+        "SELECT feature_id, valid_from, {}, row_revision FROM {} WHERE feature_id = $1 AND valid_to IS NULL",
+        feature_expression(layer),
+        layer.relation
+    );
+    let mut transaction = begin_read_as(pool, viewer).await?;
+    let newest = as_of::newest(&mut transaction).await?;
+    let row: Option<(String, Option<NaiveDate>, String, i64)> =
+        sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(row.map(|(id, from, json, version)| VersionedFeature {
+        feature: FeatureText { id, from, json },
+        version,
+        newest,
+    }))
 }

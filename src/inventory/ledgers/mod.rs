@@ -2,6 +2,7 @@
 //! names the version that it was decided on, so nobody's edit is lost under another's.
 
 mod edit;
+mod looks;
 mod moves;
 mod plans;
 
@@ -9,6 +10,7 @@ use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 pub use edit::{Edit, Mode, write_feature};
+pub use looks::{list_steps, list_transitions};
 pub use moves::{MoveRequest, end_life, transition};
 pub use plans::{StepInput, replace_steps};
 

@@ -9,12 +9,13 @@ mod stage;
 mod standing;
 
 pub use columns::optional;
-pub use moves::{Move, end, move_all};
+pub use moves::{Move, end, list_moves, move_all};
 pub use plans::{
-    BulkPlan, PlanRecord, StepRecord, find_plan, insert_missing_plans, plan_progress, replace_steps, upsert_plan,
+    BulkPlan, PlanRecord, StepRecord, find_plan, insert_missing_plans, list_steps, plan_progress, replace_steps,
+    upsert_plan,
 };
 pub use stage::{StagedParcel, insert_missing, keep_absent, preview, stage, unstage, upsert_staged};
 pub use standing::{
-    Assigned, RecordState, StandingParcel, assign, ended_ids, list_by_revision_blocks, list_candidates_for_overlap,
-    lock_state, name_of, standing_states, touch,
+    Assigned, RecordState, StandingParcel, assign, ended_ids, find_state, list_by_revision_blocks,
+    list_candidates_for_overlap, lock_state, name_of, standing_states, touch,
 };

@@ -138,3 +138,21 @@ pub async fn end(connection: &mut PgConnection, ledger: Ledger, id: &str, on: Na
     }
     Ok(())
 }
+
+type MoveRow = (i32, String, String, String, Option<String>, NaiveDate, Option<String>, Option<String>, String);
+
+/// Every move of one record with its number, the first one first.
+pub async fn list_moves(connection: &mut PgConnection, ledger: Ledger, id: &str) -> Result<Vec<(i32, Move)>> {
+    let rows: Vec<MoveRow> = sqlx::query_as(
+        "SELECT ordinal, county_code, from_state, to_state, held_state, effective_on, document_no, reason, actor
+         FROM parcel_transition WHERE ledger = $1 AND record_id = $2 ORDER BY ordinal",
+    )
+    .bind(ledger.table())
+    .bind(id)
+    .fetch_all(connection)
+    .await?;
+    let one = |(ordinal, county, from, to, held, on, document_no, reason, actor): MoveRow| {
+        (ordinal, Move { id: id.to_owned(), county, from, to, held, on, document_no, reason, actor })
+    };
+    Ok(rows.into_iter().map(one).collect())
+}

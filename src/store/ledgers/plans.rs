@@ -217,3 +217,13 @@ pub async fn insert_missing_plans(connection: &mut PgConnection, plans: &[BulkPl
     .await?;
     Ok(inserted)
 }
+
+/// The steps of a plan, in order.
+pub async fn list_steps(connection: &mut PgConnection, plan: &str) -> Result<Vec<StepRecord>> {
+    let rows: Vec<(String, Option<NaiveDate>, Option<NaiveDate>, Option<String>)> =
+        sqlx::query_as("SELECT task, due_on, done_on, note FROM plan_step WHERE plan_id = $1 ORDER BY ordinal")
+            .bind(plan)
+            .fetch_all(connection)
+            .await?;
+    Ok(rows.into_iter().map(|(task, due_on, done_on, note)| StepRecord { task, due_on, done_on, note }).collect())
+}

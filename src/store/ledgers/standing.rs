@@ -167,3 +167,10 @@ pub async fn touch(connection: &mut PgConnection, ledger: Ledger, id: &str) -> R
     sqlx::query(AssertSqlSafe(sql)).bind(id).execute(connection).await?;
     Ok(())
 }
+
+/// Where one record stands.
+pub async fn find_state(connection: &mut PgConnection, ledger: Ledger, id: &str) -> Result<Option<RecordState>> {
+    let sql = format!("SELECT {STATE_COLUMNS} FROM {} b WHERE b.id = $1 AND b.valid_to = 'infinity'", ledger.table());
+    let row: Option<StateRow> = sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?;
+    Ok(row.map(|row| state_of(row).1))
+}

@@ -1,0 +1,332 @@
+//! Single records of the ledgers: OGC API Features Part 4 (POST, PUT, PATCH, DELETE = end of life), moves between states, plan steps.
+//!
+//! Every edit names the version it was decided on by `If-Match`; a stale one gets 412 with both versions, none at all 428. An
+//! `Idempotency-Key` makes a repetition harmless. Never: a rule of a ledger.
+
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::NaiveDate;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::auth;
+use super::collections::layer_of;
+use super::items::{self, item_not_found};
+use super::json_body::{self, Members};
+use super::params::{Params, parse_day, shorten};
+use super::past::REVISION_HEADER;
+use super::problem::{Answer, Problem};
+use super::representation::{self, Form};
+use super::state::State;
+use crate::domain::Ledger;
+use crate::domain::access::Viewer;
+use crate::domain::layer::Layer;
+use crate::error::{Error, Result};
+use crate::inventory::ledgers::{self, Deed, Done, Edit, Mode, MoveRequest, StepInput};
+use crate::inventory::today;
+use crate::store::features;
+
+/// Largest feature, in bytes (reliability.md: JSON body 5 MB).
+const FEATURE_LIMIT: usize = 5 * 1024 * 1024;
+/// Types in which a feature may come.
+const FEATURE_TYPES: [&str; 2] = ["application/geo+json", "application/json"];
+/// Types in which a part of one may come.
+const MERGE_TYPES: [&str; 3] = ["application/merge-patch+json", "application/geo+json", "application/json"];
+
+/// Says that this request had been done before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// `POST …/items`: a new record.
+pub async fn create_item(
+    request: HttpRequest,
+    path: web::Path<String>,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> Answer {
+    let target = Target::of(&request, &state, &path, None).await?;
+    target.write(&request, &state, payload, Mode::Create).await
+}
+
+/// `PUT …/items/{id}`: what is not given is cleared.
+pub async fn replace_item(
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> Answer {
+    let target = Target::of(&request, &state, &path.0, Some(&path.1)).await?;
+    target.write(&request, &state, payload, Mode::Replace).await
+}
+
+/// `PATCH …/items/{id}`: what is not given stays.
+pub async fn update_item(
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> Answer {
+    let target = Target::of(&request, &state, &path.0, Some(&path.1)).await?;
+    target.write(&request, &state, payload, Mode::Merge).await
+}
+
+/// `DELETE …/items/{id}`: its life ends; it stays readable by its dates and its history.
+pub async fn end_item(request: HttpRequest, path: web::Path<(String, String)>, state: web::Data<State>) -> Answer {
+    let target = Target::of(&request, &state, &path.0, Some(&path.1)).await?;
+    let params = Params::read(&request, &["effective_on", "reason"], |_| false)?;
+    let on = params.get("effective_on").map(|text| day("effective_on", text)).transpose()?;
+    let deed = target.deed(&request, &[])?;
+    let reason = params.text("reason");
+    match ledgers::end_life(&state.pool, &deed, target.ledger, &path.1, on, reason.as_deref()).await {
+        Ok(done) => {
+            let mut response = HttpResponse::NoContent();
+            if let Some(revision) = done.revision {
+                response.insert_header((REVISION_HEADER, HeaderValue::from(revision)));
+            }
+            Ok(response.finish())
+        }
+        Err(error) => Err(target.refuse(&request, &state, error, None).await),
+    }
+}
+
+/// `POST …/items/{id}/transitions`: a move into another state.
+pub async fn create_transition(
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> Answer {
+    let target = Target::of(&request, &state, &path.0, Some(&path.1)).await?;
+    Params::read(&request, &[], |_| false)?;
+    let body = json_body::bytes(&request, payload, &["application/json"], json_body::LIMIT).await?;
+    let members = Members::parse(&body, &["to", "effective_on", "document_no", "reason"])?;
+    let wanted = MoveRequest {
+        to: members.needed_text("to")?,
+        effective_on: members.text("effective_on")?.map(|text| day("effective_on", &text)).transpose()?,
+        document_no: members.text("document_no")?,
+        reason: members.text("reason")?,
+    };
+    let deed = target.deed(&request, &body)?;
+    match ledgers::transition(&state.pool, &deed, target.ledger, &path.1, &wanted).await {
+        Ok(done) => target.stored(&request, &state, done).await,
+        Err(error) => Err(target.refuse(&request, &state, error, None).await),
+    }
+}
+
+/// `GET …/items/{id}/transitions`: every move, the first one first, and what may follow now.
+pub async fn list_transitions(
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    state: web::Data<State>,
+) -> Answer {
+    let target = Target::of(&request, &state, &path.0, Some(&path.1)).await?;
+    Params::read(&request, &["f"], |_| false)?;
+    let told = ledgers::list_transitions(&state.pool, &target.viewer, target.ledger, &path.1).await?;
+    let base = representation::base_url(&request, &state);
+    let mut document = told.ok_or_else(|| item_not_found(target.layer, &path.1))?;
+    let url = target.url(&base, &path.1);
+    document["links"] = json!([
+        {"rel": "self", "type": "application/json", "href": format!("{url}/transitions")},
+        {"rel": "item", "type": "application/geo+json", "href": url},
+    ]);
+    representation::json(None, &document)
+}
+
+/// `GET …/items/{id}/steps` of a plan.
+pub async fn list_steps(request: HttpRequest, path: web::Path<(String, String)>, state: web::Data<State>) -> Answer {
+    let target = Target::of(&request, &state, &path.0, Some(&path.1)).await?;
+    Params::read(&request, &["f"], |_| false)?;
+    target.must_be_plan()?;
+    let steps = ledgers::list_steps(&state.pool, &target.viewer, &path.1).await?;
+    let steps = steps.ok_or_else(|| item_not_found(target.layer, &path.1))?;
+    representation::json(None, &json!({"plan": path.1, "steps": steps}))
+}
+
+/// `PUT …/items/{id}/steps` of a plan: these in the place of all.
+pub async fn replace_steps(
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> Answer {
+    let target = Target::of(&request, &state, &path.0, Some(&path.1)).await?;
+    Params::read(&request, &[], |_| false)?;
+    target.must_be_plan()?;
+    let body = json_body::bytes(&request, payload, &["application/json"], json_body::LIMIT).await?;
+    let steps = steps_of(&Members::parse(&body, &["steps"])?)?;
+    let deed = target.deed(&request, &body)?;
+    match ledgers::replace_steps(&state.pool, &deed, &path.1, &steps).await {
+        Ok(done) => target.stored(&request, &state, done).await,
+        Err(error) => Err(target.refuse(&request, &state, error, None).await),
+    }
+}
+
+fn steps_of(members: &Members) -> Result<Vec<StepInput>> {
+    let list = members.objects("steps")?.ok_or_else(|| Error::invalid("member_missing", "缺少成员 steps"))?;
+    list.into_iter()
+        .map(|step| {
+            step.only(&["task", "due_on", "done_on", "note"])?;
+            Ok(StepInput {
+                task: step.needed_text("task")?,
+                due_on: step.text("due_on")?.map(|text| day("due_on", &text)).transpose()?,
+                done_on: step.text("done_on")?.map(|text| day("done_on", &text)).transpose()?,
+                note: step.text("note")?,
+            })
+        })
+        .collect()
+}
+
+fn day(name: &str, text: &str) -> Result<NaiveDate> {
+    parse_day(text).ok_or_else(|| {
+        Error::invalid("value_invalid", format!("{name} 应为日期（YYYY-MM-DD），不是“{}”", shorten(text)))
+    })
+}
+
+/// The ledger of the address and who writes to it.
+struct Target {
+    viewer: Viewer,
+    layer: &'static Layer,
+    ledger: Ledger,
+    version: Option<i64>,
+}
+
+impl Target {
+    async fn of(
+        request: &HttpRequest,
+        state: &web::Data<State>,
+        collection: &str,
+        id: Option<&str>,
+    ) -> std::result::Result<Self, Problem> {
+        let viewer = auth::viewer(request, state).await?;
+        let layer = layer_of(collection, &viewer)?;
+        let Some(ledger) = Ledger::of_layer(layer.id) else {
+            // Parks and blocks come by imports, as whole papers.
+            return Err(Problem::method_not_allowed("GET, HEAD"));
+        };
+        if id.is_some_and(|id| id.contains('\0')) {
+            return Err(item_not_found(layer, id.unwrap_or_default()).into());
+        }
+        let version = if_match(request)?;
+        Ok(Self { viewer, layer, ledger, version })
+    }
+
+    fn must_be_plan(&self) -> std::result::Result<(), Problem> {
+        if self.ledger == Ledger::Plan { Ok(()) } else { Err(Problem::no_such_address()) }
+    }
+
+    fn url(&self, base: &str, id: &str) -> String {
+        format!("{base}/api/collections/{}/items/{}", self.layer.id, representation::encode(id))
+    }
+
+    fn deed(&self, request: &HttpRequest, body: &[u8]) -> Result<Deed<'_>> {
+        let key = match request.headers().get("idempotency-key") {
+            None => None,
+            Some(key) => {
+                let text = key.to_str().ok().map(str::trim).filter(|k| !k.is_empty() && k.len() <= 200);
+                let invalid =
+                    || Error::invalid("idempotency_key_invalid", "Idempotency-Key 应为 1 至 200 个 ASCII 字符");
+                Some(text.ok_or_else(invalid)?.to_owned())
+            }
+        };
+        let mut hasher = Sha256::new();
+        for part in [request.method().as_str().as_bytes(), request.uri().to_string().as_bytes(), body] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        let digest: [u8; 32] = hasher.finalize().into();
+        Ok(Deed {
+            viewer: &self.viewer,
+            version: self.version,
+            key: key.map(|key| (key, digest)),
+            source: format!("{} {}", request.method(), request.path()),
+            today: today(),
+        })
+    }
+
+    async fn write(
+        &self,
+        request: &HttpRequest,
+        state: &web::Data<State>,
+        payload: web::Payload,
+        mode: Mode,
+    ) -> Answer {
+        let params = Params::read_with_lists(request, &["allow"], &["allow"])?;
+        let types: &[&str] = if mode == Mode::Merge { &MERGE_TYPES } else { &FEATURE_TYPES };
+        let body = json_body::bytes(request, payload, types, FEATURE_LIMIT).await?;
+        let feature: Value = serde_json::from_slice(&body).map_err(|cause| {
+            let detail = format!("请求内容不是 JSON：第 {} 行第 {} 列", cause.line(), cause.column());
+            Error::invalid("json_invalid", detail)
+        })?;
+        let id = request.match_info().get("item").map(str::to_owned);
+        let allow =
+            params.text("allow").map(|list| list.split(',').map(|c| shorten(c.trim())).collect()).unwrap_or_default();
+        let submitted = feature.clone();
+        let edit = Edit { ledger: self.ledger, id, feature, mode, allow };
+        let deed = self.deed(request, &body)?;
+        match ledgers::write_feature(&state.pool, &deed, edit).await {
+            Ok(done) => self.stored(request, state, done).await,
+            Err(error) => Err(self.refuse(request, state, error, Some(submitted)).await),
+        }
+    }
+
+    /// The stored feature, as GET gives it.
+    async fn stored(&self, request: &HttpRequest, state: &web::Data<State>, done: Done) -> Answer {
+        let base = representation::base_url(request, state);
+        let plain = Params::none();
+        let mut answer =
+            items::the_item(request, state, &self.viewer, self.layer, &done.id, &plain, Form::Json).await?;
+        let headers = answer.headers_mut();
+        if let Some(revision) = done.revision {
+            headers.insert(REVISION_HEADER, HeaderValue::from(revision));
+        }
+        if done.replayed {
+            headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        if done.created {
+            *answer.status_mut() = actix_web::http::StatusCode::CREATED;
+            if let Ok(location) = HeaderValue::from_str(&self.url(&base, &done.id)) {
+                answer.headers_mut().insert(header::LOCATION, location);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The refusal; of a stale version with both: what was sent and what stands.
+    async fn refuse(
+        &self,
+        request: &HttpRequest,
+        state: &web::Data<State>,
+        error: Error,
+        submitted: Option<Value>,
+    ) -> Problem {
+        let stale = matches!(error, Error::Stale { .. });
+        let mut problem = Problem::from(error);
+        let Some(id) = request.match_info().get("item").filter(|_| stale) else { return problem };
+        if let Ok(Some(found)) = features::find_versioned(&state.pool, &self.viewer, self.layer, id).await {
+            let current: Value = serde_json::from_str(&found.feature.json).unwrap_or(Value::Null);
+            problem = problem.with("current_version", json!(found.version)).with("current", current);
+            if let Some(submitted) = submitted {
+                problem = problem.with("submitted", submitted);
+            }
+        }
+        problem
+    }
+}
+
+/// The version that the client decided on: the `v12` of one ETag that this service gave out. Any (`*`) is none.
+fn if_match(request: &HttpRequest) -> Result<Option<i64>> {
+    let mut tags = request.headers().get_all(header::IF_MATCH);
+    let (Some(tag), None) = (tags.next(), tags.next()) else { return Ok(None) };
+    let text = tag.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let inner = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+    let number = inner.and_then(|t| t.strip_prefix('v')).and_then(|t| t.split('-').next());
+    match number.and_then(|n| n.parse().ok()) {
+        Some(version) => Ok(Some(version)),
+        None => {
+            let detail = "If-Match 应为取得该记录时的 ETag（一个），例如 \"v12-0a1b\"";
+            Err(Error::invalid("if_match_invalid", detail))
+        }
+    }
+}
