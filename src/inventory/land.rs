@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use geo::MultiPolygon;
+use geo::{BoundingRect, Coord, MultiPolygon, Rect};
 use sqlx::PgConnection;
 
 use crate::domain::ledger::Where;
@@ -57,6 +57,29 @@ pub fn locate(
     (located.collect(), findings)
 }
 
+/// The current blocks that these shapes may lie in.
+pub async fn blocks_around(
+    connection: &mut PgConnection,
+    shapes: impl Iterator<Item = &MultiPolygon<f64>>,
+) -> Result<Vec<Block>> {
+    let boxes = shapes.filter_map(BoundingRect::bounding_rect);
+    let around = boxes.reduce(|a, b| {
+        let corner = |x: f64, y: f64| Coord { x, y };
+        let (low, high) = (
+            corner(a.min().x.min(b.min().x), a.min().y.min(b.min().y)),
+            corner(a.max().x.max(b.max().x), a.max().y.max(b.max().y)),
+        );
+        Rect::new(low, high)
+    });
+    match around {
+        None => Ok(Vec::new()),
+        Some(around) => {
+            let (low, high) = (around.min(), around.max());
+            store::blocks::list_meeting(connection, [low.x, low.y, high.x, high.y]).await
+        }
+    }
+}
+
 /// After blocks have changed in the open revision: parcels that lay or lie in them are placed anew, in the same revision.
 pub async fn follow_blocks(connection: &mut PgConnection) -> Result<()> {
     for ledger in [Ledger::Turnover, Ledger::LowEfficiency] {
@@ -64,7 +87,7 @@ pub async fn follow_blocks(connection: &mut PgConnection) -> Result<()> {
         if parcels.is_empty() {
             continue;
         }
-        let blocks = Arc::new(store::blocks::list_current(connection, None).await?);
+        let blocks = Arc::new(blocks_around(connection, parcels.iter().map(|p| &p.boundary)).await?);
         let assigned = tokio::task::spawn_blocking(move || place_anew(&parcels, &blocks))
             .await
             .map_err(|cause| Error::internal("确定地块所属园区时程序出错", cause))??;

@@ -149,7 +149,7 @@ pub(super) async fn judge_against_register(
     let ledger = parcels.ledger;
     let list = &parcels.file.list;
     judged.report.findings.extend(outside_jurisdiction(parcels, request));
-    let blocks = Arc::new(store::blocks::list_current(connection, None).await?);
+    let blocks = Arc::new(land::blocks_around(connection, list.iter().map(|p| &p.boundary)).await?);
     let (located, findings) = locate(Arc::clone(parcels), blocks).await?;
     judged.report.findings.extend(findings);
     let staged: Vec<StagedParcel<'_>> = list

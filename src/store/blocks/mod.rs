@@ -98,6 +98,18 @@ pub async fn list_current(connection: &mut PgConnection, park: Option<&ParkCode>
     rows.iter().map(block_of_row).collect()
 }
 
+/// Current blocks whose box meets this one: west, south, east, north.
+pub async fn list_meeting(connection: &mut PgConnection, [west, south, east, north]: [f64; 4]) -> Result<Vec<Block>> {
+    let rows = sqlx::query(select_blocks!("geom && ST_MakeEnvelope($1, $2, $3, $4, 4490)"))
+        .bind(west)
+        .bind(south)
+        .bind(east)
+        .bind(north)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(block_of_row).collect()
+}
+
 /// Current blocks that this revision wrote.
 pub async fn list_written_by(connection: &mut PgConnection, revision: i64) -> Result<Vec<Block>> {
     let rows = sqlx::query(select_blocks!(
