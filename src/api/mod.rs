@@ -17,6 +17,7 @@ mod json_body;
 mod landing;
 mod openapi;
 mod openapi_access;
+mod openapi_ledgers;
 mod openapi_page;
 mod openapi_schemas;
 mod openapi_time;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::collections::property_schema;
 use super::html;
 use super::openapi_access;
+use super::openapi_ledgers;
 use super::openapi_page;
 use super::openapi_schemas as schemas;
 use super::openapi_time;
@@ -27,7 +28,7 @@ use crate::layers::declaration::LAYERS;
 const MEDIA_TYPE: &str = "application/vnd.oai.openapi+json;version=3.0";
 pub const JSON: &str = "application/json";
 const HTML: &str = "text/html";
-const GEOJSON: &str = "application/geo+json";
+pub const GEOJSON: &str = "application/geo+json";
 
 /// `/api/openapi.json`; `f=html` leads to the page.
 pub async fn document(request: HttpRequest, state: web::Data<State>) -> Answer {
@@ -58,7 +59,7 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
     let mut paths = Map::new();
     service_paths(&mut paths, base);
     // One document for everybody: internal layers answer at the same addresses, for those who may see them.
-    for layer in LAYERS.iter().filter(|layer| layer.visibility.is_for(Role::Public)) {
+    for layer in LAYERS.iter() {
         layer_paths(&mut paths, layer);
     }
     park_paths(&mut paths);
@@ -81,6 +82,7 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
         "tags": [
             {"name": "service", "description": "服务"},
             {"name": "layers", "description": "图层（OGC API Features）"},
+            {"name": "ledgers", "description": "台账：登记、改动、状态变更、方案步骤（编辑人员）"},
             {"name": "parks", "description": "园区名录"},
             {"name": "imports", "description": "导入（查询人员可看，编辑人员可写）"},
             {"name": "access", "description": "登录"},
@@ -268,12 +270,30 @@ fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
             .errors(&["400", "404", "406"]);
     paths.insert(format!("{items}/{{featureId}}"), item.get());
     openapi_time::paths(paths, layer, &url);
+    openapi_ledgers::paths(paths, layer, &url);
+    if !layer.visibility.is_for(Role::Public) {
+        mark_internal(paths, &url);
+    }
+}
+
+/// Who is not logged in finds no such layer: each of its operations asks for credentials, and there is nothing to try by a click.
+fn mark_internal(paths: &mut Map<String, Value>, url: &str) {
+    let own = |path: &str| path.strip_prefix(url).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    for (_, item) in paths.iter_mut().filter(|(path, _)| own(path)) {
+        for operation in item.as_object_mut().into_iter().flat_map(|item| item.values_mut()) {
+            if let Some(fields) = operation.as_object_mut() {
+                fields.remove("x-try");
+                fields.insert("security".into(), openapi_access::security());
+            }
+        }
+    }
 }
 
 pub(super) fn example_of(layer: &Layer) -> &'static str {
     match layer.id {
         "park_blocks" => "G431176-1",
         "divisions" => "430100",
+        "turnover_parcels" | "low_efficiency_parcels" | "redevelopment_plans" => "430121-001",
         _ => "G431176",
     }
 }

@@ -4,6 +4,8 @@
 #![recursion_limit = "256"]
 
 mod access_database;
+mod access_ledgers;
+mod access_ledgers_http;
 mod access_matrix;
 mod accounts_cli;
 mod accounts_http;
