@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use sizhi::domain::export::Headings;
+use sizhi::domain::layer::{Property, PropertyKind};
 use sizhi::inventory::progress::Silent;
 use sizhi::inventory::sample;
 use sizhi::layers::declaration;
@@ -167,7 +168,8 @@ async fn a_spreadsheet_has_the_cells_of_the_items_each_of_its_kind() {
         let heading = |zh: &str, unit: Option<&str>| match unit {
             Some("m2") => format!("{zh}（平方米）"),
             Some("ha") => format!("{zh}（公顷）"),
-            Some(_) => format!("{zh}（亩）"),
+            Some("mu") => format!("{zh}（亩）"),
+            Some(other) => format!("{zh}（{other}）"),
             None => zh.to_owned(),
         };
         let mut expected: Vec<String> = layer.properties.iter().map(|p| heading(p.title.zh, p.unit)).collect();
@@ -177,10 +179,12 @@ async fn a_spreadsheet_has_the_cells_of_the_items_each_of_its_kind() {
         assert_eq!(headings, expected, "{}", layer.id);
         let items = items(&db, layer.id).await;
         assert_eq!(rows.len() - 1, items.len(), "{}", layer.id);
-        let mut names: Vec<(&str, Option<&str>)> = layer.properties.iter().map(|p| (p.name, p.unit)).collect();
-        names.extend([("valid_from", None), ("valid_to", None)]);
+        let is_day = |p: &Property| p.kind == PropertyKind::Date;
+        let mut names: Vec<(&str, Option<&str>, bool)> =
+            layer.properties.iter().map(|p| (p.name, p.unit, is_day(p))).collect();
+        names.extend([("valid_from", None, true), ("valid_to", None, true)]);
         for (row, item) in rows[1..].iter().zip(&items) {
-            for (at, (name, unit)) in names.iter().enumerate() {
+            for (at, (name, unit, is_day)) in names.iter().enumerate() {
                 let value = &item["properties"][*name];
                 let (cell, place) = (&row[at], format!("{name} of {}", item["id"]));
                 match value {
@@ -195,7 +199,7 @@ async fn a_spreadsheet_has_the_cells_of_the_items_each_of_its_kind() {
                         };
                         assert_eq!(cell[2], format, "{place}");
                     }
-                    Value::String(day) if name.starts_with("valid_") => {
+                    Value::String(day) if *is_day => {
                         assert_eq!((&cell[0], &cell[1], &cell[2]), (&json!(day), &json!("d"), &json!("yyyy-mm-dd")));
                         days += 1;
                     }
