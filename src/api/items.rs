@@ -112,7 +112,10 @@ fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: For
     if let Some(last) = page.features.last().filter(|_| page.more) {
         let mut pairs = params.without(&["cursor", "offset"]);
         past.settle(&mut pairs);
-        pairs.push(("cursor".into(), params::cursor(&After { id: last.id.clone(), from: last.from })));
+        pairs.push((
+            "cursor".into(),
+            params::cursor(&After { id: last.id.clone(), from: last.from, keys: last.keys.clone() }),
+        ));
         let kind = if form == Form::Json { "application/geo+json" } else { "text/html" };
         links.push(json!({"rel": "next", "type": kind, "title": "下一页", "href": href(&pairs)}));
     }

@@ -8,7 +8,9 @@ mod changes;
 mod collections;
 mod edits;
 mod exports;
+mod facets;
 mod feed;
+mod filters;
 mod history;
 mod html;
 mod imports;
@@ -82,6 +84,7 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/api/collections/{collection}", Public, collections::get_collection))
         .service(get("/api/collections/{collection}/queryables", Public, collections::get_queryables))
         .service(get("/api/collections/{collection}/schema", Public, collections::get_schema))
+        .service(get("/api/collections/{collection}/facets", Public, facets::list_facets))
         .service(
             address("/api/collections/{collection}/items", "GET, HEAD, POST").streams(Public, items::list_items).does(
                 Method::POST,

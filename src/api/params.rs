@@ -4,8 +4,9 @@ use actix_web::HttpRequest;
 use actix_web::web::Query;
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, TimeDelta};
 
-use crate::domain::items_query::{self, After, Filter, FilterValue, ItemsQuery, Period};
-use crate::domain::layer::{Layer, PropertyKind};
+use super::filters;
+use crate::domain::items_query::{self, After, Filter, ItemsQuery, Period};
+use crate::domain::layer::Layer;
 use crate::error::{Error, Result};
 
 /// The parameters of one request, each name at most once.
@@ -169,14 +170,15 @@ pub fn shorten(text: &str) -> String {
 }
 
 /// Parameters of `…/items`, besides the layer's own properties.
-pub const ITEMS_PARAMS: [&str; 7] = ["bbox", "datetime", "revision", "limit", "offset", "cursor", "f"];
+pub const ITEMS_PARAMS: [&str; 11] =
+    ["bbox", "datetime", "revision", "q", "division", "within", "sortby", "limit", "offset", "cursor", "f"];
 
 /// Parameters of a download, besides those of `…/items`.
 pub const EXPORT_PARAMS: [&str; 4] = ["encoding", "crs", "headings", "geometry"];
 
 /// The question of these parameters of `…/items`, given another way than by a query string.
 pub fn query_of_pairs(pairs: Vec<(String, String)>, layer: &Layer) -> Result<ItemsQuery> {
-    let allowed = ["bbox", "datetime"];
+    let allowed = ["bbox", "datetime", "q", "division", "within"];
     let params =
         Params::of_pairs(pairs, |name| allowed.contains(&name) || layer.queryable(name).is_some(), &allowed, &[])?;
     items_query(&params, layer)
@@ -184,40 +186,28 @@ pub fn query_of_pairs(pairs: Vec<(String, String)>, layer: &Layer) -> Result<Ite
 
 /// The typed question to a layer.
 pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
+    let sort = params.get("sortby").map(|text| filters::sort_keys(text, layer)).transpose()?.unwrap_or_default();
+    let after = params.get("cursor").map(parse_cursor).transpose()?;
+    if after.as_ref().is_some_and(|after| after.keys.len() != sort.len()) {
+        return Err(Error::invalid("cursor_invalid", "cursor 与 sortby 不相配；请从第一页的 next 链接开始"));
+    }
     let mut query = ItemsQuery {
         boxes: params.get("bbox").map(parse_bbox).transpose()?.unwrap_or_default(),
         period: period(params)?,
         // A number is settled where the register can be asked.
         revision: None,
         filters: Vec::new(),
+        search: params.text("q").map(|text| filters::search(&text)).transpose()?,
+        division: params.text("division").map(|text| filters::division(&text, layer)).transpose()?,
+        within: params.get("within").map(filters::within).transpose()?,
+        sort,
         limit: params.limit(items_query::DEFAULT_LIMIT)?,
         offset: params.offset()?,
-        after: params.get("cursor").map(parse_cursor).transpose()?,
+        after,
     };
     for (name, value) in &params.0 {
         if let Some(property) = layer.queryable(name) {
-            let wrong = |kind: &str| {
-                Error::invalid("value_invalid", format!("参数 {name} 应为 {kind}，不是“{}”", shorten(value)))
-            };
-            let value = match property.kind {
-                PropertyKind::Boolean => match value.as_str() {
-                    // GDAL writes 1 and 0.
-                    "true" | "1" => FilterValue::Boolean(true),
-                    "false" | "0" => FilterValue::Boolean(false),
-                    _ => return Err(wrong("true 或 false")),
-                },
-                PropertyKind::Number | PropertyKind::Integer => {
-                    FilterValue::Number(value.parse().ok().filter(|n: &f64| n.is_finite()).ok_or_else(|| wrong("数"))?)
-                }
-                PropertyKind::Date => FilterValue::Date(value.parse().map_err(|_| {
-                    Error::invalid(
-                        "value_invalid",
-                        format!("参数 {name} 应为日期（YYYY-MM-DD），不是“{}”", shorten(value)),
-                    )
-                })?),
-                PropertyKind::Text | PropertyKind::TextList => FilterValue::Text(value.clone()),
-            };
-            query.filters.push(Filter { property, value });
+            query.filters.push(Filter { property, value: filters::value(property, value)? });
         }
     }
     Ok(query)
@@ -293,31 +283,35 @@ fn parse_instant(text: &str) -> Option<NaiveDate> {
     Some(moment.with_timezone(&china).date_naive())
 }
 
-/// Opaque to clients: the last feature's id and, where it has one, the day its life began, in hex with a mark of the
-/// version.
+/// Opaque to clients: the last feature's id, the day its life began and the values that it was sorted by, as JSON in hex with a mark
+/// of the version.
 pub fn cursor(after: &After) -> String {
-    let from = after.from.map(|day| format!("{CURSOR_GAP}{day}")).unwrap_or_default();
-    after.id.bytes().chain(from.bytes()).fold(String::from("c1"), |mut text, b| {
-        text.push_str(&format!("{b:02x}"));
-        text
+    let from = after.from.map(|day| day.to_string());
+    let text = serde_json::json!([after.id, from, after.keys]).to_string();
+    text.bytes().fold(String::from("c2"), |mut hex, b| {
+        hex.push_str(&format!("{b:02x}"));
+        hex
     })
 }
 
-/// Between id and day: no id holds a control character.
-const CURSOR_GAP: char = '\n';
+/// Longest cursor: an id, a day and the values of the sort keys.
+const MAX_CURSOR: usize = 8_000;
 
 fn parse_cursor(text: &str) -> Result<After> {
     let invalid = || Error::invalid("cursor_invalid", "cursor 不是本服务给出的；请从第一页的 next 链接开始");
     // `from_str_radix` alone would take signs too.
-    let is_hex = |h: &str| h.len().is_multiple_of(2) && h.len() <= 400 && h.bytes().all(|b| b.is_ascii_hexdigit());
-    let hex = text.strip_prefix("c1").filter(|h| is_hex(h)).ok_or_else(invalid)?;
+    let is_hex =
+        |h: &str| h.len().is_multiple_of(2) && h.len() <= MAX_CURSOR && h.bytes().all(|b| b.is_ascii_hexdigit());
+    let hex = text.strip_prefix("c2").filter(|h| is_hex(h)).ok_or_else(invalid)?;
     let bytes: Option<Vec<u8>> =
         (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).ok()).collect();
-    let text = String::from_utf8(bytes.ok_or_else(invalid)?).ok().filter(|t| !t.contains('\0')).ok_or_else(invalid)?;
-    match text.split_once(CURSOR_GAP) {
-        None => Ok(After { id: text, from: None }),
-        Some((id, day)) => Ok(After { id: id.to_owned(), from: Some(day.parse().map_err(|_| invalid())?) }),
+    type Parts = (String, Option<String>, Vec<Option<String>>);
+    let (id, from, keys): Parts = serde_json::from_slice(&bytes.ok_or_else(invalid)?).map_err(|_| invalid())?;
+    if keys.len() > filters::MAX_SORT_KEYS || [&id].into_iter().chain(keys.iter().flatten()).any(|t| t.contains('\0')) {
+        return Err(invalid());
     }
+    let from = from.map(|day| parse_day(&day).ok_or_else(invalid)).transpose()?;
+    Ok(After { id, from, keys })
 }
 
 #[cfg(test)]
@@ -417,11 +411,17 @@ mod tests {
     #[test]
     fn cursors_round_trip() {
         for (id, from) in [("G431176", None), ("G431176-一号", day("2020-01-01")), ("", None)] {
-            let after = After { id: id.to_owned(), from };
-            assert_eq!(parse_cursor(&cursor(&after)).ok(), Some(after));
+            for keys in [vec![], vec![None, Some("1,5".to_owned())]] {
+                let after = After { id: id.to_owned(), from, keys };
+                assert_eq!(parse_cursor(&cursor(&after)).ok(), Some(after));
+            }
         }
-        // The last one: a gap, and no day behind it.
-        for bad in ["", "c", "c1zz", "c1f", "c2ff", "c1ff", "c100", "c1+1", "c1470a"] {
+        // The last three: `[]`, `["a",null]`, a day that is none.
+        let bad_day =
+            format!("c2{}", "[\"a\",\"2020-13-01\",[]]".bytes().map(|b| format!("{b:02x}")).collect::<String>());
+        for bad in
+            ["", "c", "c2zz", "c2f", "c1ff", "c2ff", "c200", "c2+1", "c25b5d", "c25b2261222c6e756c6c5d", &bad_day]
+        {
             assert_eq!(parse_cursor(bad).err().map(|e| e.code()), Some("cursor_invalid"), "{bad}");
         }
     }

@@ -1,7 +1,9 @@
 //! A question to a layer, checked: boxes, time, property filters, a page.
 
 use chrono::NaiveDate;
+use geo::MultiPolygon;
 
+use super::DivisionCode;
 use super::layer::Property;
 
 /// Largest page.
@@ -27,6 +29,14 @@ pub struct ItemsQuery {
     /// The register as of this revision; `None` = as it stands.
     pub revision: Option<i64>,
     pub filters: Vec<Filter>,
+    /// A text that one of the names, numbers and words of a feature holds.
+    pub search: Option<String>,
+    /// A division that the feature's own lies in.
+    pub division: Option<DivisionCode>,
+    /// An area that the feature lies in altogether.
+    pub within: Option<MultiPolygon<f64>>,
+    /// The order of pages, before the feature id that always ends it.
+    pub sort: Vec<SortKey>,
     pub limit: u32,
     pub offset: u32,
     /// Feature after which the page begins.
@@ -39,9 +49,18 @@ pub struct After {
     pub id: String,
     /// `None` = before all days.
     pub from: Option<NaiveDate>,
+    /// The values of the sort keys, as text; `None` = no value, which comes last.
+    pub keys: Vec<Option<String>>,
 }
 
-/// One property equals (or, for lists, contains) one value.
+/// A property to sort by; features without a value come last either way.
+#[derive(Debug, Clone, Copy)]
+pub struct SortKey {
+    pub property: &'static Property,
+    pub descending: bool,
+}
+
+/// One property equals (or, for lists, contains) a value, one of several values, or lies between two.
 #[derive(Debug, Clone)]
 pub struct Filter {
     pub property: &'static Property,
@@ -54,4 +73,9 @@ pub enum FilterValue {
     Number(f64),
     Boolean(bool),
     Date(NaiveDate),
+    /// One of these.
+    AnyOf(Vec<String>),
+    /// From, to, both included; one of them may be open.
+    NumberBetween(Option<f64>, Option<f64>),
+    DateBetween(Option<NaiveDate>, Option<NaiveDate>),
 }

@@ -81,6 +81,29 @@ pub struct Property {
 }
 
 impl Property {
+    /// A text of a few known words or codes: several may be asked for at once, with commas between.
+    pub fn is_code(&self) -> bool {
+        const CODES: [&str; 16] = [
+            "code",
+            "level",
+            "status",
+            "county_code",
+            "county_codes",
+            "prefecture_code",
+            "park_code",
+            "state",
+            "held_state",
+            "derived_sets",
+            "approval_age",
+            "idle_stage",
+            "plan_state",
+            "end_reason",
+            "land_use_code",
+            "block_id",
+        ];
+        CODES.contains(&self.name)
+    }
+
     /// The unit as Chinese readers write it.
     pub fn unit_zh(&self) -> Option<&'static str> {
         self.unit.map(|unit| match unit {
@@ -112,6 +135,12 @@ pub enum PropertyKind {
 }
 
 impl Layer {
+    /// The property that says in which division a feature lies.
+    pub fn division_property(&self) -> Option<&'static str> {
+        let has = |name: &str| self.properties.iter().any(|p| p.name == name);
+        ["county_code", "prefecture_code"].into_iter().find(|name| has(name))
+    }
+
     /// The queryable property of this name.
     pub fn queryable(&self, name: &str) -> Option<&'static Property> {
         self.properties.iter().find(|p| p.queryable && p.name == name)

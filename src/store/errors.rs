@@ -4,7 +4,7 @@ use crate::error::Error;
 
 /// Constraint, code, sentence. Conflicts are about what the register holds; the rest is invalid input that got past the
 /// checks before the database.
-const CONFLICTS: [(&str, &str, &str); 8] = [
+const CONFLICTS: [(&str, &str, &str); 17] = [
     ("account_pkey", "account_exists", "账号名已被使用"),
     ("park_pkey", "park_exists", "园区代码已存在"),
     ("division_pkey", "division_exists", "行政区划代码已存在"),
@@ -13,8 +13,17 @@ const CONFLICTS: [(&str, &str, &str); 8] = [
     ("park_block_park_fkey", "park_unknown", "区块所属的园区不在名录中，或园区仍有区块"),
     ("directory_entry_park_fkey", "park_unknown", "名录条目所属的园区不存在，或园区仍有名录条目"),
     ("park_event_park_fkey", "park_unknown", "事件所属的园区不存在，或园区仍有事件"),
+    ("turnover_parcel_pkey", "record_exists", "周转用地的标识已存在"),
+    ("turnover_parcel_one_at_a_time", "record_exists", "同一周转用地在同一时间只能有一个状态"),
+    ("low_efficiency_parcel_pkey", "record_exists", "低效用地的标识已存在"),
+    ("low_efficiency_parcel_one_at_a_time", "record_exists", "同一低效用地在同一时间只能有一个状态"),
+    ("redevelopment_plan_pkey", "record_exists", "再开发方案的标识已存在"),
+    ("redevelopment_plan_one_at_a_time", "record_exists", "同一再开发方案在同一时间只能有一个状态"),
+    ("redevelopment_plan_one_per_parcel", "plan_exists", "地块已有再开发方案（一宗一策）"),
+    ("turnover_parcel_park_fkey", "park_unknown", "地块所在的园区不在名录中，或园区仍有地块"),
+    ("low_efficiency_parcel_park_fkey", "park_unknown", "地块所在的园区不在名录中，或园区仍有地块"),
 ];
-const INVALID: [(&str, &str, &str); 11] = [
+const INVALID: [(&str, &str, &str); 30] = [
     ("park_block_geom_in_province", "outside_province", "区块边界超出本省范围"),
     ("park_block_geom_finite", "geometry_empty", "区块边界为空，或有坐标不是有限的数"),
     ("park_block_area_finite", "area_invalid", "区块面积不是有效数值"),
@@ -25,6 +34,25 @@ const INVALID: [(&str, &str, &str); 11] = [
     ("park_prefecture_fkey", "division_unknown", "园区所在市州不在行政区划表中"),
     ("park_level_matches_code", "level_contradicts_code", "园区级别与代码首字母不一致（G 为国家级，S 为省级）"),
     ("park_approved_area_positive", "area_invalid", "核准面积应大于 0"),
+    ("turnover_parcel_county_fkey", "county_unknown", "县区不在行政区划表中"),
+    ("turnover_parcel_numbers_sound", "number_out_of_range", "有数值为负或超出登记库能保存的范围"),
+    ("turnover_parcel_number_format", "id_invalid", "编号不合规则"),
+    ("low_efficiency_parcel_county_fkey", "county_unknown", "县区不在行政区划表中"),
+    ("low_efficiency_parcel_numbers_sound", "number_out_of_range", "有数值为负或超出登记库能保存的范围"),
+    ("low_efficiency_parcel_number_format", "id_invalid", "编号不合规则"),
+    ("redevelopment_plan_county_fkey", "county_unknown", "县区不在行政区划表中"),
+    ("redevelopment_plan_numbers_sound", "number_out_of_range", "有数值为负或超出登记库能保存的范围"),
+    ("redevelopment_plan_number_format", "id_invalid", "编号不合规则"),
+    ("turnover_parcel_geom_in_range", "outside_province", "图形超出经纬度范围"),
+    ("turnover_parcel_geom_finite", "geometry_empty", "图形为空，或有坐标不是有限的数"),
+    ("turnover_parcel_area_finite", "area_invalid", "面积不是有效数值"),
+    ("turnover_parcel_stated_area_positive", "stated_area_invalid", "标注面积应大于 0"),
+    ("turnover_parcel_land_use_with_system", "land_use_system_missing", "地类编码要写明地类标准"),
+    ("low_efficiency_parcel_geom_in_range", "outside_province", "图形超出经纬度范围"),
+    ("low_efficiency_parcel_geom_finite", "geometry_empty", "图形为空，或有坐标不是有限的数"),
+    ("low_efficiency_parcel_area_finite", "area_invalid", "面积不是有效数值"),
+    ("low_efficiency_parcel_stated_area_positive", "stated_area_invalid", "标注面积应大于 0"),
+    ("low_efficiency_parcel_land_use_with_system", "land_use_system_missing", "地类编码要写明地类标准"),
     ("park_event_area_arithmetic", "event_area_arithmetic", "调整前 − 调出 + 新扩入 不等于 调整后"),
 ];
 

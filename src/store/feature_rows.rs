@@ -8,7 +8,8 @@ use chrono::NaiveDate;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction};
 
-use super::features::{bind, conditions, feature_expression};
+use super::conditions::{bind, conditions};
+use super::features::feature_expression;
 use super::pool::{bear_idling, begin_read};
 use super::{as_of, geometry_column};
 use crate::domain::access::Jurisdiction;
@@ -92,7 +93,7 @@ impl FeatureRows {
              FROM (SELECT * FROM {relation} WHERE {conditions} {chosen}) chosen"
         );
         let row: (i64, i64, Option<String>) =
-            bind(sqlx::query_as(AssertSqlSafe(sql)), &query).fetch_one(&mut *transaction).await?;
+            bind(sqlx::query_as(AssertSqlSafe(sql)), layer, &query).fetch_one(&mut *transaction).await?;
         let count = ExportCount {
             matched: u64::try_from(row.0).unwrap_or(0),
             without_geometry: u64::try_from(row.1).unwrap_or(0),
@@ -119,7 +120,7 @@ impl FeatureRows {
             conditions(self.layer, &self.query)
         );
         let (bytes,): (Vec<i64>,) =
-            bind(sqlx::query_as(AssertSqlSafe(sql)), &self.query).fetch_one(&mut *self.transaction).await?;
+            bind(sqlx::query_as(AssertSqlSafe(sql)), self.layer, &self.query).fetch_one(&mut *self.transaction).await?;
         Ok(bytes.into_iter().map(|n| u64::try_from(n).unwrap_or(0)).collect())
     }
 
@@ -145,8 +146,9 @@ impl FeatureRows {
             conditions(self.layer, &self.query),
             self.order,
         );
-        let _: Option<(i32,)> =
-            bind(sqlx::query_as(AssertSqlSafe(sql)), &self.query).fetch_optional(&mut *self.transaction).await?;
+        let _: Option<(i32,)> = bind(sqlx::query_as(AssertSqlSafe(sql)), self.layer, &self.query)
+            .fetch_optional(&mut *self.transaction)
+            .await?;
         Ok(())
     }
 

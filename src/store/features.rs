@@ -5,15 +5,14 @@
 use std::fmt::Write as _;
 
 use chrono::NaiveDate;
-use sqlx::postgres::PgArguments;
-use sqlx::query::QueryAs;
-use sqlx::{AssertSqlSafe, PgPool, Postgres};
+use sqlx::{AssertSqlSafe, PgPool};
 
 use super::as_of;
+use super::conditions::{Order, bind, conditions, parameter_count};
 use super::pool::begin_read_as;
 use crate::domain::access::Viewer;
-use crate::domain::items_query::{FilterValue, ItemsQuery};
-use crate::domain::layer::{Layer, PropertyKind};
+use crate::domain::items_query::ItemsQuery;
+use crate::domain::layer::{Layer, Property, PropertyKind};
 use crate::error::Result;
 
 /// One feature as GeoJSON text, with its id and the day its life began.
@@ -22,6 +21,8 @@ pub struct FeatureText {
     pub id: String,
     pub from: Option<NaiveDate>,
     pub json: String,
+    /// The values that the page was sorted by.
+    pub keys: Vec<Option<String>>,
 }
 
 /// One page of a layer.
@@ -55,107 +56,35 @@ pub(super) fn feature_expression(layer: &Layer) -> String {
     sql
 }
 
-/// Conditions of the query; parameters are numbered in the order that [`bind`] binds them.
-pub(super) fn conditions(layer: &Layer, query: &ItemsQuery) -> String {
-    let mut sql = String::from("TRUE");
-    let mut next = 0;
-    let mut parameter = || {
-        next += 1;
-        next
-    };
-    if !query.boxes.is_empty() {
-        let boxes: Vec<String> = query
-            .boxes
-            .iter()
-            .map(|_| {
-                let (w, s, e, n) = (parameter(), parameter(), parameter(), parameter());
-                // Not ST_MakeEnvelope: a box without width or height must become a line or a point, not a polygon
-                // without area, which meets nothing.
-                let area =
-                    format!("ST_SetSRID(ST_Envelope(ST_MakeLine(ST_Point(${w}, ${s}), ST_Point(${e}, ${n}))), 4490)");
-                // `&&` by itself too: it is leak-proof and may ask the index before row-level security, ST_Intersects may not.
-                format!("(geom && {area} AND ST_Intersects(geom, {area}))")
-            })
-            .collect();
-        let _ = write!(sql, " AND ({})", boxes.join(" OR "));
-    }
-    match query.period {
-        Some(_) => {
-            let (from, to) = (parameter(), parameter());
-            // A life is [valid_from, valid_to); a row without dates matches always.
-            let _ = write!(
-                sql,
-                " AND (valid_from IS NULL OR ${to}::date IS NULL OR valid_from <= ${to}) AND (valid_to IS NULL OR ${from}::date IS NULL OR valid_to > ${from})"
-            );
-        }
-        None if layer.current_only => sql.push_str(" AND valid_to IS NULL"),
-        None => {}
-    }
-    for filter in &query.filters {
-        let n = parameter();
-        let name = filter.property.name;
-        let _ = match filter.property.kind {
-            PropertyKind::TextList => write!(sql, " AND ${n} = ANY({name})"),
-            _ => write!(sql, " AND {name} = ${n}"),
-        };
-    }
-    sql
-}
-
-fn parameter_count(query: &ItemsQuery) -> usize {
-    query.boxes.len() * 4 + query.period.map_or(0, |_| 2) + query.filters.len()
-}
-
-pub(super) fn bind<'q, O>(
-    mut sql: QueryAs<'q, Postgres, O, PgArguments>,
-    query: &ItemsQuery,
-) -> QueryAs<'q, Postgres, O, PgArguments> {
-    for side in query.boxes.iter().flatten() {
-        sql = sql.bind(*side);
-    }
-    if let Some((from, to)) = query.period {
-        sql = sql.bind(from).bind(to);
-    }
-    for filter in &query.filters {
-        sql = match &filter.value {
-            FilterValue::Text(text) => sql.bind(text.clone()),
-            FilterValue::Number(number) => sql.bind(*number),
-            FilterValue::Boolean(boolean) => sql.bind(*boolean),
-            FilterValue::Date(day) => sql.bind(*day),
-        };
-    }
-    sql
-}
-
 /// One page and the number of all that match, from one state of the register; ordered by feature id; the lives of one id, where a period shows several, by the day they began.
 pub async fn list_items(pool: &PgPool, viewer: &Viewer, layer: &Layer, query: &ItemsQuery) -> Result<Page> {
     let conditions = conditions(layer, query);
     let relation = as_of::relation(layer, query.revision);
-    let n = parameter_count(query);
+    let n = parameter_count(layer, query);
     let count_sql = format!("SELECT count(*) FROM {relation} WHERE {conditions}");
     let mut transaction = begin_read_as(pool, viewer).await?;
     let revision = as_of::look_back(&mut transaction, query.revision, query.period).await?;
-    let (matched,): (i64,) = bind(sqlx::query_as(AssertSqlSafe(count_sql)), query).fetch_one(&mut *transaction).await?;
+    let (matched,): (i64,) =
+        bind(sqlx::query_as(AssertSqlSafe(count_sql)), layer, query).fetch_one(&mut *transaction).await?;
     let feature = feature_expression(layer);
-    let (id, from, limit, offset) = (n + 1, n + 2, n + 3, n + 4);
+    let order = Order::of(query, n);
     let page_sql = format!(
-        "SELECT feature_id, valid_from, {feature} FROM {relation}
-         WHERE {conditions} AND (${id}::text IS NULL OR feature_id > ${id}
-             OR feature_id = ${id} AND coalesce(valid_from, '-infinity') > coalesce(${from}::date, '-infinity'))
-         ORDER BY feature_id, coalesce(valid_from, '-infinity') LIMIT ${limit} OFFSET ${offset}"
+        "SELECT feature_id, valid_from, {feature}, ARRAY[{}]::text[] FROM {relation}
+         WHERE {conditions} AND {} ORDER BY {} LIMIT ${} OFFSET ${}",
+        order.values,
+        order.after,
+        order.by,
+        n + order.bound + 1,
+        n + order.bound + 2
     );
     // One more than asked for tells whether there is a next page.
-    let rows: Vec<(String, Option<NaiveDate>, String)> = bind(sqlx::query_as(AssertSqlSafe(page_sql)), query)
-        .bind(query.after.as_ref().map(|after| after.id.clone()))
-        .bind(query.after.as_ref().and_then(|after| after.from))
-        .bind(i64::from(query.limit) + 1)
-        .bind(i64::from(query.offset))
-        .fetch_all(&mut *transaction)
-        .await?;
+    let page = order.bind(bind(sqlx::query_as(AssertSqlSafe(page_sql)), layer, query), query);
+    let rows: Vec<(String, Option<NaiveDate>, String, Vec<Option<String>>)> =
+        page.bind(i64::from(query.limit) + 1).bind(i64::from(query.offset)).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
     let more = rows.len() > query.limit as usize;
-    let features =
-        rows.into_iter().take(query.limit as usize).map(|(id, from, json)| FeatureText { id, from, json }).collect();
+    let features = rows.into_iter().take(query.limit as usize);
+    let features = features.map(|(id, from, json, keys)| FeatureText { id, from, json, keys }).collect();
     Ok(Page { features, matched, more, revision })
 }
 
@@ -174,14 +103,14 @@ pub async fn find_item(
         feature_expression(layer),
         as_of::relation(layer, moment.revision),
         conditions(layer, &moment),
-        parameter_count(&moment) + 1,
+        parameter_count(layer, &moment) + 1,
     );
     let mut transaction = begin_read_as(pool, viewer).await?;
     let revision = as_of::look_back(&mut transaction, moment.revision, moment.period).await?;
     let row: Option<(String, Option<NaiveDate>, String)> =
-        bind(sqlx::query_as(AssertSqlSafe(sql)), &moment).bind(id).fetch_optional(&mut *transaction).await?;
+        bind(sqlx::query_as(AssertSqlSafe(sql)), layer, &moment).bind(id).fetch_optional(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok((row.map(|(id, from, json)| FeatureText { id, from, json }), revision))
+    Ok((row.map(|(id, from, json)| FeatureText { id, from, json, keys: Vec::new() }), revision))
 }
 
 /// Box and earliest date of a layer: its extent.
@@ -233,8 +162,58 @@ pub async fn find_versioned(
         sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(row.map(|(id, from, json, version)| VersionedFeature {
-        feature: FeatureText { id, from, json },
+        feature: FeatureText { id, from, json, keys: Vec::new() },
         version,
         newest,
     }))
+}
+
+/// Values counted for one property; what is beyond is counted together.
+pub const MAX_FACET_VALUES: i64 = 200;
+
+/// How many features have which value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facet {
+    pub property: &'static str,
+    /// The most frequent first; `None` = without a value. A list counts once for each of its members.
+    pub values: Vec<(Option<String>, i64)>,
+    /// Whether there are more values than these.
+    pub more: bool,
+}
+
+/// The facets of what matches, how many match, and the revision that was read.
+pub async fn facets(
+    pool: &PgPool,
+    viewer: &Viewer,
+    layer: &Layer,
+    query: &ItemsQuery,
+    properties: &[&'static Property],
+) -> Result<(Vec<Facet>, i64, i64)> {
+    let conditions = conditions(layer, query);
+    let relation = as_of::relation(layer, query.revision);
+    let mut transaction = begin_read_as(pool, viewer).await?;
+    let revision = as_of::look_back(&mut transaction, query.revision, query.period).await?;
+    let count = format!("SELECT count(*) FROM {relation} WHERE {conditions}");
+    let (matched,): (i64,) =
+        bind(sqlx::query_as(AssertSqlSafe(count)), layer, query).fetch_one(&mut *transaction).await?;
+    let mut facets = Vec::with_capacity(properties.len());
+    for property in properties {
+        let name = property.name;
+        let value = match property.kind {
+            PropertyKind::TextList => format!("unnest(coalesce(nullif({name}, '{{}}'), ARRAY[NULL::text]))"),
+            _ => format!("{name}::text"),
+        };
+        let sql = format!(
+            "SELECT value, count(*) FROM (SELECT {value} AS value FROM {relation} WHERE {conditions}) v
+             GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {}",
+            MAX_FACET_VALUES + 1
+        );
+        let mut values: Vec<(Option<String>, i64)> =
+            bind(sqlx::query_as(AssertSqlSafe(sql)), layer, query).fetch_all(&mut *transaction).await?;
+        let more = values.len() as i64 > MAX_FACET_VALUES;
+        values.truncate(MAX_FACET_VALUES as usize);
+        facets.push(Facet { property: name, values, more });
+    }
+    transaction.commit().await?;
+    Ok((facets, matched, revision))
 }

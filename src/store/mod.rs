@@ -10,6 +10,7 @@ pub mod audit;
 pub mod backup;
 pub mod blocks;
 pub mod changes;
+mod conditions;
 mod copy;
 pub mod directories;
 pub mod divisions;

@@ -32,6 +32,9 @@ pub enum FieldKind {
     Boolean,
 }
 
+/// No number of a ledger is as large: neither yuan nor square metres. The register holds the same bound.
+pub const TOO_MUCH: f64 = 1e15;
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum FieldValue {
     Text(String),
@@ -52,7 +55,7 @@ impl FieldKind {
                 .map(FieldValue::Date)
                 .ok_or_else(|| "日期（年月日，如 2026-05-01、2026年5月1日、20260501）".to_owned()),
             FieldKind::Area | FieldKind::Number => parse_number(&plain)
-                .filter(|n| *n >= 0.0)
+                .filter(|n| *n >= 0.0 && *n < TOO_MUCH)
                 .map(FieldValue::Number)
                 .ok_or_else(|| "不小于 0 的数".to_owned()),
             FieldKind::Year => plain

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-pub use field::{Field, FieldKind, FieldValue, parse_date};
+pub use field::{Field, FieldKind, FieldValue, TOO_MUCH, parse_date};
 pub use machine::{DerivedSet, Machine, State, StateKind, Step};
 pub use plan::{PlanProgress, missing_for_parcel, missing_for_plan};
 pub use record::{Parcel, RecordId, Where};

@@ -8,7 +8,7 @@ use super::ImportRequest;
 use super::judge::SOURCE;
 use super::judging::{Judge, JudgedCandidate, Land};
 use super::shape::{ShapeContext, check_stated, compare_areas, judge_shape, long_texts};
-use crate::domain::ledger::{FieldKind, FieldValue, State, Step, parse_date};
+use crate::domain::ledger::{FieldKind, FieldValue, State, Step, TOO_MUCH, parse_date};
 use crate::domain::{DivisionCode, Finding, Ledger, Parcel, ParkCode, Place, RecordId, SquareMetres};
 use crate::exchange::stated_area::{IN_VECTOR_FILES, parse as parse_area};
 use crate::exchange::{Attribute, Candidate, field_names};
@@ -289,7 +289,11 @@ fn read_area(
         findings.push(Finding::error("area_unit_missing", place(), message));
         return None;
     };
-    let area = unit.area(number)?;
+    let Some(area) = unit.area(number).filter(|area| area.value() < TOO_MUCH) else {
+        let message = format!("第 {row} 条记录的“{}”是“{shown}”，不是可能的面积", attribute.field);
+        findings.push(Finding::error("value_invalid", place(), message));
+        return None;
+    };
     Some((area, unit.as_str()))
 }
 

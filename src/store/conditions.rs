@@ -1,0 +1,221 @@
+//! A checked question as SQL: conditions with numbered parameters, their values in the same order, and the order of pages.
+//!
+//! Names come from the declaration alone; every value of a request is bound.
+
+use chrono::NaiveDate;
+use sqlx::Postgres;
+use sqlx::postgres::PgArguments;
+use sqlx::query::QueryAs;
+
+use super::geometry_column;
+use crate::domain::items_query::{Filter, FilterValue, ItemsQuery};
+use crate::domain::layer::{Layer, PropertyKind};
+
+/// A value to bind.
+#[derive(Debug, Clone, PartialEq)]
+enum Bound {
+    Text(String),
+    Texts(Vec<String>),
+    Number(f64),
+    Boolean(bool),
+    Day(Option<NaiveDate>),
+    Bytes(Vec<u8>),
+}
+
+/// Conditions and values while they are put together.
+struct Clauses {
+    sql: Vec<String>,
+    values: Vec<Bound>,
+}
+
+impl Clauses {
+    /// The place of the value.
+    fn value(&mut self, value: Bound) -> String {
+        self.values.push(value);
+        format!("${}", self.values.len())
+    }
+
+    fn of(layer: &Layer, query: &ItemsQuery) -> Self {
+        let mut clauses = Self { sql: vec!["TRUE".to_owned()], values: Vec::new() };
+        clauses.boxes(query);
+        clauses.period(layer, query);
+        for filter in &query.filters {
+            clauses.filter(filter);
+        }
+        clauses.words(layer, query);
+        clauses.places(layer, query);
+        clauses
+    }
+
+    fn boxes(&mut self, query: &ItemsQuery) {
+        if query.boxes.is_empty() {
+            return;
+        }
+        let boxes: Vec<String> = query
+            .boxes
+            .iter()
+            .map(|sides| {
+                let [w, s, e, n] = sides.map(|side| self.value(Bound::Number(side)));
+                // Not ST_MakeEnvelope: a box without width or height must become a line or a point, not a polygon
+                // without area, which meets nothing.
+                let area =
+                    format!("ST_SetSRID(ST_Envelope(ST_MakeLine(ST_Point({w}, {s}), ST_Point({e}, {n}))), 4490)");
+                // `&&` by itself too: it is leak-proof and may ask the index before row-level security, ST_Intersects may not.
+                format!("(geom && {area} AND ST_Intersects(geom, {area}))")
+            })
+            .collect();
+        self.sql.push(format!("({})", boxes.join(" OR ")));
+    }
+
+    fn period(&mut self, layer: &Layer, query: &ItemsQuery) {
+        match query.period {
+            Some((from, to)) => {
+                let (from, to) = (self.value(Bound::Day(from)), self.value(Bound::Day(to)));
+                // A life is [valid_from, valid_to); a row without dates matches always.
+                self.sql.push(format!(
+                    "(valid_from IS NULL OR {to}::date IS NULL OR valid_from <= {to}) AND (valid_to IS NULL OR {from}::date IS NULL OR valid_to > {from})"
+                ));
+            }
+            None if layer.current_only => self.sql.push("valid_to IS NULL".to_owned()),
+            None => {}
+        }
+    }
+
+    fn filter(&mut self, filter: &Filter) {
+        let name = filter.property.name;
+        let is_list = filter.property.kind == PropertyKind::TextList;
+        let equal =
+            |place: String| if is_list { format!("{place} = ANY({name})") } else { format!("{name} = {place}") };
+        let condition = match &filter.value {
+            FilterValue::Text(text) => equal(self.value(Bound::Text(text.clone()))),
+            FilterValue::Number(number) => equal(self.value(Bound::Number(*number))),
+            FilterValue::Boolean(boolean) => equal(self.value(Bound::Boolean(*boolean))),
+            FilterValue::Date(day) => format!("{name} = {}::date", self.value(Bound::Day(Some(*day)))),
+            FilterValue::AnyOf(texts) => {
+                let place = self.value(Bound::Texts(texts.clone()));
+                if is_list { format!("{name} && {place}") } else { format!("{name} = ANY({place})") }
+            }
+            FilterValue::NumberBetween(from, to) => {
+                self.between(name, from.map(Bound::Number), to.map(Bound::Number), "")
+            }
+            FilterValue::DateBetween(from, to) => {
+                self.between(name, from.map(|d| Bound::Day(Some(d))), to.map(|d| Bound::Day(Some(d))), "::date")
+            }
+        };
+        self.sql.push(condition);
+    }
+
+    fn between(&mut self, name: &str, from: Option<Bound>, to: Option<Bound>, cast: &str) -> String {
+        let from = from.map(|value| format!("{name} >= {}{cast}", self.value(value)));
+        let to = to.map(|value| format!("{name} <= {}{cast}", self.value(value)));
+        from.into_iter().chain(to).collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// Whatever may be asked for by name is looked through.
+    fn words(&mut self, layer: &Layer, query: &ItemsQuery) {
+        let Some(search) = &query.search else { return };
+        let escaped = search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let place = self.value(Bound::Text(format!("%{escaped}%")));
+        let texts: Vec<&str> =
+            layer.properties.iter().filter(|p| p.queryable && p.kind == PropertyKind::Text).map(|p| p.name).collect();
+        // A gap that no text holds: two neighbours must not make a word together.
+        self.sql.push(format!("concat_ws(E'\\x1f', {}) ILIKE {place}", texts.join(", ")));
+    }
+
+    fn places(&mut self, layer: &Layer, query: &ItemsQuery) {
+        if let Some(division) = &query.division {
+            let prefix = division.prefix();
+            let place = self.value(Bound::Text(prefix.to_owned()));
+            let own = layer.division_property().unwrap_or("feature_id");
+            self.sql.push(format!("left({own}, {}) = {place}", prefix.len()));
+        }
+        if let Some(area) = &query.within {
+            let place = self.value(Bound::Bytes(geometry_column::encode(area)));
+            self.sql.push(format!("(geom && {place}::geometry AND ST_Within(geom, {place}::geometry))"));
+        }
+    }
+}
+
+/// Conditions of the query; parameters are numbered in the order that [`bind`] binds them.
+pub(super) fn conditions(layer: &Layer, query: &ItemsQuery) -> String {
+    Clauses::of(layer, query).sql.join(" AND ")
+}
+
+/// How many parameters [`bind`] binds: what comes behind them is numbered from there.
+pub(super) fn parameter_count(layer: &Layer, query: &ItemsQuery) -> usize {
+    Clauses::of(layer, query).values.len()
+}
+
+type Page<'q, O> = QueryAs<'q, Postgres, O, PgArguments>;
+
+pub(super) fn bind<'q, O>(sql: Page<'q, O>, layer: &Layer, query: &ItemsQuery) -> Page<'q, O> {
+    Clauses::of(layer, query).values.into_iter().fold(sql, |sql, value| match value {
+        Bound::Text(text) => sql.bind(text),
+        Bound::Texts(texts) => sql.bind(texts),
+        Bound::Number(number) => sql.bind(number),
+        Bound::Boolean(boolean) => sql.bind(boolean),
+        Bound::Day(day) => sql.bind(day),
+        Bound::Bytes(bytes) => sql.bind(bytes),
+    })
+}
+
+/// The order of pages, and where one begins.
+pub(super) struct Order {
+    /// Behind ORDER BY.
+    pub by: String,
+    /// The sort keys of a row as texts.
+    pub values: String,
+    /// Holds for features behind the last page.
+    pub after: String,
+    /// Parameters of `after`.
+    pub bound: usize,
+}
+
+impl Order {
+    /// Parameters are numbered from `first` + 1 on.
+    pub(super) fn of(query: &ItemsQuery, first: usize) -> Self {
+        let keys: Vec<(&str, &str, bool)> =
+            query.sort.iter().map(|k| (k.property.name, cast_of(k.property.kind), k.descending)).collect();
+        let mut by: Vec<String> = keys
+            .iter()
+            .map(|(name, _, descending)| format!("{name}{} NULLS LAST", if *descending { " DESC" } else { "" }))
+            .collect();
+        by.push("feature_id".to_owned());
+        by.push("coalesce(valid_from, '-infinity')".to_owned());
+        let (id, from) = (first + keys.len() + 1, first + keys.len() + 2);
+        // The id and its day break every tie; each key in front of them is compared first.
+        let mut after = format!(
+            "(feature_id > ${id} OR feature_id = ${id} AND coalesce(valid_from, '-infinity') > coalesce(${from}::date, '-infinity'))"
+        );
+        for (at, (name, cast, descending)) in keys.iter().enumerate().rev() {
+            let place = format!("${}::text{cast}", first + at + 1);
+            let beyond = if *descending { "<" } else { ">" };
+            after = format!(
+                "({name} {beyond} {place} OR {place} IS NOT NULL AND {name} IS NULL OR {name} IS NOT DISTINCT FROM {place} AND {after})"
+            );
+        }
+        Self {
+            by: by.join(", "),
+            values: keys.iter().map(|(name, ..)| format!("{name}::text")).collect::<Vec<_>>().join(", "),
+            after: format!("(${id}::text IS NULL OR {after})"),
+            bound: keys.len() + 2,
+        }
+    }
+
+    pub(super) fn bind<'q, O>(&self, sql: Page<'q, O>, query: &ItemsQuery) -> Page<'q, O> {
+        let key = |at: usize| query.after.as_ref().and_then(|after| after.keys.get(at).cloned().flatten());
+        let sql = (0..query.sort.len()).fold(sql, |sql, at| sql.bind(key(at)));
+        sql.bind(query.after.as_ref().map(|after| after.id.clone()))
+            .bind(query.after.as_ref().and_then(|after| after.from))
+    }
+}
+
+/// From the text of a cursor to the property's own kind.
+fn cast_of(kind: PropertyKind) -> &'static str {
+    match kind {
+        PropertyKind::Number | PropertyKind::Integer => "::numeric",
+        PropertyKind::Boolean => "::boolean",
+        PropertyKind::Date => "::date",
+        PropertyKind::Text | PropertyKind::TextList => "",
+    }
+}
