@@ -202,10 +202,30 @@ fn features() -> Schemas {
         "features": list(reference("Feature")),
     });
     vec![
+        ("Facets", facets()),
         ("MultiPolygon", object(&["type", "coordinates"], geometry)),
         ("Feature", object(&["type", "id", "geometry", "properties"], feature)),
         ("FeatureCollection", object(&["type", "features"], collection)),
     ]
+}
+
+/// Counts of values; a value is a text, a number or yes or no, and `null` where a feature has none.
+fn facets() -> Value {
+    let value = json!({"anyOf": [
+        {"type": "string", "nullable": true}, {"type": "number"}, {"type": "boolean"},
+    ]});
+    let facet = json!({
+        "property": text("属性"),
+        "title": text("名称"),
+        "values": list(object(&["value", "count"], json!({"value": value, "count": whole("要素数")}))),
+        "more": yes_or_no("还有没列出的值"),
+    });
+    let all = json!({
+        "numberMatched": whole("符合条件的总数"),
+        "facets": list(object(&["property", "title", "values", "more"], facet)),
+        "links": list(reference("Link")),
+    });
+    object(&["numberMatched", "facets", "links"], all)
 }
 
 /// The feature of one layer: what its declaration says of its properties.

@@ -167,6 +167,7 @@ async fn the_public_finds_no_ledger_at_any_of_its_addresses() {
                 collection.clone(),
                 format!("{collection}/queryables"),
                 format!("{collection}/schema"),
+                format!("{collection}/facets"),
                 items(ledger),
                 format!("{}?f=csv", items(ledger)),
                 format!("{}?revision=2", items(ledger)),
@@ -250,10 +251,29 @@ async fn reads_show_the_own_county_alone(db: &Database, token: &str, own: &Count
             }
             assert_eq!(told[0], told[1], "{ledger}{tail}");
         }
+        // What a browser holds of somebody who saw more is not called current.
+        for path in [
+            items(ledger),
+            format!("{}?f=csv", items(ledger)),
+            format!("{collection}/facets"),
+            format!("{collection}/changes?since=0"),
+            item(ledger, &mine),
+            format!("{}/history", item(ledger, &mine)),
+        ] {
+            let held = get_authorised(db, &path).await.header("etag").expect("etag").to_owned();
+            let asked = with_token(Method::GET, &path, token).insert_header(("if-none-match", held));
+            assert_eq!(call(db, asked).await.status, 200, "{path}");
+        }
+        let facets = read(db, token, &format!("{collection}/facets?properties=number,county_code")).await.json();
+        assert_eq!(facets["numberMatched"], 1);
+        assert_eq!(facets["facets"][1]["values"], json!([{"value": own.code, "count": 1}]), "{facets}");
         for path in [
             items(ledger),
             format!("{}?f=csv", items(ledger)),
             format!("{}?f=html", items(ledger)),
+            format!("{}?q={}", items(ledger), crate::support::http::encode(other.word)),
+            format!("{}?division={}", items(ledger), other.code),
+            format!("{collection}/facets"),
             format!("{collection}/changes?since=0"),
             collection.clone(),
         ] {

@@ -32,6 +32,7 @@ const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("GET HEAD", "/api/collections/{collection}", Rule::Public, "/api/collections/parks"),
     ("GET HEAD", "/api/collections/{collection}/queryables", Rule::Public, "/api/collections/parks/queryables"),
     ("GET HEAD", "/api/collections/{collection}/schema", Rule::Public, "/api/collections/parks/schema"),
+    ("GET HEAD", "/api/collections/{collection}/facets", Rule::Public, "/api/collections/divisions/facets"),
     ("GET HEAD", "/api/collections/{collection}/items", Rule::Public, "/api/collections/divisions/items?limit=1"),
     ("GET HEAD", "/api/collections/{collection}/items/{item}", Rule::Public, "/api/collections/divisions/items/430100"),
     // Parks and blocks have no edits: a ledger's address is tried, as far as the rule goes.

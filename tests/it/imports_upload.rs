@@ -16,7 +16,7 @@ fn square() -> String {
 }
 
 /// A form of these parts: disposition and content.
-fn form(path: &str, parts: &[(&str, &[u8])]) -> TestRequest {
+pub fn form(path: &str, parts: &[(&str, &[u8])]) -> TestRequest {
     let mut body = Vec::new();
     for (disposition, content) in parts {
         body.extend_from_slice(format!("--cut\r\nContent-Disposition: {disposition}\r\n\r\n").as_bytes());

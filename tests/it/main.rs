@@ -39,6 +39,7 @@ mod imports;
 mod imports_conflicts;
 mod imports_http;
 mod imports_lasting;
+mod imports_ledgers;
 mod imports_upload;
 mod items;
 mod items_http;
