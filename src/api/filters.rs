@@ -155,7 +155,7 @@ fn ring(points: &Value) -> Option<LineString<f64>> {
             ((-180.0..=180.0).contains(&x) && (-90.0..=90.0).contains(&y)).then_some(Coord { x, y })
         })
         .collect::<Option<_>>()?;
-    (coords.len() >= 4 && coords.first() == coords.last()).then(|| LineString(coords))
+    (coords.len() >= 4 && coords.first() == coords.last()).then_some(LineString(coords))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod openapi;
 mod openapi_access;
 mod openapi_ledgers;
 mod openapi_page;
+mod openapi_queries;
 mod openapi_schemas;
 mod openapi_time;
 mod params;

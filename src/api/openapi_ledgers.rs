@@ -14,17 +14,8 @@ use crate::inventory::import::ALLOWABLE_IN_LEDGERS;
 const REFUSED: [&str; 9] = ["400", "401", "403", "404", "409", "412", "413", "415", "428"];
 
 /// Properties that a client writes beside the ledger's fields; the rest is told by the register.
-const WRITTEN: [&str; 9] = [
-    "name",
-    "number",
-    "county_code",
-    "parcel_id",
-    "state",
-    "held_state",
-    "state_on",
-    "stated_area_m2",
-    "stated_park",
-];
+const WRITTEN: [&str; 9] =
+    ["name", "number", "county_code", "parcel_id", "state", "held_state", "state_on", "stated_area_m2", "stated_park"];
 
 /// Edits of a ledger's records, beside the reads that are there already.
 pub fn paths(paths: &mut Map<String, Value>, layer: &Layer, url: &str) {
@@ -117,12 +108,17 @@ fn edits(layer: &Layer) -> [Operation; 3] {
 }
 
 fn transitions(layer: &Layer) -> Vec<(&'static str, Operation)> {
-    let read = operation(layer, "list_transitions", "状态变更的经过，以及现在可以变更为什么", vec![id(layer), json_alone()])
-        .answers("200", "变更，先发生的在前", &[(JSON, reference("Transitions"))])
-        .errors(&["400", "401", "403", "404"]);
-    let create =
-        operation(layer, "create_transition", "变更状态；不允许的变更 409", vec![id(layer), if_match(), idempotency_key()])
-            .field("requestBody", json!({"required": true, "content": {JSON: {"schema": reference("NewTransition")}}}));
+    let read =
+        operation(layer, "list_transitions", "状态变更的经过，以及现在可以变更为什么", vec![id(layer), json_alone()])
+            .answers("200", "变更，先发生的在前", &[(JSON, reference("Transitions"))])
+            .errors(&["400", "401", "403", "404"]);
+    let create = operation(
+        layer,
+        "create_transition",
+        "变更状态；不允许的变更 409",
+        vec![id(layer), if_match(), idempotency_key()],
+    )
+    .field("requestBody", json!({"required": true, "content": {JSON: {"schema": reference("NewTransition")}}}));
     vec![("get", read), ("post", stored(create, "200", "变更后的记录", layer))]
 }
 
@@ -130,9 +126,8 @@ fn steps(layer: &Layer) -> Vec<(&'static str, Operation)> {
     let read = operation(layer, "list_steps", "方案的步骤", vec![id(layer), json_alone()])
         .answers("200", "步骤，按次序", &[(JSON, reference("PlanSteps"))])
         .errors(&["400", "401", "403", "404"]);
-    let replace =
-        operation(layer, "replace_steps", "改写全部步骤", vec![id(layer), if_match(), idempotency_key()])
-            .field("requestBody", json!({"required": true, "content": {JSON: {"schema": reference("NewPlanSteps")}}}));
+    let replace = operation(layer, "replace_steps", "改写全部步骤", vec![id(layer), if_match(), idempotency_key()])
+        .field("requestBody", json!({"required": true, "content": {JSON: {"schema": reference("NewPlanSteps")}}}));
     vec![("get", read), ("put", stored(replace, "200", "方案", layer))]
 }
 
@@ -188,7 +183,8 @@ pub fn schemas() -> Schemas {
         "effective_on": {"type": "string", "format": "date", "title": "变更日期；不给时为今天"},
         "document_no": text("文号"), "reason": text("原因"),
     });
-    let step = json!({"task": text("任务"), "due_on": day("期限"), "done_on": day("完成日期"), "note": text_or_null("备注")});
+    let step =
+        json!({"task": text("任务"), "due_on": day("期限"), "done_on": day("完成日期"), "note": text_or_null("备注")});
     let mut numbered = step.clone();
     numbered["ordinal"] = whole("次序，从 1 起");
     let told = json!({"plan": text("方案标识"), "steps": list(object(&["ordinal", "task"], numbered))});

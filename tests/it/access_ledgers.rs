@@ -25,7 +25,8 @@ async fn counts(session: &mut PgConnection, sql: &str) -> Vec<i64> {
 /// What a session of the service's role counts that speaks for this jurisdiction, with the past as of this revision.
 async fn seen(session: &mut PgConnection, jurisdiction: Option<&str>, as_of: i64, sql: &str) -> Vec<i64> {
     let mut transaction = session.begin().await.expect("transaction");
-    let settings = [Some(("sizhi.as_of", as_of.to_string())), jurisdiction.map(|j| ("sizhi.jurisdiction", j.to_owned()))];
+    let settings =
+        [Some(("sizhi.as_of", as_of.to_string())), jurisdiction.map(|j| ("sizhi.jurisdiction", j.to_owned()))];
     for (name, value) in settings.into_iter().flatten() {
         sqlx::query("SELECT set_config($1, $2, true)")
             .bind(name)

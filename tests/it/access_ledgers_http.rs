@@ -4,8 +4,8 @@
 
 use actix_web::http::Method;
 use serde_json::{Value, json};
-use sizhi::domain::access::Role;
 use sizhi::domain::DivisionCode;
+use sizhi::domain::access::Role;
 
 use crate::support::accounts::{add, issue, with_token};
 use crate::support::http::{Answer, authorised, call, get, get_authorised, upload};
@@ -62,8 +62,16 @@ async fn filled(db: &Database, county: &County) {
     let near = |n: f64| square(county.x + n * 0.002, county.y, 0.001);
     let code = DivisionCode::parse(&county.code).expect("code");
     for (ledger, properties, n) in [
-        ("turnover_parcels", json!({"地块编号": "Z1", "地块名称": county.word, "状态": "已批准", "批准日期": "2024-05-06"}), 0.0),
-        ("low_efficiency_parcels", json!({"宗地编号": "D1", "地块名称": county.word, "状态": "已核实", "核实日期": "2024-05-06"}), 1.0),
+        (
+            "turnover_parcels",
+            json!({"地块编号": "Z1", "地块名称": county.word, "状态": "已批准", "批准日期": "2024-05-06"}),
+            0.0,
+        ),
+        (
+            "low_efficiency_parcels",
+            json!({"宗地编号": "D1", "地块名称": county.word, "状态": "已核实", "核实日期": "2024-05-06"}),
+            1.0,
+        ),
     ] {
         let path = file(&format!("{}-{ledger}.geojson", county.code), &[(properties, near(n))]);
         let imported = db
@@ -201,7 +209,12 @@ async fn reads_show_the_own_county_alone(db: &Database, token: &str, own: &Count
     for ledger in LEDGERS {
         let collection = format!("/api/collections/{ledger}");
         let (mine, theirs) = (own.id(ledger), other.id(ledger));
-        for query in [String::new(), format!("?revision={newest}"), "?datetime=2000-01-01/..".into(), "?bbox=108,24,115,31".into()] {
+        for query in [
+            String::new(),
+            format!("?revision={newest}"),
+            "?datetime=2000-01-01/..".into(),
+            "?bbox=108,24,115,31".into(),
+        ] {
             let answer = read(db, token, &format!("{}{query}", items(ledger))).await;
             let page = answer.json();
             let found = ids(&page["features"]);
@@ -217,7 +230,8 @@ async fn reads_show_the_own_county_alone(db: &Database, token: &str, own: &Count
         assert_eq!(ids(&changes["changes"]), [mine.as_str()], "{changes}");
         // The other county lies elsewhere: its land would widen the box.
         let described = read(db, token, &collection).await;
-        let bbox: Vec<f64> = serde_json::from_value(described.json()["extent"]["spatial"]["bbox"][0].clone()).expect("box");
+        let bbox: Vec<f64> =
+            serde_json::from_value(described.json()["extent"]["spatial"]["bbox"][0].clone()).expect("box");
         let holds = |c: &County| bbox[0] <= c.x + 0.003 && c.x <= bbox[2] && bbox[1] <= c.y + 0.001 && c.y <= bbox[3];
         assert!(holds(own) && !holds(other), "{ledger}: {bbox:?}");
         let path = item(ledger, &mine);
@@ -244,8 +258,7 @@ async fn reads_show_the_own_county_alone(db: &Database, token: &str, own: &Count
             let absent_path = absent.replace('无', "%E6%97%A0");
             let mut told = Vec::new();
             for (path, id) in [(hidden.clone(), theirs.clone()), (absent_path, format!("{}-无", other.code))] {
-                let mut problem =
-                    read(db, token, &format!("{path}{tail}")).await.assert_problem(404, "item_not_found");
+                let mut problem = read(db, token, &format!("{path}{tail}")).await.assert_problem(404, "item_not_found");
                 problem["instance"].take();
                 told.push(problem.to_string().replace(&id, "ID"));
             }
@@ -374,7 +387,8 @@ async fn an_editor_writes_in_the_own_county_and_finds_nothing_to_write_in_anothe
             assert_eq!(answer.status, expected, "{method} {path}: {}", answer.text());
             // Who has the version before this one is told, and shown the record as it stands.
             if method == Method::PATCH {
-                let stale = by(&db, &token, method, &path, Some(&etag), &body).await.assert_problem(412, "version_stale");
+                let stale =
+                    by(&db, &token, method, &path, Some(&etag), &body).await.assert_problem(412, "version_stale");
                 assert_eq!((&stale["current"]["properties"]["name"], &stale["submitted"]), (&json!("改"), &body));
             }
         }

@@ -37,7 +37,12 @@ const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("GET HEAD", "/api/collections/{collection}/items/{item}", Rule::Public, "/api/collections/divisions/items/430100"),
     // Parks and blocks have no edits: a ledger's address is tried, as far as the rule goes.
     ("POST", "/api/collections/{collection}/items", Rule::Editor, "/api/collections/turnover_parcels/items"),
-    ("PUT PATCH DELETE", "/api/collections/{collection}/items/{item}", Rule::Editor, "/api/collections/turnover_parcels/items/430121-1"),
+    (
+        "PUT PATCH DELETE",
+        "/api/collections/{collection}/items/{item}",
+        Rule::Editor,
+        "/api/collections/turnover_parcels/items/430121-1",
+    ),
     (
         "GET HEAD",
         "/api/collections/{collection}/items/{item}/history",

@@ -48,10 +48,12 @@ async fn filled(name: &str) -> Database {
     accounts::try_login(&db, "zhang", "wrong").await.assert_problem(401, "login_failed");
     sqlx::query("INSERT INTO protected_table VALUES ('later', 'county_code')").execute(&db.pool).await.expect("row");
     sample::seed_parcels(&db.pool, "test", 200, &Silent).await.expect("parcels");
-    sqlx::raw_sql("INSERT INTO idempotency_key (actor, key, digest, record_id, created) VALUES ('test', 'k', 'd', 'r', true)")
-        .execute(&db.pool)
-        .await
-        .expect("key");
+    sqlx::raw_sql(
+        "INSERT INTO idempotency_key (actor, key, digest, record_id, created) VALUES ('test', 'k', 'd', 'r', true)",
+    )
+    .execute(&db.pool)
+    .await
+    .expect("key");
     db.write(
         "INSERT INTO parcel_transition (ledger, record_id, ordinal, county_code, from_state, to_state, effective_on, actor)
          SELECT 'turnover_parcel', id, 1, county_code, 'planned', 'approved', '2020-01-01', 'test' FROM turnover_parcel",
@@ -158,8 +160,10 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
     assert_eq!(contents(&other.pool).await, before);
     assert_eq!(other.audit().await, None);
     // What is not a row came along too: numbers go on, the log is still append only, the views stand.
-    let last: (i64, i64) =
-        sqlx::query_as("SELECT max(id), (SELECT max(number) FROM revision) FROM import_batch").fetch_one(&db.pool).await.expect("last");
+    let last: (i64, i64) = sqlx::query_as("SELECT max(id), (SELECT max(number) FROM revision) FROM import_batch")
+        .fetch_one(&db.pool)
+        .await
+        .expect("last");
     assert_eq!(import(&other, "backup-equal.txt", 350.0).await, (Some(last.0 + 1), Some(last.1 + 1)));
     let refused = sqlx::query("DELETE FROM change").execute(&other.pool).await.expect_err("append only");
     assert_eq!(refused.as_database_error().and_then(|e| e.code()).as_deref(), Some("42501"));

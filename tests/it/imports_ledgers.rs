@@ -82,7 +82,10 @@ async fn shapes_and_a_table_are_checked_committed_and_undone_by_whoever_brought_
     );
     assert!(db.value::<bool>("SELECT content IS NULL AND attributes IS NULL FROM import_batch").await, "let go of");
     // What it wrote is the county's, and seen by the other editor; the batch is not.
-    assert_eq!(ask(&db, Method::GET, "/api/collections/turnover_parcels/items", &other).await.json()["numberMatched"], 2);
+    assert_eq!(
+        ask(&db, Method::GET, "/api/collections/turnover_parcels/items", &other).await.json()["numberMatched"],
+        2
+    );
     ask(&db, Method::POST, &format!("{url}/undo"), &other).await.assert_problem(404, "import_not_found");
     assert_eq!(get_authorised(&db, &url).await.status, 200, "whoever is responsible everywhere sees it");
 
@@ -110,10 +113,14 @@ async fn a_table_alone_changes_parcels_that_stand_and_makes_none() {
     let alone = "form-data; name=\"file\"; filename=\"台账.csv\"";
     let changed = commit(&[(alone, "地块编号,用地单位\n2,丙公司\n".as_bytes())]).await;
     assert_eq!(changed["report"]["counts"]["update"], 1, "{changed}");
-    let users: Vec<String> = db.column("SELECT number || coalesce(land_user, '-') FROM turnover_parcel ORDER BY 1").await;
+    let users: Vec<String> =
+        db.column("SELECT number || coalesce(land_user, '-') FROM turnover_parcel ORDER BY 1").await;
     assert_eq!(users, ["1-", "2丙公司"]);
     let refused = commit(&[(alone, "地块编号,用地单位\n9,丁公司\n".as_bytes())]).await;
-    assert_eq!((&refused["status"], &refused["report"]["findings"][0]["code"]), (&json!("refused"), &json!("geometry_missing")));
+    assert_eq!(
+        (&refused["status"], &refused["report"]["findings"][0]["code"]),
+        (&json!("refused"), &json!("geometry_missing"))
+    );
 }
 
 #[actix_web::test]

@@ -54,8 +54,14 @@ const ADDRESSES: [(&str, &str); 82] = [
     ("/collections/turnover_parcels/facets", "/api/collections/turnover_parcels/facets"),
     ("/collections/turnover_parcels/items", "/api/collections/turnover_parcels/items"),
     ("/collections/turnover_parcels/items/{featureId}", "/api/collections/turnover_parcels/items/430121-001"),
-    ("/collections/turnover_parcels/items/{featureId}/history", "/api/collections/turnover_parcels/items/430121-001/history"),
-    ("/collections/turnover_parcels/items/{featureId}/transitions", "/api/collections/turnover_parcels/items/430121-001/transitions"),
+    (
+        "/collections/turnover_parcels/items/{featureId}/history",
+        "/api/collections/turnover_parcels/items/430121-001/history",
+    ),
+    (
+        "/collections/turnover_parcels/items/{featureId}/transitions",
+        "/api/collections/turnover_parcels/items/430121-001/transitions",
+    ),
     ("/collections/turnover_parcels/changes", "/api/collections/turnover_parcels/changes?since=0"),
     ("/collections/turnover_parcels/changes/stream", "/api/collections/turnover_parcels/changes/stream"),
     ("/collections/low_efficiency_parcels", "/api/collections/low_efficiency_parcels"),
@@ -63,9 +69,18 @@ const ADDRESSES: [(&str, &str); 82] = [
     ("/collections/low_efficiency_parcels/schema", "/api/collections/low_efficiency_parcels/schema"),
     ("/collections/low_efficiency_parcels/facets", "/api/collections/low_efficiency_parcels/facets"),
     ("/collections/low_efficiency_parcels/items", "/api/collections/low_efficiency_parcels/items"),
-    ("/collections/low_efficiency_parcels/items/{featureId}", "/api/collections/low_efficiency_parcels/items/430121-001"),
-    ("/collections/low_efficiency_parcels/items/{featureId}/history", "/api/collections/low_efficiency_parcels/items/430121-001/history"),
-    ("/collections/low_efficiency_parcels/items/{featureId}/transitions", "/api/collections/low_efficiency_parcels/items/430121-001/transitions"),
+    (
+        "/collections/low_efficiency_parcels/items/{featureId}",
+        "/api/collections/low_efficiency_parcels/items/430121-001",
+    ),
+    (
+        "/collections/low_efficiency_parcels/items/{featureId}/history",
+        "/api/collections/low_efficiency_parcels/items/430121-001/history",
+    ),
+    (
+        "/collections/low_efficiency_parcels/items/{featureId}/transitions",
+        "/api/collections/low_efficiency_parcels/items/430121-001/transitions",
+    ),
     ("/collections/low_efficiency_parcels/changes", "/api/collections/low_efficiency_parcels/changes?since=0"),
     ("/collections/low_efficiency_parcels/changes/stream", "/api/collections/low_efficiency_parcels/changes/stream"),
     ("/collections/redevelopment_plans", "/api/collections/redevelopment_plans"),
@@ -74,9 +89,18 @@ const ADDRESSES: [(&str, &str); 82] = [
     ("/collections/redevelopment_plans/facets", "/api/collections/redevelopment_plans/facets"),
     ("/collections/redevelopment_plans/items", "/api/collections/redevelopment_plans/items"),
     ("/collections/redevelopment_plans/items/{featureId}", "/api/collections/redevelopment_plans/items/430121-001"),
-    ("/collections/redevelopment_plans/items/{featureId}/history", "/api/collections/redevelopment_plans/items/430121-001/history"),
-    ("/collections/redevelopment_plans/items/{featureId}/transitions", "/api/collections/redevelopment_plans/items/430121-001/transitions"),
-    ("/collections/redevelopment_plans/items/{featureId}/steps", "/api/collections/redevelopment_plans/items/430121-001/steps"),
+    (
+        "/collections/redevelopment_plans/items/{featureId}/history",
+        "/api/collections/redevelopment_plans/items/430121-001/history",
+    ),
+    (
+        "/collections/redevelopment_plans/items/{featureId}/transitions",
+        "/api/collections/redevelopment_plans/items/430121-001/transitions",
+    ),
+    (
+        "/collections/redevelopment_plans/items/{featureId}/steps",
+        "/api/collections/redevelopment_plans/items/430121-001/steps",
+    ),
     ("/collections/redevelopment_plans/changes", "/api/collections/redevelopment_plans/changes?since=0"),
     ("/collections/redevelopment_plans/changes/stream", "/api/collections/redevelopment_plans/changes/stream"),
     ("/parks", "/api/parks"),
@@ -105,8 +129,10 @@ const NOT_TRIED: [&str; 3] = ["/session/password", "/accounts/{name}/password", 
 /// A record of each ledger, each with a move; the plan with a step.
 async fn add_records(db: &Database) {
     let (x, y, _) = parcels::inside(db, parcels::PARK).await;
-    for (ledger, number, at) in [("turnover_parcels", "地块编号", x), ("low_efficiency_parcels", "宗地编号", x + 0.002)] {
-        let file = parcels::file(&format!("{ledger}.geojson"), &[(json!({number: "001"}), parcels::square(at, y, 0.001))]);
+    for (ledger, number, at) in [("turnover_parcels", "地块编号", x), ("low_efficiency_parcels", "宗地编号", x + 0.002)]
+    {
+        let file =
+            parcels::file(&format!("{ledger}.geojson"), &[(json!({number: "001"}), parcels::square(at, y, 0.001))]);
         let imported = db.import(&file, parcels::into(ledger)).await.expect("imported");
         assert!(imported.revision.is_some(), "{:?}", imported.report.findings);
     }
@@ -292,8 +318,7 @@ async fn declared_parameters_are_those_that_are_accepted() {
             let asked = format!("{address}{}{other}=1", if address.contains('?') { '&' } else { '?' });
             // Known to every layer, and of no use to one that has no divisions.
             let of_divisions = address.ends_with("/divisions/items") || address.ends_with("/divisions/facets");
-            let code =
-                if other == "division" && of_divisions { "option_not_possible" } else { "parameter_unknown" };
+            let code = if other == "division" && of_divisions { "option_not_possible" } else { "parameter_unknown" };
             call(&db, authorised(Method::GET, &asked)).await.assert_problem(400, code);
         }
     }

@@ -148,8 +148,7 @@ pub(super) fn invalid(findings: Vec<Finding>) -> Error {
         (Some(first), n) => format!("{}（共 {n} 处问题，见 findings）", first.message),
         (None, _) => "请求内容有误".to_owned(),
     };
-    let code = "feature_refused";
-    Error::Invalid { code, detail, findings }
+    Error::Invalid { code: "feature_refused", detail, findings }
 }
 
 /// The id: of the address, else of county and number.
