@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use geo::MultiPolygon;
 
-use super::field_names::Vocabulary;
+use super::field_names::{OwnNames, Vocabulary};
 use crate::domain::{Finding, SquareMetres};
 use crate::geometry::crs::Crs;
 
@@ -80,6 +80,8 @@ pub struct ReadOptions {
     pub file_name: Option<String>,
     /// Whose words the fields are named by.
     pub vocabulary: Vocabulary,
+    /// How exports of ours name the properties of the layer.
+    pub own_names: Arc<OwnNames>,
 }
 
 /// All that a reader has to say about one file.

@@ -80,7 +80,8 @@ fn find_headings(mut table: PlainTable) -> PlainTable {
 
 fn rows_of(mut table: PlainTable, reading: &mut Reading) -> Vec<DirectoryRow> {
     table.settle(&mut reading.findings);
-    let (mut mapping, ambiguous) = field_names::map_fields(&table.headings, field_names::Vocabulary::Boundaries);
+    let (mut mapping, ambiguous) =
+        field_names::map_fields(&table.headings, field_names::Vocabulary::Boundaries, &field_names::OwnNames::new());
     reading.findings.extend(ambiguous);
     // A row of a directory is a park: where only 园区名称 is given, that is the row's own name.
     if !mapping.iter().any(|m| m.canonical == Some("name")) {

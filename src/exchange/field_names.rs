@@ -1,5 +1,7 @@
 //! The synonym table: which field of a file is which of ours. Chinese, pinyin initials, English; one place.
 
+use std::collections::HashMap;
+
 use super::{FieldMapping, ledger_names};
 use crate::domain::area::AreaUnit;
 use crate::domain::{Finding, Ledger, Place};
@@ -82,6 +84,7 @@ const SYNONYMS: [(&str, &str, &[&str]); 27] = [
             "area_m2",
             "approved_area_ha",
             "stated_area_ha",
+            "stated_area_m2",
             "核准",
             "公告",
             "appr_ha",
@@ -251,9 +254,53 @@ fn half_width(c: char) -> char {
     }
 }
 
+/// Names of the fields in files of ours, and the property of the layer that each shows.
+pub type OwnNames = HashMap<String, &'static str>;
+
+/// A field that is told by the register, not by the file.
+pub const TOLD: &str = "told";
+
+/// The mapping of a file that is an export of ours: nearly all its fields are ours by name, and the id and the computed area are among
+/// them, which no paper has. Then 园区名称 is what the register found, not what a paper says. The fields go by the properties' names,
+/// which name their units.
+fn map_own(fields: &[String], ledger: Ledger, own: &OwnNames) -> Option<Vec<FieldMapping>> {
+    let known: Vec<Option<&'static str>> = fields.iter().map(|f| own.get(f.trim()).copied()).collect();
+    let has = |name: &str| known.contains(&Some(name));
+    let ours = known.iter().flatten().count();
+    if !(has("id") && has("computed_area_m2") && has("state") && ours * 10 >= fields.len() * 9) {
+        return None;
+    }
+    let canonical = |property: &'static str| match property {
+        "number" => Some("id"),
+        "stated_area_m2" => Some("stated_area"),
+        "stated_park" => Some("park_name"),
+        "name" | "county_code" | "state" | "held_state" | "state_on" | "source" => Some(property),
+        property => Some(ledger.field(property).map_or(TOLD, |field| field.name)),
+    };
+    let mapped = |(field, known): (&String, Option<&'static str>)| match (known, continued(field, own)) {
+        (Some(property), _) => FieldMapping { field: property.into(), canonical: canonical(property) },
+        // A further field of a long text, which goes by the first one's name too.
+        (None, Some(name)) => FieldMapping { field: name.as_str().into(), canonical: Some(TOLD) },
+        (None, None) => FieldMapping { field: field.as_str().into(), canonical: None },
+    };
+    Some(fields.iter().zip(known).map(mapped).collect())
+}
+
+/// 备注2 of 备注, by the property's name: note2.
+fn continued(field: &str, own: &OwnNames) -> Option<String> {
+    let first = field.trim_end_matches(|c: char| c.is_ascii_digit());
+    let number = &field[first.len()..];
+    own.get(first).filter(|_| !number.is_empty()).map(|property| format!("{property}{number}"))
+}
+
 /// Maps all fields of a file. A canonical name goes to the first field that claims it, unless a later one is spelled as
 /// the canonical name itself; the others stay plain attributes and a finding says so.
-pub fn map_fields(fields: &[String], vocabulary: Vocabulary) -> (Vec<FieldMapping>, Vec<Finding>) {
+pub fn map_fields(fields: &[String], vocabulary: Vocabulary, own: &OwnNames) -> (Vec<FieldMapping>, Vec<Finding>) {
+    if let Vocabulary::Ledger(ledger) = vocabulary
+        && let Some(mapping) = map_own(fields, ledger, own)
+    {
+        return (mapping, Vec::new());
+    }
     let mapped = |field: &String| FieldMapping { field: field.as_str().into(), canonical: vocabulary.canonical(field) };
     let mut mapping: Vec<FieldMapping> = fields.iter().map(mapped).collect();
     let mut findings = Vec::new();
@@ -362,13 +409,13 @@ mod tests {
     #[test]
     fn two_fields_for_one_name_are_told() {
         let fields = ["DKBH", "BSM", "name", "面积"].map(str::to_owned);
-        let (mapping, findings) = map_fields(&fields, Vocabulary::Boundaries);
+        let (mapping, findings) = map_fields(&fields, Vocabulary::Boundaries, &OwnNames::new());
         assert_eq!(
             mapping.iter().map(|m| m.canonical).collect::<Vec<_>>(),
             [Some("id"), None, Some("name"), Some("stated_area")]
         );
         assert_eq!(findings.iter().map(|f| f.code.as_ref()).collect::<Vec<_>>(), ["field_ambiguous"]);
-        let (mapping, _) = map_fields(&["BSM".to_owned(), "id".to_owned()], Vocabulary::Boundaries);
+        let (mapping, _) = map_fields(&["BSM".to_owned(), "id".to_owned()], Vocabulary::Boundaries, &OwnNames::new());
         assert_eq!(mapping[1].canonical, Some("id"), "a field spelled as the canonical name wins");
     }
 }

@@ -23,5 +23,5 @@ pub mod vector;
 pub mod vector_export;
 
 pub use candidate::{Attribute, Candidate, FieldMapping, Intake, ReadOptions, Reading, StatedArea};
-pub use field_names::Vocabulary;
+pub use field_names::{TOLD, Vocabulary};
 pub use open::{read_attributes, read_file, read_file_into};

@@ -193,7 +193,7 @@ pub fn read_csv(bytes: &[u8], options: &ReadOptions) -> Reading {
 /// The rows of a table as candidates without geometry.
 pub fn take_table(mut table: PlainTable, options: &ReadOptions, reading: &mut Reading) {
     table.settle(&mut reading.findings);
-    let (mapping, ambiguous) = field_names::map_fields(&table.headings, options.vocabulary);
+    let (mapping, ambiguous) = field_names::map_fields(&table.headings, options.vocabulary, &options.own_names);
     reading.findings.extend(ambiguous);
     for (row, cells) in table.rows {
         let attributes: Vec<Attribute> = mapping

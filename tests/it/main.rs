@@ -47,6 +47,7 @@ mod items_space_time;
 mod ledger_edits;
 mod ledger_imports;
 mod ledger_queries;
+mod ledger_round_trips;
 mod openapi;
 mod park_list;
 mod problems;

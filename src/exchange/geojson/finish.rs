@@ -25,7 +25,7 @@ impl Scan<'_> {
                 format!("要素超过 {MAX_FEATURES} 个，请分成几个文件"),
             ));
         }
-        let (mapping, ambiguous) = field_names::map_fields(&self.fields, options.vocabulary);
+        let (mapping, ambiguous) = field_names::map_fields(&self.fields, options.vocabulary, &options.own_names);
         self.findings.extend(ambiguous);
         let system = self.decide_crs(options);
         reading.crs = system;

@@ -275,7 +275,8 @@ fn make_layer<'a>(dataset: &'a mut Dataset, driver: &str, head: &WriteHead) -> g
         if driver == "ESRI Shapefile" {
             let (width, precision) = match field.kind {
                 FieldKind::Text => (254, 0),
-                FieldKind::Number => (24, 6),
+                // Fifteen digits behind whatever is in front: papers state square metres of 亩, 8226.666666666667.
+                FieldKind::Number => (32, 15),
                 FieldKind::Integer => (18, 0),
                 FieldKind::Boolean => (1, 0),
                 FieldKind::Date => (10, 0),

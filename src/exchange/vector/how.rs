@@ -38,7 +38,7 @@ impl How {
         let mut of_system = Vec::new();
         let system = decide_crs(header, first_point(features), options, &mut of_system);
         let names: Vec<String> = fields.iter().map(|name| texts.name(name)).collect();
-        let (mapping, ambiguous) = field_names::map_fields(&names, options.vocabulary);
+        let (mapping, ambiguous) = field_names::map_fields(&names, options.vocabulary, &options.own_names);
         of_system.extend(ambiguous);
         let (area_unit, told) = decide_area_unit(features, &mapping, &texts, &system);
         of_system.extend(told);

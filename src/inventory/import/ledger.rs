@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::exchange::{self, Intake, Reading, Vocabulary, field_names};
 use crate::inventory::land;
 use crate::inventory::progress::{Progress, Silent};
-use crate::layers::declaration;
+use crate::layers::{columns, declaration};
 use crate::store::ledgers::{self, Move, RecordState, StagedParcel};
 use crate::store::{self, UpsertCounts};
 
@@ -35,12 +35,13 @@ pub(super) async fn judge_file(
     progress: Arc<dyn Progress>,
 ) -> Result<Judged> {
     let gazetteer = gazetteer(&mut *pool.acquire().await?).await?;
-    let context = ParcelContext::new(request, ledger, gazetteer, derived_names(ledger));
+    let context = ParcelContext::new(request, ledger, gazetteer);
     let path = request.path.clone();
     let attributes = request.attributes.clone();
     let mut options = request.read.clone();
     options.file_name = Some(request.file_name.clone());
     options.vocabulary = Vocabulary::Ledger(ledger);
+    options.own_names = Arc::new(own_names(ledger));
     let judged = off_async_threads(move || {
         let mut judging = Judging::new(&context, progress.as_ref());
         let reading = exchange::read_file_into(&path, &options, &mut judging)?;
@@ -68,13 +69,9 @@ async fn gazetteer(connection: &mut PgConnection) -> Result<Gazetteer> {
     Ok(Gazetteer::new(parks.collect(), divisions))
 }
 
-/// Names and headings by which our own exports tell what the register finds by itself.
-fn derived_names(ledger: Ledger) -> HashSet<String> {
-    let layer = declaration::find(ledger.layer());
-    let names = layer.iter().flat_map(|l| l.properties).filter(|p| {
-        ledger.field(p.name).is_none() && Vocabulary::Ledger(ledger).canonical(p.name).is_none_or(|c| c == "id")
-    });
-    names.flat_map(|p| [p.name.to_owned(), p.heading_zh(), p.title.zh.to_owned()]).collect()
+/// How our own exports name the properties of the layer.
+fn own_names(ledger: Ledger) -> HashMap<String, &'static str> {
+    declaration::find(ledger.layer()).map(columns::properties_by_name).unwrap_or_default()
 }
 
 /// Adds what a table says of parcels, by their numbers. Rows that no shape goes with stay without one: the register may have it.
@@ -386,7 +383,7 @@ pub async fn judge_feature(connection: &mut PgConnection, wanted: Arc<FeatureReq
     let viewer = Viewer { actor: wanted.actor.clone(), role: Role::Editor, jurisdiction: wanted.jurisdiction.clone() };
     let mut request = ImportRequest::new(PathBuf::new(), "编辑".to_owned(), wanted.ledger.layer().to_owned(), &viewer);
     (request.allow, request.today) = (wanted.allow.clone(), wanted.today);
-    let mut context = ParcelContext::new(&request, wanted.ledger, gazetteer, derived_names(wanted.ledger));
+    let mut context = ParcelContext::new(&request, wanted.ledger, gazetteer);
     context.source = format!("在线登记（{}）", wanted.actor);
     let feature = Arc::clone(&wanted);
     let (mut report, file) = off_async_threads(move || {

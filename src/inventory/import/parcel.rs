@@ -1,6 +1,6 @@
 //! Judging one candidate for a parcel of a ledger: whose land is it, where does it stand, what does each cell say?
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use geo::MultiPolygon;
 
@@ -79,12 +79,10 @@ pub(super) struct ParcelContext {
     /// What a parcel without a source of its own says of it.
     pub source: String,
     gazetteer: Gazetteer,
-    /// Names of our own exports that say what the register finds by itself.
-    derived: HashSet<String>,
 }
 
 impl ParcelContext {
-    pub(super) fn new(request: &ImportRequest, ledger: Ledger, gazetteer: Gazetteer, derived: HashSet<String>) -> Self {
+    pub(super) fn new(request: &ImportRequest, ledger: Ledger, gazetteer: Gazetteer) -> Self {
         Self {
             ledger,
             county: request.county.clone(),
@@ -92,7 +90,6 @@ impl ParcelContext {
             shapes: ShapeContext::new(request.repair, false),
             source: format!("{SOURCE}{}", request.file_name),
             gazetteer,
-            derived,
         }
     }
 }
@@ -161,7 +158,7 @@ fn judge_parcel(mut candidate: Candidate, context: &ParcelContext) -> JudgedCand
             illustrative: drawn.is_some(),
             source: drawn.unwrap_or_else(|| context.source.clone()),
             source_crs: candidate.crs.map(|c| c.to_string()),
-            attributes: other_attributes(candidate.attributes, &context.derived),
+            attributes: other_attributes(candidate.attributes),
         }),
         _ => None,
     };
@@ -399,9 +396,9 @@ fn read_since(candidate: &Candidate, findings: &mut Vec<Finding>) -> Option<chro
     day
 }
 
-/// What is left: neither one of our columns nor something the register finds by itself. Into room of their own.
-fn other_attributes(attributes: Vec<Attribute>, derived: &HashSet<String>) -> Vec<(String, String)> {
-    let is_other = |a: &Attribute| a.canonical.is_none() && !a.value.is_empty() && !derived.contains(&*a.field);
+/// What is left and none of our columns. Into room of their own.
+fn other_attributes(attributes: Vec<Attribute>) -> Vec<(String, String)> {
+    let is_other = |a: &Attribute| a.canonical.is_none() && !a.value.is_empty();
     let mut others = Vec::with_capacity(attributes.iter().filter(|a| is_other(a)).count());
     others.extend(attributes.into_iter().filter(is_other).map(|a| (a.field.to_string(), a.value)));
     others

@@ -239,6 +239,10 @@ fn is_given(name: &str, given: &HashSet<&str>) -> bool {
 fn texts(properties: &Map<String, Value>) -> Map<String, Value> {
     properties
         .iter()
-        .map(|(name, value)| (name.clone(), if value.is_null() { json!("") } else { value.clone() }))
+        .map(|(name, value)| {
+            // The park on paper goes by another name in files, where 所填园区 would be ours.
+            let name = if name == "stated_park" { "park_name" } else { name };
+            (name.to_owned(), if value.is_null() { json!("") } else { value.clone() })
+        })
         .collect()
 }

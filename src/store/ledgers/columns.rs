@@ -1,6 +1,7 @@
 //! The columns of a ledger's table, from its field table.
 
 use crate::domain::Ledger;
+use crate::domain::ledger::FieldKind;
 
 /// Columns that an import or an edit writes, beyond the fields: of both parcel ledgers, in the order of [`super::stage`].
 pub fn common() -> [&'static str; 16] {
@@ -42,27 +43,31 @@ pub(super) fn behind(name: &'static str) -> &'static [&'static str] {
     }
 }
 
-/// Columns whose difference makes an update: `source` and `source_crs` are no content (the same from another file is no change).
-pub(super) fn content(ledger: Ledger) -> Vec<&'static str> {
+/// Columns whose difference makes an update, beside the geometry: `source` and `source_crs` are no content (the same from another file
+/// is no change), and the area is the boundary's.
+fn content(ledger: Ledger) -> Vec<&'static str> {
     common()
         .into_iter()
-        .filter(|column| !matches!(*column, "id" | "source" | "source_crs"))
+        .filter(|column| !matches!(*column, "id" | "geom" | "area_m2" | "source" | "source_crs"))
         .chain(ledger.fields().iter().map(|f| f.name))
         .collect()
+}
+
+/// `alias.a, alias.b` of [`content`], to be compared: numbers by their first fifteen digits, which is what files of GDAL's carry.
+pub(super) fn compared(ledger: Ledger, alias: &str) -> String {
+    let is_number = |column: &str| {
+        column == "stated_area_m2"
+            || ledger.field(column).is_some_and(|f| matches!(f.kind, FieldKind::Area | FieldKind::Number))
+    };
+    let one = |column: &'static str| {
+        if is_number(column) { format!("{alias}.{column}::numeric") } else { format!("{alias}.{column}") }
+    };
+    content(ledger).into_iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// All columns that are written, fields last.
 pub(super) fn written(ledger: Ledger) -> Vec<&'static str> {
     common().into_iter().chain(ledger.fields().iter().map(|f| f.name)).collect()
-}
-
-/// `alias.a, alias.b`: geometries as the bytes they are compared by, since `=` of geometries is looser.
-pub(super) fn compared(columns: &[&str], alias: &str) -> String {
-    let one = |column: &&str| match *column {
-        "geom" => format!("ST_AsEWKB({alias}.geom)"),
-        column => format!("{alias}.{column}"),
-    };
-    columns.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// `alias.a, alias.b`.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-use super::columns::{STANDING, behind, compared, content, listed, optional, written};
+use super::columns::{STANDING, behind, compared, listed, optional, written};
 use crate::domain::ledger::{FieldValue, Step, Where};
 use crate::domain::{Ledger, Parcel};
 use crate::error::Result;
@@ -150,9 +150,15 @@ pub async fn keep_absent(
     Ok(found)
 }
 
+/// Geometries by the bytes of their points, since `=` of geometries is looser; a ring's direction is its format's: a Shapefile turns
+/// them.
 fn differs(ledger: Ledger) -> String {
-    let content = content(ledger);
-    format!("({}) IS DISTINCT FROM ({})", compared(&content, "b"), compared(&content, "s"))
+    format!(
+        "(({}) IS DISTINCT FROM ({}) OR ST_AsEWKB(b.geom) <> ST_AsEWKB(s.geom)
+          AND ST_AsEWKB(ST_ForcePolygonCCW(b.geom)) <> ST_AsEWKB(ST_ForcePolygonCCW(s.geom)))",
+        compared(ledger, "b"),
+        compared(ledger, "s")
+    )
 }
 
 /// What [`upsert_staged`] would do with as many parcels; moves are not counted here.
