@@ -368,6 +368,12 @@ async fn an_editor_writes_in_the_own_county_and_finds_nothing_to_write_in_anothe
     for (ledger, body) in new_records(&other, &own, &own.id("low_efficiency_parcels")) {
         by(&db, &token, Method::POST, &items(ledger), None, &body).await.assert_problem(403, "outside_jurisdiction");
     }
+    // A plan that would begin farther on is none.
+    let [.., (ledger, mut body)] = new_records(&own, &own, &own.id("low_efficiency_parcels"));
+    body["properties"]["state"] = json!("approved");
+    let refused = by(&db, &token, Method::POST, &items(ledger), None, &body).await;
+    let refused = refused.assert_problem(400, "feature_refused");
+    assert_eq!(refused["findings"][0]["code"], "state_by_transition");
     // A plan in the own county for the other's parcel: that parcel is not there.
     let [.., (ledger, body)] = new_records(&own, &own, &other.id("low_efficiency_parcels"));
     by(&db, &token, Method::POST, &items(ledger), None, &body).await.assert_problem(404, "item_not_found");
