@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::auth;
 use super::collections::layer_of;
 use super::feed::Feed;
+use super::items;
 use super::params::Params;
 use super::past::{REVISION_HEADER, parse_since};
 use super::problem::Answer;
@@ -44,7 +45,7 @@ pub async fn list_changes(
         limit: params.limit(DEFAULT_LIMIT)?,
     };
     let base = representation::base_url(&request, &state);
-    let mark = as_of::mark(&state.pool, None).await?;
+    let mark = items::mark(&state, layer, &viewer, None).await?;
     let etag = representation::etag(&request, &base, representation::Form::Json, &mark);
     let page = changes::list(&state.pool, &viewer, layer, &query).await?;
     if representation::is_current(&request, &etag) {

@@ -24,6 +24,7 @@ use crate::domain::layer::Layer;
 use crate::error::{Error, Result};
 use crate::inventory::ledgers::{self, Deed, Done, Edit, Mode, MoveRequest, StepInput};
 use crate::inventory::today;
+use crate::layers::declaration;
 use crate::store::features;
 
 /// Largest feature, in bytes (reliability.md: JSON body 5 MB).
@@ -199,8 +200,7 @@ impl Target {
         let viewer = auth::viewer(request, state).await?;
         let layer = layer_of(collection, &viewer)?;
         let Some(ledger) = Ledger::of_layer(layer.id) else {
-            // Parks and blocks come by imports, as whole papers.
-            return Err(Problem::method_not_allowed("GET, HEAD"));
+            return Err(of_read_layer(request));
         };
         if id.is_some_and(|id| id.contains('\0')) {
             return Err(item_not_found(layer, id.unwrap_or_default()).into());
@@ -309,6 +309,24 @@ impl Target {
             }
         }
         problem
+    }
+}
+
+/// What is no ledger is read alone: its rows come by imports, as whole papers, and have neither moves nor steps.
+fn of_read_layer(request: &HttpRequest) -> Problem {
+    let is_own = |pattern: String| ["/transitions", "/steps"].iter().any(|tail| pattern.ends_with(tail));
+    if request.match_pattern().is_some_and(is_own) {
+        return Problem::no_such_address();
+    }
+    Problem::method_not_allowed("GET, HEAD")
+}
+
+/// A method that the address does not have, with those that it has: fewer at a layer that is no ledger.
+pub fn refuse_method(request: &HttpRequest, allow: &'static str) -> Problem {
+    let layer = request.match_info().get("collection").and_then(declaration::find);
+    match layer {
+        Some(layer) if Ledger::of_layer(layer.id).is_none() => of_read_layer(request),
+        _ => Problem::method_not_allowed(allow),
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::auth;
 use super::collections::{LIFE, layer_of};
 use super::html;
-use super::items::item_not_found;
+use super::items::{self, item_not_found};
 use super::params::{Params, shorten};
 use super::problem::Answer;
 use super::representation::{self, Form};
@@ -21,7 +21,6 @@ use crate::error::{Error, Result};
 use crate::geometry::difference::Difference;
 use crate::inventory::history::{self, ChangedProperty, GeometryChange, History, Told};
 use crate::layers::geojson;
-use crate::store::as_of;
 
 /// Revisions of a page; each costs the feature once more.
 const DEFAULT_LIMIT: u32 = 20;
@@ -39,7 +38,7 @@ pub async fn list_history(request: HttpRequest, path: web::Path<(String, String)
         return Err(item_not_found(layer, &id).into());
     }
     let base = representation::base_url(&request, &state);
-    let etag = representation::etag(&request, &base, form, &as_of::mark(&state.pool, None).await?);
+    let etag = representation::etag(&request, &base, form, &items::mark(&state, layer, &viewer, None).await?);
     let told = history::tell(&state.pool, &viewer, layer, &id, before, limit as usize).await?;
     let told = told.ok_or_else(|| item_not_found(layer, &id))?;
     if representation::is_current(&request, &etag) {

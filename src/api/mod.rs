@@ -19,7 +19,9 @@ mod json_body;
 mod landing;
 mod openapi;
 mod openapi_access;
+mod openapi_ledgers;
 mod openapi_page;
+mod openapi_queries;
 mod openapi_schemas;
 mod openapi_time;
 mod params;
@@ -47,7 +49,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::{App, FromRequest, Handler, HttpServer, Responder, web};
+use actix_web::{App, FromRequest, Handler, HttpRequest, HttpServer, Responder, web};
 use futures_util::future::LocalBoxFuture;
 use sqlx::PgPool;
 use tracing_actix_web::TracingLogger;
@@ -176,7 +178,7 @@ where
 
 /// An address without methods yet; `allow` is told to whoever asks for another than those that follow.
 fn address(path: &'static str, allow: &'static str) -> Ruled {
-    let resource = web::resource(path).default_service(web::to(move || refuse(allow)));
+    let resource = web::resource(path).default_service(web::to(move |request| refuse(request, allow)));
     Ruled { resource, path, rules: Vec::new() }
 }
 
@@ -234,8 +236,8 @@ where
     }
 }
 
-async fn refuse(allow: &'static str) -> problem::Answer {
-    Err(Problem::method_not_allowed(allow))
+async fn refuse(request: HttpRequest, allow: &'static str) -> problem::Answer {
+    Err(edits::refuse_method(&request, allow))
 }
 
 async fn no_such_address() -> problem::Answer {

@@ -6,10 +6,11 @@
 use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value, json};
 
-use super::collections::property_schema;
 use super::html;
 use super::openapi_access;
+use super::openapi_ledgers;
 use super::openapi_page;
+use super::openapi_queries;
 use super::openapi_schemas as schemas;
 use super::openapi_time;
 use super::params::Params;
@@ -18,16 +19,15 @@ use super::representation::{self, Form};
 use super::state::State;
 use super::{cards, exports};
 use crate::domain::access::Role;
-use crate::domain::export::ExportFormat;
 use crate::domain::items_query::{DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET};
-use crate::domain::layer::{Layer, PropertyKind};
+use crate::domain::layer::Layer;
 use crate::domain::lifecycle::ParkStatus;
 use crate::layers::declaration::LAYERS;
 
 const MEDIA_TYPE: &str = "application/vnd.oai.openapi+json;version=3.0";
 pub const JSON: &str = "application/json";
 const HTML: &str = "text/html";
-const GEOJSON: &str = "application/geo+json";
+pub const GEOJSON: &str = "application/geo+json";
 
 /// `/api/openapi.json`; `f=html` leads to the page.
 pub async fn document(request: HttpRequest, state: web::Data<State>) -> Answer {
@@ -58,7 +58,7 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
     let mut paths = Map::new();
     service_paths(&mut paths, base);
     // One document for everybody: internal layers answer at the same addresses, for those who may see them.
-    for layer in LAYERS.iter().filter(|layer| layer.visibility.is_for(Role::Public)) {
+    for layer in LAYERS.iter() {
         layer_paths(&mut paths, layer);
     }
     park_paths(&mut paths);
@@ -81,6 +81,7 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
         "tags": [
             {"name": "service", "description": "服务"},
             {"name": "layers", "description": "图层（OGC API Features）"},
+            {"name": "ledgers", "description": "台账：登记、改动、状态变更、方案步骤（编辑人员）"},
             {"name": "parks", "description": "园区名录"},
             {"name": "imports", "description": "导入（查询人员可看，编辑人员可写）"},
             {"name": "access", "description": "登录"},
@@ -175,15 +176,15 @@ pub fn limit_parameter() -> Value {
     query("limit", "一页最多多少条", schema)
 }
 
-fn offset_parameter() -> Value {
+pub(super) fn offset_parameter() -> Value {
     query("offset", "跳过多少条", json!({"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0}))
 }
 
-fn datetime_parameter() -> Value {
+pub(super) fn datetime_parameter() -> Value {
     text_parameter("datetime", "当时适用的：日期或时刻，或用“/”隔开的起止，开放端写“..”")
 }
 
-fn revision_parameter() -> Value {
+pub(super) fn revision_parameter() -> Value {
     text_parameter("revision", "登记库当时记载的：修订号，或 RFC 3339 日期、时刻")
 }
 
@@ -244,6 +245,8 @@ fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
         let url = format!("{url}/{segment}");
         paths.insert(url.clone(), read(handler, what, &schema).tries(&[&url]).get());
     }
+    let facets_url = format!("{url}/facets");
+    paths.insert(facets_url.clone(), openapi_queries::facets(layer).tries(&[&facets_url]).get());
     let items = format!("{url}/items");
     let page = json!({"allOf": [
         schemas::reference("FeatureCollection"),
@@ -251,9 +254,9 @@ fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
     ]});
     let mut content = vec![(GEOJSON, page), (HTML, json!({"type": "string"}))];
     let file = json!({"type": "string", "format": "binary"});
-    content.extend(downloads().map(|format| (exports::media_type(format), file.clone())));
+    content.extend(openapi_queries::downloads().map(|format| (exports::media_type(format), file.clone())));
     let list = read("list_items", "要素列表；用 f 下载全部", &content)
-        .parameters(items_parameters(layer))
+        .parameters(openapi_queries::items_parameters(layer))
         .errors(&["400", "403", "406"])
         .tries(&[&format!("{items}?limit=5"), &format!("{items}?bbox=112,27,114,29&limit=5")]);
     paths.insert(items.clone(), list.get());
@@ -268,53 +271,32 @@ fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
             .errors(&["400", "404", "406"]);
     paths.insert(format!("{items}/{{featureId}}"), item.get());
     openapi_time::paths(paths, layer, &url);
+    openapi_ledgers::paths(paths, layer, &url);
+    if !layer.visibility.is_for(Role::Public) {
+        mark_internal(paths, &url);
+    }
+}
+
+/// Who is not logged in finds no such layer: each of its operations asks for credentials, and there is nothing to try by a click.
+fn mark_internal(paths: &mut Map<String, Value>, url: &str) {
+    let own = |path: &str| path.strip_prefix(url).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    for (_, item) in paths.iter_mut().filter(|(path, _)| own(path)) {
+        for operation in item.as_object_mut().into_iter().flat_map(|item| item.values_mut()) {
+            if let Some(fields) = operation.as_object_mut() {
+                fields.remove("x-try");
+                fields.insert("security".into(), openapi_access::security());
+            }
+        }
+    }
 }
 
 pub(super) fn example_of(layer: &Layer) -> &'static str {
     match layer.id {
         "park_blocks" => "G431176-1",
         "divisions" => "430100",
+        "turnover_parcels" | "low_efficiency_parcels" | "redevelopment_plans" => "430121-001",
         _ => "G431176",
     }
-}
-
-/// Formats with a media type of their own; all of a layer as GeoJSON has that of a page.
-fn downloads() -> impl Iterator<Item = ExportFormat> {
-    ExportFormat::ALL.into_iter().filter(|format| *format != ExportFormat::GeoJson)
-}
-
-/// `f` of the items, and what only its files have.
-fn download_parameters() -> Vec<Value> {
-    let forms: Vec<&str> = ["json", "html"].into_iter().chain(ExportFormat::ALL.map(ExportFormat::as_str)).collect();
-    let words = |words: &[&str]| json!({"type": "string", "enum": words});
-    vec![
-        query("f", "表示形式；json、html 为一页，其余为下载：符合条件的全部，或前 limit 个", words(&forms)),
-        query("encoding", "下载 csv、txt、shp 的编码；默认 utf-8", words(&["utf-8", "gbk"])),
-        text_parameter("crs", "下载 txt、shp、gpkg、fgb 的坐标系，例如 EPSG:4526"),
-        query("headings", "下载 csv、xlsx、shp、gpkg、fgb 的字段名；默认 zh", words(&["zh", "en"])),
-        query("geometry", "下载 csv 时带 WKT 图形列", words(&["wkt"])),
-    ]
-}
-
-/// The fixed parameters of `…/items`, then one for each property that may be asked for.
-fn items_parameters(layer: &Layer) -> Vec<Value> {
-    let bbox = json!({"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}});
-    let mut list = vec![
-        query("bbox", "范围：西,南,东,北（度）；6 个数时第 3、6 个是高度，不起作用；西大于东时跨 180° 经线", bbox),
-        datetime_parameter(),
-        revision_parameter(),
-        limit_parameter(),
-        offset_parameter(),
-        text_parameter("cursor", "接着上一页，见 next 链接；不要自己拼写"),
-    ];
-    list.extend(download_parameters());
-    for property in layer.properties.iter().filter(|p| p.queryable) {
-        // A list is asked for by one of its members.
-        let schema =
-            if property.kind == PropertyKind::TextList { json!({"type": "string"}) } else { property_schema(property) };
-        list.push(query(property.name, property.title.zh, schema));
-    }
-    list
 }
 
 fn park_paths(paths: &mut Map<String, Value>) {

@@ -5,14 +5,14 @@ use serde_json::{Map, Value, json};
 use super::cards::LEVELS;
 use super::collections::property_schema;
 use super::openapi_access;
+use super::openapi_ledgers;
 use super::openapi_time;
-use crate::domain::access::Role;
 use crate::domain::layer::Layer;
 use crate::domain::lifecycle::ParkStatus;
-use crate::inventory::import::{ALLOWABLE, LAYERS};
+use crate::inventory::import::{ALLOWABLE, ALLOWABLE_IN_LEDGERS, LAYERS};
 
 /// Statuses that have an error response of their own, with what they mean to a caller.
-const PROBLEMS: [(&str, &str); 12] = [
+const PROBLEMS: [(&str, &str); 13] = [
     ("400", "请求有误：不认识的参数、不合规则的值或内容；detail 与 findings 说明哪里、哪条规则"),
     ("401", "没有登录或令牌，或已失效"),
     ("403", "角色或管辖范围不允许"),
@@ -22,6 +22,7 @@ const PROBLEMS: [(&str, &str); 12] = [
     ("409", "与登记库的现状冲突；能改正的写在 findings 里"),
     ("413", "上传的文件超过上限"),
     ("415", "不支持的内容类型或压缩方式"),
+    ("428", "没有在 If-Match 中说明依据的是哪个版本"),
     ("429", "登录失败次数过多；过 Retry-After 秒后重试"),
     ("503", "数据库暂时不可用；过 Retry-After 秒后重试"),
     ("507", "服务器的磁盘已满"),
@@ -44,14 +45,18 @@ fn feature_name(layer: &Layer) -> String {
 /// All components, with one feature schema a layer.
 pub fn components(layers: &[Layer]) -> Value {
     let mut schemas = Map::new();
-    let groups = [common(), service(), features(), openapi_time::schemas(), parks(), import()];
+    let groups =
+        [common(), service(), features(), openapi_time::schemas(), openapi_ledgers::schemas(), parks(), import()];
     schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));
     schemas.extend(openapi_access::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema)));
-    let layers = layers.iter().filter(|layer| layer.visibility.is_for(Role::Public));
-    schemas.extend(layers.map(|layer| (feature_name(layer), layer_feature(layer))));
+    schemas.extend(layers.iter().map(|layer| (feature_name(layer), layer_feature(layer))));
+    schemas.extend(layers.iter().filter_map(openapi_ledgers::edit_schema));
     let mut responses = Map::new();
     responses.insert("Problem".into(), problem("出错；服务器一侧的错误请把 instance 里的编号告诉运维人员"));
     responses.extend(PROBLEMS.map(|(status, meaning)| (format!("Problem{status}"), problem(meaning))));
+    let mut stale = problem("取得之后又被别人修改；current 是现在的记录，submitted 是提交的内容");
+    stale["content"]["application/problem+json"]["schema"] = reference("StaleProblem");
+    responses.insert("Problem412".into(), stale);
     json!({
         "schemas": schemas,
         "responses": responses,
@@ -72,7 +77,7 @@ pub(super) fn text(title: &str) -> Value {
     json!({"type": "string", "title": title})
 }
 
-fn text_or_null(title: &str) -> Value {
+pub(super) fn text_or_null(title: &str) -> Value {
     json!({"type": "string", "title": title, "nullable": true})
 }
 
@@ -197,10 +202,30 @@ fn features() -> Schemas {
         "features": list(reference("Feature")),
     });
     vec![
+        ("Facets", facets()),
         ("MultiPolygon", object(&["type", "coordinates"], geometry)),
         ("Feature", object(&["type", "id", "geometry", "properties"], feature)),
         ("FeatureCollection", object(&["type", "features"], collection)),
     ]
+}
+
+/// Counts of values; a value is a text, a number or yes or no, and `null` where a feature has none.
+fn facets() -> Value {
+    let value = json!({"anyOf": [
+        {"type": "string", "nullable": true}, {"type": "number"}, {"type": "boolean"},
+    ]});
+    let facet = json!({
+        "property": text("属性"),
+        "title": text("名称"),
+        "values": list(object(&["value", "count"], json!({"value": value, "count": whole("要素数")}))),
+        "more": yes_or_no("还有没列出的值"),
+    });
+    let all = json!({
+        "numberMatched": whole("符合条件的总数"),
+        "facets": list(object(&["property", "title", "values", "more"], facet)),
+        "links": list(reference("Link")),
+    });
+    object(&["numberMatched", "facets", "links"], all)
 }
 
 /// The feature of one layer: what its declaration says of its properties.
@@ -348,16 +373,24 @@ fn block() -> Value {
     object(&["id", "number", "areas", "four_extents", "illustrative", "source"], block)
 }
 
+/// What may be allowed for some layer.
+fn allowable() -> Vec<&'static str> {
+    let of_ledgers = ALLOWABLE_IN_LEDGERS.into_iter().filter(|code| !ALLOWABLE.contains(code));
+    ALLOWABLE.into_iter().chain(of_ledgers).collect()
+}
+
 fn import() -> Schemas {
     let form = json!({
         "file": {"type": "string", "format": "binary", "title": "文件"},
         "layer": one_of("导入到哪个图层", &LAYERS),
+        "attributes": {"type": "string", "format": "binary", "title": "台账的属性表（CSV、XLSX），按编号与图形对应"},
         "park": text("所有记录所属的园区代码；不给时从文件读取"),
+        "county": text("台账：所有记录所属的县区代码；不给时从文件读取"),
         "crs": text("坐标系，如 EPSG:4526；不给时按文件声明或坐标数值判断"),
         "encoding": text("文字编码，如 gbk；不给时自动判断"),
         "source_layer": text("文件中有多个图层时读哪一个"),
         "repair": yes_or_no("修复不合规的图形；每一步都会列出"),
-        "allow": list(one_of("放行的错误代码，可重复或用逗号隔开", &ALLOWABLE)),
+        "allow": list(one_of("放行的错误代码，可重复或用逗号隔开；能放行哪些因图层而异", &allowable())),
     });
     let batch = json!({
         "id": whole("批次编号"),

@@ -1,6 +1,6 @@
 //! The database as second line: what the service's role may and may not, whatever a handler forgets.
 //!
-//! A table like those of the ledgers is made here, so that the rules are tried before there are any.
+//! A table like those of the ledgers is made here, for the rules alone; then the ledgers themselves are tried.
 
 use sizhi::domain::DivisionCode;
 use sizhi::domain::access::{Jurisdiction, Role, Viewer};
@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 
 use crate::support::{Database, scratch};
 
-/// As migration 0005 will make them.
+/// As migration 0005 makes them.
 const LEDGER: &str = "
     CREATE TABLE trial_parcel (
         id text COLLATE \"C\" NOT NULL, county_code text NOT NULL, geom geometry(MultiPolygon, 4490) NOT NULL,
@@ -23,6 +23,7 @@ const LEDGER: &str = "
     CREATE INDEX trial_parcel_geom_idx ON trial_parcel USING gist (geom);
     SELECT track_table('trial_parcel', 'n.id', 'id', 'valid_from');
     SELECT protect_by_jurisdiction('trial_parcel', 'county_code');
+    SELECT as_of_table('trial_parcel');
     SELECT publish_layer_view('layer_trial_parcels', $$SELECT id AS feature_id, geom, NULL::date AS valid_from, NULL::date AS valid_to, id FROM trial_parcel$$)";
 
 static LAYER: Layer = Layer {

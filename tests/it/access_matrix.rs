@@ -32,8 +32,54 @@ const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("GET HEAD", "/api/collections/{collection}", Rule::Public, "/api/collections/parks"),
     ("GET HEAD", "/api/collections/{collection}/queryables", Rule::Public, "/api/collections/parks/queryables"),
     ("GET HEAD", "/api/collections/{collection}/schema", Rule::Public, "/api/collections/parks/schema"),
+    ("GET HEAD", "/api/collections/{collection}/facets", Rule::Public, "/api/collections/divisions/facets"),
     ("GET HEAD", "/api/collections/{collection}/items", Rule::Public, "/api/collections/divisions/items?limit=1"),
     ("GET HEAD", "/api/collections/{collection}/items/{item}", Rule::Public, "/api/collections/divisions/items/430100"),
+    // Parks and blocks have no edits: a ledger's address is tried, as far as the rule goes.
+    ("POST", "/api/collections/{collection}/items", Rule::Editor, "/api/collections/turnover_parcels/items"),
+    (
+        "PUT PATCH DELETE",
+        "/api/collections/{collection}/items/{item}",
+        Rule::Editor,
+        "/api/collections/turnover_parcels/items/430121-1",
+    ),
+    (
+        "GET HEAD",
+        "/api/collections/{collection}/items/{item}/history",
+        Rule::Public,
+        "/api/collections/divisions/items/430100/history",
+    ),
+    (
+        "GET HEAD",
+        "/api/collections/{collection}/items/{item}/transitions",
+        Rule::Staff,
+        "/api/collections/turnover_parcels/items/430121-1/transitions",
+    ),
+    (
+        "POST",
+        "/api/collections/{collection}/items/{item}/transitions",
+        Rule::Editor,
+        "/api/collections/turnover_parcels/items/430121-1/transitions",
+    ),
+    (
+        "GET HEAD",
+        "/api/collections/{collection}/items/{item}/steps",
+        Rule::Staff,
+        "/api/collections/redevelopment_plans/items/430121-1/steps",
+    ),
+    (
+        "PUT",
+        "/api/collections/{collection}/items/{item}/steps",
+        Rule::Editor,
+        "/api/collections/redevelopment_plans/items/430121-1/steps",
+    ),
+    (
+        "GET HEAD",
+        "/api/collections/{collection}/changes",
+        Rule::Public,
+        "/api/collections/divisions/changes?since=0&limit=1",
+    ),
+    ("GET HEAD", "/api/collections/{collection}/changes/stream", Rule::Public, STREAM),
     ("GET HEAD", "/api/parks", Rule::Public, "/api/parks?limit=1"),
     ("GET HEAD", "/api/parks/{code}", Rule::Public, "/api/parks/G431176"),
     ("GET HEAD", "/api/imports", Rule::Staff, "/api/imports"),
@@ -55,6 +101,9 @@ const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("POST", "/api/tokens", Rule::Own, "/api/tokens"),
     ("DELETE", "/api/tokens/{id}", Rule::Own, "/api/tokens/0"),
 ];
+
+/// In process nothing feeds a stream: who is let in is told that there is no room (503).
+const STREAM: &str = "/api/collections/divisions/changes/stream";
 
 /// Whether the rule lets this role in; `None` is a caller without credentials. Every rule has its row: the compiler asks.
 fn lets_in(rule: Rule, role: Option<Role>) -> bool {
@@ -156,14 +205,14 @@ async fn every_rule_holds_for_every_caller() {
                     let answer = call(&db, request).await;
                     let context = format!("{method} {address} by {name:?}: {}", answer.text());
                     assert_eq!(verdict(&answer), expected_verdict(*rule, role), "{context}");
-                    assert!(answer.status.as_u16() < 500, "{context}");
+                    assert!(answer.status.as_u16() < 500 || *address == STREAM, "{context}");
                     tried += 1;
                 }
             }
         }
     }
-    // Two ways for each of four people, one for nobody, over 30 addresses.
-    assert!(tried > 250, "{tried}");
+    // Two ways for each of four people, one for nobody, over 40 addresses.
+    assert!(tried > 350, "{tried}");
     // Nothing of this has changed anything.
     assert_eq!(
         db.column::<String>("SELECT name FROM account ORDER BY name").await,
@@ -197,7 +246,7 @@ async fn no_shared_cache_keeps_what_somebody_was_shown() {
             let vary = named.header("vary").unwrap_or_default();
             assert!(vary.contains("Authorization, Cookie"), "{address}: {vary}");
         }
-        if *rule == Rule::Public && *address != "/api/session" {
+        if *rule == Rule::Public && !["/api/session", STREAM].contains(address) {
             let public = call(&db, TestRequest::get().uri(address)).await;
             assert_eq!(public.header("cache-control"), Some("no-cache"), "{address}");
         }

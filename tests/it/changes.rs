@@ -11,7 +11,7 @@ use sizhi::store::changes::{self as feed, ChangesQuery};
 
 use crate::support::Database;
 use crate::support::edits::{self, Dice, Kind};
-use crate::support::http::{call, encode, get, link, path_of};
+use crate::support::http::{call, encode, get, get_authorised, link, path_of};
 
 /// A client's copy of a layer: features by id, and the revision it stands for.
 pub struct Copy {
@@ -392,10 +392,10 @@ async fn a_sources_table_names_exist_and_its_links_are_columns() {
     let db = Database::empty().await;
     for layer in declaration::LAYERS.iter() {
         for path in ["changes?since=0", "items?revision=0", "items?revision=0&datetime=2020-01-01"] {
-            let answer = get(&db, &format!("/api/collections/{}/{path}", layer.id)).await;
+            let answer = get_authorised(&db, &format!("/api/collections/{}/{path}", layer.id)).await;
             assert_eq!(answer.status, 200, "{}/{path}: {}", layer.id, answer.text());
         }
-        get(&db, &format!("/api/collections/{}/items/{}/history", layer.id, encode("无此")))
+        get_authorised(&db, &format!("/api/collections/{}/items/{}/history", layer.id, encode("无此")))
             .await
             .assert_problem(404, "item_not_found");
     }

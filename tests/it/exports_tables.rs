@@ -4,10 +4,13 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use sizhi::domain::export::Headings;
+use sizhi::domain::layer::{Property, PropertyKind};
+use sizhi::inventory::progress::Silent;
+use sizhi::inventory::sample;
 use sizhi::layers::declaration;
 
 use crate::support::files::write;
-use crate::support::http::{call, get};
+use crate::support::http::{call, get, get_authorised};
 use crate::support::tools::arg;
 use crate::support::{Database, exports};
 
@@ -20,9 +23,16 @@ const HOSTILE: &str = "
     UPDATE park SET name = ' 前有空白', type = E'\\t=1' WHERE code = 'S439030';
     UPDATE park SET approved_area_ha = NULL WHERE code = 'S439091';";
 
+/// The same for the ledgers, whose cells are days and yes or no as well.
+const HOSTILE_PARCELS: &str = "
+    UPDATE turnover_parcel SET land_user = '=1+1', note = E'两\\n行，\"引号\"', mortgage = '''-1', compensation_done = true, signed_on = '2024-02-29'
+     WHERE id = (SELECT min(id) FROM turnover_parcel);
+    UPDATE low_efficiency_parcel SET owner = '@SUM(A1)', production_stopped = false WHERE id = (SELECT min(id) FROM low_efficiency_parcel);
+    UPDATE redevelopment_plan SET responsible_unit = '+86' WHERE id = (SELECT min(id) FROM redevelopment_plan);";
+
 /// Items of the layer, all of them, in order.
 async fn items(db: &Database, layer: &str) -> Vec<Value> {
-    let page = get(db, &format!("/api/collections/{layer}/items?limit=10000&f=json")).await.json();
+    let page = get_authorised(db, &format!("/api/collections/{layer}/items?limit=10000&f=json")).await.json();
     assert_eq!(page["numberMatched"], page["numberReturned"]);
     page["features"].as_array().expect("features").clone()
 }
@@ -47,10 +57,12 @@ fn harmless(text: &str) -> String {
 #[actix_web::test]
 async fn csv_has_the_cells_of_the_items_whatever_stands_in_them() {
     let db = Database::with_sample().await;
+    sample::seed_parcels(&db.pool, "test", 120, &Silent).await.expect("parcels");
     db.write(HOSTILE).await;
+    db.write(HOSTILE_PARCELS).await;
     let mut dangerous = 0;
     for layer in declaration::LAYERS.iter() {
-        let answer = get(&db, &format!("/api/collections/{}/items?f=csv&headings=en", layer.id)).await;
+        let answer = get_authorised(&db, &format!("/api/collections/{}/items?f=csv&headings=en", layer.id)).await;
         assert_eq!(
             (answer.status.as_u16(), answer.header("content-type")),
             (200, Some("text/csv; charset=utf-8; header=present"))
@@ -83,7 +95,7 @@ async fn csv_has_the_cells_of_the_items_whatever_stands_in_them() {
             assert_eq!(row[headings.len() - 2].is_empty(), !has_shape, "{}", item["id"]);
         }
     }
-    assert!(dangerous >= 7, "the hostile texts were there: {dangerous}");
+    assert!(dangerous >= 11, "the hostile texts were there: {dangerous}");
 }
 
 #[actix_web::test]
@@ -142,10 +154,12 @@ fn openpyxl(bytes: &[u8], name: &str) -> Value {
 #[actix_web::test]
 async fn a_spreadsheet_has_the_cells_of_the_items_each_of_its_kind() {
     let db = Database::with_sample().await;
+    sample::seed_parcels(&db.pool, "test", 120, &Silent).await.expect("parcels");
     db.write(HOSTILE).await;
+    db.write(HOSTILE_PARCELS).await;
     let (mut days, mut quoted) = (0, 0);
     for layer in declaration::LAYERS.iter() {
-        let answer = get(&db, &format!("/api/collections/{}/items?f=xlsx", layer.id)).await;
+        let answer = get_authorised(&db, &format!("/api/collections/{}/items?f=xlsx", layer.id)).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         let book = openpyxl(&answer.body, &format!("{}.xlsx", layer.id));
         let sheet = &book[0];
@@ -154,7 +168,8 @@ async fn a_spreadsheet_has_the_cells_of_the_items_each_of_its_kind() {
         let heading = |zh: &str, unit: Option<&str>| match unit {
             Some("m2") => format!("{zh}（平方米）"),
             Some("ha") => format!("{zh}（公顷）"),
-            Some(_) => format!("{zh}（亩）"),
+            Some("mu") => format!("{zh}（亩）"),
+            Some(other) => format!("{zh}（{other}）"),
             None => zh.to_owned(),
         };
         let mut expected: Vec<String> = layer.properties.iter().map(|p| heading(p.title.zh, p.unit)).collect();
@@ -164,10 +179,12 @@ async fn a_spreadsheet_has_the_cells_of_the_items_each_of_its_kind() {
         assert_eq!(headings, expected, "{}", layer.id);
         let items = items(&db, layer.id).await;
         assert_eq!(rows.len() - 1, items.len(), "{}", layer.id);
-        let mut names: Vec<(&str, Option<&str>)> = layer.properties.iter().map(|p| (p.name, p.unit)).collect();
-        names.extend([("valid_from", None), ("valid_to", None)]);
+        let is_day = |p: &Property| p.kind == PropertyKind::Date;
+        let mut names: Vec<(&str, Option<&str>, bool)> =
+            layer.properties.iter().map(|p| (p.name, p.unit, is_day(p))).collect();
+        names.extend([("valid_from", None, true), ("valid_to", None, true)]);
         for (row, item) in rows[1..].iter().zip(&items) {
-            for (at, (name, unit)) in names.iter().enumerate() {
+            for (at, (name, unit, is_day)) in names.iter().enumerate() {
                 let value = &item["properties"][*name];
                 let (cell, place) = (&row[at], format!("{name} of {}", item["id"]));
                 match value {
@@ -182,7 +199,7 @@ async fn a_spreadsheet_has_the_cells_of_the_items_each_of_its_kind() {
                         };
                         assert_eq!(cell[2], format, "{place}");
                     }
-                    Value::String(day) if name.starts_with("valid_") => {
+                    Value::String(day) if *is_day => {
                         assert_eq!((&cell[0], &cell[1], &cell[2]), (&json!(day), &json!("d"), &json!("yyyy-mm-dd")));
                         days += 1;
                     }

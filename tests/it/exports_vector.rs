@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sizhi::domain::export::{ExportFormat, Headings, TextEncoding};
 use sizhi::domain::layer::{Layer, PropertyKind};
-use sizhi::inventory::export;
+use sizhi::inventory::progress::Silent;
+use sizhi::inventory::{export, sample};
 use sizhi::layers::{columns, declaration};
 use sqlx::AssertSqlSafe;
 
@@ -66,6 +67,7 @@ fn differs_in_two(headings: Headings) -> String {
 #[tokio::test]
 async fn gdal_finds_the_same_features_names_and_values_in_every_format() {
     let db = Database::with_sample().await;
+    sample::seed_parcels(&db.pool, "test", 240, &Silent).await.expect("parcels");
     db.write(HOSTILE).await;
     let address = db.ogr_address().await;
     for layer in declaration::LAYERS.iter() {
@@ -107,7 +109,7 @@ async fn gdal_finds_the_same_features_names_and_values_in_every_format() {
                 .map(|c| differs(&c.column.heading, c.property, c.column.kind))
                 .chain(long.then(|| differs_in_two(headings)))
                 .collect();
-            let key = if layer.id == "park_blocks" { "id" } else { "code" };
+            let key = if matches!(layer.id, "parks" | "divisions") { "code" } else { "id" };
             let key_column = &shown.iter().find(|c| c.property == key).expect("the key").column.heading;
             // FlatGeobuf has no place for a feature without a shape.
             let shapes = if format == "fgb" { "WHERE geom IS NOT NULL" } else { "" };

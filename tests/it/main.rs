@@ -4,6 +4,8 @@
 #![recursion_limit = "256"]
 
 mod access_database;
+mod access_ledgers;
+mod access_ledgers_http;
 mod access_matrix;
 mod accounts_cli;
 mod accounts_http;
@@ -37,6 +39,7 @@ mod imports;
 mod imports_conflicts;
 mod imports_http;
 mod imports_lasting;
+mod imports_ledgers;
 mod imports_upload;
 mod items;
 mod items_http;

@@ -161,6 +161,13 @@ async fn wrong_methods_are_told_the_right_ones() {
         ("/api/collections/parks/schema", READ),
         ("/api/collections/parks/items", READ),
         ("/api/collections/parks/items/G431176", READ),
+        ("/api/collections/parks/items/G431176/history", READ),
+        ("/api/collections/parks/facets", READ),
+        ("/api/collections/parks/changes", READ),
+        ("/api/collections/turnover_parcels/items", "GET, HEAD, POST"),
+        ("/api/collections/turnover_parcels/items/430121-1", "GET, HEAD, PUT, PATCH, DELETE"),
+        ("/api/collections/turnover_parcels/items/430121-1/transitions", "GET, HEAD, POST"),
+        ("/api/collections/redevelopment_plans/items/430121-1/steps", "GET, HEAD, PUT"),
         ("/api/parks", READ),
         ("/api/parks/G431176", READ),
         ("/api/imports", "GET, HEAD, POST"),
@@ -177,6 +184,15 @@ async fn wrong_methods_are_told_the_right_ones() {
             let request = || authorised(method.clone(), path);
             let answer = assert_problem_in_both_languages(&db, request, path, 405, "method_not_allowed").await;
             assert_eq!(answer.header("allow"), Some(allow), "{method} {path}");
+        }
+    }
+    // What is no ledger has neither moves nor steps, whatever is asked of them.
+    for path in
+        ["/api/collections/parks/items/G431176/transitions", "/api/collections/park_blocks/items/G431176-1/steps"]
+    {
+        for method in ["GET", "POST", "PUT", "DELETE"] {
+            let method = Method::from_bytes(method.as_bytes()).expect("method");
+            call(&db, authorised(method, path)).await.assert_problem(404, "address_not_found");
         }
     }
     assert_eq!(db.value::<i64>("SELECT count(*) FROM revision").await, 1);

@@ -124,6 +124,16 @@ fn prepare(edit: &Edit, standing: Option<&ledgers::RecordState>) -> Result<Map<S
             let message = "状态不能直接修改；请用 transitions 变更，并写明日期和依据".to_owned();
             findings.push(Finding::error("state_by_transition", Place::whole().field("state"), message));
         }
+        if edit.ledger == Ledger::Plan
+            && standing.is_none()
+            && name == "state"
+            && !value.is_null()
+            && value != "drafted"
+        {
+            let message =
+                "新方案从“编制中”（drafted）开始；以后的状态请用 transitions 变更，并写明日期和依据".to_owned();
+            findings.push(Finding::error("state_by_transition", Place::whole().field("state"), message));
+        }
         if is_written(edit, name) {
             kept.insert(name.clone(), value.clone());
         }
@@ -148,8 +158,7 @@ pub(super) fn invalid(findings: Vec<Finding>) -> Error {
         (Some(first), n) => format!("{}（共 {n} 处问题，见 findings）", first.message),
         (None, _) => "请求内容有误".to_owned(),
     };
-    let code = "feature_refused";
-    Error::Invalid { code, detail, findings }
+    Error::Invalid { code: "feature_refused", detail, findings }
 }
 
 /// The id: of the address, else of county and number.

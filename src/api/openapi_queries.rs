@@ -1,0 +1,102 @@
+//! The part of the OpenAPI document about questions to a layer: which features, in which order, in which form; and counts.
+
+use serde_json::{Value, json};
+
+use super::collections::property_schema;
+use super::openapi::{
+    JSON, Operation, datetime_parameter, limit_parameter, offset_parameter, query, revision_parameter, text_parameter,
+};
+use super::openapi_schemas::reference;
+use crate::domain::export::ExportFormat;
+use crate::domain::layer::{Layer, PropertyKind};
+
+/// Formats with a media type of their own; all of a layer as GeoJSON has that of a page.
+pub fn downloads() -> impl Iterator<Item = ExportFormat> {
+    ExportFormat::ALL.into_iter().filter(|format| *format != ExportFormat::GeoJson)
+}
+
+/// `f` of the items, and what only its files have.
+fn download_parameters() -> Vec<Value> {
+    let forms: Vec<&str> = ["json", "html"].into_iter().chain(ExportFormat::ALL.map(ExportFormat::as_str)).collect();
+    let words = |words: &[&str]| json!({"type": "string", "enum": words});
+    vec![
+        query("f", "表示形式；json、html 为一页，其余为下载：符合条件的全部，或前 limit 个", words(&forms)),
+        query("encoding", "下载 csv、txt、shp 的编码；默认 utf-8", words(&["utf-8", "gbk"])),
+        text_parameter("crs", "下载 txt、shp、gpkg、fgb 的坐标系，例如 EPSG:4526"),
+        query("headings", "下载 csv、xlsx、shp、gpkg、fgb 的字段名；默认 zh", words(&["zh", "en"])),
+        query("geometry", "下载 csv 时带 WKT 图形列", words(&["wkt"])),
+    ]
+}
+
+/// The fixed parameters of `…/items`, then one for each property that may be asked for.
+pub fn items_parameters(layer: &Layer) -> Vec<Value> {
+    let mut sortby = text_parameter("sortby", "排序：可查询的属性，至多 4 个，用逗号隔开；前面加 - 为倒序");
+    sortby["example"] = json!(example_property(layer));
+    let mut list = question_parameters(layer);
+    list.extend([
+        sortby,
+        limit_parameter(),
+        offset_parameter(),
+        text_parameter("cursor", "接着上一页，见 next 链接；不要自己拼写"),
+    ]);
+    list.extend(download_parameters());
+    list.extend(property_parameters(layer));
+    list
+}
+
+/// What is asked of a layer, whether features or counts are wanted.
+fn question_parameters(layer: &Layer) -> Vec<Value> {
+    let bbox = json!({"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}});
+    let mut list = vec![
+        query("bbox", "范围：西,南,东,北（度）；6 个数时第 3、6 个是高度，不起作用；西大于东时跨 180° 经线", bbox),
+        datetime_parameter(),
+        revision_parameter(),
+        text_parameter("q", "名称、编号等文字中含有的字，不超过 100 个"),
+        text_parameter("within", "完全位于此范围内：GeoJSON 的 Polygon 或 MultiPolygon，不超过 8 kB"),
+    ];
+    if layer.division_property().is_some() {
+        list.push(text_parameter("division", "行政区划代码：省、市州或县区，含其下级"));
+    }
+    list
+}
+
+/// One for each property that may be asked for by name.
+fn property_parameters(layer: &Layer) -> impl Iterator<Item = Value> {
+    layer.properties.iter().filter(|p| p.queryable).map(|property| {
+        // A list is asked for by one of its members; of numbers and days also ranges.
+        let (schema, how) = match property.kind {
+            PropertyKind::TextList => (json!({"type": "string"}), ""),
+            PropertyKind::Number | PropertyKind::Integer | PropertyKind::Date => {
+                (json!({"type": "string"}), "；可写范围，如 10..20、2024-01-01..")
+            }
+            PropertyKind::Text if property.is_code() => (property_schema(property), "；可写多个，用逗号隔开"),
+            PropertyKind::Text | PropertyKind::Boolean => (property_schema(property), ""),
+        };
+        let mut parameter = query(property.name, &format!("{}{how}", property.title.zh), schema);
+        match property.kind {
+            PropertyKind::Number | PropertyKind::Integer => parameter["example"] = json!("1..20"),
+            PropertyKind::Date => parameter["example"] = json!("2024-01-01.."),
+            _ => {}
+        }
+        parameter
+    })
+}
+
+/// A property of the layer to sort and to count by.
+fn example_property(layer: &Layer) -> &'static str {
+    let chosen = layer.properties.iter().find(|p| p.queryable && p.kind == PropertyKind::Text);
+    chosen.map_or("id", |property| property.name)
+}
+
+/// How many features have which value.
+pub fn facets(layer: &Layer) -> Operation {
+    let mut properties = text_parameter("properties", "按哪些属性计数，至多 10 个，用逗号隔开；不给时为各类代码");
+    properties["example"] = json!(example_property(layer));
+    let mut parameters = question_parameters(layer);
+    parameters.push(properties);
+    parameters.extend(property_parameters(layer));
+    Operation::new(format!("list_facets_{}", layer.id), "layers", format!("{}：各属性值的要素数", layer.title.zh))
+        .parameters(parameters)
+        .answers("200", "计数", &[(JSON, reference("Facets"))])
+        .errors(&["400"])
+}
