@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::cards::LEVELS;
 use super::collections::property_schema;
 use super::openapi_access;
+use super::openapi_reports;
 use super::openapi_time;
 use crate::domain::access::Role;
 use crate::domain::layer::Layer;
@@ -44,7 +45,8 @@ fn feature_name(layer: &Layer) -> String {
 /// All components, with one feature schema a layer.
 pub fn components(layers: &[Layer]) -> Value {
     let mut schemas = Map::new();
-    let groups = [common(), service(), features(), openapi_time::schemas(), parks(), import()];
+    let groups =
+        [common(), service(), features(), openapi_time::schemas(), parks(), import(), openapi_reports::schemas()];
     schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));
     schemas.extend(openapi_access::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema)));
     let layers = layers.iter().filter(|layer| layer.visibility.is_for(Role::Public));
