@@ -50,6 +50,8 @@ mod real_cadastres;
 mod real_files;
 mod real_formats;
 mod real_geojson_rules;
+mod reports;
+mod reports_files;
 mod revision_log;
 mod round_trips;
 mod sample;

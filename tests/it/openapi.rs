@@ -10,7 +10,7 @@ use crate::support::http::{authorised, call, get, link, post, upload};
 use crate::support::{Database, accounts, files};
 
 /// The URL table of `src/api/mod.rs`, as a reader would try it.
-const ADDRESSES: [(&str, &str); 48] = [
+const ADDRESSES: [(&str, &str); 55] = [
     ("/livez", "/livez"),
     ("/readyz", "/readyz"),
     ("/", "/api"),
@@ -47,6 +47,13 @@ const ADDRESSES: [(&str, &str); 48] = [
     ("/collections/divisions/changes/stream", "/api/collections/divisions/changes/stream"),
     ("/parks", "/api/parks"),
     ("/parks/{code}", "/api/parks/G431176"),
+    ("/reports", "/api/reports"),
+    ("/reports/turnover-stock", "/api/reports/turnover-stock"),
+    ("/reports/approved-not-supplied", "/api/reports/approved-not-supplied"),
+    ("/reports/idle", "/api/reports/idle"),
+    ("/reports/supply-plan", "/api/reports/supply-plan"),
+    ("/reports/low-efficiency-progress", "/api/reports/low-efficiency-progress"),
+    ("/reports/quarterly-changes", "/api/reports/quarterly-changes"),
     ("/imports", "/api/imports"),
     ("/imports/{id}", "/api/imports/1"),
     ("/imports/{id}/commit", "/api/imports/1/commit"),
@@ -149,7 +156,7 @@ async fn every_reference_resolves_and_every_operation_has_its_own_id() {
             assert!(operation["responses"].get("default").is_some(), "{id}: errors");
         }
     }
-    assert_eq!(ids.len(), 42);
+    assert_eq!(ids.len(), 49);
 }
 
 /// A value that the parameter takes.
@@ -163,6 +170,11 @@ fn sensible(parameter: &Value, cursor: &str) -> String {
         "crs" => "EPSG:4526",
         "prefecture" => "430100",
         "county" => "430112",
+        "park" => "G431176",
+        "on" => "2026-01-31",
+        "by" => "county",
+        "year" => "2026",
+        "quarter" => "2026Q3",
         _ => match (schema["enum"][0].as_str(), schema["type"].as_str()) {
             (Some(word), _) => return crate::support::http::encode(word),
             (None, Some("integer")) => "1",
@@ -301,7 +313,7 @@ async fn answers_have_the_declared_shape() {
         assert!(names.is_empty() || undeclared.is_empty(), "{address}: {undeclared:?} not declared");
         compared += 1;
     }
-    assert_eq!(compared, 29, "all but the page");
+    assert_eq!(compared, 36, "all but the page");
     let problem = get(&db, "/api/parks/x").await.json();
     let mut found = Vec::new();
     faults(&document, &json!({"$ref": "#/components/schemas/Problem"}), &problem, "", &mut found);
