@@ -24,7 +24,8 @@ async fn drawn() -> Database {
     sample::seed_parcels(&db.pool, "test", 300, &Silent).await.expect("drawn");
     // Texts that a spreadsheet would run, or a page would.
     db.write(
-        "UPDATE turnover_parcel SET land_user = '=HYPERLINK(\"http://x\",\"点\")', idle_cause = '企业原因', number = '+1', proposed_disposal = E'<b>两\\n行</b>'
+        "UPDATE turnover_parcel SET planned_supply_on = '2026-01-01'::date + abs(mod(hashtext(id), 365)) WHERE state <> 'planned';
+         UPDATE turnover_parcel SET land_user = '=HYPERLINK(\"http://x\",\"点\")', idle_cause = '企业原因', number = '+1', proposed_disposal = E'<b>两\\n行</b>'
          WHERE id = (SELECT id FROM turnover_parcel WHERE state = 'idle' ORDER BY id LIMIT 1);
          UPDATE turnover_parcel SET land_user = '@甲', name = '''-5' WHERE id = (SELECT max(id) FROM turnover_parcel WHERE state = 'supplied')",
     )
@@ -39,13 +40,18 @@ const ASKED: [&str; 6] = [
     "idle?limit=10000",
     "supply-plan?year=2026",
     "low-efficiency-progress?by=county",
-    "quarterly-changes?quarter=2025Q3",
+    "quarterly-changes?quarter=2022Q3",
 ];
 
 /// Written out again here: a formula's beginning behind any apostrophes gets one more.
 fn harmless(text: &str) -> String {
     let runs = text.trim_start_matches('\'').chars().next().is_some_and(|c| "=+-@\t\r＝＋－＠".contains(c));
     if runs { format!("'{text}") } else { text.to_owned() }
+}
+
+/// The reader of JSON in these tests is off by a bit in the last place now and then.
+fn same(found: Option<f64>, expected: Option<f64>) -> bool {
+    found.zip(expected).is_some_and(|(found, expected)| (found - expected).abs() <= 4.0 * f64::EPSILON * expected.abs())
 }
 
 /// A table of the document as a file has it: headings, rows, and the totals behind them.
@@ -102,7 +108,9 @@ async fn csv_has_the_cells_of_the_document_and_runs_nothing() {
                             dangerous += usize::from(harmless(text) != *text);
                             assert_eq!(cell, harmless(text), "{path}");
                         }
-                        Value::Number(number) => assert_eq!(cell.parse().ok(), number.as_f64(), "{path}"),
+                        Value::Number(number) => {
+                            assert!(same(cell.parse().ok(), number.as_f64()), "{path}: {cell} {number}")
+                        }
                         other => assert_eq!(cell, other.to_string(), "{path}"),
                     }
                 }
@@ -155,7 +163,10 @@ async fn a_workbook_has_every_table_with_typed_cells_and_says_what_it_is() {
                     match value {
                         Value::Null => assert_eq!(cell[0], Value::Null),
                         Value::Number(number) => {
-                            assert_eq!((cell[0].as_f64(), &cell[1]), (number.as_f64(), &json!("n")))
+                            assert!(
+                                same(cell[0].as_f64(), number.as_f64()) && cell[1] == "n",
+                                "{path}: {cell} {number}"
+                            );
                         }
                         Value::Bool(_) => assert_eq!((&cell[0], &cell[1]), (value, &json!("b"))),
                         Value::String(text) if column["name"].as_str().is_some_and(|name| name.ends_with("_on")) => {
@@ -366,9 +377,9 @@ async fn the_command_line_gives_what_http_gives() {
     assert_eq!(printed, served);
     let target = work.join("变动.csv");
     let args =
-        ["quarterly-changes", "--quarter", "2025Q3", "--table", "changes", "--format", "csv", "--output", arg(&target)];
+        ["quarterly-changes", "--quarter", "2022Q3", "--table", "changes", "--format", "csv", "--output", arg(&target)];
     assert_eq!(command(&args).await.status.code(), Some(0));
-    let served = get_authorised(&db, "/api/reports/quarterly-changes?quarter=2025Q3&table=changes&f=csv").await;
+    let served = get_authorised(&db, "/api/reports/quarterly-changes?quarter=2022Q3&table=changes&f=csv").await;
     assert_eq!(std::fs::read(&target).expect("written"), served.body);
     for (args, exit, code) in [
         (&args[..], 3, "file_exists"),
