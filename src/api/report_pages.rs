@@ -110,8 +110,10 @@ fn section(table: &ReportTable) -> String {
     let is_shown = |column: &ReportColumn| {
         let stem = column.name.trim_end_matches("_state").trim_end_matches("_code");
         let named = |name: String| table.columns.iter().any(|c| c.name == name);
-        !(column.name.ends_with("_code") && named(format!("{stem}_name")) || named(format!("{}_label", column.name)))
-            && !(column.name.ends_with("_state") && named(format!("{stem}_label")))
+        let has_name = column.name.ends_with("_code") && named(format!("{stem}_name"));
+        let has_label = named(format!("{}_label", column.name))
+            || column.name.ends_with("_state") && named(format!("{stem}_label"));
+        !has_name && !has_label
     };
     let shown: Vec<usize> = (0..table.columns.len()).filter(|at| is_shown(&table.columns[*at])).collect();
     let headings: Vec<String> = shown.iter().map(|at| table.columns[*at].heading()).collect();

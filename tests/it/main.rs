@@ -51,6 +51,7 @@ mod real_files;
 mod real_formats;
 mod real_geojson_rules;
 mod reports;
+mod reports_drawn;
 mod reports_files;
 mod revision_log;
 mod round_trips;

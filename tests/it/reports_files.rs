@@ -89,7 +89,7 @@ async fn csv_has_the_cells_of_the_document_and_runs_nothing() {
     let db = drawn().await;
     let mut dangerous = 0;
     for path in ASKED {
-        let made = report(&db, &path).await;
+        let made = report(&db, path).await;
         for id in made["tables"].as_array().expect("tables").iter().map(|t| t["id"].as_str().expect("id")) {
             let answer = get_authorised(&db, &format!("/api/reports/{path}&table={id}&f=csv")).await;
             assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8; header=present"), "{path}");
@@ -144,7 +144,7 @@ async fn a_workbook_has_every_table_with_typed_cells_and_says_what_it_is() {
     let db = drawn().await;
     let (mut days, mut quoted) = (0, 0);
     for path in ASKED {
-        let made = report(&db, &path).await;
+        let made = report(&db, path).await;
         let answer = get_authorised(&db, &format!("/api/reports/{path}&f=xlsx")).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         let book = openpyxl(&answer.body, "report.xlsx");
