@@ -61,10 +61,13 @@ fn form(report: &Report, params: &Params, url: &str) -> String {
     for (name, title, kind) in fields.iter().filter(|f| always.contains(&f.0) || report.kind.options().contains(&f.0)) {
         let told = report.filters.iter().find(|(n, ..)| n == name).map(|(_, _, value)| value.as_str());
         let value = html::escape(params.get(name).or(told).unwrap_or_default());
-        let _ = write!(form, "<label>{title} <input type=\"{kind}\" name=\"{name}\" value=\"{value}\"></label> ");
+        let _ = write!(
+            form,
+            "<label class=\"choice\">{title} <input type=\"{kind}\" name=\"{name}\" value=\"{value}\"></label> "
+        );
     }
     if report.kind.options().contains(&"ledger") {
-        form.push_str("<label>台账 <select name=\"ledger\">");
+        form.push_str("<label class=\"choice\">台账 <select name=\"ledger\">");
         for (word, title) in [("turnover", "周转用地"), ("low_efficiency", "低效用地")] {
             let chosen = if params.get("ledger") == Some(word) { " selected" } else { "" };
             let _ = write!(form, "<option value=\"{word}\"{chosen}>{title}</option>");
@@ -124,7 +127,9 @@ fn section(table: &ReportTable) -> String {
         shown.iter().map(|at| cells.get(*at).map_or_else(String::new, |cell| text(cell, &table.columns[*at]))).collect()
     };
     let mut rows: Vec<Vec<String>> = table.rows.iter().map(|cells| row(cells)).collect();
-    let mut totals = row(&table.totals);
+    // What has no total is left blank.
+    let mut totals: Vec<String> =
+        row(&table.totals).into_iter().map(|cell| if cell == "—" { String::new() } else { cell }).collect();
     if let Some(first) = totals.first_mut() {
         *first = "<strong>合计</strong>".to_owned();
     }
@@ -137,6 +142,7 @@ fn text(cell: &Cell, column: &ReportColumn) -> String {
     match (cell, column.unit) {
         (Cell::Number(number), Some("ha")) => format!("{number:.4}"),
         (Cell::Number(number), Some(_)) => format!("{number:.2}"),
+        (Cell::Missing, _) => "—".to_owned(),
         (Cell::Boolean(value), _) => if *value { "是" } else { "否" }.to_owned(),
         (cell, _) => html::escape(&cell.text()),
     }
