@@ -22,6 +22,7 @@ mod openapi_access;
 mod openapi_ledgers;
 mod openapi_page;
 mod openapi_queries;
+mod openapi_reports;
 mod openapi_schemas;
 mod openapi_time;
 mod params;
@@ -31,6 +32,8 @@ mod park_words;
 mod past;
 mod problem;
 mod problem_english;
+mod report_pages;
+mod reports;
 mod representation;
 mod session;
 mod signals;
@@ -115,6 +118,8 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/api/collections/{collection}/changes/stream", Public, changes::stream_changes))
         .service(get("/api/parks", Public, cards::list_parks))
         .service(get("/api/parks/{code}", Public, cards::get_park))
+        .service(get("/api/reports", Staff, reports::list_reports))
+        .service(address("/api/reports/{report}", "GET, HEAD").streams(Staff, reports::get_report))
         .service(address("/api/imports", "GET, HEAD, POST").reads(Staff, imports::list_imports).does(
             Method::POST,
             Editor,

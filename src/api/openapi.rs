@@ -11,6 +11,7 @@ use super::openapi_access;
 use super::openapi_ledgers;
 use super::openapi_page;
 use super::openapi_queries;
+use super::openapi_reports;
 use super::openapi_schemas as schemas;
 use super::openapi_time;
 use super::params::Params;
@@ -64,6 +65,7 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
     park_paths(&mut paths);
     import_paths(&mut paths, upload_limit_mb);
     openapi_access::paths(&mut paths);
+    openapi_reports::paths(&mut paths);
     let limits = format!(
         "limit 为 1 至 {MAX_LIMIT}，更大的按 {MAX_LIMIT} 处理；offset 不超过 {MAX_OFFSET}，更远请用 next 链接；\
          请求头不超过 16 kB；上传的文件不超过 {upload_limit_mb} MB，整个请求 30 秒内传完。不认识的参数一律拒绝（400）。\
@@ -84,6 +86,7 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
             {"name": "ledgers", "description": "台账：登记、改动、状态变更、方案步骤（编辑人员）"},
             {"name": "parks", "description": "园区名录"},
             {"name": "imports", "description": "导入（查询人员可看，编辑人员可写）"},
+            {"name": openapi_reports::TAG.0, "description": openapi_reports::TAG.1},
             {"name": "access", "description": "登录"},
             {"name": "accounts", "description": "账号（管理员）"},
             {"name": "tokens", "description": "程序用的令牌"},

@@ -6,6 +6,7 @@ use super::cards::LEVELS;
 use super::collections::property_schema;
 use super::openapi_access;
 use super::openapi_ledgers;
+use super::openapi_reports;
 use super::openapi_time;
 use crate::domain::layer::Layer;
 use crate::domain::lifecycle::ParkStatus;
@@ -45,8 +46,16 @@ fn feature_name(layer: &Layer) -> String {
 /// All components, with one feature schema a layer.
 pub fn components(layers: &[Layer]) -> Value {
     let mut schemas = Map::new();
-    let groups =
-        [common(), service(), features(), openapi_time::schemas(), openapi_ledgers::schemas(), parks(), import()];
+    let groups = [
+        common(),
+        service(),
+        features(),
+        openapi_time::schemas(),
+        openapi_ledgers::schemas(),
+        parks(),
+        import(),
+        openapi_reports::schemas(),
+    ];
     schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));
     schemas.extend(openapi_access::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema)));
     schemas.extend(layers.iter().map(|layer| (feature_name(layer), layer_feature(layer))));

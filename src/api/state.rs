@@ -7,6 +7,9 @@ use tokio::sync::Semaphore;
 
 use crate::config::HttpArgs;
 
+/// Reports that are made at the same time; the others wait.
+const REPORTS_AT_ONCE: usize = 3;
+
 /// The pool for reads and for `inventory`, and the configuration.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -14,11 +17,14 @@ pub struct State {
     pub http: HttpArgs,
     /// Room for exports, shared by all workers.
     pub exports: Arc<Semaphore>,
+    /// Room for reports, which may each read a whole ledger.
+    pub reports: Arc<Semaphore>,
 }
 
 impl State {
     pub fn new(pool: PgPool, http: HttpArgs) -> Self {
         let exports = Arc::new(Semaphore::new(http.exports_at_once.clamp(1, 1_000)));
-        Self { pool, http, exports }
+        let reports = Arc::new(Semaphore::new(REPORTS_AT_ONCE));
+        Self { pool, http, exports, reports }
     }
 }

@@ -86,7 +86,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     bar.finish();
     database.close().await;
     let mut made = made?;
-    write_whole(&output, &mut made, args.force)?;
+    write_whole(&output, &mut made.file, args.force)?;
     output::print(&format!("✓ 已导出 {} 条，{} 字节：{}", made.rows, made.size, output.display()));
     if made.left_out > 0 {
         output::print(&format!("  {} 条没有图形，这种格式写不了，未写入", made.left_out));
@@ -161,7 +161,7 @@ fn pairs(args: &Args, layer: &Layer, park: Option<&ParkCode>) -> Result<Vec<(Str
 }
 
 /// Written beside and renamed: a full disk never leaves half a file under the wanted name.
-fn write_whole(path: &Path, made: &mut Made, force: bool) -> Result<()> {
+pub(super) fn write_whole(path: &Path, content: &mut dyn std::io::Read, force: bool) -> Result<()> {
     let failed = |cause: std::io::Error| Error::Invalid {
         code: "file_not_writable",
         detail: format!("无法写入 {}：{cause}", path.display()),
@@ -169,7 +169,7 @@ fn write_whole(path: &Path, made: &mut Made, force: bool) -> Result<()> {
     };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    std::io::copy(&mut made.file, &mut file).map_err(failed)?;
+    std::io::copy(content, &mut file).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     if force {
         file.persist(path).map_err(|e| failed(e.error))?;

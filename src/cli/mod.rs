@@ -7,6 +7,7 @@ pub mod db;
 pub mod export;
 pub mod import;
 mod output;
+pub mod report;
 pub mod seed;
 pub mod serve;
 mod temporary;
@@ -35,6 +36,8 @@ enum Command {
     Import(import::Args),
     /// 导出区块边界
     Export(export::Args),
+    /// 统计报表：存量、批而未供、闲置、供地计划、低效用地、季度变动
+    Report(report::Args),
     /// 检查四至文字或图形文件，不写数据库
     Check(check::Args),
     /// 载入示例清单（湖南 129 个园区，示意边界）
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
             Command::Serve(args) => finish(serve::run(args).await),
             Command::Import(args) => finish(import::run(args).await),
             Command::Export(args) => finish(export::run(args).await),
+            Command::Report(args) => finish(report::run(args).await),
             Command::Seed(args) => finish(seed::run(args).await),
             Command::Db(args) => finish(db::run(args).await),
             Command::Account(args) => finish(account::run(args).await),

@@ -73,6 +73,12 @@ pub fn print(text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
+/// A file on standard output, as it is.
+pub fn print_bytes(bytes: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
 /// One JSON document on standard output.
 pub fn print_json(value: &Value) {
     print(&value.to_string());

@@ -18,6 +18,7 @@ pub mod layer;
 pub mod ledger;
 pub mod lifecycle;
 pub mod park;
+pub mod report;
 
 pub use area::{Hectares, Mu, SquareMetres};
 pub use block::Block;

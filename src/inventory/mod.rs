@@ -10,6 +10,7 @@ pub mod import;
 pub mod land;
 pub mod ledgers;
 pub mod progress;
+pub mod reports;
 pub mod sample;
 pub mod webhooks;
 pub mod wire;

@@ -30,6 +30,7 @@ pub mod login_failures;
 pub mod park_cards;
 pub mod parks;
 mod pool;
+pub mod reports;
 pub mod revision;
 pub mod roles;
 pub mod sessions;

@@ -82,6 +82,8 @@ const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("GET HEAD", "/api/collections/{collection}/changes/stream", Rule::Public, STREAM),
     ("GET HEAD", "/api/parks", Rule::Public, "/api/parks?limit=1"),
     ("GET HEAD", "/api/parks/{code}", Rule::Public, "/api/parks/G431176"),
+    ("GET HEAD", "/api/reports", Rule::Staff, "/api/reports"),
+    ("GET HEAD", "/api/reports/{report}", Rule::Staff, "/api/reports/turnover-stock"),
     ("GET HEAD", "/api/imports", Rule::Staff, "/api/imports"),
     ("POST", "/api/imports", Rule::Editor, "/api/imports"),
     ("GET HEAD", "/api/imports/{id}", Rule::Staff, "/api/imports/1"),

@@ -10,7 +10,7 @@ use crate::support::http::{authorised, call, get, get_authorised, link, post, up
 use crate::support::{Database, accounts, files, parcels};
 
 /// The URL table of `src/api/mod.rs`, as a reader would try it.
-const ADDRESSES: [(&str, &str); 82] = [
+const ADDRESSES: [(&str, &str); 89] = [
     ("/livez", "/livez"),
     ("/readyz", "/readyz"),
     ("/", "/api"),
@@ -105,6 +105,13 @@ const ADDRESSES: [(&str, &str); 82] = [
     ("/collections/redevelopment_plans/changes/stream", "/api/collections/redevelopment_plans/changes/stream"),
     ("/parks", "/api/parks"),
     ("/parks/{code}", "/api/parks/G431176"),
+    ("/reports", "/api/reports"),
+    ("/reports/turnover-stock", "/api/reports/turnover-stock"),
+    ("/reports/approved-not-supplied", "/api/reports/approved-not-supplied"),
+    ("/reports/idle", "/api/reports/idle"),
+    ("/reports/supply-plan", "/api/reports/supply-plan"),
+    ("/reports/low-efficiency-progress", "/api/reports/low-efficiency-progress"),
+    ("/reports/quarterly-changes", "/api/reports/quarterly-changes"),
     ("/imports", "/api/imports"),
     ("/imports/{id}", "/api/imports/3"),
     ("/imports/{id}/commit", "/api/imports/3/commit"),
@@ -241,7 +248,7 @@ async fn every_reference_resolves_and_every_operation_has_its_own_id() {
             assert!(operation["responses"].get("default").is_some(), "{id}: errors");
         }
     }
-    assert_eq!(ids.len(), 101);
+    assert_eq!(ids.len(), 108);
 }
 
 /// A value that the parameter takes.
@@ -408,7 +415,7 @@ async fn answers_have_the_declared_shape() {
         assert!(names.is_empty() || undeclared.is_empty(), "{address}: {undeclared:?} not declared");
         compared += 1;
     }
-    assert_eq!(compared, 66, "all but the page");
+    assert_eq!(compared, 73, "all but the page");
     let problem = get(&db, "/api/parks/x").await.json();
     let mut found = Vec::new();
     faults(&document, &json!({"$ref": "#/components/schemas/Problem"}), &problem, "", &mut found);

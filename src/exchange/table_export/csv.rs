@@ -17,7 +17,8 @@ use crate::exchange::formula;
 pub struct CsvOptions {
     /// Columns with the place of each in a row's cells.
     pub columns: Vec<(usize, Column)>,
-    pub centre: [Column; 2],
+    /// Columns of a point inside; a table of no places has none.
+    pub centre: Option<[Column; 2]>,
     pub wkt: Option<Column>,
     pub encoding: TextEncoding,
 }
@@ -35,7 +36,7 @@ pub fn write_csv(rows: Rows<'_>, options: &CsvOptions, out: &mut dyn Write) -> R
     }
     let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(&mut out);
     let shown = options.columns.iter().map(|(_, column)| column);
-    for column in shown.chain(&options.centre).chain(&options.wkt) {
+    for column in shown.chain(options.centre.iter().flatten()).chain(&options.wkt) {
         put(&mut writer, &column.heading, options.encoding, || "表头".to_owned()).map_err(|e| e.unwrap(broken))?;
     }
     writer.write_record(None::<&[u8]>).map_err(broken)?;
@@ -48,8 +49,10 @@ pub fn write_csv(rows: Rows<'_>, options: &CsvOptions, out: &mut dyn Write) -> R
             let place = || format!("第 {count} 行（{}）的“{}”", row.id, column.heading);
             put(&mut writer, &text_of(cell, column.kind), options.encoding, place).map_err(|e| e.unwrap(broken))?;
         }
-        let (x, y) = row.centre.map_or_else(Default::default, |(x, y)| (x.to_string(), y.to_string()));
-        writer.write_field(x).and_then(|()| writer.write_field(y)).map_err(broken)?;
+        if options.centre.is_some() {
+            let (x, y) = row.centre.map_or_else(Default::default, |(x, y)| (x.to_string(), y.to_string()));
+            writer.write_field(x).and_then(|()| writer.write_field(y)).map_err(broken)?;
+        }
         if options.wkt.is_some() {
             writer.write_field(row.geometry.as_ref().map(wkt).unwrap_or_default()).map_err(broken)?;
         }

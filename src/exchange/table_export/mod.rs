@@ -8,7 +8,7 @@ use encoding_rs::GBK;
 
 pub use self::csv::{CsvOptions, write_csv};
 pub use self::geojson::{write_feature_collection, write_feature_lines};
-pub use self::xlsx::{Sheet, write_xlsx};
+pub use self::xlsx::{Sheet, write_book, write_xlsx};
 use crate::domain::export::ExportRow;
 use crate::error::{Error, Result};
 

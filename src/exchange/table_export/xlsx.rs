@@ -21,7 +21,8 @@ pub struct Sheet {
     pub title: String,
     /// Columns with the place of each in a row's cells.
     pub columns: Vec<(usize, Column)>,
-    pub centre: [Column; 2],
+    /// Columns of a point inside; a table of no places has none.
+    pub centre: Option<[Column; 2]>,
     /// Name of the sheet of notes, and its lines; the number of rows stands behind the empty value.
     pub notes_title: String,
     pub notes: Vec<(String, Option<String>)>,
@@ -68,6 +69,23 @@ pub fn write_xlsx(rows: Rows<'_>, sheet: &Sheet, path: &Path, folder: &Path) -> 
     write_sheets(rows, sheet, path, folder, ROWS_A_SHEET)
 }
 
+/// Writes several tables as the sheets of one workbook; the notes are those of the first.
+pub fn write_book(pages: &[(Sheet, Vec<ExportRow>)], path: &Path, folder: &Path) -> Result<()> {
+    let formats = Formats::new();
+    let mut book = Workbook::new();
+    book.set_tempdir(folder).map_err(failed)?;
+    for (sheet, rows) in pages {
+        let page = begin(&mut book, &sheet.title, sheet, &formats).map_err(failed)?;
+        for (at, row) in (1..).zip(rows) {
+            put_row(page, at, row, sheet, &formats).map_err(|cause| refused(cause, u64::from(at), row))?;
+        }
+    }
+    if let Some((sheet, rows)) = pages.first() {
+        put_notes(&mut book, sheet, rows.len() as u64, &formats).map_err(failed)?;
+    }
+    book.save(path).map_err(failed)
+}
+
 fn write_sheets(rows: Rows<'_>, sheet: &Sheet, path: &Path, folder: &Path, rows_a_sheet: u32) -> Result<u64> {
     let formats = Formats::new();
     let mut book = Workbook::new();
@@ -111,7 +129,7 @@ fn begin<'a>(
 ) -> std::result::Result<&'a mut Worksheet, XlsxError> {
     let page = book.add_worksheet_with_constant_memory()?;
     page.set_name(name)?.set_freeze_panes(1, 0)?;
-    let columns = sheet.columns.iter().map(|(_, column)| column).chain(&sheet.centre);
+    let columns = sheet.columns.iter().map(|(_, column)| column).chain(sheet.centre.iter().flatten());
     for (at, column) in (0..).zip(columns) {
         // A Chinese character is two digits wide.
         let heading: usize = column.heading.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
@@ -213,7 +231,7 @@ mod tests {
         let sheet = Sheet {
             title: "图层".to_owned(),
             columns: vec![(0, column("名称"))],
-            centre: [column("经"), column("纬")],
+            centre: Some([column("经"), column("纬")]),
             notes_title: "说明".to_owned(),
             notes: vec![("条数".to_owned(), None)],
         };

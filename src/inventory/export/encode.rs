@@ -83,7 +83,7 @@ pub fn write_text(task: &Task, pieces: Pieces, out: &mut dyn Write) -> Result<u6
         _ => {
             let options = CsvOptions {
                 columns: task.columns(),
-                centre: columns::of_centre(task.headings),
+                centre: Some(columns::of_centre(task.headings)),
                 wkt: task.request.options.wkt.then(|| columns::of_wkt(task.headings)),
                 encoding: task.encoding(),
             };
@@ -154,7 +154,7 @@ fn sheet(task: &Task) -> Sheet {
     Sheet {
         title: request.layer.title.zh.to_owned(),
         columns: task.columns(),
-        centre: columns::of_centre(task.headings),
+        centre: Some(columns::of_centre(task.headings)),
         notes_title: "说明".to_owned(),
         notes,
     }

@@ -270,7 +270,7 @@ fn make(task: &Task, pieces: Pieces) -> Result<Made> {
 }
 
 /// A moment as people in China read it, for notes.
-fn moment_in_china(at: DateTime<Utc>) -> String {
+pub fn moment_in_china(at: DateTime<Utc>) -> String {
     let there = at.naive_utc().checked_add_signed(TimeDelta::hours(8)).unwrap_or_else(|| at.naive_utc());
     format!("{} 北京时间", there.format("%Y-%m-%d %H:%M:%S"))
 }

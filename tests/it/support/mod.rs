@@ -9,6 +9,7 @@ pub mod http;
 pub mod parcels;
 pub mod process;
 pub mod proxy;
+pub mod reports;
 pub mod tools;
 
 use std::path::{Path, PathBuf};
