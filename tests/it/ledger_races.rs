@@ -34,7 +34,7 @@ async fn eight_writers_lose_no_move() {
             while tried.fetch_add(1, Ordering::Relaxed) < operations {
                 at += 1;
                 let id = &ids[at % ids.len()];
-                let standing = find_state(&mut *pool.acquire().await.expect("connection"), Ledger::Turnover, id)
+                let standing = find_state(&mut pool.acquire().await.expect("connection"), Ledger::Turnover, id)
                     .await
                     .expect("looked")
                     .expect("stands");

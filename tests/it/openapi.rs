@@ -267,6 +267,7 @@ fn sensible(parameter: &Value, cursor: &str) -> String {
             return crate::support::http::encode(area);
         }
         "prefecture" => "430100",
+        "park" => "G431176",
         "county" => "430112",
         _ if parameter["example"].is_string() => parameter["example"].as_str().unwrap_or_default(),
         _ => match (schema["enum"][0].as_str(), schema["type"].as_str()) {

@@ -16,6 +16,20 @@ pub struct Field {
     pub queryable: bool,
 }
 
+/// A field without a unit of its own.
+pub(super) const fn f(name: &'static str, kind: FieldKind, zh: &'static str, en: &'static str) -> Field {
+    Field { name, kind, title: Titles { zh, en }, unit: None, queryable: false }
+}
+
+/// A field that may be asked for.
+pub(super) const fn q(name: &'static str, kind: FieldKind, zh: &'static str, en: &'static str) -> Field {
+    Field { queryable: true, ..f(name, kind, zh, en) }
+}
+
+pub(super) const fn in_unit(field: Field, unit: &'static str) -> Field {
+    Field { unit: Some(unit), ..field }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldKind {
     Text,

@@ -1,23 +1,9 @@
 //! 低效用地: fields after Zhejiang's survey form (domain.md §6), and the way from suspicion to closing (销号).
 
-use super::field::{Field, FieldKind};
+use super::field::{Field, FieldKind, f, in_unit, q};
 use super::machine::{Machine, State, StateKind};
-use crate::domain::layer::Titles;
 use FieldKind::{Area, Boolean, Choice, Date, Number, Text, Year};
 use StateKind::{Apart, Main, Side};
-
-const fn f(name: &'static str, kind: FieldKind, zh: &'static str, en: &'static str) -> Field {
-    Field { name, kind, title: Titles { zh, en }, unit: None, queryable: false }
-}
-
-/// A field that may be asked for.
-const fn q(name: &'static str, kind: FieldKind, zh: &'static str, en: &'static str) -> Field {
-    Field { name, kind, title: Titles { zh, en }, unit: None, queryable: true }
-}
-
-const fn in_unit(field: Field, unit: &'static str) -> Field {
-    Field { unit: Some(unit), ..field }
-}
 
 pub(super) static FIELDS: [Field; 47] = [
     // 标识

@@ -1,18 +1,13 @@
 //! 再开发方案, one per parcel (一宗一策): fields, states, and what a parcel's or a plan's move asks of the other.
 
-use super::field::{Field, FieldKind};
+use super::field::{Field, FieldKind, f, q};
 use super::machine::{Machine, State, StateKind};
-use crate::domain::layer::Titles;
 use crate::domain::{Finding, Place};
 use FieldKind::{Choice, Date, Number, Text};
 use StateKind::{Apart, Main};
 
-const fn q(name: &'static str, kind: FieldKind, zh: &'static str, en: &'static str) -> Field {
-    Field { name, kind, title: Titles { zh, en }, unit: None, queryable: true }
-}
-
 const fn number(name: &'static str, zh: &'static str, en: &'static str, unit: Option<&'static str>) -> Field {
-    Field { name, kind: Number, title: Titles { zh, en }, unit, queryable: false }
+    Field { unit, ..f(name, Number, zh, en) }
 }
 
 pub(super) static FIELDS: [Field; 16] = [

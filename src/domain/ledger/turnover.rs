@@ -1,24 +1,10 @@
 //! 周转用地: fields by the groups of bureau ledgers (domain.md §5), and the way from plan to finished building.
 
-use super::field::{Field, FieldKind};
+use super::field::{Field, FieldKind, f, in_unit, q};
 use super::machine::{DerivedSet, Machine, State, StateKind};
-use crate::domain::layer::Titles;
 use DerivedSet::{ApprovedNotSupplied, Idle, SuppliedNotUsed, Used};
 use FieldKind::{Area, Boolean, Choice, Date, Number, Text, Year};
 use StateKind::{Apart, Main, Side};
-
-const fn f(name: &'static str, kind: FieldKind, zh: &'static str, en: &'static str) -> Field {
-    Field { name, kind, title: Titles { zh, en }, unit: None, queryable: false }
-}
-
-/// A field that may be asked for.
-const fn q(name: &'static str, kind: FieldKind, zh: &'static str, en: &'static str) -> Field {
-    Field { name, kind, title: Titles { zh, en }, unit: None, queryable: true }
-}
-
-const fn in_unit(field: Field, unit: &'static str) -> Field {
-    Field { unit: Some(unit), ..field }
-}
 
 pub(super) static FIELDS: [Field; 46] = [
     // 标识

@@ -94,6 +94,9 @@ pub async fn seed(pool: &PgPool, actor: &str) -> Result<SeedReport> {
         blocks: store::blocks::upsert(connection, &blocks).await?.changed(),
         kept_real: real.len(),
     };
+    if report.blocks > 0 {
+        super::land::follow_blocks(connection).await?;
+    }
     if report.divisions + report.parks + report.directory_rows + report.events + report.blocks == 0 {
         // Nothing differed: the empty revision goes with the transaction.
         transaction.rollback().await?;
