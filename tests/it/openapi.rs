@@ -268,6 +268,10 @@ fn sensible(parameter: &Value, cursor: &str) -> String {
         }
         "prefecture" => "430100",
         "park" => "G431176",
+        "on" => "2026-06-30",
+        "year" => "2025",
+        "quarter" => "2026Q2",
+        "by" => "county,state",
         "county" => "430112",
         _ if parameter["example"].is_string() => parameter["example"].as_str().unwrap_or_default(),
         _ => match (schema["enum"][0].as_str(), schema["type"].as_str()) {
