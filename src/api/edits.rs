@@ -83,6 +83,9 @@ pub async fn end_item(request: HttpRequest, path: web::Path<(String, String)>, s
             if let Some(revision) = done.revision {
                 response.insert_header((REVISION_HEADER, HeaderValue::from(revision)));
             }
+            if done.replayed {
+                response.insert_header((REPLAYED, HeaderValue::from_static("true")));
+            }
             Ok(response.finish())
         }
         Err(error) => Err(target.refuse(&request, &state, error, None).await),

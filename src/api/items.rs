@@ -123,7 +123,9 @@ fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: For
 }
 
 fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
-    let headings: Vec<String> = layer.properties.iter().map(Property::heading_zh).collect();
+    // The id stands in front, as the link.
+    let shown_properties: Vec<&Property> = layer.properties.iter().filter(|p| p.name != "id").collect();
+    let headings: Vec<String> = shown_properties.iter().map(|p| p.heading_zh()).collect();
     let head: Vec<&str> = std::iter::once("标识").chain(headings.iter().map(String::as_str)).collect();
     let rows: Vec<Vec<String>> = page
         .features
@@ -137,12 +139,12 @@ fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
                 representation::encode(&feature.id),
                 html::escape(&feature.id)
             );
-            let cells = layer.properties.iter().map(|p| shown(p, &parsed["properties"][p.name]));
+            let cells = shown_properties.iter().map(|p| shown(p, &parsed["properties"][p.name]));
             std::iter::once(link).chain(cells).collect()
         })
         .collect();
     let is_number = |p: &Property| matches!(p.kind, PropertyKind::Number | PropertyKind::Integer);
-    let numbers: Vec<usize> = (1..).zip(layer.properties).filter(|(_, p)| is_number(p)).map(|(at, _)| at).collect();
+    let numbers: Vec<usize> = (1..).zip(&shown_properties).filter(|(_, p)| is_number(p)).map(|(at, _)| at).collect();
     let next = links
         .as_array()
         .and_then(|l| l.iter().find(|l| l["rel"] == "next"))

@@ -86,6 +86,20 @@ impl Mu {
     }
 }
 
+/// A number without the commas between its thousands; `None` where commas stand anywhere else: `1,5` is no fifteen.
+pub fn ungrouped(text: &str) -> Option<String> {
+    if !text.contains(',') {
+        return Some(text.to_owned());
+    }
+    let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
+    let digits = whole.trim_start_matches(['+', '-']);
+    let mut groups = digits.split(',');
+    let is_digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+    let first = groups.next().is_some_and(|g| (1..=3).contains(&g.len()) && is_digits(g));
+    let sound = first && groups.all(|g| g.len() == 3 && is_digits(g)) && fraction.is_none_or(|f| !f.contains(','));
+    sound.then(|| text.replace(',', ""))
+}
+
 /// Rounds half away from zero at `decimals` decimal places of the *decimal* value: the one rounding rule.
 ///
 /// Plain `(x * 10^d).round() / 10^d` turns 1.005 into 1.00, because 1.005 is stored a hair below; the shortest
@@ -201,6 +215,22 @@ impl AreaUnit {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn commas_stand_between_thousands_alone() {
+        for (text, expected) in [
+            ("1,206.5", Some("1206.5")),
+            ("12,345,678", Some("12345678")),
+            ("1206.5", Some("1206.5")),
+            ("1,5", None),
+            ("1,2345", None),
+            (",500", None),
+            ("1.2,345", None),
+            ("1,,234", None),
+        ] {
+            assert_eq!(super::ungrouped(text).as_deref(), expected, "{text}");
+        }
+    }
+
     use proptest::prelude::*;
 
     use super::*;

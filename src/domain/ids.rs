@@ -80,6 +80,10 @@ impl DivisionCode {
         self.0.ends_with("00") && !self.is_province()
     }
 
+    pub fn is_county(&self) -> bool {
+        !self.0.ends_with("00")
+    }
+
     /// The significant leading digits: `43`, `4301` or `430102`. A jurisdiction is such a prefix.
     pub fn prefix(&self) -> &str {
         if self.is_province() {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{FieldMapping, ledger_names};
 use crate::domain::area::AreaUnit;
+use crate::domain::ledger::FieldKind;
 use crate::domain::{Finding, Ledger, Place};
 
 /// Canonical name, Chinese title, and what files call it (compared without case, blanks, width and marks).
@@ -286,6 +287,26 @@ fn map_own(fields: &[String], ledger: Ledger, own: &OwnNames) -> Option<Vec<Fiel
     Some(fields.iter().zip(known).map(mapped).collect())
 }
 
+/// Headings that name an amount of ours in a unit that is not known: 批准面积（万平方米） passed over would be an amount lost.
+fn unknown_units(fields: &[String], mapping: &[FieldMapping], vocabulary: Vocabulary) -> Vec<Finding> {
+    let Vocabulary::Ledger(ledger) = vocabulary else { return Vec::new() };
+    let unmapped = fields.iter().zip(mapping).filter(|(_, m)| m.canonical.is_none());
+    unmapped
+        .filter_map(|(field, _)| {
+            let form: String = field.trim().chars().map(half_width).collect();
+            let (bare, _) = form.split_once(['(', '[', '/'])?;
+            let name = vocabulary.canonical(bare)?;
+            let is_amount = name == "stated_area"
+                || ledger.field(name).is_some_and(|f| matches!(f.kind, FieldKind::Area | FieldKind::Number));
+            is_amount.then(|| {
+                let wanted = ledger.field(name).and_then(|f| f.unit).unwrap_or("平方米、公顷、亩");
+                let message = format!("字段“{field}”的单位不认识；可用：{wanted}");
+                Finding::error("unit_unknown", Place::whole().field(field.as_str()), message)
+            })
+        })
+        .collect()
+}
+
 /// 备注2 of 备注, by the property's name: note2.
 fn continued(field: &str, own: &OwnNames) -> Option<String> {
     let first = field.trim_end_matches(|c: char| c.is_ascii_digit());
@@ -303,7 +324,7 @@ pub fn map_fields(fields: &[String], vocabulary: Vocabulary, own: &OwnNames) -> 
     }
     let mapped = |field: &String| FieldMapping { field: field.as_str().into(), canonical: vocabulary.canonical(field) };
     let mut mapping: Vec<FieldMapping> = fields.iter().map(mapped).collect();
-    let mut findings = Vec::new();
+    let mut findings = unknown_units(fields, &mapping, vocabulary);
     for i in 0..mapping.len() {
         let Some(name) = mapping[i].canonical else { continue };
         let Some(first) = mapping[..i].iter().position(|m| m.canonical == Some(name)) else { continue };

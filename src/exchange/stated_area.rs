@@ -1,7 +1,7 @@
 //! Stated areas: a number with a unit, from the value, from the field's name, or judged against the geometries of the file.
 
 use super::{Attribute, StatedArea};
-use crate::domain::area::AreaUnit;
+use crate::domain::area::{AreaUnit, ungrouped};
 use crate::domain::{Finding, Place, SquareMetres};
 
 /// Reads an area: `12.8391`, `12.84公顷`, `1,206.5亩`, full-width digits. `unit` is what the field's name tells.
@@ -13,12 +13,13 @@ pub fn parse(text: &str, unit: Option<AreaUnit>) -> Option<(f64, Option<AreaUnit
             c @ '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(c) - 0xFEE0).unwrap_or(c),
             c => c,
         })
-        .filter(|c| !c.is_whitespace() && *c != ',')
+        .filter(|c| !c.is_whitespace())
         .collect();
     let form = form.trim_start_matches('约');
-    let end =
-        form.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'))).unwrap_or(form.len());
-    let number: f64 = form[..end].parse().ok()?;
+    let end = form
+        .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ',' | 'e' | 'E' | '+' | '-')))
+        .unwrap_or(form.len());
+    let number: f64 = ungrouped(&form[..end])?.parse().ok()?;
     let written = match &form[end..] {
         "" => unit,
         suffix => Some(AreaUnit::parse(suffix)?),

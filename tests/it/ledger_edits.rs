@@ -75,6 +75,18 @@ async fn a_parcel_is_entered_replaced_and_corrected() {
     expected["approved_area_m2"] = Value::Null;
     assert_eq!(patched.json()["properties"], expected);
     assert_eq!(patched.json()["geometry"], stored["geometry"]);
+    // What it is known by stays.
+    for (name, value) in [
+        ("number", "XJ-2"),
+        ("county_code", "430102"),
+        ("id", "430121-XJ-2"),
+        ("state_on", "2024-05-07"),
+        ("held_state", "approved"),
+    ] {
+        let refused =
+            send(&db, Method::PATCH, &path, Some(&etag(&patched)), &json!({"properties": {name: value}})).await;
+        assert_eq!(refused.assert_problem(400, "feature_refused")["findings"][0]["code"], "property_fixed");
+    }
     // The same again differs in nothing and is no revision.
     let before: i64 = db.value("SELECT max(number) FROM revision").await;
     let again = send(&db, Method::PATCH, &path, Some(&etag(&patched)), &patch).await;
@@ -376,6 +388,8 @@ async fn bad_features_are_refused_with_a_code_and_a_place() {
         (with("note", json!("a\u{0}b")), "feature_refused", Some("text_control_character"), Some("note")),
         (with("county_code", json!("999999")), "feature_refused", Some("county_unknown"), None),
         (with("county_code", json!("x")), "county_invalid", None, None),
+        (with("county_code", json!("430100")), "county_invalid", None, None),
+        (with("state_on", json!("2999-01-01")), "feature_refused", Some("transition_in_future"), None),
         (with("number", json!("a/b")), "id_invalid", None, None),
         (with("number", Value::Null), "property_missing", None, None),
         (with("land_use_code", json!("0601")), "feature_refused", Some("land_use_system_missing"), None),

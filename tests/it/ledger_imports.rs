@@ -187,6 +187,9 @@ async fn each_bad_cell_is_told_with_its_row_and_field() {
         (json!({"地块编号": "A", "批准面积": "100"}), ("area_unit_missing", "批准面积")),
         (json!({"地块编号": "A", "地类编码": "0601"}), ("land_use_system_missing", "地类编码")),
         (json!({"地块编号": "A", "状态": "飞升"}), ("state_unknown", "状态")),
+        (json!({"地块编号": "A", "状态": "已批准", "状态日期": "2031-01-01"}), ("transition_in_future", "状态日期")),
+        (json!({"地块编号": "A", "状态": "冻结", "原状态": "已撤批"}), ("held_state_invalid", "原状态")),
+        (json!({"地块编号": "A", "批准面积(公顷)": "1,5"}), ("value_invalid", "批准面积(公顷)")),
         (json!({"地块编号": ""}), ("parcel_no_missing", "地块编号")),
         (json!({"地块编号": "A/B"}), ("id_invalid", "地块编号")),
     ] {
@@ -254,6 +257,103 @@ async fn land_follows_the_blocks_around_it() {
     assert_eq!(place().await, format!("{PARK}|{block}|1"));
     assert_eq!(db.value::<String>("SELECT note FROM turnover_parcel").await, "改");
     assert_eq!(db.audit().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_beside_new_shapes_leaves_the_land_of_others_alone() {
+    let db = Database::with_sample().await;
+    let (x, y, _) = inside(&db, PARK).await;
+    db.import(&file("旧.geojson", &[(json!({"地块编号": "旧"}), square(x, y, 0.001))]), into(TURNOVER))
+        .await
+        .expect("imported");
+    let before: String =
+        db.value("SELECT concat(encode(ST_AsEWKB(geom), 'hex'), area_m2, block_id) FROM turnover_parcel").await;
+    let shapes = file("新.geojson", &[(json!({"地块编号": "新"}), square(x + 0.002, y, 0.001))]);
+    let table = files::write("两条.csv", "地块编号,备注\n新,甲\n旧,乙\n");
+    let imported = db
+        .import(&shapes, |request| {
+            into(TURNOVER)(request);
+            request.attributes = Some((table, "两条.csv".to_owned()));
+        })
+        .await
+        .expect("imported");
+    assert_eq!(codes(&imported), ["rows_without_shape"]);
+    let counts = imported.report.counts.expect("counts");
+    assert_eq!((counts.inserted, counts.updated), (1, 1));
+    let after: String = db
+        .value(
+            "SELECT concat(encode(ST_AsEWKB(geom), 'hex'), area_m2, block_id) FROM turnover_parcel WHERE number = '旧'",
+        )
+        .await;
+    assert_eq!(after, before);
+    assert_eq!(
+        db.column::<String>("SELECT note FROM turnover_parcel ORDER BY number COLLATE \"C\"").await,
+        ["甲", "乙"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_heading_or_a_day_leaves_open_is_told_and_never_locks_a_parcel() {
+    let db = Database::with_sample().await;
+    let (x, y, _) = inside(&db, PARK).await;
+    let land = square(x, y, 0.002);
+    // A unit that is not known is an amount that would be lost.
+    for heading in ["批准面积（万平方米）", "成交价款（亿元）", "面积(公亩)"] {
+        let path = file("单位.geojson", &[(json!({"地块编号": "A", heading: "1.5"}), land.clone())]);
+        let refused = db.import(&path, into(TURNOVER)).await.expect("read");
+        let told: Vec<_> =
+            refused.report.findings.iter().map(|f| (f.code.as_ref(), f.place.field.as_deref())).collect();
+        assert_eq!(told, [("unit_unknown", Some(heading))]);
+    }
+    // Frozen land goes back to where it came from, which its dates tell.
+    let frozen =
+        file("冻结.geojson", &[(json!({"地块编号": "A", "状态": "冻结", "签订日期": "2024-03-01"}), land.clone())]);
+    assert_eq!(codes(&db.import(&frozen, into(TURNOVER)).await.expect("imported")), ["held_state_assumed"]);
+    assert_eq!(
+        db.value::<String>("SELECT concat_ws('|', state, held_state) FROM turnover_parcel").await,
+        "frozen|supplied"
+    );
+    let future =
+        file("将来.geojson", &[(json!({"地块编号": "A", "状态": "已供应", "签订日期": "2031-01-01"}), land.clone())]);
+    assert_eq!(codes(&db.import(&future, into(TURNOVER)).await.expect("read")), ["transition_in_future"]);
+    let prefecture = db
+        .import(&frozen, |request| {
+            into(TURNOVER)(request);
+            request.county = DivisionCode::parse("430100").ok();
+        })
+        .await;
+    assert_eq!(prefecture.expect_err("no county").code(), "county_invalid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_checked_as_new_is_not_written_over_what_came_since() {
+    let db = Database::with_sample().await;
+    let (x, y, _) = inside(&db, PARK).await;
+    let path = file("先查.geojson", &[(json!({"地块编号": "A", "备注": "甲"}), square(x, y, 0.002))]);
+    let mut request = crate::support::import_request(&path);
+    into(TURNOVER)(&mut request);
+    let staged = import::stage(&db.pool, &request).await.expect("staged");
+    let between = file("后来.geojson", &[(json!({"地块编号": "A", "备注": "乙"}), square(x, y, 0.002))]);
+    db.import(&between, into(TURNOVER)).await.expect("imported");
+    let refused = import::commit(&db.pool, staged.id, &operator()).await.expect_err("somebody came between");
+    assert_eq!(refused.code(), "import_refused_now");
+    assert_eq!(db.value::<String>("SELECT note FROM turnover_parcel").await, "乙");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_takes_no_parcel_from_under_its_plan() {
+    let db = Database::with_sample().await;
+    let (x, y, _) = inside(&db, PARK).await;
+    let path = file("认定.geojson", &[(json!({"宗地编号": "A", "状态": "已认定"}), square(x, y, 0.002))]);
+    let batch = db.import(&path, into(LOW)).await.expect("imported").batch.expect("batch");
+    db.write(
+        "INSERT INTO redevelopment_plan (id, county_code, number, parcel_id, state, source)
+         VALUES ('430121-F', '430121', 'F', '430121-A', 'drafted', 's')",
+    )
+    .await;
+    let refused = import::undo(&db.pool, batch, &operator()).await.expect_err("a plan hangs on it");
+    assert_eq!((refused.code(), refused.findings()[0].code.as_ref()), ("undo_conflict", "plan_in_use"));
+    assert_eq!(db.value::<i64>("SELECT count(*) FROM low_efficiency_parcel").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

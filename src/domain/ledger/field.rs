@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 
+use crate::domain::area::ungrouped;
 use crate::domain::layer::Titles;
 
 /// A field of a ledger; `name` is the column, the JSON key and the canonical name of imports. Areas end in `_m2`, days in `_on`.
@@ -96,8 +97,7 @@ fn half_width(text: &str) -> String {
 }
 
 fn parse_number(text: &str) -> Option<f64> {
-    let plain: String = text.chars().filter(|c| *c != ',').collect();
-    plain.parse().ok().filter(|n: &f64| n.is_finite())
+    ungrouped(text)?.parse().ok().filter(|n: &f64| n.is_finite())
 }
 
 fn parse_boolean(text: &str) -> Option<bool> {
@@ -168,6 +168,7 @@ mod tests {
     fn values_as_papers_write_them() {
         for (kind, text, expected) in [
             (FieldKind::Number, "1,206.5", Ok(FieldValue::Number(1206.5))),
+            (FieldKind::Number, "1,5", Err("不小于 0 的数")),
             (FieldKind::Number, "－3", Err("不小于 0 的数")),
             (FieldKind::Number, "inf", Err("不小于 0 的数")),
             (FieldKind::Number, "NaN", Err("不小于 0 的数")),

@@ -112,6 +112,17 @@ impl Ledger {
         (state, told.and_then(|(field, _)| day(field)))
     }
 
+    /// The main state that a side state came from, where the paper does not say: finished buildings become low-efficient, else as the
+    /// fields tell.
+    pub fn held_by_fields(self, side: &State, fields: &BTreeMap<&'static str, FieldValue>) -> &'static State {
+        let fixed = match side.code {
+            "low_efficiency" => self.machine().find("completed"),
+            "objected" => self.machine().find("publicised"),
+            _ => None,
+        };
+        fixed.unwrap_or_else(|| self.state_by_fields(fields).0)
+    }
+
     /// The field that says when a record came into this state, if the ledger has one.
     pub fn day_of_state(self, state: &str) -> Option<&'static str> {
         let steps: &[(&str, &str)] = match self {

@@ -15,7 +15,7 @@ use super::{
 };
 use super::{ledger, overlaps};
 use crate::domain::access::{Jurisdiction, Viewer};
-use crate::domain::{DivisionCode, Ledger, ParkCode};
+use crate::domain::{DivisionCode, Finding, Ledger, ParkCode, Place};
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::inventory::land;
@@ -270,10 +270,25 @@ pub async fn commit(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<Value> {
             findings: judged.report.findings,
         });
     }
+    refuse_new_updates(&batch, &judged)?;
     let revision = write_and_hash(&mut transaction, &mut judged, &request, Some(id)).await?;
     import_batches::set_committed(&mut transaction, id, revision, &without_nul(judged.report.to_stored_json())).await?;
     transaction.commit().await?;
     get(pool, id, viewer).await
+}
+
+/// What was checked as new must not be written over what somebody has entered since.
+fn refuse_new_updates(batch: &ImportBatch, judged: &Judged) -> Result<()> {
+    let checked = batch.report.pointer("/counts/update").and_then(Value::as_u64).unwrap_or(0);
+    let now = judged.report.counts.unwrap_or_default().updated;
+    if now <= checked {
+        return Ok(());
+    }
+    let detail = format!(
+        "导入批次 {} 检查之后登记库有了变化：检查时更新 {checked} 条，现在会更新 {now} 条；请重新上传并核对",
+        batch.id
+    );
+    Err(Error::conflict("import_refused_now", detail))
 }
 
 /// The upload as a file again; it goes with the value.
@@ -347,6 +362,18 @@ async fn undo_in<'a>(
                 "导入批次 {id} 之后又写入了与之相抵触的区块，不能撤销；请先撤销较新的导入，原因见 findings"
             ),
             findings,
+        });
+    }
+    let orphans = store::ledgers::plans_without_parcel(&mut transaction, undone).await?;
+    if !orphans.is_empty() {
+        let told = |(plan, parcel): &(String, String)| {
+            let message = format!("再开发方案 {plan} 属于地块 {parcel}，撤销后地块不复存在");
+            Finding::error("plan_in_use", Place::whole(), message)
+        };
+        return Err(Error::Conflict {
+            code: "undo_conflict",
+            detail: format!("导入批次 {id} 的地块之后编有再开发方案，不能撤销；请先作废或终止方案"),
+            findings: orphans.iter().map(told).collect(),
         });
     }
     import_batches::set_undone(&mut transaction, id, undone).await?;

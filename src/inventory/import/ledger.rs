@@ -276,6 +276,11 @@ fn moves_of(
             continue;
         };
         let on = day_of_move(parcel, told, request, row, &mut findings);
+        if on > request.today {
+            let message = format!("第 {row} 条记录“{}”的日期 {on} 在今天（{}）之后", told.state.label, request.today);
+            findings.push(Finding::error("transition_in_future", place, message));
+            continue;
+        }
         if now.state_on.or(now.valid_from).is_some_and(|last| on < last) {
             let message = format!("第 {row} 条记录的状态日期 {on} 早于台账中上一次变更的日期");
             findings.push(Finding::error("transition_before_last", place, message));

@@ -169,6 +169,12 @@ async fn judge_file(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Pr
     if request.attributes.is_some() && Ledger::of_layer(&request.layer).is_none() {
         return Err(Error::invalid("attributes_not_possible", "属性表只能随台账（周转用地、低效用地）的图形一起导入"));
     }
+    if let Some(county) = request.county.as_ref().filter(|county| !county.is_county()) {
+        return Err(Error::invalid(
+            "county_invalid",
+            format!("{county} 不是县区代码；台账按县区编号，请写县区的 6 位代码"),
+        ));
+    }
     progress.stage("读取文件", None);
     let found = tokio::fs::metadata(&request.path).await.map_err(batch::unreadable)?;
     if !(found.is_file() || found.is_dir()) {

@@ -8,7 +8,7 @@ use super::ImportRequest;
 use super::judge::SOURCE;
 use super::judging::{Judge, JudgedCandidate, Land};
 use super::shape::{ShapeContext, check_stated, compare_areas, judge_shape, long_texts};
-use crate::domain::ledger::{FieldKind, FieldValue, State, Step, TOO_MUCH, parse_date};
+use crate::domain::ledger::{FieldKind, FieldValue, State, StateKind, Step, TOO_MUCH, parse_date};
 use crate::domain::{DivisionCode, Finding, Ledger, Parcel, ParkCode, Place, RecordId, SquareMetres};
 use crate::exchange::stated_area::{IN_VECTOR_FILES, parse as parse_area};
 use crate::exchange::{Attribute, Candidate, field_names};
@@ -60,7 +60,8 @@ impl Gazetteer {
     fn division(&self, text: &str) -> Option<DivisionCode> {
         let by_code = DivisionCode::parse(text).ok().and_then(|code| self.divisions.get(code.as_str()).cloned());
         let code = by_code.or_else(|| self.division_by_name.get(text.trim()).cloned().flatten())?;
-        DivisionCode::parse(&code).ok()
+        // Land is numbered by counties; a prefecture would hide it from them.
+        DivisionCode::parse(&code).ok().filter(DivisionCode::is_county)
     }
 
     /// The park's code by code or name.
@@ -73,6 +74,7 @@ impl Gazetteer {
 /// What judging parcels needs to know of the request and the register.
 pub(super) struct ParcelContext {
     pub ledger: Ledger,
+    today: chrono::NaiveDate,
     county: Option<DivisionCode>,
     park: Option<ParkCode>,
     shapes: ShapeContext,
@@ -85,6 +87,7 @@ impl ParcelContext {
     pub(super) fn new(request: &ImportRequest, ledger: Ledger, gazetteer: Gazetteer) -> Self {
         Self {
             ledger,
+            today: request.today,
             county: request.county.clone(),
             park: request.park.clone(),
             shapes: ShapeContext::new(request.repair, false),
@@ -136,8 +139,8 @@ fn judge_parcel(mut candidate: Candidate, context: &ParcelContext) -> JudgedCand
         findings.extend(shape.area.and_then(|computed| compare_areas(computed, stated.area, &stated.text, row)));
     }
     let fields = read_fields(&candidate, context.ledger, &mut findings);
-    let standing = read_standing(&candidate, context.ledger, &mut findings);
-    let since = read_since(&candidate, &mut findings);
+    let standing = read_standing(&candidate, context.ledger, &fields, &mut findings);
+    let since = read_since(&candidate, context.today, &mut findings);
     let drawn = candidate.value("source").filter(|s| s.contains("示意")).map(str::to_owned);
     let summary = shape.summary(&candidate, id.as_ref().map(RecordId::to_string));
     let (shapeless, sound) = (shape.shapeless, shape.sound);
@@ -359,7 +362,12 @@ fn settle_land_use(fields: &mut BTreeMap<&'static str, FieldValue>, row: u64, fi
     fields.insert("land_use_system", FieldValue::Text(system.to_owned()));
 }
 
-fn read_standing(candidate: &Candidate, ledger: Ledger, findings: &mut Vec<Finding>) -> Option<Step> {
+fn read_standing(
+    candidate: &Candidate,
+    ledger: Ledger,
+    fields: &BTreeMap<&'static str, FieldValue>,
+    findings: &mut Vec<Finding>,
+) -> Option<Step> {
     let row = candidate.row;
     let machine = ledger.machine();
     let find = |name: &str, findings: &mut Vec<Finding>| -> Option<&'static State> {
@@ -382,16 +390,39 @@ fn read_standing(candidate: &Candidate, ledger: Ledger, findings: &mut Vec<Findi
     };
     let state = find("state", findings)?;
     let held = find("held_state", findings);
-    Some(machine.entering(state, held))
+    if state.kind != StateKind::Side {
+        return Some(machine.entering(state, None));
+    }
+    let place = || Place::row(row).field("原状态");
+    if let Some(held) = held.filter(|held| held.kind != StateKind::Main) {
+        let message = format!("第 {row} 条记录的原状态“{}”不是可以恢复的状态", held.label);
+        findings.push(Finding::error("held_state_invalid", place(), message));
+        return None;
+    }
+    // Without the state it came from there would be no way back.
+    let told = held.unwrap_or_else(|| ledger.held_by_fields(state, fields));
+    if held.is_none() {
+        let message = format!("第 {row} 条记录的状态“{}”没有写明原状态，按“{}”记", state.label, told.label);
+        findings.push(Finding::info("held_state_assumed", place(), message));
+    }
+    Some(machine.entering(state, Some(told)))
 }
 
-fn read_since(candidate: &Candidate, findings: &mut Vec<Finding>) -> Option<chrono::NaiveDate> {
+fn read_since(
+    candidate: &Candidate,
+    today: chrono::NaiveDate,
+    findings: &mut Vec<Finding>,
+) -> Option<chrono::NaiveDate> {
     let text = candidate.value("state_on")?;
     let day = parse_date(text);
     if day.is_none() {
         let shown: String = text.chars().take(40).collect();
         let message = format!("第 {} 条记录的状态日期“{shown}”不是日期", candidate.row);
         findings.push(Finding::error("value_invalid", Place::row(candidate.row).field("状态日期"), message));
+    }
+    if let Some(day) = day.filter(|day| *day > today) {
+        let message = format!("第 {} 条记录的状态日期 {day} 在今天（{today}）之后", candidate.row);
+        findings.push(Finding::error("transition_in_future", Place::row(candidate.row).field("状态日期"), message));
     }
     day
 }

@@ -40,6 +40,10 @@ pub struct Edit {
 
 /// Writes the edit as one revision.
 pub async fn write_feature(pool: &PgPool, deed: &Deed<'_>, edit: Edit) -> Result<Done> {
+    if let Some(code) = edit.allow.iter().find(|code| !import::ALLOWABLE_IN_LEDGERS.contains(&code.as_str())) {
+        let known = import::ALLOWABLE_IN_LEDGERS.join("、");
+        return Err(Error::invalid("allow_not_possible", format!("不能放行“{code}”；可放行的代码：{known}")));
+    }
     let (mut transaction, done) = begin(pool, deed).await?;
     if let Some(done) = done {
         return Ok(done);
@@ -118,6 +122,13 @@ fn prepare(edit: &Edit, standing: Option<&ledgers::RecordState>) -> Result<Map<S
             ));
             continue;
         }
+        if let Some(standing) = standing
+            && is_fixed(edit, standing, name, value)
+        {
+            let message =
+                format!("“{name}”登记后不能直接改；编号或县区有误请终止本条另行登记，状态请用 transitions 变更");
+            findings.push(Finding::error("property_fixed", Place::whole().field(name), message));
+        }
         if let ("state", Some(standing)) = (name.as_str(), standing)
             && value.as_str() != Some(standing.state.as_str())
         {
@@ -139,6 +150,20 @@ fn prepare(edit: &Edit, standing: Option<&ledgers::RecordState>) -> Result<Map<S
         }
     }
     if findings.is_empty() { Ok(kept) } else { Err(invalid(findings)) }
+}
+
+/// What a record is known by is not changed under its id; to pass it over in silence would look like a change.
+fn is_fixed(edit: &Edit, standing: &ledgers::RecordState, name: &str, value: &Value) -> bool {
+    let id = edit.id.as_deref().unwrap_or_default();
+    let held = match name {
+        "id" => id,
+        "county_code" => standing.county.as_str(),
+        "number" => id.split_once('-').map_or(id, |(_, number)| number),
+        "held_state" => return value.as_str() != standing.held.as_deref(),
+        "state_on" => return value.as_str() != standing.state_on.map(|day| day.to_string()).as_deref(),
+        _ => return false,
+    };
+    value.as_str() != Some(held)
 }
 
 /// Properties that a client writes; the rest is told by the register.
@@ -174,6 +199,9 @@ pub(super) fn record_id(edit: &Edit, properties: &Map<String, Value>) -> Result<
     let missing = |name: &str| Error::invalid("property_missing", format!("缺少属性“{name}”"));
     let division = DivisionCode::parse(&text("county_code").ok_or_else(|| missing("county_code"))?)
         .map_err(|reason| Error::invalid("county_invalid", reason.to_string()))?;
+    if !division.is_county() {
+        return Err(Error::invalid("county_invalid", format!("{division} 不是县区代码；台账按县区编号")));
+    }
     let number = text("number").ok_or_else(|| missing("number"))?;
     RecordId::new(division, &number).map_err(|reason| Error::invalid("id_invalid", reason.to_string()))
 }
@@ -195,7 +223,8 @@ async fn judge(
     properties.insert("number".into(), json!(id.number()));
     properties.insert("county_code".into(), json!(id.division().as_str()));
     let geometry = edit.feature.get("geometry").filter(|g| !g.is_null()).cloned();
-    if geometry.is_none() && edit.mode != Mode::Merge {
+    let takes_away = edit.feature.get("geometry").is_some_and(Value::is_null);
+    if geometry.is_none() && (edit.mode != Mode::Merge || takes_away) {
         let place = Place::whole().field("geometry");
         return Err(invalid(vec![Finding::error("geometry_missing", place, "要素没有图形")]));
     }

@@ -11,8 +11,8 @@ mod standing;
 pub use columns::optional;
 pub use moves::{Move, end, list_moves, move_all};
 pub use plans::{
-    BulkPlan, PlanRecord, StepRecord, find_plan, insert_missing_plans, list_steps, plan_progress, replace_steps,
-    upsert_plan,
+    BulkPlan, PlanRecord, StepRecord, find_plan, insert_missing_plans, list_steps, plan_progress, plans_without_parcel,
+    replace_steps, upsert_plan,
 };
 pub use stage::{StagedParcel, insert_missing, keep_absent, preview, stage, unstage, upsert_staged};
 pub use standing::{

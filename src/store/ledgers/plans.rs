@@ -227,3 +227,17 @@ pub async fn list_steps(connection: &mut PgConnection, plan: &str) -> Result<Vec
             .await?;
     Ok(rows.into_iter().map(|(task, due_on, done_on, note)| StepRecord { task, due_on, done_on, note }).collect())
 }
+
+/// Plans in force whose parcel does not stand: numbers, the first twenty.
+pub async fn plans_without_parcel(connection: &mut PgConnection, revision: i64) -> Result<Vec<(String, String)>> {
+    Ok(sqlx::query_as(
+        "SELECT p.id, p.parcel_id FROM redevelopment_plan p
+         WHERE p.valid_to = 'infinity' AND p.state <> 'cancelled'
+           AND p.parcel_id IN (SELECT feature_id FROM change WHERE revision = $1 AND layer = 'low_efficiency_parcel')
+           AND NOT EXISTS (SELECT 1 FROM low_efficiency_parcel l WHERE l.id = p.parcel_id AND l.valid_to = 'infinity')
+         ORDER BY p.id LIMIT 20",
+    )
+    .bind(revision)
+    .fetch_all(connection)
+    .await?)
+}

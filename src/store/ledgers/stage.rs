@@ -106,6 +106,14 @@ pub async fn keep_absent(
     ledger: Ledger,
     absent: &[&'static str],
 ) -> Result<Vec<(&'static str, i64)>> {
+    // A row without a shape speaks of land that stands, beside others in the same file that bring theirs.
+    let land: Vec<String> = behind("geom").iter().map(|column| format!("{column} = b.{column}")).collect();
+    let keep_land = format!(
+        "UPDATE parcel_stage s SET {} FROM {} b WHERE b.id = s.id AND b.valid_to = 'infinity' AND s.geom IS NULL",
+        land.join(", "),
+        ledger.table()
+    );
+    sqlx::query(AssertSqlSafe(keep_land)).execute(&mut *connection).await?;
     let one: Vec<[&'static str; 1]> = optional(ledger).iter().map(|name| [*name]).collect();
     let of = |at: usize, name: &'static str| -> Vec<&'static str> {
         match behind(name) {
@@ -122,7 +130,7 @@ pub async fn keep_absent(
     let mut sets: Vec<String> = kept.iter().map(|column| format!("{column} = b.{column}")).collect();
     sets.push("attributes = b.attributes || s.attributes".to_owned());
     let keep = format!(
-        "UPDATE parcel_stage s SET {} FROM {} b WHERE b.id = s.id AND b.valid_to = 'infinity' AND (b.illustrative = s.illustrative OR s.geom IS NULL)",
+        "UPDATE parcel_stage s SET {} FROM {} b WHERE b.id = s.id AND b.valid_to = 'infinity' AND b.illustrative = s.illustrative",
         sets.join(", "),
         ledger.table()
     );
