@@ -6,7 +6,7 @@ use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, TimeDelta};
 
 use super::filters;
 use crate::domain::items_query::{self, After, Filter, ItemsQuery, Period};
-use crate::domain::layer::Layer;
+use crate::domain::layer::{Layer, PropertyKind};
 use crate::error::{Error, Result};
 
 /// The parameters of one request, each name at most once.
@@ -188,7 +188,12 @@ pub fn query_of_pairs(pairs: Vec<(String, String)>, layer: &Layer) -> Result<Ite
 pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
     let sort = params.get("sortby").map(|text| filters::sort_keys(text, layer)).transpose()?.unwrap_or_default();
     let after = params.get("cursor").map(parse_cursor).transpose()?;
-    if after.as_ref().is_some_and(|after| after.keys.len() != sort.len()) {
+    let fits = |after: &After| {
+        let mut pairs = after.keys.iter().zip(&sort);
+        after.keys.len() == sort.len()
+            && pairs.all(|(text, key)| text.as_ref().is_none_or(|text| is_of_kind(text, key.property.kind)))
+    };
+    if after.as_ref().is_some_and(|after| !fits(after)) {
         return Err(Error::invalid("cursor_invalid", "cursor 与 sortby 不相配；请从第一页的 next 链接开始"));
     }
     let mut query = ItemsQuery {
@@ -280,7 +285,8 @@ fn parse_instant(text: &str) -> Option<NaiveDate> {
     let china = FixedOffset::east_opt(8 * 3600)?;
     // At the very ends of the calendar the shift would overflow.
     moment.naive_utc().checked_add_signed(TimeDelta::hours(8))?;
-    Some(moment.with_timezone(&china).date_naive())
+    // The shift may leave the four digits of a year that the database reads.
+    Some(moment.with_timezone(&china).date_naive()).filter(|day| (1..=9999).contains(&day.year()))
 }
 
 /// Opaque to clients: the last feature's id, the day its life began and the values that it was sorted by, as JSON in hex with a mark
@@ -292,6 +298,17 @@ pub fn cursor(after: &After) -> String {
         hex.push_str(&format!("{b:02x}"));
         hex
     })
+}
+
+/// Whether the database can read the value of a sort key back: a cursor is opaque, not unforgeable.
+fn is_of_kind(text: &str, kind: PropertyKind) -> bool {
+    match kind {
+        PropertyKind::Text | PropertyKind::TextList => true,
+        PropertyKind::Number => text.len() <= 40 && text.parse::<f64>().is_ok_and(f64::is_finite),
+        PropertyKind::Integer => text.parse::<i64>().is_ok(),
+        PropertyKind::Boolean => matches!(text, "true" | "false"),
+        PropertyKind::Date => matches!(text, "infinity" | "-infinity") || parse_day(text).is_some(),
+    }
 }
 
 /// Longest cursor: an id, a day and the values of the sort keys.

@@ -11,6 +11,15 @@ const ROWS: &str = "
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[]) AS t
          (code, name, level, parent_code, maps_to, note, source, wkb), LATERAL (SELECT ST_GeomFromEWKB(wkb) AS geom) g";
 
+/// The division that a statistical or superseded code stands for.
+pub async fn real(connection: &mut PgConnection, code: &DivisionCode) -> Result<Option<String>> {
+    let found: Option<Option<String>> = sqlx::query_scalar("SELECT maps_to FROM division WHERE code = $1")
+        .bind(code.as_str())
+        .fetch_optional(connection)
+        .await?;
+    Ok(found.flatten())
+}
+
 /// Inserts or updates what differs and returns the number of rows written. Needs an open revision unless nothing
 /// differs.
 pub async fn upsert(connection: &mut PgConnection, divisions: &[Division]) -> Result<u64> {

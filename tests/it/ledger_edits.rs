@@ -107,6 +107,22 @@ async fn a_parcel_is_entered_replaced_and_corrected() {
     assert_eq!(db.audit().await, None);
 }
 
+/// 430371 is a statistical area that stands for another county: the record of that county under the same number stays.
+#[actix_web::test]
+async fn a_new_record_under_a_statistical_code_does_not_overwrite_that_of_the_real_county() {
+    let db = Database::with_sample().await;
+    let real: String = db.value("SELECT maps_to FROM division WHERE code = '430371'").await;
+    let (x, y, _) = inside(&db, PARK).await;
+    let properties = json!({"county_code": real, "number": "A", "name": "原有"});
+    enter(&db, TURNOVER, properties, square(x, y, 0.002)).await;
+    let forged = feature(json!({"county_code": "430371", "number": "A"}), square(x, y, 0.002));
+    let refused = send(&db, Method::POST, TURNOVER, None, &forged).await;
+    let problem = refused.assert_problem(400, "county_invalid");
+    assert!(problem["detail"].as_str().is_some_and(|text| text.contains(&real)), "{problem}");
+    let names: Vec<String> = db.column("SELECT name FROM turnover_parcel WHERE number = 'A'").await;
+    assert_eq!(names, ["原有"]);
+}
+
 #[actix_web::test]
 async fn of_two_editors_one_wins_and_the_other_is_shown_both_versions() {
     let db = Database::with_sample().await;

@@ -83,6 +83,8 @@ async fn bad_requests_get_their_own_problem_in_both_languages() {
         ("/api/collections/parks/items?bbox=1,2,3,4&bbox=1,2,3,4", 400, "parameter_repeated"),
         ("/api/collections/parks/items?bbox=1,2,3", 400, "bbox_invalid"),
         ("/api/collections/parks/items?datetime=soon", 400, "datetime_invalid"),
+        ("/api/collections/parks/items?datetime=9999-12-31T23:00:00Z", 400, "datetime_invalid"),
+        ("/api/collections/parks/items?datetime=0000-06-01T00:00:00Z", 400, "datetime_invalid"),
         ("/api/collections/parks/items?limit=0", 400, "limit_invalid"),
         ("/api/collections/parks/items?limit=-1", 400, "limit_invalid"),
         ("/api/collections/parks/items?limit=%2B1", 400, "limit_invalid"),
@@ -103,6 +105,12 @@ async fn bad_requests_get_their_own_problem_in_both_languages() {
         ("/api/collections/parks/items?cursor=c1ff", 400, "cursor_invalid"),
         ("/api/collections/parks/items?cursor=c100", 400, "cursor_invalid"),
         ("/api/collections/parks/items?cursor=c9", 400, "cursor_invalid"),
+        // ["x", null, ["abc"]], where a truth value was sorted by.
+        (
+            "/api/collections/parks/items?sortby=illustrative&cursor=c25b2278222c6e756c6c2c5b22616263225d5d",
+            400,
+            "cursor_invalid",
+        ),
         // Text that is no text: percent-encoding cut short, and GBK as an old program sends it.
         ("/api/parks?q=%", 400, "query_invalid"),
         ("/api/parks?q=%4", 400, "query_invalid"),

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::exchange::{ReadOptions, Vocabulary, geojson};
 use crate::inventory::import::{self, FeatureRequest};
 use crate::layers::declaration;
-use crate::store::ledgers;
+use crate::store::{divisions, ledgers};
 
 /// What an edit does with what the client does not speak of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,13 @@ pub async fn write_feature(pool: &PgPool, deed: &Deed<'_>, edit: Edit) -> Result
     {
         let detail = format!("{}“{id}”已经存在；修改请用 PUT 或 PATCH", edit.ledger.label());
         return Err(Error::conflict("record_exists", detail));
+    }
+    // The judgement would number the record by the real county, where another record may stand under that number.
+    if edit.mode == Mode::Create
+        && let Some(real) = divisions::real(&mut transaction, id.division()).await?
+    {
+        let detail = format!("{} 是统计用区或已撤并的代码，台账按实际县区编号：请用 {real}", id.division());
+        return Err(Error::invalid("county_invalid", detail));
     }
     let judged = judge(&mut transaction, deed, &edit, &feature).await?;
     if !judged.differs {
