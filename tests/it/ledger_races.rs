@@ -69,6 +69,7 @@ async fn eight_writers_lose_no_move() {
     let (won, lost) = (won.load(Ordering::Relaxed) as i64, lost.load(Ordering::Relaxed));
     eprintln!("{operations} operations: {won} won, {lost} lost");
     assert!(lost > 0, "nobody met anybody");
+    assert!(won > 0, "nobody got through");
     assert_eq!(db.value::<i64>("SELECT count(*) FROM parcel_transition").await, won);
     assert_eq!(db.value::<i64>("SELECT max(number) FROM revision").await, before + won);
     // Every move goes on from the one before it, and the record stands where the last one led.
