@@ -279,10 +279,10 @@ pub fn idle_columns() -> (Vec<ReportColumn>, Labels) {
         ("started_on", "实际开工日期", Date),
         ("agreed_finish_on", "约定竣工日期", Date),
         ("stopped_on", "停工日期", Date),
-        ("start_overdue_days", "开工超期天数", Integer),
-        ("finish_overdue_days", "竣工超期天数", Integer),
-        ("idle_stage", "闲置阶段代码", Text),
-        ("idle_stage_label", "闲置阶段", Text),
+        ("start_overdue_days", "逾期开工天数", Integer),
+        ("finish_overdue_days", "逾期竣工天数", Integer),
+        ("idle_stage", "闲置预警代码", Text),
+        ("idle_stage_label", "闲置预警", Text),
         ("idle_cause", "闲置原因", Text),
         ("proposed_disposal", "拟处置措施", Text),
     ];
@@ -387,7 +387,7 @@ pub fn notes(kind: ReportKind) -> Vec<&'static str> {
         ],
         ReportKind::Idle => &[
             "含供而未用的、状态为闲置的，以及已开工后停工且按规定疑似闲置的地块；最严重的在前",
-            "超期天数和闲置阶段按统计日计算：未按约定开工满一年，或动工不足三分之一、投资不足 25% 且停工满一年",
+            "逾期天数和闲置预警按统计日计算：未按约定开工满一年，或动工不足三分之一、投资不足 25% 且停工满一年",
         ],
         ReportKind::SupplyPlan => &[
             "计划供地日期在该年之内的地块，已撤批的不计；完成率 = 已供面积 ÷ 计划供应面积 × 100%",
@@ -399,7 +399,7 @@ pub fn notes(kind: ReportKind) -> Vec<&'static str> {
         ],
         ReportKind::QuarterlyChanges => &[
             "变动按生效日期归入季度；进入台账的日期没有载明的，按首次登记的日期",
-            "面积为变动后（终止的为终止前）的地块面积；一宗地一季内多次变动的，宗次和面积各计一次",
+            "面积为变动后（终止的为终止前）的地块面积；一宗地一季内多次变动的，每次变动各计一次宗次和面积，宗数只计一次",
         ],
     });
     notes
