@@ -1,13 +1,13 @@
-//! A JSON object of a request: bounded, every member known and given once. Unknown members are named, never ignored.
+//! A JSON object of a request: bounded, every member known and given once, at every depth. Unknown members are named, never ignored.
 
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpMessage as _, HttpRequest, web};
 use futures_util::StreamExt as _;
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::json_strict;
 use super::params::shorten;
 use super::problem::Problem;
 use crate::error::{Error, Result};
@@ -70,15 +70,10 @@ async fn collect(mut payload: web::Payload, limit: usize) -> Result<Vec<u8>> {
 
 impl Members {
     pub fn parse(body: &[u8], known: &[&str]) -> Result<Self> {
-        // The parser's own sentence tells line and column, in English and without the client's text.
-        let members: Members = serde_json::from_slice(body).map_err(|cause| {
-            let detail = if cause.is_data() {
-                "请求内容应为一个 JSON 对象，成员不重复".to_owned()
-            } else {
-                format!("请求内容不是 JSON：第 {} 行第 {} 列", cause.line(), cause.column())
-            };
-            Error::invalid("json_invalid", detail)
-        })?;
+        let Value::Object(members) = json_strict::parse(body)? else {
+            return Err(Error::invalid("json_invalid", "请求内容应为一个 JSON 对象"));
+        };
+        let members = Members(members.into_iter().collect());
         members.only(known)?;
         Ok(members)
     }
@@ -154,32 +149,6 @@ fn invalid(name: &str, what: &str) -> Error {
     Error::invalid("member_invalid", format!("成员 {name} {what}"))
 }
 
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Members, A::Error> {
-                let mut members: Vec<(String, Value)> = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    // Of two, programs read now the first, now the last.
-                    if members.iter().any(|(n, _)| *n == name) {
-                        return Err(A::Error::custom("a member is given twice"));
-                    }
-                    members.push((name, value));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +161,7 @@ mod tests {
             ("[]", "json_invalid"),
             ("{\"a\": 1} x", "json_invalid"),
             ("{\"a\": 1, \"a\": 2}", "json_invalid"),
+            ("{\"a\": [{\"b\": 1, \"b\": 2}]}", "json_invalid"),
             (deep.as_str(), "json_invalid"),
             ("{\"b\": 1}", "member_unknown"),
         ] {

@@ -102,3 +102,10 @@ pub async fn mark(pool: &PgPool, revision: Option<i64>) -> Result<String> {
     .await?;
     Ok(mark.flatten().unwrap_or_else(|| "0".to_owned()))
 }
+
+/// Whether a [`mark`] of these parts was ever given out by the register that this is: not, where one restored from a backup has come to
+/// the number by another way.
+pub async fn is_marked(pool: &PgPool, number: i64, hash: &str) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM revision WHERE number = $1 AND left(encode(hash, 'hex'), 8) = $2)";
+    Ok(sqlx::query_scalar(sql).bind(number).bind(hash).fetch_one(pool).await?)
+}
