@@ -26,13 +26,29 @@ const STAGE: &str = "
     CROSS JOIN LATERAL (SELECT CASE WHEN p.code IS NULL THEN '{}' ELSE $12::text[] END AS kept) k";
 
 const HEAD: &str = "WITH s AS (";
-const COMPARE_TAIL: &str = ")
+macro_rules! differs {
+    () => {
+        "((p.name, p.type, p.prefecture_code, p.county_codes, p.leading_industries, p.approved_text, p.approved_area_ha, p.valid_from)
+          IS DISTINCT FROM (s.name, s.type, s.prefecture_code, s.county_codes, s.leading_industries, s.approved_text, s.approved_area_ha, s.valid_from)
+          OR (s.aliases IS NOT NULL AND p.aliases IS DISTINCT FROM s.aliases))"
+    };
+}
+
+const COMPARE_TAIL: &str = concat!(
+    ")
     SELECT count(*) FILTER (WHERE p.code IS NULL), count(*) FILTER (WHERE p.code IS NOT NULL AND differs),
            count(*) FILTER (WHERE p.code IS NOT NULL AND NOT differs)
     FROM s LEFT JOIN park p ON p.code = s.code
-    CROSS JOIN LATERAL (SELECT (p.name, p.type, p.prefecture_code, p.county_codes, p.leading_industries, p.approved_text, p.approved_area_ha, p.valid_from)
-        IS DISTINCT FROM (s.name, s.type, s.prefecture_code, s.county_codes, s.leading_industries, s.approved_text, s.approved_area_ha, s.valid_from)
-        OR (s.aliases IS NOT NULL AND p.aliases IS DISTINCT FROM s.aliases) AS differs) d";
+    CROSS JOIN LATERAL (SELECT ",
+    differs!(),
+    " AS differs) d"
+);
+const DIFFERING_TAIL: &str = concat!(
+    ")
+    SELECT p.code, p.revision FROM s JOIN park p ON p.code = s.code WHERE p.revision > $13 AND ",
+    differs!(),
+    " ORDER BY p.code"
+);
 /// Values that stand and that the rows have none for, by column in the order of [`OPTIONAL`].
 const CLEARED_TAIL: &str = ")
     SELECT count(*) FILTER (WHERE s.type = '' AND p.type <> ''),
@@ -41,16 +57,17 @@ const CLEARED_TAIL: &str = ")
            count(*) FILTER (WHERE s.approved_text IS NULL AND p.approved_text IS NOT NULL),
            count(*) FILTER (WHERE s.approved_area_ha IS NULL AND p.approved_area_ha IS NOT NULL)
     FROM s JOIN park p ON p.code = s.code";
-const UPDATE_TAIL: &str = ")
+const UPDATE_TAIL: &str = concat!(
+    ")
     UPDATE park p
     SET name = s.name, aliases = coalesce(s.aliases, p.aliases), type = s.type, prefecture_code = s.prefecture_code, county_codes = s.county_codes,
         leading_industries = s.leading_industries, approved_text = s.approved_text, approved_area_ha = s.approved_area_ha,
         valid_from = s.valid_from, source = s.source
     FROM s
     WHERE p.code = s.code
-      AND ((p.name, p.type, p.prefecture_code, p.county_codes, p.leading_industries, p.approved_text, p.approved_area_ha, p.valid_from)
-          IS DISTINCT FROM (s.name, s.type, s.prefecture_code, s.county_codes, s.leading_industries, s.approved_text, s.approved_area_ha, s.valid_from)
-        OR (s.aliases IS NOT NULL AND p.aliases IS DISTINCT FROM s.aliases))";
+      AND ",
+    differs!()
+);
 const INSERT_TAIL: &str = ")
     INSERT INTO park (code, name, aliases, level, type, prefecture_code, county_codes, leading_industries, approved_text, approved_area_ha, valid_from, source)
     SELECT code, name, coalesce(aliases, '{}'), level, type, prefecture_code, county_codes, leading_industries, approved_text, approved_area_ha, valid_from, source
@@ -101,6 +118,17 @@ pub async fn preview(connection: &mut PgConnection, parks: &[Park], absent: &[&s
     let sql = format!("{HEAD}{STAGE}{COMPARE_TAIL}");
     let counts: (i64, i64, i64) = bind_parks!(query_as, sql, parks, absent).fetch_one(connection).await?;
     Ok(UpsertCounts::from_row(counts))
+}
+
+/// Code and revision of the parks that [`upsert`] would change and that were written after revision `seen`.
+pub async fn list_differing_since(
+    connection: &mut PgConnection,
+    parks: &[Park],
+    absent: &[&str],
+    seen: i64,
+) -> Result<Vec<(String, i64)>> {
+    let sql = format!("{HEAD}{STAGE}{DIFFERING_TAIL}");
+    Ok(bind_parks!(query_as, sql, parks, absent).bind(seen).fetch_all(connection).await?)
 }
 
 /// The values that [`upsert`] would clear, counted by column.

@@ -1,19 +1,17 @@
 //! From dry run to commit to undo: one transaction, one revision, one batch row for each.
 
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
+use super::fingerprint::fingerprint;
 use super::report::Status;
 use super::{
     ImportReport, ImportRequest, Judged, ReadOptions, Rows, compare_and_stage, judge_against_register, judge_file,
-    off_async_threads,
 };
-use super::{ledger, overlaps};
+use super::{ledger, overlaps, stale, undo_check};
 use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::{DivisionCode, Finding, Ledger, ParkCode, Place};
 use crate::error::{Error, Result};
@@ -22,52 +20,6 @@ use crate::inventory::land;
 use crate::inventory::progress::{Progress, Silent};
 use crate::store;
 use crate::store::import_batches::{self, BatchStatus, ImportBatch, NewBatch};
-
-/// Size and SHA-256 of the file; a folder (FileGDB) is fingerprinted by its files in name order.
-async fn fingerprint(path: &Path) -> Result<(u64, [u8; 32])> {
-    let path = path.to_owned();
-    off_async_threads(move || hash_files(&path).map_err(unreadable)).await?
-}
-
-fn hash_files(path: &Path) -> std::io::Result<(u64, [u8; 32])> {
-    let mut files = Vec::new();
-    if std::fs::metadata(path)?.is_dir() {
-        for entry in std::fs::read_dir(path)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                files.push(entry.path());
-            }
-        }
-        files.sort();
-    } else {
-        files.push(path.to_owned());
-    }
-    let mut hasher = Sha256::new();
-    let mut size = 0;
-    let mut buffer = vec![0; 1 << 18];
-    for file in files {
-        let mut reader = std::fs::File::open(file)?;
-        loop {
-            let n = reader.read(&mut buffer)?;
-            if n == 0 {
-                break;
-            }
-            hasher.update(&buffer[..n]);
-            size += n as u64;
-        }
-    }
-    Ok((size, hasher.finalize().into()))
-}
-
-pub(super) fn unreadable(cause: std::io::Error) -> Error {
-    let detail = match cause.kind() {
-        std::io::ErrorKind::NotFound => return Error::not_found("file_not_found", "找不到要导入的文件"),
-        std::io::ErrorKind::PermissionDenied => "没有读取该文件的权限",
-        _ => "要导入的文件无法读取",
-    };
-    tracing::warn!(error = %cause, "import file unreadable");
-    Error::invalid("file_unreadable", detail)
-}
 
 /// What came of an import.
 #[derive(Debug)]
@@ -211,9 +163,12 @@ fn options_json(request: &ImportRequest) -> Value {
 pub async fn stage(pool: &PgPool, request: &ImportRequest) -> Result<StagedImport> {
     let mut judged = judge_file(pool, request, Arc::new(Silent)).await?;
     let mut transaction = store::begin_write_as(pool, &request.viewer()).await?;
+    // Before any row is looked at: what is written from here on counts as unseen.
+    let seen = store::as_of::newest(&mut transaction).await?;
     compare_and_stage(&mut transaction, &mut judged, request).await?;
     judge_against_register(&mut transaction, &mut judged, request).await?;
     transaction.rollback().await?;
+    judged.report.checked_revision = Some(seen);
     judged.report.file = Some(fingerprint(&request.path).await?);
     let status = if judged.report.status == Status::Refused { BatchStatus::Refused } else { BatchStatus::Checked };
     let content = match status {
@@ -270,25 +225,11 @@ pub async fn commit(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<Value> {
             findings: judged.report.findings,
         });
     }
-    refuse_new_updates(&batch, &judged)?;
+    stale::refuse(&mut transaction, &batch, &judged).await?;
     let revision = write_and_hash(&mut transaction, &mut judged, &request, Some(id)).await?;
     import_batches::set_committed(&mut transaction, id, revision, &without_nul(judged.report.to_stored_json())).await?;
     transaction.commit().await?;
     get(pool, id, viewer).await
-}
-
-/// What was checked as new must not be written over what somebody has entered since.
-fn refuse_new_updates(batch: &ImportBatch, judged: &Judged) -> Result<()> {
-    let checked = batch.report.pointer("/counts/update").and_then(Value::as_u64).unwrap_or(0);
-    let now = judged.report.counts.unwrap_or_default().updated;
-    if now <= checked {
-        return Ok(());
-    }
-    let detail = format!(
-        "导入批次 {} 检查之后登记库有了变化：检查时更新 {checked} 条，现在会更新 {now} 条；请重新上传并核对",
-        batch.id
-    );
-    Err(Error::conflict("import_refused_now", detail))
 }
 
 /// The upload as a file again; it goes with the value.
@@ -352,7 +293,9 @@ async fn undo_in<'a>(
     must_be(&batch, BatchStatus::Committed)?;
     let revision = batch.revision.ok_or_else(|| not_found(id))?;
     let reason = format!("撤销导入批次 {id}（修订 {revision}）");
+    let stood = undo_check::states(&mut transaction, revision).await?;
     let undone = store::undo::undo_revision(&mut transaction, revision, actor, &reason).await?;
+    undo_check::refuse_without_plan(&mut transaction, id, revision, &stood).await?;
     land::follow_blocks(&mut transaction).await?;
     let findings = overlaps::after_undo(&mut transaction, revision, undone).await?;
     if !findings.is_empty() {

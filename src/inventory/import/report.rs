@@ -71,6 +71,8 @@ pub struct ImportReport {
     pub file_name: String,
     /// Its size in bytes and its SHA-256.
     pub file: Option<(u64, [u8; 32])>,
+    /// The newest revision when it was checked, of a batch that waits for its commit.
+    pub checked_revision: Option<i64>,
 }
 
 impl ImportReport {
@@ -88,6 +90,7 @@ impl ImportReport {
             status: Status::Refused,
             file_name: String::new(),
             file: None,
+            checked_revision: None,
         }
     }
 
@@ -165,6 +168,9 @@ impl ImportReport {
                 "findings_listed": self.findings.len().min(findings),
             }),
         );
+        if let Some(revision) = self.checked_revision {
+            object.insert("checked_revision".into(), json!(revision));
+        }
         object.insert(
             "candidates".into(),
             Value::Array(self.candidates.iter().take(candidates).map(candidate_json).collect()),

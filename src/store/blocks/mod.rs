@@ -7,7 +7,8 @@ use sqlx::{PgConnection, Row};
 
 pub use self::papers::{Papers, list_papers};
 pub use self::stage::{
-    OPTIONAL, keep_absent, preview_staged, stage, stage_keys, stage_standing, upsert, upsert_staged,
+    OPTIONAL, keep_absent, list_differing_since, preview_staged, stage, stage_keys, stage_standing, upsert,
+    upsert_staged,
 };
 use super::geometry_column;
 use crate::domain::{Block, BlockId, FourExtents, Hectares, ParkCode, SquareMetres};

@@ -58,6 +58,13 @@ const COUNT_DIFFERING: &str = concat!(
     ") FROM block_stage s JOIN park_block b ON b.id = s.id AND b.valid_to = 'infinity'"
 );
 
+const DIFFERING_SINCE: &str = concat!(
+    "SELECT b.id, b.revision FROM block_stage s JOIN park_block b ON b.id = s.id AND b.valid_to = 'infinity'
+     WHERE b.revision > $1 AND ",
+    differs!(),
+    " ORDER BY b.id"
+);
+
 const UPDATE: &str = concat!(
     "UPDATE park_block b
      SET revision = (SELECT current_revision()), name = s.name, geom = s.geom, area_m2 = s.area_m2,
@@ -193,4 +200,9 @@ pub async fn upsert_staged(connection: &mut PgConnection, blocks: &[Block]) -> R
 pub async fn preview_staged(connection: &mut PgConnection, staged: usize) -> Result<UpsertCounts> {
     let (standing, updated): (i64, i64) = sqlx::query_as(COUNT_DIFFERING).fetch_one(connection).await?;
     Ok(UpsertCounts::from_row((staged as i64 - standing, updated, standing - updated)))
+}
+
+/// Id and revision of the blocks that stand otherwise than the stage says and were written after revision `seen`.
+pub async fn list_differing_since(connection: &mut PgConnection, seen: i64) -> Result<Vec<(String, i64)>> {
+    Ok(sqlx::query_as(DIFFERING_SINCE).bind(seen).fetch_all(connection).await?)
 }
