@@ -1,6 +1,6 @@
 //! Single records of the ledgers: OGC API Features Part 4 (POST, PUT, PATCH, DELETE = end of life), moves between states, plan steps.
 //!
-//! Every edit names the version it was decided on by `If-Match`; a stale one gets 412 with both versions, none at all 428. An
+//! Every edit names the version it was decided on by `If-Match` (`api::if_match`); a stale one gets 412 with both versions, none at all 428. An
 //! `Idempotency-Key` makes a repetition harmless. Never: a rule of a ledger.
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
@@ -11,21 +11,23 @@ use sha2::{Digest, Sha256};
 
 use super::auth;
 use super::collections::layer_of;
-use super::items::{self, item_not_found};
+use super::if_match::{self, IfMatch};
+use super::items::{self, Asked, item_not_found};
 use super::json_body::{self, Members};
+use super::json_strict;
 use super::params::{Params, parse_day, shorten};
 use super::past::REVISION_HEADER;
 use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
-use crate::domain::Ledger;
 use crate::domain::access::Viewer;
 use crate::domain::layer::Layer;
+use crate::domain::{Finding, Ledger};
 use crate::error::{Error, Result};
-use crate::inventory::ledgers::{self, Deed, Done, Edit, Mode, MoveRequest, StepInput};
+use crate::inventory::ledgers::{self, Deed, Done, Edit, Mode, MoveRequest, StepInput, Written};
 use crate::inventory::today;
 use crate::layers::declaration;
-use crate::store::features;
+use crate::store::{as_of, features};
 
 /// Largest feature, in bytes (reliability.md: JSON body 5 MB).
 const FEATURE_LIMIT: usize = 5 * 1024 * 1024;
@@ -111,7 +113,7 @@ pub async fn create_transition(
     };
     let deed = target.deed(&request, &body)?;
     match ledgers::transition(&state.pool, &deed, target.ledger, &path.1, &wanted).await {
-        Ok(done) => target.stored(&request, &state, done).await,
+        Ok(done) => target.stored(&request, &state, done, &[]).await,
         Err(error) => Err(target.refuse(&request, &state, error, None).await),
     }
 }
@@ -159,7 +161,7 @@ pub async fn replace_steps(
     let steps = steps_of(&Members::parse(&body, &["steps"])?)?;
     let deed = target.deed(&request, &body)?;
     match ledgers::replace_steps(&state.pool, &deed, &path.1, &steps).await {
-        Ok(done) => target.stored(&request, &state, done).await,
+        Ok(done) => target.stored(&request, &state, done, &[]).await,
         Err(error) => Err(target.refuse(&request, &state, error, None).await),
     }
 }
@@ -208,8 +210,45 @@ impl Target {
         if id.is_some_and(|id| id.contains('\0')) {
             return Err(item_not_found(layer, id.unwrap_or_default()).into());
         }
-        let version = if_match(request)?;
-        Ok(Self { viewer, layer, ledger, version })
+        let mut target = Self { viewer, layer, ledger, version: None };
+        if let Some(id) = id.filter(|_| !request.method().is_safe()) {
+            target.version = target.decided_on(request, state, id).await?;
+        }
+        Ok(target)
+    }
+
+    /// The version that the client decided on; of several that it holds the one that stands. The row is compared with it under the write
+    /// lock, so nothing is lost if it moves on meanwhile.
+    async fn decided_on(
+        &self,
+        request: &HttpRequest,
+        state: &web::Data<State>,
+        id: &str,
+    ) -> std::result::Result<Option<i64>, Problem> {
+        let IfMatch::Tags(tags) = if_match::read(request)? else { return Ok(None) };
+        let mut versions = Vec::with_capacity(tags.len());
+        for tag in tags {
+            let (number, hash) = &tag.read_at;
+            if as_of::is_marked(&state.pool, *number, hash).await? {
+                versions.push(tag.version);
+            }
+        }
+        match versions.as_slice() {
+            [] => {
+                if features::find_versioned(&state.pool, &self.viewer, self.layer, id).await?.is_none() {
+                    return Err(item_not_found(self.layer, id).into());
+                }
+                let detail = "If-Match 中没有本登记库给出的强 ETag（弱标记 W/ 不能用于修改；代理压缩会把强标记改弱）；请重新取得该记录";
+                let error = Error::Stale { detail: detail.to_owned() };
+                Err(self.refuse(request, state, error, None).await)
+            }
+            [only] => Ok(Some(*only)),
+            [first, ..] => {
+                let found = features::find_versioned(&state.pool, &self.viewer, self.layer, id).await?;
+                let standing = found.map(|found| found.version).filter(|version| versions.contains(version));
+                Ok(Some(standing.unwrap_or(*first)))
+            }
+        }
     }
 
     fn must_be_plan(&self) -> std::result::Result<(), Problem> {
@@ -255,10 +294,7 @@ impl Target {
         let params = Params::read_with_lists(request, &["allow"], &["allow"])?;
         let types: &[&str] = if mode == Mode::Merge { &MERGE_TYPES } else { &FEATURE_TYPES };
         let body = json_body::bytes(request, payload, types, FEATURE_LIMIT).await?;
-        let feature: Value = serde_json::from_slice(&body).map_err(|cause| {
-            let detail = format!("请求内容不是 JSON：第 {} 行第 {} 列", cause.line(), cause.column());
-            Error::invalid("json_invalid", detail)
-        })?;
+        let feature = json_strict::parse(&body)?;
         let id = request.match_info().get("item").map(str::to_owned);
         let allow =
             params.text("allow").map(|list| list.split(',').map(|c| shorten(c.trim())).collect()).unwrap_or_default();
@@ -266,17 +302,17 @@ impl Target {
         let edit = Edit { ledger: self.ledger, id, feature, mode, allow };
         let deed = self.deed(request, &body)?;
         match ledgers::write_feature(&state.pool, &deed, edit).await {
-            Ok(done) => self.stored(request, state, done).await,
+            Ok(Written { done, remarks }) => self.stored(request, state, done, &remarks).await,
             Err(error) => Err(self.refuse(request, state, error, Some(submitted)).await),
         }
     }
 
-    /// The stored feature, as GET gives it.
-    async fn stored(&self, request: &HttpRequest, state: &web::Data<State>, done: Done) -> Answer {
+    /// The stored feature, as GET gives it; what the judge had to remark is a member `warnings` beside its own.
+    async fn stored(&self, request: &HttpRequest, state: &web::Data<State>, done: Done, remarks: &[Finding]) -> Answer {
         let base = representation::base_url(request, state);
         let plain = Params::none();
-        let mut answer =
-            items::the_item(request, state, &self.viewer, self.layer, &done.id, &plain, Form::Json).await?;
+        let asked = Asked { params: &plain, form: Form::Json, remarks };
+        let mut answer = items::the_item(request, state, &self.viewer, self.layer, &done.id, asked).await?;
         let headers = answer.headers_mut();
         if let Some(revision) = done.revision {
             headers.insert(REVISION_HEADER, HeaderValue::from(revision));
@@ -330,24 +366,5 @@ pub fn refuse_method(request: &HttpRequest, allow: &'static str) -> Problem {
     match layer {
         Some(layer) if Ledger::of_layer(layer.id).is_none() => of_read_layer(request),
         _ => Problem::method_not_allowed(allow),
-    }
-}
-
-/// The version that the client decided on: the `v12` of one ETag that this service gave out. Any (`*`) is none.
-fn if_match(request: &HttpRequest) -> Result<Option<i64>> {
-    let mut tags = request.headers().get_all(header::IF_MATCH);
-    let (Some(tag), None) = (tags.next(), tags.next()) else { return Ok(None) };
-    let text = tag.to_str().unwrap_or_default().trim();
-    if text == "*" {
-        return Ok(None);
-    }
-    let inner = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"').and_then(|t| t.strip_suffix('"'));
-    let number = inner.and_then(|t| t.strip_prefix('v')).and_then(|t| t.split('-').next());
-    match number.and_then(|n| n.parse().ok()) {
-        Some(version) => Ok(Some(version)),
-        None => {
-            let detail = "If-Match 应为取得该记录时的 ETag（一个），例如 \"v12-0a1b\"";
-            Err(Error::invalid("if_match_invalid", detail))
-        }
     }
 }

@@ -17,8 +17,9 @@ use super::{READ_TIME, exports, html};
 use crate::domain::access::Viewer;
 use crate::domain::items_query::{After, ItemsQuery};
 use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
-use crate::domain::{DivisionLevel, Ledger};
+use crate::domain::{DivisionLevel, Finding, Ledger};
 use crate::error::{Error, Result};
+use crate::inventory::wire;
 use crate::store::as_of;
 use crate::store::features::{self, Page};
 
@@ -174,7 +175,16 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
     if id.contains('\0') {
         return Err(item_not_found(layer, &id).into());
     }
-    the_item(&request, &state, &viewer, layer, &id, &params, form).await
+    let asked = Asked { params: &params, form, remarks: &[] };
+    the_item(&request, &state, &viewer, layer, &id, asked).await
+}
+
+/// How one feature is shown.
+pub(super) struct Asked<'a> {
+    pub params: &'a Params,
+    pub form: Form,
+    /// What the judge of an edit had to say: a member `warnings` of the feature.
+    pub remarks: &'a [Finding],
 }
 
 /// One feature as these parameters ask for it. What may be edited has its version in a strong ETag (`"v12-…"`), which an edit names in
@@ -185,8 +195,7 @@ pub(super) async fn the_item(
     viewer: &Viewer,
     layer: &Layer,
     id: &str,
-    params: &Params,
-    form: Form,
+    Asked { params, form, remarks }: Asked<'_>,
 ) -> Answer {
     let base = representation::base_url(request, state);
     let period = params::period(params)?;
@@ -228,6 +237,9 @@ pub(super) async fn the_item(
                 {"rel": "collection", "type": "application/json", "title": layer.title.zh, "href": format!("{base}/api/collections/{}", layer.id)},
             ]),
         );
+        if !remarks.is_empty() {
+            object.insert("warnings".into(), wire::findings(remarks));
+        }
     }
     past.mark(representation::geojson(&etag, parsed.to_string()), revision, layer.visibility)
 }

@@ -52,7 +52,12 @@ fn header(name: &str, title: &str, required: bool, example: &str) -> Value {
 }
 
 fn if_match() -> Value {
-    header("If-Match", "取得该记录时的 ETag；没有时 428，已被别人修改时 412", true, "\"v12-0a1b\"")
+    header(
+        "If-Match",
+        "取得该记录时的强 ETag，可列出几个；没有时 428，已被别人修改时 412",
+        true,
+        "\"v12-r17-0a1b2c3d-5e6f7a8b-0123456789abcdef\"",
+    )
 }
 
 fn idempotency_key() -> Value {

@@ -201,6 +201,7 @@ fn features() -> Schemas {
         "geometry": or_null("MultiPolygon"),
         "properties": {"type": "object"},
         "links": list(reference("Link")),
+        "warnings": {"type": "array", "title": "登记、修改时核对的提示，没有时不出现", "items": reference("Finding")},
     });
     let collection = json!({
         "type": one_of("类型", &["FeatureCollection"]),

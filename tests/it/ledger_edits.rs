@@ -7,11 +7,11 @@ use crate::support::Database;
 use crate::support::http::{Answer, authorised, call, get_authorised};
 use crate::support::parcels::{COUNTY, PARK, inside, square};
 
-const TURNOVER: &str = "/api/collections/turnover_parcels/items";
-const LOW: &str = "/api/collections/low_efficiency_parcels/items";
-const PLANS: &str = "/api/collections/redevelopment_plans/items";
+pub const TURNOVER: &str = "/api/collections/turnover_parcels/items";
+pub const LOW: &str = "/api/collections/low_efficiency_parcels/items";
+pub const PLANS: &str = "/api/collections/redevelopment_plans/items";
 
-async fn send(db: &Database, method: Method, path: &str, etag: Option<&str>, body: &Value) -> Answer {
+pub async fn send(db: &Database, method: Method, path: &str, etag: Option<&str>, body: &Value) -> Answer {
     let mut request = authorised(method, path).insert_header(("content-type", "application/json"));
     if let Some(etag) = etag {
         request = request.insert_header(("if-match", etag.to_owned()));
@@ -19,17 +19,17 @@ async fn send(db: &Database, method: Method, path: &str, etag: Option<&str>, bod
     call(db, request.set_payload(body.to_string())).await
 }
 
-fn feature(properties: Value, geometry: Value) -> Value {
+pub fn feature(properties: Value, geometry: Value) -> Value {
     json!({"type": "Feature", "properties": properties, "geometry": geometry})
 }
 
 #[track_caller]
-fn etag(answer: &Answer) -> String {
+pub fn etag(answer: &Answer) -> String {
     answer.header("etag").unwrap_or_else(|| panic!("no etag: {} {}", answer.status, answer.text())).to_owned()
 }
 
 /// Enters a parcel; gives its ETag.
-async fn enter(db: &Database, items: &str, properties: Value, geometry: Value) -> String {
+pub async fn enter(db: &Database, items: &str, properties: Value, geometry: Value) -> String {
     let answer = send(db, Method::POST, items, None, &feature(properties, geometry)).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
     etag(&answer)
@@ -374,8 +374,8 @@ async fn an_ended_record_stays_readable_by_its_dates_and_history() {
         &feature(json!({"county_code": COUNTY, "number": "A"}), square(x, y, 0.002)),
     )
     .await;
-    let problem = again.assert_problem(400, "feature_refused");
-    assert_eq!(problem["findings"][0]["code"], "parcel_ended");
+    let problem = again.assert_problem(409, "number_used_before");
+    assert_eq!(problem["detail"], format!("编号“{COUNTY}-A”曾用于已终止的周转用地，不能再用；请换一个编号"));
 }
 
 #[actix_web::test]

@@ -129,7 +129,11 @@ async fn a_later_file_moves_parcels_and_keeps_what_it_does_not_speak_of() {
         "过早.geojson",
         &[(json!({"地块编号": "A", "状态": "已交地", "实际交地日期": "2024-05-31"}), land.clone())],
     );
-    assert_eq!(codes(&db.import(&early, into(TURNOVER)).await.expect("read")), ["transition_before_last"]);
+    assert_eq!(
+        codes(&db.import(&early, into(TURNOVER)).await.expect("read")),
+        ["transition_before_last", "date_order"],
+        "handed over before it was granted, too"
+    );
     // Undone as a whole, moves and lives too.
     import::undo(&db.pool, imported.batch.expect("batch"), &operator()).await.expect("undone");
     let lives: Vec<String> =

@@ -4,6 +4,7 @@
 mod field;
 mod low_efficiency;
 mod machine;
+mod order;
 mod plan;
 mod record;
 mod timers;
@@ -15,7 +16,8 @@ use chrono::NaiveDate;
 
 pub use field::{Field, FieldKind, FieldValue, TOO_MUCH, parse_date};
 pub use machine::{DerivedSet, Machine, State, StateKind, Step};
-pub use plan::{PlanProgress, missing_for_parcel, missing_for_plan};
+pub use order::{column_looks_like_ratio, looks_like_ratio};
+pub use plan::{PlanProgress, missing_for_parcel, missing_for_plan, parcel_moves_before, told_moves};
 pub use record::{Parcel, RecordId, Where};
 pub use timers::{AgeBucket, Facts, IdleStage, Timers};
 

@@ -92,24 +92,50 @@ pub fn missing_for_parcel(to: &str, plan: Option<PlanProgress<'_>>) -> Option<Fi
     }
 }
 
-/// What a plan's move asks of its parcel and its own steps; `parcel` is the parcel's state.
+/// What a plan's move asks of its parcel and its own steps; `parcel` is the parcel's state. What a parcel's standing rests on is not
+/// taken away from under it; the sentence says by which moves of the parcel it comes to rest on nothing. To end a plan asks the same as to
+/// cancel it.
 pub fn missing_for_plan(to: &str, parcel: &str, open_steps: i64) -> Option<Finding> {
     let refuse = |code: &'static str, message: String| Some(Finding::error(code, Place::whole().field("to"), message));
-    let leans_on = |states: &[&str]| states.contains(&parcel);
-    match to {
-        "accepted" if open_steps > 0 => {
-            refuse("plan_steps_open", format!("方案还有 {open_steps} 个步骤没有完成，不能验收"))
-        }
-        // What a parcel's standing rests on is not taken away from under it.
-        "cancelled" if leans_on(&["planned", "plan_approved", "implementing", "accepted", "closed"]) => {
-            refuse("plan_in_use", "地块正按本方案推进，不能作废；请先把地块退回“已认定”".to_owned())
-        }
-        "drafted" | "submitted" if leans_on(&["plan_approved", "implementing", "accepted", "closed"]) => {
-            refuse("plan_in_use", "地块正按已批准的方案推进，方案不能退回；请先把地块退回“已编方案”".to_owned())
-        }
-        "approved" if leans_on(&["accepted", "closed"]) => {
-            refuse("plan_in_use", "地块已按本方案验收，不能撤回验收；请先把地块退回“实施中”".to_owned())
-        }
-        _ => None,
+    if to == "accepted" && open_steps > 0 {
+        return refuse("plan_steps_open", format!("方案还有 {open_steps} 个步骤没有完成，不能验收"));
     }
+    let first = match parcel_moves_before(to, parcel) {
+        Some([]) => return None,
+        Some(moves) => format!("请先把地块{}", told_moves(moves)),
+        None => "登记有误时请终止该地块，方案随之终止".to_owned(),
+    };
+    let cannot = match to {
+        "cancelled" => "不能作废或终止",
+        "approved" => "不能撤回验收",
+        _ => "不能退回",
+    };
+    let state = label(parcel);
+    refuse("plan_in_use", format!("地块“{state}”，正以本方案为据，方案{cannot}；{first}"))
+}
+
+/// The moves of a low-efficiency parcel after which its plan may go to `to`: none where it may at once; `None` where no move is left,
+/// since the parcel is closed. Each is in the parcel's table, and lets the plan stand as it is meanwhile (a test follows them).
+pub fn parcel_moves_before(to: &str, parcel: &str) -> Option<&'static [&'static str]> {
+    Some(match (to, parcel) {
+        ("cancelled" | "drafted" | "submitted" | "approved", "closed") => return None,
+        ("cancelled", "planned") => &["recognised"],
+        ("cancelled", "plan_approved") => &["planned", "recognised"],
+        ("drafted" | "submitted", "plan_approved") => &["planned"],
+        // What is being built goes back only as a whole.
+        ("cancelled" | "drafted" | "submitted", "implementing") => &["revoked"],
+        ("cancelled" | "drafted" | "submitted", "accepted") => &["implementing", "revoked"],
+        ("approved", "accepted") => &["implementing"],
+        _ => &[],
+    })
+}
+
+/// 转为“实施中”，再转为“撤销认定”.
+pub fn told_moves(moves: &[&str]) -> String {
+    moves.iter().map(|code| format!("转为“{}”", label(code))).collect::<Vec<_>>().join("，再")
+}
+
+/// The name of a parcel's state.
+fn label(code: &str) -> &str {
+    super::low_efficiency::MACHINE.find(code).map_or(code, |state| state.label)
 }

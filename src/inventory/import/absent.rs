@@ -69,8 +69,9 @@ pub(super) async fn keep_in_ledger(
     connection: &mut PgConnection,
     ledger: Ledger,
     absent: &[&'static str],
+    inherit: store::ledgers::Inherit,
 ) -> Result<Vec<Finding>> {
-    let cleared = store::ledgers::keep_absent(connection, ledger, absent).await?;
+    let cleared = store::ledgers::keep_absent(connection, ledger, absent, inherit).await?;
     Ok(cleared
         .into_iter()
         .map(|(column, count)| cleared_finding(ledger::column_title(ledger, column), count))

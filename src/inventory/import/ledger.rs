@@ -9,7 +9,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::judging::{FileRows, Judging};
 use super::parcel::{Gazetteer, ParcelContext};
-use super::{ImportRequest, Judged, Rows, absent, allow, off_async_threads, overlaps};
+use super::{ImportRequest, Judged, Rows, absent, allow, oddities, off_async_threads, overlaps};
 use crate::domain::access::{Role, Viewer};
 use crate::domain::ledger::{PlanProgress, Step, missing_for_parcel};
 use crate::domain::{Block, Finding, Ledger, Parcel, Place};
@@ -53,9 +53,11 @@ pub(super) async fn judge_file(
         }
         Ok::<_, Error>((report, file))
     });
-    let (report, file) = judged.await??;
+    let (mut report, file) = judged.await??;
+    report.findings.extend(oddities::ratio_columns(ledger, &file.list));
     let absent = absent::of_ledger(&report.mapping, ledger, &file.list);
-    Ok(Judged { report, rows: Rows::Parcels(Arc::new(FileParcels { ledger, file })), absent, moves: Vec::new() })
+    let rows = Rows::Parcels(Arc::new(FileParcels { ledger, file }));
+    Ok(Judged { report, rows, absent, inherit: ledgers::Inherit::FromSameKind, moves: Vec::new() })
 }
 
 async fn gazetteer(connection: &mut PgConnection) -> Result<Gazetteer> {
@@ -161,10 +163,10 @@ pub(super) async fn judge_against_register(
         })
         .collect();
     ledgers::stage(connection, ledger, &staged).await?;
-    judged.report.findings.extend(absent::keep_in_ledger(connection, ledger, &judged.absent).await?);
+    judged.report.findings.extend(absent::keep_in_ledger(connection, ledger, &judged.absent, judged.inherit).await?);
     let standing = ledgers::standing_states(connection, ledger).await?;
-    let ended = ledgers::ended_ids(connection, ledger).await?;
-    judged.report.findings.extend(unfit_rows(parcels, &standing, &ended));
+    let used = ledgers::staged_used_before(connection, ledger).await?;
+    judged.report.findings.extend(unfit_rows(parcels, &standing, &used));
     judged.report.findings.extend(paper_park_contradicts(parcels, &located));
     let (moves, findings) = moves_of(parcels, &standing, request);
     judged.report.findings.extend(findings);
@@ -216,12 +218,14 @@ fn outside_jurisdiction(parcels: &FileParcels, request: &ImportRequest) -> Vec<F
 }
 
 /// Rows that need what the register does not hold.
-fn unfit_rows(parcels: &FileParcels, standing: &HashMap<String, RecordState>, ended: &HashSet<String>) -> Vec<Finding> {
+fn unfit_rows(parcels: &FileParcels, standing: &HashMap<String, RecordState>, used: &HashSet<String>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (parcel, row) in parcels.file.list.iter().zip(&parcels.file.rows) {
         let id = parcel.id.to_string();
-        if ended.contains(&id) {
-            let message = format!("第 {row} 条记录的地块 {id} 已经终止，编号不能再用");
+        if used.contains(&id) {
+            let message = format!(
+                "第 {row} 条记录的编号 {id} 曾用于已终止的地块，编号不能再用；确是新地块请换一个编号，否则请从文件中删去这一条"
+            );
             findings.push(Finding::error("parcel_ended", Place::row(*row), message));
         } else if parcel.boundary.0.is_empty() && !standing.contains_key(&id) {
             let message = format!("第 {row} 条记录没有图形，台账中也没有地块 {id}；请同时给出图形文件");
@@ -281,7 +285,7 @@ fn moves_of(
             findings.push(Finding::error("transition_in_future", place, message));
             continue;
         }
-        if now.state_on.or(now.valid_from).is_some_and(|last| on < last) {
+        if now.state_on.max(now.valid_from).is_some_and(|last| on < last) {
             let message = format!("第 {row} 条记录的状态日期 {on} 早于台账中上一次变更的日期");
             findings.push(Finding::error("transition_before_last", place, message));
             continue;
@@ -369,6 +373,8 @@ pub struct FeatureRequest {
     pub reading: Reading,
     /// Columns that the client does not speak of: what stands in them stays.
     pub absent: Vec<&'static str>,
+    /// From which rows it stays.
+    pub inherit: ledgers::Inherit,
     pub allow: Vec<String>,
     pub jurisdiction: crate::domain::access::Jurisdiction,
     pub actor: String,
@@ -401,10 +407,13 @@ pub async fn judge_feature(connection: &mut PgConnection, wanted: Arc<FeatureReq
     if report.has_errors() || file.list.is_empty() {
         return Ok(JudgedFeature { findings: report.findings, differs: false });
     }
+    report.findings.extend(file.list.iter().flat_map(|p| oddities::ratios(p.ledger, |name| p.fields.get(name))));
     let parcels = Arc::new(FileParcels { ledger: wanted.ledger, file });
-    let absent = wanted.absent.clone();
-    let mut judged = Judged { report, rows: Rows::Parcels(Arc::clone(&parcels)), absent, moves: Vec::new() };
+    let (absent, inherit) = (wanted.absent.clone(), wanted.inherit);
+    let rows = Rows::Parcels(Arc::clone(&parcels));
+    let mut judged = Judged { report, rows, absent, inherit, moves: Vec::new() };
     let counts = judge_against_register(connection, &mut judged, &parcels, &request).await?;
+    judged.report.findings.extend(oddities::days(connection, &parcels, oddities::Called::ByName).await?);
     allow(&mut judged.report.findings, &request.allow);
     // That the client clears a value is what it asked for.
     judged.report.findings.retain(|f| f.code != "value_cleared");

@@ -6,15 +6,19 @@
 mod absent;
 mod batch;
 mod directory;
+mod fingerprint;
 mod judge;
 mod judging;
 mod ledger;
+mod oddities;
 mod outside;
 pub(super) mod overlaps;
 mod own_export;
 mod parcel;
 mod report;
 mod shape;
+mod stale;
+mod undo_check;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +29,7 @@ use sqlx::{PgConnection, PgPool};
 
 pub use batch::{Imported, StagedImport, commit, get, import_now, list, stage, undo, undo_dry};
 pub use ledger::{FeatureRequest, judge_feature};
+pub use oddities::{Called, out_of_order, ratios};
 pub use report::ImportReport;
 
 use self::judging::{FileRows, Judging};
@@ -139,6 +144,8 @@ struct Judged {
     rows: Rows,
     /// Columns that the file has no field for: what stands in them stays.
     absent: Vec<&'static str>,
+    /// Of a ledger: from which rows it stays.
+    inherit: store::ledgers::Inherit,
     /// The moves between states that a ledger's file tells.
     moves: Vec<store::ledgers::Move>,
 }
@@ -146,7 +153,7 @@ struct Judged {
 impl Judged {
     fn new(report: ImportReport, rows: Rows) -> Self {
         let absent = absent::columns(&report.mapping, &rows);
-        Self { report, rows, absent, moves: Vec::new() }
+        Self { report, rows, absent, inherit: store::ledgers::Inherit::FromSameKind, moves: Vec::new() }
     }
 }
 
@@ -176,7 +183,7 @@ async fn judge_file(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Pr
         ));
     }
     progress.stage("读取文件", None);
-    let found = tokio::fs::metadata(&request.path).await.map_err(batch::unreadable)?;
+    let found = tokio::fs::metadata(&request.path).await.map_err(fingerprint::unreadable)?;
     if !(found.is_file() || found.is_dir()) {
         // A pipe would be waited for without end.
         return Err(Error::invalid("file_unreadable", "要导入的不是普通文件或文件夹"));
@@ -259,7 +266,12 @@ async fn judge_against_register(
                 judged.report.findings.extend(absent::keep(connection, &rows, &judged.absent).await?);
                 store::parks::preview(connection, parks, &judged.absent).await?
             }
-            Rows::Parcels(parcels) => ledger::judge_against_register(connection, judged, parcels, request).await?,
+            Rows::Parcels(parcels) => {
+                let counts = ledger::judge_against_register(connection, judged, parcels, request).await?;
+                let days = oddities::days(connection, parcels, oddities::Called::ByTitle).await?;
+                judged.report.findings.extend(days);
+                counts
+            }
         };
         judged.report.counts = Some(counts);
         allow(&mut judged.report.findings, &request.allow);

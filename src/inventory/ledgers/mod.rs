@@ -5,11 +5,12 @@ mod edit;
 mod looks;
 mod moves;
 mod plans;
+mod properties;
 
 use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
-pub use edit::{Edit, Mode, write_feature};
+pub use edit::{Edit, Mode, Written, write_feature};
 pub use looks::{list_steps, list_transitions};
 pub use moves::{MoveRequest, end_life, transition};
 pub use plans::{StepInput, replace_steps};
@@ -98,6 +99,19 @@ async fn seen(connection: &mut PgConnection, ledger: Ledger, id: &str, deed: &De
 fn not_found(ledger: Ledger, id: &str) -> Error {
     let shown: String = id.chars().filter(|c| !c.is_control()).take(80).collect();
     Error::not_found("item_not_found", format!("{}中没有“{shown}”，或它已经终止", ledger.label()))
+}
+
+/// The id of a record that is to begin: none stands under it, and none ever did.
+async fn must_be_new(connection: &mut PgConnection, ledger: Ledger, id: &str) -> Result<()> {
+    if ledgers::lock_state(connection, ledger, id).await?.is_some() {
+        let detail = format!("{}“{id}”已经存在；修改请用 PUT 或 PATCH", ledger.label());
+        return Err(Error::conflict("record_exists", detail));
+    }
+    if ledgers::used_before(connection, ledger, &[id.to_owned()]).await?.contains(id) {
+        let detail = format!("编号“{id}”曾用于已终止的{}，不能再用；请换一个编号", ledger.label());
+        return Err(Error::conflict("number_used_before", detail));
+    }
+    Ok(())
 }
 
 /// The write is for land of the viewer's own.

@@ -5,7 +5,9 @@ use sqlx::{PgConnection, PgPool};
 
 use super::edit::invalid;
 use super::{Deed, Done, begin, finish, not_found, open, seen};
-use crate::domain::ledger::{PlanProgress, Step, missing_for_parcel, missing_for_plan};
+use crate::domain::ledger::{
+    PlanProgress, Step, missing_for_parcel, missing_for_plan, parcel_moves_before, told_moves,
+};
 use crate::domain::{Finding, Ledger, Place};
 use crate::error::{Error, Result};
 use crate::store::ledgers::{self, Move, RecordState};
@@ -143,20 +145,46 @@ pub async fn end_life(
     let standing = seen(&mut transaction, ledger, id, deed).await?;
     let on = day(&standing, on, deed.today)?;
     let said = text(reason, "reason")?;
-    if ledger == Ledger::LowEfficiency
-        && ledgers::plan_progress(&mut transaction, &[id.to_owned()]).await?.contains_key(id)
-    {
-        let detail = "该地块还有再开发方案；请先终止或作废方案";
-        return Err(Error::conflict("plan_in_use", detail));
-    }
+    let plan = match ledger {
+        Ledger::LowEfficiency => plan_to_end(&mut transaction, id, &standing, on, deed.today).await?,
+        Ledger::Turnover | Ledger::Plan => None,
+    };
     if ledger == Ledger::Plan
         && let Some(blocked) = missing(&mut transaction, ledger, id, "cancelled").await?
     {
         return Err(refused(blocked));
     }
     let why = said.as_ref().map(|said| format!("：{said}")).unwrap_or_default();
-    let revision = open(&mut transaction, deed, &format!("终止{} {id}{why}", ledger.label())).await?;
+    let with = plan.as_ref().map(|plan| format!("及其{} {plan}", Ledger::Plan.label())).unwrap_or_default();
+    let revision = open(&mut transaction, deed, &format!("终止{} {id}{with}{why}", ledger.label())).await?;
     ledgers::end(&mut transaction, ledger, id, on, "ended").await?;
+    if let Some(plan) = &plan {
+        ledgers::end(&mut transaction, Ledger::Plan, plan, on, "ended").await?;
+    }
     finish(transaction, deed, Done { id: id.to_owned(), created: false, revision: Some(revision), replayed: false })
         .await
+}
+
+/// The plan that ends with its parcel: a closed parcel cannot leave its plan, nor the plan it. In other states the plan has to be ended
+/// first, and the refusal says how.
+async fn plan_to_end(
+    connection: &mut PgConnection,
+    parcel: &str,
+    standing: &RecordState,
+    on: NaiveDate,
+    today: NaiveDate,
+) -> Result<Option<String>> {
+    let Some(plan) = ledgers::plan_of(connection, parcel).await? else { return Ok(None) };
+    let first = match parcel_moves_before("cancelled", &standing.state) {
+        Some([]) => format!("请先终止再开发方案 {plan}，再终止地块"),
+        Some(moves) => format!("请先把地块{}，然后终止再开发方案 {plan}，再终止地块", told_moves(moves)),
+        None => {
+            let state = ledgers::lock_state(connection, Ledger::Plan, &plan).await?;
+            let state = state.ok_or_else(|| not_found(Ledger::Plan, &plan))?;
+            // The plan's last move too lies before its end.
+            day(&state, Some(on), today)?;
+            return Ok(Some(plan));
+        }
+    };
+    Err(Error::conflict("plan_in_use", format!("该地块还有再开发方案（一宗一策），不能终止；{first}")))
 }

@@ -6,11 +6,12 @@ use chrono::NaiveDate;
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgPool};
 
-use super::edit::{Edit, Mode, invalid, record_id};
+use super::edit::{Edit, Mode, Written, invalid, record_id};
 use super::moves::text;
-use super::{Deed, Done, begin, check_jurisdiction, finish, open, seen};
+use super::{Deed, Done, begin, check_jurisdiction, finish, must_be_new, open, seen};
 use crate::domain::{DivisionCode, Finding, Ledger, Place};
 use crate::error::{Error, Result};
+use crate::inventory::import;
 use crate::store::ledgers::{self, PlanRecord, RecordState, StepRecord};
 
 /// Steps of one plan.
@@ -31,7 +32,7 @@ pub(super) async fn write(
     edit: &Edit,
     properties: Map<String, Value>,
     standing: Option<RecordState>,
-) -> Result<Done> {
+) -> Result<Written> {
     let id = record_id(edit, &properties)?;
     let (fields, findings) = read_fields(&properties);
     if !findings.is_empty() {
@@ -53,8 +54,6 @@ pub(super) async fn write(
         Mode::Merge => properties.keys().filter_map(|name| Ledger::Plan.field(name)).map(|f| f.name).collect(),
         Mode::Create | Mode::Replace => Ledger::Plan.fields().iter().map(|f| f.name).collect(),
     };
-    let verb = if edit.mode == Mode::Create { "登记" } else { "修改" };
-    let revision = open(connection, deed, &format!("{verb}再开发方案 {id}")).await?;
     let plan = PlanRecord {
         id: id.to_string(),
         county,
@@ -64,8 +63,19 @@ pub(super) async fn write(
         fields,
         source: deed.source.clone(),
     };
+    let created = edit.mode == Mode::Create;
+    let done = |revision| Done { id: plan.id.clone(), created, revision, replayed: false };
+    if !created && !ledgers::plan_differs(connection, &plan, &given).await? {
+        return Ok(Written { done: done(None), remarks: Vec::new() });
+    }
+    let verb = if created { "登记" } else { "修改" };
+    let revision = open(connection, deed, &format!("{verb}再开发方案 {id}")).await?;
     ledgers::upsert_plan(connection, &plan, &given, Some(deed.today)).await?;
-    Ok(Done { id: plan.id, created: edit.mode == Mode::Create, revision: Some(revision), replayed: false })
+    let mut remarks = import::ratios(Ledger::Plan, |name| plan.fields.get(name));
+    let pairs = ledgers::list_plan_out_of_order(connection, &plan.id).await?;
+    let told = pairs.iter().filter(|p| plan.fields.contains_key(p.first) || plan.fields.contains_key(p.second));
+    remarks.extend(told.map(|pair| import::out_of_order(Ledger::Plan, pair, import::Called::ByName, None)));
+    Ok(Written { done: done(Some(revision)), remarks })
 }
 
 /// The parcel of the plan: named by a new one, unchangeable later; one plan in force per parcel (一宗一策).
@@ -84,9 +94,7 @@ async fn parcel_of(
         }
         return Ok(held);
     }
-    if ledgers::lock_state(connection, Ledger::Plan, id).await?.is_some() {
-        return Err(Error::conflict("record_exists", format!("再开发方案“{id}”已经存在；修改请用 PUT 或 PATCH")));
-    }
+    must_be_new(connection, Ledger::Plan, id).await?;
     let Some(parcel) = named else {
         return Err(Error::invalid("property_missing", "缺少属性“parcel_id”：方案所属的低效用地地块"));
     };
@@ -168,6 +176,10 @@ pub async fn replace_steps(pool: &PgPool, deed: &Deed<'_>, id: &str, steps: &[St
             done_on: step.done_on,
             note: text(step.note.as_deref(), "note")?,
         });
+    }
+    if ledgers::list_steps(&mut transaction, id).await? == records {
+        let done = Done { id: id.to_owned(), created: false, revision: None, replayed: false };
+        return finish(transaction, deed, done).await;
     }
     let revision = open(&mut transaction, deed, &format!("修改再开发方案 {id} 的步骤")).await?;
     ledgers::replace_steps(&mut transaction, id, &standing.county, &records).await?;

@@ -4,18 +4,23 @@
 
 mod columns;
 mod moves;
+mod order;
 mod plans;
 mod stage;
 mod standing;
 
 pub use columns::optional;
 pub use moves::{Move, end, list_moves, move_all};
+pub use order::{OutOfOrder, list_plan_out_of_order, list_staged_out_of_order};
 pub use plans::{
-    BulkPlan, PlanRecord, StepRecord, find_plan, insert_missing_plans, list_steps, plan_progress, plans_without_parcel,
-    replace_steps, upsert_plan,
+    BulkPlan, PlanRecord, StepRecord, find_plan, insert_missing_plans, list_steps, plan_differs, plan_of,
+    plan_progress, plan_progress_as_of, plans_without_parcel, replace_steps, upsert_plan,
 };
-pub use stage::{StagedParcel, insert_missing, keep_absent, preview, stage, unstage, upsert_staged};
+pub use stage::{
+    Inherit, StagedParcel, insert_missing, keep_absent, list_differing_since, preview, stage, unstage, upsert_staged,
+};
 pub use standing::{
-    Assigned, RecordState, StandingParcel, assign, ended_ids, find_state, list_by_revision_blocks,
-    list_candidates_for_overlap, lock_state, name_of, standing_states, touch,
+    Assigned, RecordState, StandingParcel, assign, find_state, land_use_system_of, list_by_revision_blocks,
+    list_candidates_for_overlap, lock_state, name_of, staged_used_before, standing_states, touch, touched_states,
+    used_before,
 };

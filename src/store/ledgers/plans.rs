@@ -11,6 +11,7 @@ use super::stage::fill_field;
 use crate::domain::Ledger;
 use crate::domain::ledger::{FieldKind, FieldValue};
 use crate::error::Result;
+use crate::store::as_of;
 use crate::store::copy::copy_in;
 
 /// A plan as a client or a file brings it; a new one is being drafted.
@@ -76,6 +77,21 @@ pub async fn upsert_plan(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Whether [`upsert_plan`] would change the plan that stands.
+pub async fn plan_differs(connection: &mut PgConnection, plan: &PlanRecord, given: &[&str]) -> Result<bool> {
+    let fields: Vec<_> = Ledger::Plan.fields().iter().filter(|f| given.contains(&f.name)).collect();
+    let columns: String = fields.iter().map(|f| format!(", {}", f.name)).collect();
+    let values: String = (3..fields.len() + 3).map(|at| format!(", ${at}")).collect();
+    // A row of one column would be no row to PostgreSQL: the id stands in both.
+    let sql = format!(
+        "SELECT 1 FROM redevelopment_plan WHERE id = $1 AND valid_to = 'infinity'
+           AND (id, name{columns}) IS DISTINCT FROM ($1, $2{values})"
+    );
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(plan.id.clone()).bind(plan.name.clone());
+    let query = fields.iter().fold(query, |query, field| bind(query, field.kind, plan.fields.get(field.name)));
+    Ok(query.fetch_optional(connection).await?.is_some())
 }
 
 type Bound = Query<'static, Postgres, PgArguments>;
@@ -144,6 +160,33 @@ pub async fn plan_progress(
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|(parcel, state, open)| (parcel, (state, open))).collect())
+}
+
+/// [`plan_progress`] as the register said after an earlier revision.
+pub async fn plan_progress_as_of(
+    connection: &mut PgConnection,
+    parcels: &[String],
+    revision: i64,
+) -> Result<HashMap<String, (String, i64)>> {
+    as_of::set(connection, revision).await?;
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT p.parcel_id, p.state, (SELECT count(*) FROM as_of.plan_step s WHERE s.plan_id = p.id AND s.done_on IS NULL)
+         FROM as_of.redevelopment_plan p WHERE p.parcel_id = ANY ($1) AND p.valid_to = 'infinity' AND p.state <> 'cancelled'",
+    )
+    .bind(parcels)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(parcel, state, open)| (parcel, (state, open))).collect())
+}
+
+/// The plan in force of a parcel.
+pub async fn plan_of(connection: &mut PgConnection, parcel: &str) -> Result<Option<String>> {
+    Ok(sqlx::query_scalar(
+        "SELECT id FROM redevelopment_plan WHERE parcel_id = $1 AND valid_to = 'infinity' AND state <> 'cancelled'",
+    )
+    .bind(parcel)
+    .fetch_optional(connection)
+    .await?)
 }
 
 /// Parcel and open steps of a plan.

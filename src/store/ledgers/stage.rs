@@ -99,12 +99,22 @@ fn joined(ledger: Ledger) -> String {
     format!("parcel_stage s JOIN {} b ON b.id = s.id AND b.valid_to = 'infinity'", ledger.table())
 }
 
+/// Which rows hand on what their successor does not speak of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inherit {
+    /// Every row: an edit changes what it names, whatever stands.
+    FromAny,
+    /// Of a file: a drawn parcel hands nothing on to the surveyed one that takes its place.
+    FromSameKind,
+}
+
 /// Fills the staged rows with what stands in the columns `absent` (of [`optional`]), and counts the values that the source would
-/// clear, by name. A drawn parcel hands nothing on to a surveyed one.
+/// clear, by name.
 pub async fn keep_absent(
     connection: &mut PgConnection,
     ledger: Ledger,
     absent: &[&'static str],
+    inherit: Inherit,
 ) -> Result<Vec<(&'static str, i64)>> {
     // A row without a shape speaks of land that stands, beside others in the same file that bring theirs.
     let land: Vec<String> = behind("geom").iter().map(|column| format!("{column} = b.{column}")).collect();
@@ -129,8 +139,12 @@ pub async fn keep_absent(
         .collect();
     let mut sets: Vec<String> = kept.iter().map(|column| format!("{column} = b.{column}")).collect();
     sets.push("attributes = b.attributes || s.attributes".to_owned());
+    let heirs = match inherit {
+        Inherit::FromAny => "",
+        Inherit::FromSameKind => " AND b.illustrative = s.illustrative",
+    };
     let keep = format!(
-        "UPDATE parcel_stage s SET {} FROM {} b WHERE b.id = s.id AND b.valid_to = 'infinity' AND b.illustrative = s.illustrative",
+        "UPDATE parcel_stage s SET {} FROM {} b WHERE b.id = s.id AND b.valid_to = 'infinity'{heirs}",
         sets.join(", "),
         ledger.table()
     );
@@ -185,6 +199,21 @@ pub async fn preview(
         replaced: 0,
     };
     Ok((counts, rows.into_iter().filter(|(_, differs)| *differs).map(|(id, _)| id).collect()))
+}
+
+/// Id and revision of the parcels that stand otherwise than the stage says, or are in `moved`, and were written after revision `seen`.
+pub async fn list_differing_since(
+    connection: &mut PgConnection,
+    ledger: Ledger,
+    moved: &[String],
+    seen: i64,
+) -> Result<Vec<(String, i64)>> {
+    let sql = format!(
+        "SELECT b.id, b.revision FROM {} WHERE b.revision > $1 AND (b.id = ANY ($2) OR {}) ORDER BY b.id",
+        joined(ledger),
+        differs(ledger)
+    );
+    Ok(sqlx::query_as(AssertSqlSafe(sql)).bind(seen).bind(moved).fetch_all(connection).await?)
 }
 
 /// Updates the staged parcels that differ and inserts those that are new. Where a parcel stands is left to moves. Needs an open

@@ -51,15 +51,50 @@ pub async fn lock_state(connection: &mut PgConnection, ledger: Ledger, id: &str)
     Ok(row.map(|row| state_of(row).1))
 }
 
-/// Staged ids whose record has ended: a number is not given twice.
-pub async fn ended_ids(connection: &mut PgConnection, ledger: Ledger) -> Result<HashSet<String>> {
-    let sql = format!(
-        "SELECT DISTINCT b.id FROM parcel_stage s JOIN {0} b ON b.id = s.id
-         WHERE NOT EXISTS (SELECT 1 FROM {0} c WHERE c.id = s.id AND c.valid_to = 'infinity')",
-        ledger.table()
-    );
-    let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(connection).await?;
+/// The staged ids that [`used_before`] tells.
+pub async fn staged_used_before(connection: &mut PgConnection, ledger: Ledger) -> Result<HashSet<String>> {
+    let sql = used("SELECT id FROM parcel_stage", ledger);
+    let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).bind(ledger.table()).fetch_all(connection).await?;
     Ok(rows.into_iter().collect())
+}
+
+/// Of these ids those under which no record stands, but once did: a row, a move or a plan's step of it is left. A number is not given
+/// twice, or the new record would show what another went through. An undo takes every trace away, and so gives the number free.
+pub async fn used_before(connection: &mut PgConnection, ledger: Ledger, ids: &[String]) -> Result<HashSet<String>> {
+    let sql = used("SELECT unnest($2::text[]) COLLATE \"C\" AS id", ledger);
+    let rows: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(ledger.table()).bind(ids).fetch_all(connection).await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// `asked`: a statement that gives ids. $1 is the ledger's table.
+fn used(asked: &str, ledger: Ledger) -> String {
+    let table = ledger.table();
+    let steps = match ledger {
+        Ledger::Plan => " OR EXISTS (SELECT 1 FROM plan_step s WHERE s.plan_id = a.id)",
+        Ledger::Turnover | Ledger::LowEfficiency => "",
+    };
+    format!(
+        "SELECT DISTINCT a.id FROM ({asked}) a
+         WHERE NOT EXISTS (SELECT 1 FROM {table} c WHERE c.id = a.id AND c.valid_to = 'infinity')
+           AND (EXISTS (SELECT 1 FROM {table} b WHERE b.id = a.id)
+                OR EXISTS (SELECT 1 FROM parcel_transition t WHERE t.ledger = $1 AND t.record_id = a.id){steps})"
+    )
+}
+
+/// Where the low-efficiency parcels stand that this revision touched, themselves or by their plan: id, state.
+pub async fn touched_states(connection: &mut PgConnection, revision: i64) -> Result<Vec<(String, String)>> {
+    Ok(sqlx::query_as(
+        "SELECT l.id, l.state FROM low_efficiency_parcel l
+         WHERE l.valid_to = 'infinity' AND l.id IN (
+             SELECT feature_id FROM change WHERE revision = $1 AND layer = 'low_efficiency_parcel'
+             UNION ALL
+             SELECT coalesce(after, before) ->> 'parcel_id' FROM change WHERE revision = $1 AND layer = 'redevelopment_plan')
+         ORDER BY l.id",
+    )
+    .bind(revision)
+    .fetch_all(connection)
+    .await?)
 }
 
 /// The next number of a transition, by record.
@@ -155,6 +190,12 @@ pub async fn assign(connection: &mut PgConnection, ledger: Ledger, assigned: &[A
 /// The name of a record that stands.
 pub async fn name_of(connection: &mut PgConnection, ledger: Ledger, id: &str) -> Result<Option<String>> {
     let sql = format!("SELECT name FROM {} WHERE id = $1 AND valid_to = 'infinity'", ledger.table());
+    Ok(sqlx::query_scalar::<_, Option<String>>(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?.flatten())
+}
+
+/// The land-use system of a parcel that stands.
+pub async fn land_use_system_of(connection: &mut PgConnection, ledger: Ledger, id: &str) -> Result<Option<String>> {
+    let sql = format!("SELECT land_use_system FROM {} WHERE id = $1 AND valid_to = 'infinity'", ledger.table());
     Ok(sqlx::query_scalar::<_, Option<String>>(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?.flatten())
 }
 
