@@ -2,6 +2,7 @@
 //! table of fields and one table of states and allowed moves. What reads, stores, checks, shows and exports a record goes by these.
 
 mod field;
+mod genealogy;
 mod low_efficiency;
 mod machine;
 mod plan;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 pub use field::{Field, FieldKind, FieldValue, TOO_MUCH, parse_date};
+pub use genealogy::{Descent, MAX_RELATIVES, NotInherited, inherit, is_of_whole, land_tolerance, undividable};
 pub use machine::{DerivedSet, Machine, State, StateKind, Step};
 pub use plan::{PlanProgress, missing_for_parcel, missing_for_plan};
 pub use record::{Parcel, RecordId, Where};

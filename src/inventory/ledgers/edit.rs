@@ -92,7 +92,7 @@ fn county(text: &str) -> Result<DivisionCode> {
 }
 
 /// The feature with property names checked; what the register finds by itself is left out.
-fn prepare(edit: &Edit, standing: Option<&ledgers::RecordState>) -> Result<Map<String, Value>> {
+pub(super) fn prepare(edit: &Edit, standing: Option<&ledgers::RecordState>) -> Result<Map<String, Value>> {
     let Value::Object(feature) = &edit.feature else {
         return Err(Error::invalid("feature_invalid", "请求内容应为一个 GeoJSON 要素（Feature）"));
     };
@@ -282,7 +282,7 @@ fn is_given(name: &str, given: &HashSet<&str>) -> bool {
 }
 
 /// Values as the reader of files wants them; a null is an empty cell.
-fn texts(properties: &Map<String, Value>) -> Map<String, Value> {
+pub(super) fn texts(properties: &Map<String, Value>) -> Map<String, Value> {
     properties
         .iter()
         .map(|(name, value)| {

@@ -3,19 +3,24 @@
 //! SQL is put together from the field tables of `domain::ledger` alone; every value is bound or copied.
 
 mod columns;
+mod lineage;
 mod moves;
 mod plans;
 mod stage;
 mod standing;
 
 pub use columns::optional;
-pub use moves::{Move, end, list_moves, move_all};
+pub use lineage::{
+    Line, Parent, Relative, insert_lines, lines, lines_of_revision, lock_parents, relatives, stage_standing,
+    staged_land, union_of,
+};
+pub use moves::{Move, end, list_moves, move_all, moves_of_revision};
 pub use plans::{
-    BulkPlan, PlanRecord, StepRecord, find_plan, insert_missing_plans, list_steps, plan_progress, plans_without_parcel,
-    replace_steps, upsert_plan,
+    BulkPlan, PlanRecord, StepRecord, find_plan, insert_missing_plans, list_steps, parcels_beside, parcels_of_plans,
+    plan_progress, plans_without_parcel, replace_steps, upsert_plan,
 };
 pub use stage::{StagedParcel, insert_missing, keep_absent, preview, stage, unstage, upsert_staged};
 pub use standing::{
     Assigned, RecordState, StandingParcel, assign, ended_ids, find_state, list_by_revision_blocks,
-    list_candidates_for_overlap, lock_state, name_of, standing_states, touch,
+    list_candidates_for_overlap, lock_state, lock_states, name_of, standing_states, touch,
 };

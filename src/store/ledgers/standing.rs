@@ -51,6 +51,21 @@ pub async fn lock_state(connection: &mut PgConnection, ledger: Ledger, id: &str)
     Ok(row.map(|row| state_of(row).1))
 }
 
+/// Where those of the records stand that do, by id, holding their rows to the end of the transaction.
+pub async fn lock_states(
+    connection: &mut PgConnection,
+    ledger: Ledger,
+    ids: &[String],
+) -> Result<HashMap<String, RecordState>> {
+    // In one order, whoever asks.
+    let sql = format!(
+        "SELECT {STATE_COLUMNS} FROM {} b WHERE b.id = ANY ($1) AND b.valid_to = 'infinity' ORDER BY b.id FOR UPDATE",
+        ledger.table()
+    );
+    let rows: Vec<StateRow> = sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(state_of).collect())
+}
+
 /// Staged ids whose record has ended: a number is not given twice.
 pub async fn ended_ids(connection: &mut PgConnection, ledger: Ledger) -> Result<HashSet<String>> {
     let sql = format!(
