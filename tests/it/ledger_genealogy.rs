@@ -188,13 +188,7 @@ async fn a_split_that_loses_land_or_takes_what_is_not_there_is_refused_and_write
     let cases = [
         ("a gap", parts(("A-1", west), ("A-2", [13.0, 0.0, 20.0, 10.0])), 400, "feature_refused", "land_left_out"),
         ("too far", parts(("A-1", west), ("A-2", [12.0, 0.0, 21.0, 10.0])), 400, "feature_refused", "land_beyond"),
-        (
-            "twice",
-            parts(("A-1", west), ("A-2", [11.0, 0.0, 20.0, 10.0])),
-            400,
-            "feature_refused",
-            "overlap_within_file",
-        ),
+        ("twice", parts(("A-1", west), ("A-2", [11.0, 0.0, 20.0, 10.0])), 400, "feature_refused", "children_overlap"),
         ("one", json!({"parts": [land.part("A-1", [0.0, 0.0, 20.0, 10.0])]}), 400, "member_invalid", ""),
         ("none", json!({"parts": []}), 400, "member_invalid", ""),
         ("no parts", json!({}), 400, "member_missing", ""),

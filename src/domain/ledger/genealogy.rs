@@ -1,7 +1,5 @@
 //! Split and merge of parcels (分割、合并): who may be divided, and what children have from their parents.
 
-use serde_json::{Map, Value};
-
 use super::{Field, FieldKind, Ledger};
 use crate::domain::{Finding, Place};
 
@@ -52,35 +50,42 @@ pub fn is_of_whole(field: &Field) -> bool {
     matches!(field.kind, FieldKind::Area | FieldKind::Number) || matches!(field.name, "title_no" | "registered_on")
 }
 
-/// A value of a parent that its children do not have from it.
+/// A field of the parents that their children do not have from them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NotInherited {
+pub struct NotInherited<V> {
     pub name: &'static str,
     pub title: &'static str,
-    /// By parent, in their order; empty for those that had none.
-    pub values: Vec<Value>,
+    /// By parent, in their order.
+    pub values: Vec<Option<V>>,
 }
 
+/// What children have from their parents, and what they do not have.
+pub type Inheritance<V> = (Vec<(&'static str, V)>, Vec<NotInherited<V>>);
+
 /// What children have from their parents, by field: what all of them say alike, if it is not of the whole. And what they do not have.
-pub fn inherit(ledger: Ledger, parents: &[&Map<String, Value>]) -> (Map<String, Value>, Vec<NotInherited>) {
-    let (mut inherited, mut left) = (Map::new(), Vec::new());
-    for field in ledger.fields() {
-        let values: Vec<Value> = parents.iter().map(|p| p.get(field.name).cloned().unwrap_or(Value::Null)).collect();
-        match values.first() {
-            _ if values.iter().all(Value::is_null) => {}
-            Some(first) if !is_of_whole(field) && values.iter().all(|value| value == first) => {
-                inherited.insert(field.name.to_owned(), first.clone());
-            }
-            _ => left.push(NotInherited { name: field.name, title: field.title.zh, values }),
-        }
-    }
+/// `value` tells a parent's value of a field.
+pub fn inherit<V: Clone + PartialEq>(
+    ledger: Ledger,
+    parents: usize,
+    value: impl Fn(usize, &str) -> Option<V>,
+) -> Inheritance<V> {
+    let (mut inherited, mut left) = (Vec::new(), Vec::new());
+    let values_of = |field: &Field| -> Vec<Option<V>> { (0..parents).map(|at| value(at, field.name)).collect() };
+    let alike = |field: &Field| {
+        let values = values_of(field);
+        let first = values.first().cloned().flatten();
+        first.filter(|_| !is_of_whole(field) && values.iter().all(|v| v == &values[0]))
+    };
     // A code without its system, or a system without a code, says nothing.
-    if !(inherited.contains_key("land_use_code") && inherited.contains_key("land_use_system")) {
-        for name in ["land_use_code", "land_use_system"] {
-            if let (Some(_), Some(field)) = (inherited.remove(name), ledger.field(name)) {
-                let values = parents.iter().map(|p| p.get(name).cloned().unwrap_or(Value::Null)).collect();
-                left.push(NotInherited { name: field.name, title: field.title.zh, values });
-            }
+    let told = |name: &str| ledger.field(name).and_then(&alike).is_some();
+    let land_use = told("land_use_code") && told("land_use_system");
+    for field in ledger.fields() {
+        let values = values_of(field);
+        let handed_on = alike(field).filter(|_| land_use || !field.name.starts_with("land_use_"));
+        match handed_on {
+            Some(value) => inherited.push((field.name, value)),
+            None if values.iter().all(Option::is_none) => {}
+            None => left.push(NotInherited { name: field.name, title: field.title.zh, values }),
         }
     }
     (inherited, left)
@@ -88,10 +93,10 @@ pub fn inherit(ledger: Ledger, parents: &[&Map<String, Value>]) -> (Map<String, 
 
 /// Why a parcel in this state cannot be divided or put together; `has_plan`: a redevelopment plan in force is made for it.
 pub fn undividable(id: &str, state: &str, has_plan: bool) -> Option<Finding> {
-    let refuse =
-        |code: &'static str, message: String| Some(Finding::error(code, Place::whole().field("state"), message));
+    let place = || Place::whole().field("state");
     if state == "frozen" {
-        return refuse("parcel_frozen", format!("地块 {id} 处于冻结状态（查封或抵押），不能分割或合并；请先解除冻结"));
+        let message = format!("地块 {id} 处于冻结状态（查封或抵押），不能分割或合并；请先解除冻结");
+        return Some(Finding::error("parcel_frozen", place(), message));
     }
     if !has_plan {
         return None;
@@ -99,56 +104,54 @@ pub fn undividable(id: &str, state: &str, has_plan: bool) -> Option<Finding> {
     let how = match state {
         "planned" => "请先把地块退回“已认定”并作废方案",
         "plan_approved" => "请先把地块退回“已编方案”、再退回“已认定”，并作废方案",
-        "implementing" | "accepted" => "方案正在实施；请在销号后分割，或撤销认定（先退回“实施中”）并作废方案",
-        "closed" => "地块已销号；请先终止本条（方案随之终止），新的地块另行登记",
+        "implementing" | "accepted" => "方案正在实施；请撤销认定（已验收的先退回“实施中”）并作废方案",
+        "closed" => "地块已销号；请终止本条（方案随之终止），新的地块另行登记",
         _ => "请先作废或终止方案",
     };
-    refuse("plan_in_use", format!("地块 {id} 有再开发方案（一宗一策），不能分割或合并；{how}"))
+    let message = format!("地块 {id} 有再开发方案（一宗一策），不能分割或合并；{how}");
+    Some(Finding::error("plan_in_use", place(), message))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn map(value: Value) -> Map<String, Value> {
-        value.as_object().cloned().expect("object")
+    type Values = &'static [(&'static str, &'static str)];
+
+    fn of(parents: &[Values]) -> Inheritance<&'static str> {
+        let value = |at: usize, name: &str| parents[at].iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
+        inherit(Ledger::Turnover, parents.len(), value)
     }
 
     #[test]
     fn children_have_what_all_parents_say_alike_and_nothing_of_the_whole() {
-        let a = map(
-            json!({"batch_name": "第一批", "approved_on": "2024-05-06", "supply_mode": "出让", "approved_area_m2": 100.0,
-            "title_no": "湘1", "compensation_done": true, "location": null}),
-        );
-        let b = map(
-            json!({"batch_name": "第一批", "approved_on": "2024-05-07", "supply_mode": "出让", "compensation_done": true}),
-        );
-        let (inherited, left) = inherit(Ledger::Turnover, &[&a]);
-        assert_eq!(
-            Value::Object(inherited),
-            json!({"batch_name": "第一批", "approved_on": "2024-05-06", "supply_mode": "出让", "compensation_done": true})
-        );
-        let names = |left: &[NotInherited]| left.iter().map(|l| l.name).collect::<Vec<_>>();
+        let a: Values = &[
+            ("batch_name", "第一批"),
+            ("approved_on", "2024-05-06"),
+            ("supply_mode", "出让"),
+            ("approved_area_m2", "100"),
+            ("title_no", "湘1"),
+        ];
+        let b: Values = &[("batch_name", "第一批"), ("approved_on", "2024-05-07"), ("supply_mode", "出让")];
+        let names = |left: &[NotInherited<&str>]| left.iter().map(|l| l.name).collect::<Vec<_>>();
+        let (inherited, left) = of(&[a]);
+        assert_eq!(inherited, [("batch_name", "第一批"), ("approved_on", "2024-05-06"), ("supply_mode", "出让")]);
         assert_eq!(names(&left), ["approved_area_m2", "title_no"]);
-        let (inherited, left) = inherit(Ledger::Turnover, &[&a, &b]);
-        assert_eq!(
-            Value::Object(inherited),
-            json!({"batch_name": "第一批", "supply_mode": "出让", "compensation_done": true})
-        );
+        let (inherited, left) = of(&[a, b]);
+        assert_eq!(inherited, [("batch_name", "第一批"), ("supply_mode", "出让")]);
         assert_eq!(names(&left), ["approved_on", "approved_area_m2", "title_no"]);
-        assert_eq!((left[0].title, &left[0].values), ("批准日期", &vec![json!("2024-05-06"), json!("2024-05-07")]));
+        assert_eq!((left[0].title, &left[0].values), ("批准日期", &vec![Some("2024-05-06"), Some("2024-05-07")]));
+        assert_eq!(left[1].values, [Some("100"), None]);
     }
 
     #[test]
     fn a_land_use_code_goes_with_its_system() {
-        let a = map(json!({"land_use_code": "100101", "land_use_system": "A"}));
-        let b = map(json!({"land_use_code": "100101", "land_use_system": "B"}));
-        let (inherited, left) = inherit(Ledger::Turnover, &[&a, &b]);
-        assert!(inherited.is_empty());
+        let a: Values = &[("land_use_code", "100101"), ("land_use_system", "A")];
+        let b: Values = &[("land_use_code", "100101"), ("land_use_system", "B")];
+        let (inherited, left) = of(&[a, b]);
+        assert_eq!(inherited, []);
         assert_eq!(left.iter().map(|l| l.name).collect::<Vec<_>>(), ["land_use_system", "land_use_code"]);
-        assert_eq!(inherit(Ledger::Turnover, &[&a]).0.len(), 2);
+        assert_eq!(of(&[a]).0.len(), 2);
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub struct Family {
     pub replayed: bool,
     pub lines: Vec<Line>,
     /// What the children do not have from their parents; not told again of a request that was done before.
-    pub not_inherited: Vec<NotInherited>,
+    pub not_inherited: Vec<NotInherited<Value>>,
     pub warnings: Vec<Finding>,
 }
 
@@ -91,7 +91,7 @@ pub async fn merge(
         let detail = format!("要合并的地块（from）应为 2 至 {MAX_RELATIVES} 个，且不重复");
         return Err(Error::invalid("member_invalid", detail));
     }
-    let mut children = children_of(ledger, std::slice::from_ref(into), event)?;
+    let children = children_of(ledger, std::slice::from_ref(into), event)?;
     let (mut transaction, done) = super::begin(pool, deed).await?;
     if let Some(done) = done {
         return replayed(&mut transaction, ledger, Descent::Merge, done.revision).await;
@@ -102,14 +102,7 @@ pub async fn merge(
     }
     super::unchanged_since(parents.iter().map(|p| (p.id.as_str(), p.standing.revision)), seen_revision, ledger)?;
     let work = Work { ledger, kind: Descent::Merge, deed, event, parents: &parents };
-    let mut warnings = Vec::new();
-    if let Some(child) = children.first_mut().filter(|child| child.geometry.is_none()) {
-        let (union, told) = work.union(&mut transaction).await?;
-        child.union = Some(union);
-        warnings = told;
-    }
-    let mut family = work.carry_out(&mut transaction, children).await?;
-    family.warnings.extend(warnings);
+    let family = work.carry_out(&mut transaction, children).await?;
     let id = family.lines.first().map(|line| line.child.clone()).unwrap_or_default();
     end(transaction, deed, family, &id).await
 }
@@ -194,7 +187,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// The parents end, the children begin.
-    async fn carry_out(&self, connection: &mut PgConnection, children: Vec<Child>) -> Result<Family> {
+    async fn carry_out(&self, connection: &mut PgConnection, mut children: Vec<Child>) -> Result<Family> {
         let first = self.parents.first().ok_or_else(|| not_found(self.ledger, ""))?;
         let county = DivisionCode::parse(&first.standing.county)
             .map_err(|cause| Error::internal("登记库中的县区代码不合规则", cause))?;
@@ -205,9 +198,20 @@ impl Work<'_> {
             document_no: text(self.event.document_no.as_deref(), "document_no")?,
             reason: text(self.event.reason.as_deref(), "reason")?,
         };
-        let values: Vec<&Map<String, Value>> = self.parents.iter().map(|p| &p.values).collect();
-        let (inherited, not_inherited) = inherit(self.ledger, &values);
+        let value = |at: usize, name: &str| self.parents[at].values.get(name).filter(|v| !v.is_null()).cloned();
+        let (inherited, not_inherited) = inherit(self.ledger, self.parents.len(), value);
+        let inherited: Map<String, Value> =
+            inherited.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let ids = self.child_ids(connection, &county, &children).await?;
+
+        let mut warnings = Vec::new();
+        if let (Descent::Merge, [child]) = (self.kind, children.as_mut_slice())
+            && child.geometry.is_none()
+        {
+            let (union, told) = self.union(connection).await?;
+            child.union = Some(union);
+            warnings = told;
+        }
 
         let from: Vec<&str> = self.parents.iter().map(|p| p.id.as_str()).collect();
         let why = format!("{}{} {} → {}", self.kind.label(), self.ledger.label(), shown(&from), shown(&ids));
@@ -215,7 +219,7 @@ impl Work<'_> {
         for parent in self.parents {
             ledgers::end(connection, self.ledger, &parent.id, on, self.kind.end_reason()).await?;
         }
-        let mut warnings = self.judge(connection, &county, children, &inherited).await?;
+        warnings.extend(self.judge(connection, &county, children, &inherited).await?);
         // Since when they stand so is the parents' day; that they are is this one.
         let state_on = self.parents.iter().map(|p| p.standing.state_on).max().flatten();
         ledgers::stage_standing(connection, &first.standing, state_on, on).await?;
@@ -246,8 +250,11 @@ impl Work<'_> {
         let stuck = |p: &Parent| undividable(&p.id, &p.standing.state, plans.contains_key(&p.id));
         let findings: Vec<Finding> = self.parents.iter().filter_map(stuck).collect();
         if let Some(one) = findings.first() {
-            let code = if one.code == "parcel_frozen" { "parcel_frozen" } else { "plan_in_use" };
-            return Err(Error::Conflict { code, detail: one.message.clone(), findings });
+            let detail = one.message.clone();
+            return Err(match one.code.as_ref() {
+                "parcel_frozen" => Error::Conflict { code: "parcel_frozen", detail, findings },
+                _ => Error::Conflict { code: "plan_in_use", detail, findings },
+            });
         }
         for other in self.parents {
             let (a, b) = (&first.standing, &other.standing);
@@ -445,17 +452,24 @@ impl Work<'_> {
                 common.insert((pair.a, pair.b), area.value());
             }
         }
-        let mut findings = Vec::new();
+        let mut findings = self.overlapping(&children);
         for (parent, taken) in self.parents.iter().zip(of_parent) {
             let whole = area::ellipsoidal(&parent.boundary).value();
-            findings.extend(left_over(whole, taken, "land_left_out", |left| {
-                format!("原地块 {} 有 {left}没有归入任何新地块", parent.id)
+            findings.extend(left_over(whole, taken).map(|left| {
+                let message = format!(
+                    "原地块 {} 有 {left}没有归入任何新地块；请检查图形，确需如此可放行（allow=land_left_out）",
+                    parent.id
+                );
+                Finding::error("land_left_out", Place::whole(), message)
             }));
         }
         for ((id, land), had) in children.iter().zip(of_child) {
             let whole = area::ellipsoidal(land).value();
-            findings
-                .extend(left_over(whole, had, "land_beyond", |left| format!("新地块 {id} 有 {left}不在原地块范围内")));
+            findings.extend(left_over(whole, had).map(|left| {
+                let message =
+                    format!("新地块 {id} 有 {left}不在原地块范围内；请检查图形，确需如此可放行（allow=land_beyond）");
+                Finding::error("land_beyond", Place::whole(), message)
+            }));
         }
         let named = common.into_iter().map(|((p, c), m2)| Common {
             parent: self.parents[p].id.clone(),
@@ -463,6 +477,24 @@ impl Work<'_> {
             m2,
         });
         Ok((named.collect(), findings))
+    }
+
+    /// Land that two children would both have.
+    fn overlapping(&self, children: &[(String, MultiPolygon<f64>)]) -> Vec<Finding> {
+        let shapes: Vec<_> = children.iter().map(|(_, land)| land).collect();
+        let mut findings = Vec::new();
+        for pair in overlap::pairs(&shapes, usize::MAX).list {
+            let overlap::Relation::Overlap { area } = pair.relation else { continue };
+            let (a, b) = (&children[pair.a], &children[pair.b]);
+            let message = format!("新地块 {} 与 {} 重叠 {area} 平方米（{} 亩）", a.0, b.0, area.to_mu());
+            let smaller = area::ellipsoidal(&a.1).value().min(area::ellipsoidal(&b.1).value());
+            findings.push(if area.value() > land_tolerance(smaller) {
+                Finding::error("children_overlap", Place::whole(), message)
+            } else {
+                Finding::warning("overlap_sliver", Place::whole(), format!("{message}，属细碎重叠"))
+            });
+        }
+        findings
     }
 
     /// A line for every parent and child: one side has but one.
@@ -495,11 +527,11 @@ struct Common {
     m2: f64,
 }
 
-fn left_over(whole: f64, covered: f64, code: &'static str, says: impl Fn(&str) -> String) -> Option<Finding> {
+/// What of the land the others do not cover, in words; `None` where it is rounding.
+fn left_over(whole: f64, covered: f64) -> Option<String> {
     let left = whole - covered;
     let area = SquareMetres::new(left).filter(|_| left > land_tolerance(whole))?;
-    let message = says(&format!("{area} 平方米（{} 亩）", area.to_mu()));
-    Some(Finding::error(code, Place::whole(), format!("{message}；请检查图形，确需如此可放行（allow={code}）")))
+    Some(format!("{area} 平方米（{} 亩）", area.to_mu()))
 }
 
 /// Ids for a sentence: the first five.
