@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::auth;
 use super::collections::layer_of;
+use super::genealogy::TAILS;
 use super::if_match::{self, IfMatch};
 use super::items::{self, Asked, item_not_found};
 use super::json_body::{self, Members};
@@ -30,14 +31,14 @@ use crate::layers::declaration;
 use crate::store::{as_of, features};
 
 /// Largest feature, in bytes (reliability.md: JSON body 5 MB).
-const FEATURE_LIMIT: usize = 5 * 1024 * 1024;
+pub(super) const FEATURE_LIMIT: usize = 5 * 1024 * 1024;
 /// Types in which a feature may come.
 const FEATURE_TYPES: [&str; 2] = ["application/geo+json", "application/json"];
 /// Types in which a part of one may come.
 const MERGE_TYPES: [&str; 3] = ["application/merge-patch+json", "application/geo+json", "application/json"];
 
 /// Says that this request had been done before.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// `POST …/items`: a new record.
 pub async fn create_item(
@@ -181,22 +182,22 @@ fn steps_of(members: &Members) -> Result<Vec<StepInput>> {
         .collect()
 }
 
-fn day(name: &str, text: &str) -> Result<NaiveDate> {
+pub(super) fn day(name: &str, text: &str) -> Result<NaiveDate> {
     parse_day(text).ok_or_else(|| {
         Error::invalid("value_invalid", format!("{name} 应为日期（YYYY-MM-DD），不是“{}”", shorten(text)))
     })
 }
 
 /// The ledger of the address and who writes to it.
-struct Target {
-    viewer: Viewer,
-    layer: &'static Layer,
-    ledger: Ledger,
+pub(super) struct Target {
+    pub viewer: Viewer,
+    pub layer: &'static Layer,
+    pub ledger: Ledger,
     version: Option<i64>,
 }
 
 impl Target {
-    async fn of(
+    pub async fn of(
         request: &HttpRequest,
         state: &web::Data<State>,
         collection: &str,
@@ -255,33 +256,12 @@ impl Target {
         if self.ledger == Ledger::Plan { Ok(()) } else { Err(Problem::no_such_address()) }
     }
 
-    fn url(&self, base: &str, id: &str) -> String {
+    pub fn url(&self, base: &str, id: &str) -> String {
         format!("{base}/api/collections/{}/items/{}", self.layer.id, representation::encode(id))
     }
 
-    fn deed(&self, request: &HttpRequest, body: &[u8]) -> Result<Deed<'_>> {
-        let key = match request.headers().get("idempotency-key") {
-            None => None,
-            Some(key) => {
-                let text = key.to_str().ok().map(str::trim).filter(|k| !k.is_empty() && k.len() <= 200);
-                let invalid =
-                    || Error::invalid("idempotency_key_invalid", "Idempotency-Key 应为 1 至 200 个 ASCII 字符");
-                Some(text.ok_or_else(invalid)?.to_owned())
-            }
-        };
-        let mut hasher = Sha256::new();
-        for part in [request.method().as_str().as_bytes(), request.uri().to_string().as_bytes(), body] {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
-        }
-        let digest: [u8; 32] = hasher.finalize().into();
-        Ok(Deed {
-            viewer: &self.viewer,
-            version: self.version,
-            key: key.map(|key| (key, digest)),
-            source: format!("{} {}", request.method(), request.path()),
-            today: today(),
-        })
+    pub fn deed(&self, request: &HttpRequest, body: &[u8]) -> Result<Deed<'_>> {
+        deed_of(request, &self.viewer, self.version, body)
     }
 
     async fn write(
@@ -330,7 +310,7 @@ impl Target {
     }
 
     /// The refusal; of a stale version with both: what was sent and what stands.
-    async fn refuse(
+    pub async fn refuse(
         &self,
         request: &HttpRequest,
         state: &web::Data<State>,
@@ -351,9 +331,39 @@ impl Target {
     }
 }
 
+/// Who writes, by which request: the same key with another body is another request.
+pub(super) fn deed_of<'a>(
+    request: &HttpRequest,
+    viewer: &'a Viewer,
+    version: Option<i64>,
+    body: &[u8],
+) -> Result<Deed<'a>> {
+    let key = match request.headers().get("idempotency-key") {
+        None => None,
+        Some(key) => {
+            let text = key.to_str().ok().map(str::trim).filter(|k| !k.is_empty() && k.len() <= 200);
+            let invalid = || Error::invalid("idempotency_key_invalid", "Idempotency-Key 应为 1 至 200 个 ASCII 字符");
+            Some(text.ok_or_else(invalid)?.to_owned())
+        }
+    };
+    let mut hasher = Sha256::new();
+    for part in [request.method().as_str().as_bytes(), request.uri().to_string().as_bytes(), body] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    let digest: [u8; 32] = hasher.finalize().into();
+    Ok(Deed {
+        viewer,
+        version,
+        key: key.map(|key| (key, digest)),
+        source: format!("{} {}", request.method(), request.path()),
+        today: today(),
+    })
+}
+
 /// What is no ledger is read alone: its rows come by imports, as whole papers, and have neither moves nor steps.
 fn of_read_layer(request: &HttpRequest) -> Problem {
-    let is_own = |pattern: String| ["/transitions", "/steps"].iter().any(|tail| pattern.ends_with(tail));
+    let is_own = |pattern: String| TAILS.iter().any(|tail| pattern.ends_with(tail));
     if request.match_pattern().is_some_and(is_own) {
         return Problem::no_such_address();
     }

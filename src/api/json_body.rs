@@ -134,14 +134,31 @@ impl Members {
         }
     }
 
+    /// A list of anything, at most so many.
+    pub fn values(&self, name: &str, most: usize) -> Result<Option<Vec<Value>>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let list = value.as_array().filter(|list| list.len() <= most);
+        list.cloned().map(Some).ok_or_else(|| invalid(name, &format!("应为列表，至多 {most} 项")))
+    }
+
+    /// Whatever was given.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.get(name)
+    }
+
     /// A list of texts, at most a thousand.
     pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>> {
+        self.texts_up_to(name, 1_000)
+    }
+
+    /// A list of texts, at most so many.
+    pub fn texts_up_to(&self, name: &str, most: usize) -> Result<Option<Vec<String>>> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        let list = value.as_array().filter(|list| list.len() <= 1_000);
+        let list = value.as_array().filter(|list| list.len() <= most);
         let texts = list.and_then(|list| {
             list.iter().map(|item| item.as_str().filter(|t| !t.contains('\0')).map(str::to_owned)).collect()
         });
-        texts.map(Some).ok_or_else(|| invalid(name, "应为文字的列表，至多 1000 项"))
+        texts.map(Some).ok_or_else(|| invalid(name, &format!("应为文字的列表，至多 {most} 项")))
     }
 }
 

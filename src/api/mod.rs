@@ -11,6 +11,7 @@ mod exports;
 mod facets;
 mod feed;
 mod filters;
+mod genealogy;
 mod history;
 mod html;
 mod if_match;
@@ -21,6 +22,7 @@ mod json_strict;
 mod landing;
 mod openapi;
 mod openapi_access;
+mod openapi_genealogy;
 mod openapi_ledgers;
 mod openapi_page;
 mod openapi_queries;
@@ -115,6 +117,11 @@ fn routes(routes: &mut Routes<'_>) {
                 .reads(Staff, edits::list_steps)
                 .does(Method::PUT, Editor, edits::replace_steps),
         )
+        .service(post("/api/collections/{collection}/items/{item}/split", Editor, genealogy::split_item))
+        .service(get("/api/collections/{collection}/items/{item}/lineage", Staff, genealogy::get_lineage))
+        .service(post("/api/collections/{collection}/merge", Editor, genealogy::merge_items))
+        .service(post("/api/collections/{collection}/transitions", Editor, genealogy::create_transitions))
+        .service(post("/api/revisions/{number}/undo", Editor, genealogy::undo_revision))
         .service(get("/api/collections/{collection}/items/{item}/history", Public, history::list_history))
         .service(get("/api/collections/{collection}/changes", Public, changes::list_changes))
         .service(get("/api/collections/{collection}/changes/stream", Public, changes::stream_changes))

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::html;
 use super::openapi_access;
+use super::openapi_genealogy;
 use super::openapi_ledgers;
 use super::openapi_page;
 use super::openapi_queries;
@@ -64,6 +65,7 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
     }
     park_paths(&mut paths);
     import_paths(&mut paths, upload_limit_mb);
+    openapi_genealogy::undo(&mut paths);
     openapi_access::paths(&mut paths);
     openapi_reports::paths(&mut paths);
     let limits = format!(
@@ -275,6 +277,7 @@ fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
     paths.insert(format!("{items}/{{featureId}}"), item.get());
     openapi_time::paths(paths, layer, &url);
     openapi_ledgers::paths(paths, layer, &url);
+    openapi_genealogy::paths(paths, layer, &url);
     if !layer.visibility.is_for(Role::Public) {
         mark_internal(paths, &url);
     }

@@ -11,7 +11,7 @@ use crate::domain::layer::Layer;
 use crate::inventory::import::ALLOWABLE_IN_LEDGERS;
 
 /// What a write may be answered with beside its success.
-const REFUSED: [&str; 9] = ["400", "401", "403", "404", "409", "412", "413", "415", "428"];
+pub(super) const REFUSED: [&str; 9] = ["400", "401", "403", "404", "409", "412", "413", "415", "428"];
 
 /// Properties that a client writes beside the ledger's fields; the rest is told by the register.
 const WRITTEN: [&str; 9] =
@@ -31,14 +31,14 @@ pub fn paths(paths: &mut Map<String, Value>, layer: &Layer, url: &str) {
     }
 }
 
-fn add(paths: &mut Map<String, Value>, path: &str, operations: Vec<(&str, Operation)>) {
+pub(super) fn add(paths: &mut Map<String, Value>, path: &str, operations: Vec<(&str, Operation)>) {
     let entry = paths.entry(path).or_insert_with(|| json!({}));
     for (method, operation) in operations {
         entry[method] = Value::Object(operation.0);
     }
 }
 
-fn operation(layer: &Layer, handler: &str, what: &str, parameters: Vec<Value>) -> Operation {
+pub(super) fn operation(layer: &Layer, handler: &str, what: &str, parameters: Vec<Value>) -> Operation {
     Operation::new(format!("{handler}_{}", layer.id), "ledgers", format!("{}：{what}", layer.title.zh))
         .field("security", security())
         .parameters(parameters)
@@ -51,7 +51,7 @@ fn header(name: &str, title: &str, required: bool, example: &str) -> Value {
     })
 }
 
-fn if_match() -> Value {
+pub(super) fn if_match() -> Value {
     header(
         "If-Match",
         "取得该记录时的强 ETag，可列出几个；没有时 428，已被别人修改时 412",
@@ -60,17 +60,21 @@ fn if_match() -> Value {
     )
 }
 
-fn idempotency_key() -> Value {
+pub(super) fn idempotency_key() -> Value {
     let title = "客户端自定的请求标识，1 至 200 个 ASCII 字符；一天内重发同一请求不会再写一次";
     header("Idempotency-Key", title, false, "7f0c2c4e-5d0b-4a8e-9a53-2f6d1c0b7e11")
 }
 
-fn id(layer: &Layer) -> Value {
+pub(super) fn id(layer: &Layer) -> Value {
     segment("featureId", "记录标识", example_of(layer))
 }
 
 fn allow() -> Value {
-    let words = json!({"type": "array", "items": {"type": "string", "enum": ALLOWABLE_IN_LEDGERS}});
+    allow_of(&ALLOWABLE_IN_LEDGERS)
+}
+
+pub(super) fn allow_of(codes: &[&str]) -> Value {
+    let words = json!({"type": "array", "items": {"type": "string", "enum": codes}});
     query("allow", "放行的错误代码，可重复或用逗号隔开", words)
 }
 
@@ -137,7 +141,7 @@ fn steps(layer: &Layer) -> Vec<(&'static str, Operation)> {
 }
 
 /// `f` of an address that is JSON whatever it says.
-fn json_alone() -> Value {
+pub(super) fn json_alone() -> Value {
     query("f", "表示形式", json!({"type": "string", "enum": ["json"]}))
 }
 

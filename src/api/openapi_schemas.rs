@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::cards::LEVELS;
 use super::collections::property_schema;
 use super::openapi_access;
+use super::openapi_genealogy;
 use super::openapi_ledgers;
 use super::openapi_reports;
 use super::openapi_time;
@@ -52,6 +53,7 @@ pub fn components(layers: &[Layer]) -> Value {
         features(),
         openapi_time::schemas(),
         openapi_ledgers::schemas(),
+        openapi_genealogy::schemas(),
         parks(),
         import(),
         openapi_reports::schemas(),

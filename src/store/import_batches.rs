@@ -154,6 +154,14 @@ pub async fn find(connection: &mut PgConnection, id: i64) -> Result<Option<Impor
     row.map(ImportBatch::try_from).transpose()
 }
 
+/// The batch that the revision wrote or undid.
+pub async fn of_revision(connection: &mut PgConnection, revision: i64) -> Result<Option<i64>> {
+    Ok(sqlx::query_scalar("SELECT id FROM import_batch WHERE revision = $1 OR undone_revision = $1")
+        .bind(revision)
+        .fetch_optional(connection)
+        .await?)
+}
+
 /// [`find`], holding the row to the end of the transaction.
 pub async fn lock(connection: &mut PgConnection, id: i64) -> Result<Option<ImportBatch>> {
     let row: Option<BatchRow> = sqlx::query_as(

@@ -8,8 +8,14 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use crate::support::Database;
 use crate::support::parcels::COUNTY;
 
-const TABLES: [&str; 5] =
-    ["turnover_parcel", "low_efficiency_parcel", "redevelopment_plan", "plan_step", "parcel_transition"];
+const TABLES: [&str; 6] = [
+    "turnover_parcel",
+    "low_efficiency_parcel",
+    "redevelopment_plan",
+    "plan_step",
+    "parcel_transition",
+    "parcel_lineage",
+];
 
 /// Rows of each table, of every county and of one; `{}` stands for the table.
 async fn counts(session: &mut PgConnection, sql: &str) -> Vec<i64> {
@@ -50,6 +56,11 @@ async fn a_session_sees_of_the_ledgers_what_its_jurisdiction_covers_now_and_then
          SELECT 'turnover_parcel', id, 1, county_code, 'planned', 'approved', '2020-01-01', 'test' FROM turnover_parcel",
     )
     .await;
+    db.write(
+        "INSERT INTO parcel_lineage (ledger, parent_id, child_id, county_code, kind, effective_on, common_area_m2, actor)
+         SELECT 'turnover_parcel', id, id || '-1', county_code, 'split', '2020-01-01', 1, 'test' FROM turnover_parcel",
+    )
+    .await;
     let drawn: i64 = db.value("SELECT max(number) FROM revision").await;
     let mut owner = db.pool.acquire().await.expect("connection").detach();
     let all = counts(&mut owner, "SELECT count(*) FROM {}").await;
@@ -58,7 +69,7 @@ async fn a_session_sees_of_the_ledgers_what_its_jurisdiction_covers_now_and_then
         assert!(0 < own[at] && own[at] < all[at], "{table}: {own:?} of {all:?}");
     }
     // Then everything goes, so that the past stands in the log alone.
-    db.write("DELETE FROM parcel_transition; DELETE FROM plan_step; DELETE FROM redevelopment_plan; DELETE FROM low_efficiency_parcel; DELETE FROM turnover_parcel").await;
+    db.write("DELETE FROM parcel_lineage; DELETE FROM parcel_transition; DELETE FROM plan_step; DELETE FROM redevelopment_plan; DELETE FROM low_efficiency_parcel; DELETE FROM turnover_parcel").await;
     let logged = counts(&mut owner, "SELECT count(*) FROM change WHERE layer = '{}'").await;
     assert!(logged.iter().zip(&all).all(|(logged, rows)| logged == &(2 * rows)), "{logged:?} {all:?}");
     owner.close().await.expect("closed");

@@ -74,6 +74,26 @@ const EXPECTED: &[(&str, &str, Rule, &str)] = &[
         "/api/collections/redevelopment_plans/items/430121-1/steps",
     ),
     (
+        "POST",
+        "/api/collections/{collection}/items/{item}/split",
+        Rule::Editor,
+        "/api/collections/turnover_parcels/items/430121-1/split",
+    ),
+    (
+        "GET HEAD",
+        "/api/collections/{collection}/items/{item}/lineage",
+        Rule::Staff,
+        "/api/collections/turnover_parcels/items/430121-1/lineage",
+    ),
+    ("POST", "/api/collections/{collection}/merge", Rule::Editor, "/api/collections/turnover_parcels/merge"),
+    (
+        "POST",
+        "/api/collections/{collection}/transitions",
+        Rule::Editor,
+        "/api/collections/turnover_parcels/transitions",
+    ),
+    ("POST", "/api/revisions/{number}/undo", Rule::Editor, "/api/revisions/1/undo"),
+    (
         "GET HEAD",
         "/api/collections/{collection}/changes",
         Rule::Public,

@@ -59,6 +59,11 @@ async fn filled(name: &str) -> Database {
          SELECT 'turnover_parcel', id, 1, county_code, 'planned', 'approved', '2020-01-01', 'test' FROM turnover_parcel",
     )
     .await;
+    db.write(
+        "INSERT INTO parcel_lineage (ledger, parent_id, child_id, county_code, kind, effective_on, common_area_m2, actor)
+         SELECT 'turnover_parcel', id, id || '-1', county_code, 'split', '2020-01-01', 1, 'test' FROM turnover_parcel",
+    )
+    .await;
     let entry = ExportEntry { actor: "test", layer: "x", filter: "", format: "csv", rows: 1, address: "" };
     log_export(&db.pool, &entry).await.expect("logged");
     sqlx::raw_sql(
@@ -135,6 +140,7 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "import_batch",
             "login_failure",
             "low_efficiency_parcel",
+            "parcel_lineage",
             "parcel_transition",
             "park",
             "park_block",

@@ -2,6 +2,7 @@
 //! table of fields and one table of states and allowed moves. What reads, stores, checks, shows and exports a record goes by these.
 
 mod field;
+mod genealogy;
 mod low_efficiency;
 mod machine;
 mod order;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 
 pub use field::{Field, FieldKind, FieldValue, TOO_MUCH, parse_date};
+pub use genealogy::{Descent, MAX_RELATIVES, NotInherited, inherit, is_of_whole, land_tolerance, undividable};
 pub use machine::{DerivedSet, Machine, State, StateKind, Step};
 pub use order::{column_looks_like_ratio, looks_like_ratio};
 pub use plan::{PlanProgress, missing_for_parcel, missing_for_plan, parcel_moves_before, told_moves};

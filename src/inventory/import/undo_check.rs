@@ -17,7 +17,7 @@ type States = HashMap<String, String>;
 
 /// Where the low-efficiency parcels stand that a revision touched.
 pub(super) async fn states(connection: &mut PgConnection, revision: i64) -> Result<States> {
-    Ok(ledgers::touched_states(connection, revision).await?.into_iter().collect())
+    Ok(ledgers::parcels_beside(connection, revision).await?.into_iter().collect())
 }
 
 /// Refuses the undo of `revision` where it has put a parcel back into a state whose plan is gone. `stood` is where they stood before.
@@ -29,7 +29,7 @@ pub(super) async fn refuse_without_plan(
     revision: i64,
     stood: &States,
 ) -> Result<()> {
-    let put_back: Vec<(String, String)> = ledgers::touched_states(connection, revision)
+    let put_back: Vec<(String, String)> = ledgers::parcels_beside(connection, revision)
         .await?
         .into_iter()
         .filter(|(id, state)| stood.get(id) != Some(state))

@@ -60,7 +60,7 @@ pub async fn write_feature(pool: &PgPool, deed: &Deed<'_>, edit: Edit) -> Result
         (Some(id), _) => Some(seen(&mut transaction, edit.ledger, id, deed).await?),
         (None, _) => None,
     };
-    let feature = properties::written(&edit, deed, standing.as_ref(), properties)?;
+    let feature = properties::written(&edit, deed.today, standing.as_ref(), properties)?;
     let written = match edit.ledger {
         Ledger::Plan => plans::write(&mut transaction, deed, &edit, feature, standing).await?,
         Ledger::Turnover | Ledger::LowEfficiency => {
@@ -213,7 +213,7 @@ fn is_given(name: &str, given: &HashSet<&str>) -> bool {
 }
 
 /// Values as the reader of files wants them; a null is an empty cell.
-fn texts(properties: &Map<String, Value>) -> Map<String, Value> {
+pub(super) fn texts(properties: &Map<String, Value>) -> Map<String, Value> {
     properties
         .iter()
         .map(|(name, value)| {

@@ -1,5 +1,7 @@
 //! What a record has gone through, and what may follow.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -37,6 +39,53 @@ pub async fn list_transitions(pool: &PgPool, viewer: &Viewer, ledger: Ledger, id
             "actor": m.actor,
         })).collect::<Vec<_>>(),
     })))
+}
+
+/// Lines of the family that are told on each side.
+const MAX_LINES: i64 = 1_000;
+
+/// The genealogy of a parcel: who it came from, who came from it, and what became of each. `None` where the register knows neither the
+/// parcel nor a line of it, or not for this viewer.
+pub async fn list_lineage(pool: &PgPool, viewer: &Viewer, ledger: Ledger, id: &str) -> Result<Option<Value>> {
+    let mut transaction = store::begin_read_as(pool, viewer).await?;
+    let mut up = ledgers::lines(&mut transaction, ledger, id, true, MAX_LINES + 1).await?;
+    let mut down = ledgers::lines(&mut transaction, ledger, id, false, MAX_LINES + 1).await?;
+    let complete = up.len().max(down.len()) <= usize::try_from(MAX_LINES).unwrap_or(usize::MAX);
+    up.truncate(usize::try_from(MAX_LINES).unwrap_or(usize::MAX));
+    down.truncate(usize::try_from(MAX_LINES).unwrap_or(usize::MAX));
+    let mut ids: BTreeSet<String> = up.iter().chain(&down).flat_map(|l| [l.parent.clone(), l.child.clone()]).collect();
+    let alone = ids.is_empty();
+    ids.insert(id.to_owned());
+    let ids: Vec<String> = ids.into_iter().collect();
+    let known = ledgers::relatives(&mut transaction, ledger, &ids).await?;
+    transaction.commit().await?;
+    if alone && known.is_empty() {
+        return Ok(None);
+    }
+    let machine = ledger.machine();
+    let one = |r: &ledgers::Relative| {
+        json!({
+            "id": r.id, "name": r.name, "state": r.state,
+            "state_label": machine.find(&r.state).map_or(r.state.as_str(), |s| s.label),
+            "computed_area_m2": r.area, "valid_from": day(r.from), "valid_to": day(r.to), "end_reason": r.end_reason,
+        })
+    };
+    Ok(Some(json!({
+        "id": id,
+        "complete": complete,
+        "ancestors": up.iter().map(line).collect::<Vec<_>>(),
+        "descendants": down.iter().map(line).collect::<Vec<_>>(),
+        "parcels": known.iter().map(one).collect::<Vec<_>>(),
+    })))
+}
+
+/// One parent and one child, as every answer tells it.
+pub fn line(line: &ledgers::Line) -> Value {
+    json!({
+        "parent": line.parent, "child": line.child, "kind": line.kind, "effective_on": line.on.to_string(),
+        "common_area_m2": line.common_area, "document_no": line.document_no, "reason": line.reason, "actor": line.actor,
+        "revision": line.revision,
+    })
 }
 
 /// The steps of a plan, in order.

@@ -1,19 +1,25 @@
 //! What people do with single records of a ledger: enter, replace, correct, move, end. Each is one transaction and one revision; each
 //! names the version that it was decided on, so nobody's edit is lost under another's.
 
+mod bulk;
 mod edit;
+mod genealogy;
 mod looks;
 mod moves;
 mod plans;
 mod properties;
+mod undo;
 
 use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
+pub use bulk::{MAX_SELECTED, Selection, Verdict, Verdicts, transition_many};
 pub use edit::{Edit, Mode, Written, write_feature};
-pub use looks::{list_steps, list_transitions};
+pub use genealogy::{ALLOWABLE, Event, Family, merge, split};
+pub use looks::{line, list_lineage, list_steps, list_transitions};
 pub use moves::{MoveRequest, end_life, transition};
 pub use plans::{StepInput, replace_steps};
+pub use undo::undo;
 
 use crate::domain::access::Viewer;
 use crate::domain::{DivisionCode, Ledger, RecordId};
@@ -94,6 +100,22 @@ async fn seen(connection: &mut PgConnection, ledger: Ledger, id: &str, deed: &De
         }),
         Some(_) => Ok(standing),
     }
+}
+
+/// Nobody has changed these since the register was at `seen_revision`.
+fn unchanged_since<'a>(
+    records: impl Iterator<Item = (&'a str, i64)>,
+    seen_revision: i64,
+    ledger: Ledger,
+) -> Result<()> {
+    let changed: Vec<(&str, i64)> = records.filter(|(_, revision)| *revision > seen_revision).collect();
+    let Some((id, revision)) = changed.first() else { return Ok(()) };
+    let more = if changed.len() > 1 { format!("等 {} 条", changed.len()) } else { String::new() };
+    let detail = format!(
+        "{}“{id}”{more}在您取得之后（修订 {seen_revision}）又被修改（修订 {revision}）；请重新查询、核对后再提交",
+        ledger.label()
+    );
+    Err(Error::Stale { detail })
 }
 
 fn not_found(ledger: Ledger, id: &str) -> Error {

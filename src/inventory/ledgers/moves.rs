@@ -1,12 +1,14 @@
 //! A record moves into another state, or its life ends.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool};
 
 use super::edit::invalid;
 use super::{Deed, Done, begin, finish, not_found, open, seen};
 use crate::domain::ledger::{
-    PlanProgress, Step, missing_for_parcel, missing_for_plan, parcel_moves_before, told_moves,
+    PlanProgress, State, missing_for_parcel, missing_for_plan, parcel_moves_before, told_moves,
 };
 use crate::domain::{Finding, Ledger, Place};
 use crate::error::{Error, Result};
@@ -39,42 +41,78 @@ pub async fn transition(
         return Ok(done);
     }
     let standing = seen(&mut transaction, ledger, id, deed).await?;
-    let (from, to) = judge(&standing, ledger, wanted)?;
-    let on = day(&standing, wanted.effective_on, deed.today)?;
-    if let Some(missing) = missing(&mut transaction, ledger, id, to.state.code).await? {
-        return Err(refused(missing));
-    }
-    let reason = format!("{} {id}：{} → {}", ledger.label(), from.state.label, to.state.label);
+    let wish = Wish::of(ledger, deed, wanted)?;
+    let beside = Beside::load(&mut transaction, ledger, &[id.to_owned()]).await?;
+    let one = wish.judge(id, &standing, &beside).map_err(|finding| match finding.code.as_ref() {
+        "transition_in_future" | "transition_before_last" => invalid(vec![finding]),
+        _ => refused(finding),
+    })?;
+    let from = ledger.machine().find(&one.from).map_or("", |state| state.label);
+    let reason = format!("{} {id}：{from} → {}", ledger.label(), wish.to.label);
     let revision = open(&mut transaction, deed, &reason).await?;
-    let one = Move {
-        id: id.to_owned(),
-        county: standing.county.clone(),
-        from: from.state.code.to_owned(),
-        to: to.state.code.to_owned(),
-        held: to.held.map(|held| held.code.to_owned()),
-        on,
-        document_no: text(wanted.document_no.as_deref(), "document_no")?,
-        reason: text(wanted.reason.as_deref(), "reason")?,
-        actor: deed.viewer.actor.clone(),
-    };
     ledgers::move_all(&mut transaction, ledger, &[one]).await?;
     finish(transaction, deed, Done { id: id.to_owned(), created: false, revision: Some(revision), replayed: false })
         .await
 }
 
-/// From where, to where; what is not in the table is refused with what is.
-fn judge(standing: &RecordState, ledger: Ledger, wanted: &MoveRequest) -> Result<(Step, Step)> {
+/// The state that somebody asks for, by code or label.
+fn wanted_state(ledger: Ledger, wanted: &str) -> Result<&'static State> {
     let machine = ledger.machine();
-    let from = machine
-        .step(&standing.state, standing.held.as_deref())
-        .ok_or_else(|| Error::Internal { detail: "登记库中的状态无法识别".to_owned(), cause: None })?;
-    let Some(to) = machine.find(wanted.to.trim()) else {
+    machine.find(wanted.trim()).ok_or_else(|| {
         let known: Vec<String> = machine.states.iter().map(|s| format!("{}（{}）", s.label, s.code)).collect();
-        let shown: String = wanted.to.chars().filter(|c| !c.is_control()).take(40).collect();
+        let shown: String = wanted.chars().filter(|c| !c.is_control()).take(40).collect();
         let message = format!("没有状态“{shown}”；可用：{}", known.join("、"));
-        return Err(invalid(vec![Finding::error("state_unknown", Place::whole().field("to"), message)]));
-    };
-    machine.apply(from, to).map(|to| (from, to)).map_err(refused)
+        invalid(vec![Finding::error("state_unknown", Place::whole().field("to"), message)])
+    })
+}
+
+/// One move, to be made by one record or by many.
+pub(super) struct Wish {
+    ledger: Ledger,
+    pub to: &'static State,
+    effective_on: Option<NaiveDate>,
+    document_no: Option<String>,
+    reason: Option<String>,
+    today: NaiveDate,
+    actor: String,
+}
+
+impl Wish {
+    pub fn of(ledger: Ledger, deed: &Deed<'_>, wanted: &MoveRequest) -> Result<Self> {
+        Ok(Self {
+            ledger,
+            to: wanted_state(ledger, &wanted.to)?,
+            effective_on: wanted.effective_on,
+            document_no: text(wanted.document_no.as_deref(), "document_no")?,
+            reason: text(wanted.reason.as_deref(), "reason")?,
+            today: deed.today,
+            actor: deed.viewer.actor.clone(),
+        })
+    }
+
+    /// The move of this record, or what is in its way: the table, the day, what its state would rest on.
+    pub fn judge(&self, id: &str, standing: &RecordState, beside: &Beside) -> std::result::Result<Move, Finding> {
+        let machine = self.ledger.machine();
+        let unknown =
+            || Finding::error("state_unknown", Place::whole().field("state"), "登记库中的状态无法识别".to_owned());
+        let from = machine.step(&standing.state, standing.held.as_deref()).ok_or_else(unknown)?;
+        let to = machine.apply(from, self.to)?;
+        let on = dated(standing, self.effective_on, self.today)?;
+        match beside.missing(self.ledger, id, to.state.code) {
+            Some(missing) => Err(missing),
+            None => Ok(Move {
+                id: id.to_owned(),
+                county: standing.county.clone(),
+                from: from.state.code.to_owned(),
+                to: to.state.code.to_owned(),
+                held: to.held.map(|held| held.code.to_owned()),
+                on,
+                document_no: self.document_no.clone(),
+                reason: self.reason.clone(),
+                actor: self.actor.clone(),
+            }),
+        }
+    }
 }
 
 fn refused(finding: Finding) -> Error {
@@ -88,11 +126,14 @@ fn refused(finding: Finding) -> Error {
 }
 
 /// The day of the move: not before the last one, not to come.
-fn day(standing: &RecordState, wanted: Option<NaiveDate>, today: NaiveDate) -> Result<NaiveDate> {
+fn dated(
+    standing: &RecordState,
+    wanted: Option<NaiveDate>,
+    today: NaiveDate,
+) -> std::result::Result<NaiveDate, Finding> {
     let on = wanted.unwrap_or(today);
-    let refuse = |code: &'static str, message: String| {
-        Err(invalid(vec![Finding::error(code, Place::whole().field("effective_on"), message)]))
-    };
+    let refuse =
+        |code: &'static str, message: String| Err(Finding::error(code, Place::whole().field("effective_on"), message));
     if on > today {
         return refuse("transition_in_future", format!("变更日期 {on} 在今天（{today}）之后"));
     }
@@ -104,6 +145,11 @@ fn day(standing: &RecordState, wanted: Option<NaiveDate>, today: NaiveDate) -> R
     }
 }
 
+/// [`dated`], where a wrong day refuses the request.
+pub(super) fn day(standing: &RecordState, wanted: Option<NaiveDate>, today: NaiveDate) -> Result<NaiveDate> {
+    dated(standing, wanted, today).map_err(|finding| invalid(vec![finding]))
+}
+
 pub(super) fn text(text: Option<&str>, name: &str) -> Result<Option<String>> {
     let Some(text) = text.map(str::trim).filter(|t| !t.is_empty()) else { return Ok(None) };
     if text.chars().count() > MAX_CHARS || text.chars().any(char::is_control) {
@@ -112,21 +158,39 @@ pub(super) fn text(text: Option<&str>, name: &str) -> Result<Option<String>> {
     Ok(Some(text.to_owned()))
 }
 
-/// What the move asks of plan or parcel beside it.
-async fn missing(connection: &mut PgConnection, ledger: Ledger, id: &str, to: &str) -> Result<Option<Finding>> {
-    Ok(match ledger {
-        Ledger::Turnover => None,
-        Ledger::LowEfficiency => {
-            let plans = ledgers::plan_progress(connection, &[id.to_owned()]).await?;
-            let plan = plans.get(id).map(|(state, open)| PlanProgress { state, open_steps: *open });
-            missing_for_parcel(to, plan)
+/// What moves ask of the plans and parcels beside the records.
+pub(super) struct Beside {
+    /// By parcel: state and open steps of its plan in force.
+    plans: HashMap<String, (String, i64)>,
+    /// By plan: state of its parcel, and its own open steps.
+    parcels: HashMap<String, (String, i64)>,
+}
+
+impl Beside {
+    pub async fn load(connection: &mut PgConnection, ledger: Ledger, ids: &[String]) -> Result<Self> {
+        let mut beside = Self { plans: HashMap::new(), parcels: HashMap::new() };
+        match ledger {
+            Ledger::Turnover => {}
+            Ledger::LowEfficiency => beside.plans = ledgers::plan_progress(connection, ids).await?,
+            Ledger::Plan => beside.parcels = ledgers::parcels_of_plans(connection, ids).await?,
         }
-        Ledger::Plan => {
-            let (parcel, open) = ledgers::find_plan(connection, id).await?.ok_or_else(|| not_found(ledger, id))?;
-            let parcel = ledgers::lock_state(connection, Ledger::LowEfficiency, &parcel).await?;
-            missing_for_plan(to, parcel.as_ref().map_or("", |p| p.state.as_str()), open)
+        Ok(beside)
+    }
+
+    /// What is missing for this state.
+    fn missing(&self, ledger: Ledger, id: &str, to: &str) -> Option<Finding> {
+        match ledger {
+            Ledger::Turnover => None,
+            Ledger::LowEfficiency => {
+                let plan = self.plans.get(id).map(|(state, open)| PlanProgress { state, open_steps: *open });
+                missing_for_parcel(to, plan)
+            }
+            Ledger::Plan => {
+                let (parcel, open) = self.parcels.get(id).map_or(("", 0), |(state, open)| (state.as_str(), *open));
+                missing_for_plan(to, parcel, open)
+            }
         }
-    })
+    }
 }
 
 /// Ends the record's life: it stays readable by its dates and its history.
@@ -150,7 +214,8 @@ pub async fn end_life(
         Ledger::Turnover | Ledger::Plan => None,
     };
     if ledger == Ledger::Plan
-        && let Some(blocked) = missing(&mut transaction, ledger, id, "cancelled").await?
+        && let Some(blocked) =
+            Beside::load(&mut transaction, ledger, &[id.to_owned()]).await?.missing(ledger, id, "cancelled")
     {
         return Err(refused(blocked));
     }

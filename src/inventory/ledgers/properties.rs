@@ -4,9 +4,9 @@
 
 use std::collections::HashSet;
 
+use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
-use super::Deed;
 use super::edit::{Edit, Mode, invalid};
 use crate::domain::ledger::FieldKind;
 use crate::domain::{Finding, Ledger, Place};
@@ -146,7 +146,7 @@ fn expected(edit: &Edit, name: &str) -> Option<Expected> {
 /// Of these properties those that the client writes; what it may not change of a record that stands is told.
 pub(super) fn written(
     edit: &Edit,
-    deed: &Deed<'_>,
+    today: NaiveDate,
     standing: Option<&RecordState>,
     properties: Map<String, Value>,
 ) -> Result<Map<String, Value>> {
@@ -155,7 +155,7 @@ pub(super) fn written(
     for (name, value) in properties {
         match standing {
             Some(standing) => told_of_standing(edit, standing, &name, &value, &mut told),
-            None => told_of_new(edit, deed, &name, &value, &mut told),
+            None => told_of_new(edit, today, &name, &value, &mut told),
         }
         if is_written(edit, &name) {
             kept.insert(name, value);
@@ -182,13 +182,13 @@ fn told_of_standing(edit: &Edit, standing: &RecordState, name: &str, value: &Val
 }
 
 /// A plan begins today, being drafted; a parcel may come from paper in any state.
-fn told_of_new(edit: &Edit, deed: &Deed<'_>, name: &str, value: &Value, told: &mut Told) {
+fn told_of_new(edit: &Edit, today: NaiveDate, name: &str, value: &Value, told: &mut Told) {
     if edit.ledger != Ledger::Plan || value.is_null() {
         return;
     }
     let (begins, first) = match name {
         "state" => (value == "drafted", "“编制中”（drafted）"),
-        "state_on" => (*value == deed.today.to_string(), "登记当天"),
+        "state_on" => (*value == today.to_string(), "登记当天"),
         _ => return,
     };
     if !begins {

@@ -156,3 +156,18 @@ pub async fn list_moves(connection: &mut PgConnection, ledger: Ledger, id: &str)
     };
     Ok(rows.into_iter().map(one).collect())
 }
+
+/// Record and state left, of every move that one revision wrote.
+pub async fn moves_of_revision(
+    connection: &mut PgConnection,
+    ledger: Ledger,
+    revision: i64,
+) -> Result<Vec<(String, String)>> {
+    Ok(sqlx::query_as(
+        "SELECT record_id, from_state FROM parcel_transition WHERE ledger = $1 AND revision = $2 ORDER BY record_id, ordinal",
+    )
+    .bind(ledger.table())
+    .bind(revision)
+    .fetch_all(connection)
+    .await?)
+}

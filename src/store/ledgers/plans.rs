@@ -200,6 +200,22 @@ pub async fn find_plan(connection: &mut PgConnection, plan: &str) -> Result<Opti
     .await?)
 }
 
+/// State of the parcel and open steps of plans that stand, by plan. The parcels' rows are held to the end of the transaction.
+pub async fn parcels_of_plans(
+    connection: &mut PgConnection,
+    plans: &[String],
+) -> Result<HashMap<String, (String, i64)>> {
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "SELECT p.id, l.state, (SELECT count(*) FROM plan_step s WHERE s.plan_id = p.id AND s.done_on IS NULL)
+         FROM redevelopment_plan p JOIN low_efficiency_parcel l ON l.id = p.parcel_id AND l.valid_to = 'infinity'
+         WHERE p.id = ANY ($1) AND p.valid_to = 'infinity' FOR UPDATE OF l",
+    )
+    .bind(plans)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(plan, state, open)| (plan, (state, open))).collect())
+}
+
 /// A plan among many.
 #[derive(Debug, Clone)]
 pub struct BulkPlan<'a> {
@@ -269,6 +285,20 @@ pub async fn list_steps(connection: &mut PgConnection, plan: &str) -> Result<Vec
             .fetch_all(connection)
             .await?;
     Ok(rows.into_iter().map(|(task, due_on, done_on, note)| StepRecord { task, due_on, done_on, note }).collect())
+}
+
+/// Low-efficiency parcels that the revision wrote, or whose plan it wrote, and where they stand.
+pub async fn parcels_beside(connection: &mut PgConnection, revision: i64) -> Result<Vec<(String, String)>> {
+    Ok(sqlx::query_as(
+        "SELECT l.id, l.state FROM low_efficiency_parcel l
+         WHERE l.valid_to = 'infinity' AND l.id IN (
+             SELECT feature_id FROM change WHERE revision = $1 AND layer = 'low_efficiency_parcel'
+             UNION ALL SELECT coalesce(after, before) ->> 'parcel_id' FROM change WHERE revision = $1 AND layer = 'redevelopment_plan')
+         ORDER BY l.id",
+    )
+    .bind(revision)
+    .fetch_all(connection)
+    .await?)
 }
 
 /// Plans in force whose parcel does not stand: numbers, the first twenty.

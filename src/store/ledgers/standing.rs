@@ -51,6 +51,21 @@ pub async fn lock_state(connection: &mut PgConnection, ledger: Ledger, id: &str)
     Ok(row.map(|row| state_of(row).1))
 }
 
+/// Where those of the records stand that do, by id, holding their rows to the end of the transaction.
+pub async fn lock_states(
+    connection: &mut PgConnection,
+    ledger: Ledger,
+    ids: &[String],
+) -> Result<HashMap<String, RecordState>> {
+    // In one order, whoever asks.
+    let sql = format!(
+        "SELECT {STATE_COLUMNS} FROM {} b WHERE b.id = ANY ($1) AND b.valid_to = 'infinity' ORDER BY b.id FOR UPDATE",
+        ledger.table()
+    );
+    let rows: Vec<StateRow> = sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(state_of).collect())
+}
+
 /// The staged ids that [`used_before`] tells.
 pub async fn staged_used_before(connection: &mut PgConnection, ledger: Ledger) -> Result<HashSet<String>> {
     let sql = used("SELECT id FROM parcel_stage", ledger);
@@ -58,7 +73,7 @@ pub async fn staged_used_before(connection: &mut PgConnection, ledger: Ledger) -
     Ok(rows.into_iter().collect())
 }
 
-/// Of these ids those under which no record stands, but once did: a row, a move or a plan's step of it is left. A number is not given
+/// Of these ids those under which no record stands, but once did: a row, a move, a line of its family or a plan's step is left. A number is not given
 /// twice, or the new record would show what another went through. An undo takes every trace away, and so gives the number free.
 pub async fn used_before(connection: &mut PgConnection, ledger: Ledger, ids: &[String]) -> Result<HashSet<String>> {
     let sql = used("SELECT unnest($2::text[]) COLLATE \"C\" AS id", ledger);
@@ -70,31 +85,18 @@ pub async fn used_before(connection: &mut PgConnection, ledger: Ledger, ids: &[S
 /// `asked`: a statement that gives ids. $1 is the ledger's table.
 fn used(asked: &str, ledger: Ledger) -> String {
     let table = ledger.table();
-    let steps = match ledger {
-        Ledger::Plan => " OR EXISTS (SELECT 1 FROM plan_step s WHERE s.plan_id = a.id)",
-        Ledger::Turnover | Ledger::LowEfficiency => "",
+    let more = match ledger {
+        Ledger::Plan => "SELECT 1 FROM plan_step s WHERE s.plan_id = a.id",
+        Ledger::Turnover | Ledger::LowEfficiency => {
+            "SELECT 1 FROM parcel_lineage l WHERE l.ledger = $1 AND a.id IN (l.parent_id, l.child_id)"
+        }
     };
     format!(
         "SELECT DISTINCT a.id FROM ({asked}) a
          WHERE NOT EXISTS (SELECT 1 FROM {table} c WHERE c.id = a.id AND c.valid_to = 'infinity')
            AND (EXISTS (SELECT 1 FROM {table} b WHERE b.id = a.id)
-                OR EXISTS (SELECT 1 FROM parcel_transition t WHERE t.ledger = $1 AND t.record_id = a.id){steps})"
+                OR EXISTS (SELECT 1 FROM parcel_transition t WHERE t.ledger = $1 AND t.record_id = a.id) OR EXISTS ({more}))"
     )
-}
-
-/// Where the low-efficiency parcels stand that this revision touched, themselves or by their plan: id, state.
-pub async fn touched_states(connection: &mut PgConnection, revision: i64) -> Result<Vec<(String, String)>> {
-    Ok(sqlx::query_as(
-        "SELECT l.id, l.state FROM low_efficiency_parcel l
-         WHERE l.valid_to = 'infinity' AND l.id IN (
-             SELECT feature_id FROM change WHERE revision = $1 AND layer = 'low_efficiency_parcel'
-             UNION ALL
-             SELECT coalesce(after, before) ->> 'parcel_id' FROM change WHERE revision = $1 AND layer = 'redevelopment_plan')
-         ORDER BY l.id",
-    )
-    .bind(revision)
-    .fetch_all(connection)
-    .await?)
 }
 
 /// The next number of a transition, by record.

@@ -178,26 +178,35 @@ impl Database {
     }
 
     /// One value by SQL: the independent look at what was stored.
-    pub async fn value<T>(&self, sql: &'static str) -> T
+    pub async fn value<T>(&self, sql: &str) -> T
     where
         T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
     {
-        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap_or_else(|e| panic!("{sql}: {e}"))
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&self.pool)
+            .await
+            .unwrap_or_else(|e| panic!("{sql}: {e}"))
     }
 
     /// All values of one column by SQL, in order.
-    pub async fn column<T>(&self, sql: &'static str) -> Vec<T>
+    pub async fn column<T>(&self, sql: &str) -> Vec<T>
     where
         T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
     {
-        sqlx::query_scalar(sql).fetch_all(&self.pool).await.unwrap_or_else(|e| panic!("{sql}: {e}"))
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
+            .fetch_all(&self.pool)
+            .await
+            .unwrap_or_else(|e| panic!("{sql}: {e}"))
     }
 
     /// Writes by SQL as one revision: the statements of `sql`, which no request could bring about.
-    pub async fn write(&self, sql: &'static str) {
+    pub async fn write(&self, sql: &str) {
         let mut transaction = self.pool.begin().await.expect("transaction");
         store::revision::open(&mut transaction, "test", "test", "").await.expect("revision");
-        sqlx::raw_sql(sql).execute(&mut *transaction).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut *transaction)
+            .await
+            .unwrap_or_else(|e| panic!("{sql}: {e}"));
         transaction.commit().await.expect("committed");
     }
 

@@ -1,0 +1,75 @@
+//! The way back: a revision that wrote ledgers is undone as a revision of its own.
+
+use sqlx::{PgConnection, PgPool};
+
+use super::{Deed, Done, begin, finish};
+use crate::domain::ledger::{PlanProgress, missing_for_parcel};
+use crate::domain::{Finding, Place};
+use crate::error::{Error, Result};
+use crate::store::{self, ledgers};
+
+/// Tables that single edits write. What else a revision wrote has a way back of its own, or none.
+const OF_LEDGERS: [&str; 6] = [
+    "turnover_parcel",
+    "low_efficiency_parcel",
+    "redevelopment_plan",
+    "plan_step",
+    "parcel_transition",
+    "parcel_lineage",
+];
+
+/// Lets stand again what stood before the revision; nothing is written by a dry run.
+pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&str>, dry_run: bool) -> Result<Done> {
+    let said = super::moves::text(reason, "reason")?;
+    let (mut transaction, done) = begin(pool, deed).await?;
+    if let Some(done) = done {
+        return Ok(done);
+    }
+    if let Some(batch) = store::import_batches::of_revision(&mut transaction, target).await? {
+        let detail = format!("修订 {target} 是导入批次 {batch} 写入的；请撤销该批次（/api/imports/{batch}/undo）");
+        return Err(Error::conflict("undo_by_import", detail));
+    }
+    let wrote = store::changes::touched_tables(&mut transaction, target - 1, target).await?;
+    if let Some((_, other)) = wrote.iter().find(|(_, table)| !OF_LEDGERS.contains(&table.as_str())) {
+        let detail =
+            format!("修订 {target} 还写入了 {other}；这里只能撤销对台账（周转用地、低效用地、再开发方案）的修改");
+        return Err(Error::conflict("undo_not_possible", detail));
+    }
+    let before = leaning(&mut transaction, target).await?;
+    let why = said.map(|said| format!("：{said}")).unwrap_or_default();
+    let reason = format!("撤销修订 {target}{why}");
+    let undone = store::undo::undo_revision(&mut transaction, target, &deed.viewer.actor, &reason).await?;
+    let mut findings = leaning(&mut transaction, target).await?;
+    findings.retain(|finding| !before.contains(finding));
+    if !findings.is_empty() {
+        let detail = format!("修订 {target} 不能撤销：撤销后地块与再开发方案的状态互相矛盾，原因见 findings");
+        return Err(Error::Conflict { code: "undo_conflict", detail, findings });
+    }
+    let done = Done { id: target.to_string(), created: false, revision: Some(undone), replayed: false };
+    if dry_run {
+        transaction.rollback().await?;
+        return Ok(Done { revision: None, ..done });
+    }
+    finish(transaction, deed, done).await
+}
+
+/// Of the parcels and plans that the revision wrote, those that now contradict each other: a plan whose parcel does not stand, a parcel
+/// in a state that its plan does not bear. Where somebody insisted on one, it is there before and after.
+async fn leaning(connection: &mut PgConnection, revision: i64) -> Result<Vec<Finding>> {
+    let orphan = |(plan, parcel): (String, String)| {
+        Finding::error("plan_in_use", Place::whole(), format!("再开发方案 {plan} 所属的地块 {parcel} 不复存在"))
+    };
+    let orphans = ledgers::plans_without_parcel(connection, revision).await?;
+    let mut findings: Vec<Finding> = orphans.into_iter().map(orphan).collect();
+    let parcels = ledgers::parcels_beside(connection, revision).await?;
+    let ids: Vec<String> = parcels.iter().map(|(id, _)| id.clone()).collect();
+    let plans = ledgers::plan_progress(connection, &ids).await?;
+    for (id, state) in parcels {
+        let plan = plans.get(&id).map(|(state, open)| PlanProgress { state, open_steps: *open });
+        if let Some(mut missing) = missing_for_parcel(&state, plan) {
+            missing.message = format!("地块 {id}：{}", missing.message);
+            findings.push(missing);
+        }
+    }
+    Ok(findings)
+}
