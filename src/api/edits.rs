@@ -203,6 +203,20 @@ impl Target {
         collection: &str,
         id: Option<&str>,
     ) -> std::result::Result<Self, Problem> {
+        let mut target = Self::without_version(request, state, collection, id).await?;
+        if let Some(id) = id.filter(|_| !request.method().is_safe()) {
+            target.version = target.decided_on(request, state, id).await?;
+        }
+        Ok(target)
+    }
+
+    /// The same for what goes by no version of the record.
+    pub async fn without_version(
+        request: &HttpRequest,
+        state: &web::Data<State>,
+        collection: &str,
+        id: Option<&str>,
+    ) -> std::result::Result<Self, Problem> {
         let viewer = auth::viewer(request, state).await?;
         let layer = layer_of(collection, &viewer)?;
         let Some(ledger) = Ledger::of_layer(layer.id) else {
@@ -211,11 +225,7 @@ impl Target {
         if id.is_some_and(|id| id.contains('\0')) {
             return Err(item_not_found(layer, id.unwrap_or_default()).into());
         }
-        let mut target = Self { viewer, layer, ledger, version: None };
-        if let Some(id) = id.filter(|_| !request.method().is_safe()) {
-            target.version = target.decided_on(request, state, id).await?;
-        }
-        Ok(target)
+        Ok(Self { viewer, layer, ledger, version: None })
     }
 
     /// The version that the client decided on; of several that it holds the one that stands. The row is compared with it under the write

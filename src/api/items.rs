@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::auth;
 use super::collections::{LIFE, layer_of};
+use super::cursor;
 use super::params::{self, EXPORT_PARAMS, ITEMS_PARAMS, Params};
 use super::park_pages;
 use super::past::Past;
@@ -115,7 +116,7 @@ fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: For
         past.settle(&mut pairs);
         pairs.push((
             "cursor".into(),
-            params::cursor(&After { id: last.id.clone(), from: last.from, keys: last.keys.clone() }),
+            cursor::text(&After { id: last.id.clone(), from: last.from, keys: last.keys.clone() }),
         ));
         let kind = if form == Form::Json { "application/geo+json" } else { "text/html" };
         links.push(json!({"rel": "next", "type": kind, "title": "下一页", "href": href(&pairs)}));

@@ -6,6 +6,7 @@ mod auth;
 mod cards;
 mod changes;
 mod collections;
+mod cursor;
 mod edits;
 mod exports;
 mod facets;

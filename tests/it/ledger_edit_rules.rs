@@ -428,7 +428,7 @@ async fn any_strong_tag_of_this_register_with_the_version_that_stands_will_do() 
         let problem = patch(&never).await.assert_problem(412, "version_stale");
         assert_eq!(problem["current"]["properties"]["number"], "A", "{never}");
     }
-    patch(&tag.trim_matches('"').to_owned()).await.assert_problem(400, "if_match_invalid");
+    patch(tag.trim_matches('"')).await.assert_problem(400, "if_match_invalid");
     assert_eq!(patch(&tag).await.status, 200);
     let gone = format!("{TURNOVER}/{COUNTY}-Z");
     send(&db, Method::PATCH, &gone, Some("W/\"x\""), &json!({})).await.assert_problem(404, "item_not_found");
@@ -532,5 +532,25 @@ async fn a_file_is_told_of_days_the_wrong_way_round_and_of_percentages_that_are_
             (Some(2), Some("公示日期"), "第 2 条记录的“公示日期”2025-01-01 早于“核实日期”2025-02-01，请核对")
         );
         assert_eq!(report.status.as_str(), "ready");
+    }
+}
+
+/// A parcel that came of a split stands in its state for longer than it has been.
+#[actix_web::test]
+async fn a_file_moves_no_parcel_on_a_day_before_its_life_began() {
+    let db = Database::with_sample().await;
+    let (x, y, _) = inside(&db, PARK).await;
+    db.write(
+        "INSERT INTO turnover_parcel (id, county_code, number, geom, area_m2, state, state_on, valid_from, source)
+         SELECT '430121-A', '430121', 'A', ST_Multi(geom), 100, 'approved', '2020-01-01', '2024-06-01', 's' FROM park_block LIMIT 1",
+    )
+    .await;
+    let moved = |day: &str| {
+        let cells = json!({"地块编号": "A", "状态": "已征收", "状态日期": day});
+        file("征收.geojson", &[(cells, square(x, y, 0.001))])
+    };
+    for (day, expected) in [("2024-05-31", vec!["transition_before_last"]), ("2024-06-01", vec![])] {
+        let read = db.dry_run(&moved(day), into("turnover_parcels")).await.expect("read");
+        assert_eq!(codes(&read), expected, "{day}: {:?}", read.report.findings);
     }
 }

@@ -1,22 +1,21 @@
 //! Parcels of a file against the register: where they lie, what stands already, which moves the file tells.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool};
 
+use super::gazetteer::Gazetteer;
 use super::judging::{FileRows, Judging};
-use super::parcel::{Gazetteer, ParcelContext};
-use super::{ImportRequest, Judged, Rows, absent, allow, oddities, off_async_threads, overlaps};
-use crate::domain::access::{Role, Viewer};
+use super::parcel::ParcelContext;
+use super::{ImportRequest, Judged, Rows, absent, oddities, off_async_threads, overlaps};
 use crate::domain::ledger::{PlanProgress, Step, missing_for_parcel};
 use crate::domain::{Block, Finding, Ledger, Parcel, Place};
 use crate::error::{Error, Result};
 use crate::exchange::{self, Intake, Reading, Vocabulary, field_names};
 use crate::inventory::land;
-use crate::inventory::progress::{Progress, Silent};
+use crate::inventory::progress::Progress;
 use crate::layers::{columns, declaration};
 use crate::store::ledgers::{self, Move, RecordState, StagedParcel};
 use crate::store::{self, UpsertCounts};
@@ -60,7 +59,7 @@ pub(super) async fn judge_file(
     Ok(Judged { report, rows, absent, inherit: ledgers::Inherit::FromSameKind, moves: Vec::new() })
 }
 
-async fn gazetteer(connection: &mut PgConnection) -> Result<Gazetteer> {
+pub(super) async fn gazetteer(connection: &mut PgConnection) -> Result<Gazetteer> {
     let parks = store::parks::list_names(connection).await?;
     let counties: HashMap<String, Vec<String>> = store::parks::list_counties(connection).await?.into_iter().collect();
     let divisions = store::divisions::list_names(connection).await?;
@@ -364,60 +363,6 @@ async fn plans_missing(
             Some(missing)
         })
         .collect())
-}
-
-/// A single feature to be judged like a file of one row.
-#[derive(Debug)]
-pub struct FeatureRequest {
-    pub ledger: Ledger,
-    pub reading: Reading,
-    /// Columns that the client does not speak of: what stands in them stays.
-    pub absent: Vec<&'static str>,
-    /// From which rows it stays.
-    pub inherit: ledgers::Inherit,
-    pub allow: Vec<String>,
-    pub jurisdiction: crate::domain::access::Jurisdiction,
-    pub actor: String,
-    pub today: NaiveDate,
-}
-
-/// What was found of the feature; it is staged where nothing was wrong.
-#[derive(Debug)]
-pub struct JudgedFeature {
-    pub findings: Vec<Finding>,
-    pub differs: bool,
-}
-
-/// Judges the feature, in the transaction that may write it.
-pub async fn judge_feature(connection: &mut PgConnection, wanted: Arc<FeatureRequest>) -> Result<JudgedFeature> {
-    let gazetteer = gazetteer(connection).await?;
-    let viewer = Viewer { actor: wanted.actor.clone(), role: Role::Editor, jurisdiction: wanted.jurisdiction.clone() };
-    let mut request = ImportRequest::new(PathBuf::new(), "编辑".to_owned(), wanted.ledger.layer().to_owned(), &viewer);
-    (request.allow, request.today) = (wanted.allow.clone(), wanted.today);
-    let mut context = ParcelContext::new(&request, wanted.ledger, gazetteer);
-    context.source = format!("在线登记（{}）", wanted.actor);
-    let feature = Arc::clone(&wanted);
-    let (mut report, file) = off_async_threads(move || {
-        let mut judging = Judging::new(&context, &Silent);
-        judging.take(feature.reading.candidates.clone());
-        judging.finish(&feature.reading)
-    })
-    .await?;
-    allow(&mut report.findings, &request.allow);
-    if report.has_errors() || file.list.is_empty() {
-        return Ok(JudgedFeature { findings: report.findings, differs: false });
-    }
-    report.findings.extend(file.list.iter().flat_map(|p| oddities::ratios(p.ledger, |name| p.fields.get(name))));
-    let parcels = Arc::new(FileParcels { ledger: wanted.ledger, file });
-    let (absent, inherit) = (wanted.absent.clone(), wanted.inherit);
-    let rows = Rows::Parcels(Arc::clone(&parcels));
-    let mut judged = Judged { report, rows, absent, inherit, moves: Vec::new() };
-    let counts = judge_against_register(connection, &mut judged, &parcels, &request).await?;
-    judged.report.findings.extend(oddities::days(connection, &parcels, oddities::Called::ByName).await?);
-    allow(&mut judged.report.findings, &request.allow);
-    // That the client clears a value is what it asked for.
-    judged.report.findings.retain(|f| f.code != "value_cleared");
-    Ok(JudgedFeature { findings: judged.report.findings, differs: counts.changed() > 0 })
 }
 
 /// The Chinese title of an optional column.

@@ -6,7 +6,9 @@
 mod absent;
 mod batch;
 mod directory;
+mod feature;
 mod fingerprint;
+mod gazetteer;
 mod judge;
 mod judging;
 mod ledger;
@@ -28,7 +30,7 @@ use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool};
 
 pub use batch::{Imported, StagedImport, commit, get, import_now, list, stage, undo, undo_dry};
-pub use ledger::{FeatureRequest, judge_feature};
+pub use feature::{FeatureRequest, judge_feature};
 pub use oddities::{Called, out_of_order, ratios};
 pub use report::ImportReport;
 

@@ -1,10 +1,11 @@
 //! Judging one candidate for a parcel of a ledger: whose land is it, where does it stand, what does each cell say?
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use geo::MultiPolygon;
 
 use super::ImportRequest;
+use super::gazetteer::Gazetteer;
 use super::judge::SOURCE;
 use super::judging::{Judge, JudgedCandidate, Land};
 use super::shape::{ShapeContext, check_stated, compare_areas, judge_shape, long_texts};
@@ -12,64 +13,6 @@ use crate::domain::ledger::{FieldKind, FieldValue, State, StateKind, Step, TOO_M
 use crate::domain::{DivisionCode, Finding, Ledger, Parcel, ParkCode, Place, RecordId, SquareMetres};
 use crate::exchange::stated_area::{IN_VECTOR_FILES, parse as parse_area};
 use crate::exchange::{Attribute, Candidate, field_names};
-
-/// What the register says of parks and divisions.
-pub(super) struct Gazetteer {
-    /// Park code → its counties.
-    parks: HashMap<String, Vec<String>>,
-    park_by_name: HashMap<String, String>,
-    /// County code, as accepted on input → the real one.
-    divisions: HashMap<String, String>,
-    /// Name → code; `None` where two counties share it.
-    division_by_name: HashMap<String, Option<String>>,
-}
-
-impl Gazetteer {
-    /// `parks`: code, names, counties; `divisions`: code, name, the code that it stands for.
-    pub(super) fn new(
-        parks: Vec<(String, Vec<String>, Vec<String>)>,
-        divisions: Vec<(String, String, Option<String>)>,
-    ) -> Self {
-        let mut division_by_name = HashMap::new();
-        for (code, name, maps_to) in &divisions {
-            let real = maps_to.clone().unwrap_or_else(|| code.clone());
-            division_by_name
-                .entry(name.clone())
-                .and_modify(|held: &mut Option<String>| {
-                    if held.as_ref() != Some(&real) {
-                        *held = None;
-                    }
-                })
-                .or_insert(Some(real));
-        }
-        Self {
-            park_by_name: parks
-                .iter()
-                .flat_map(|(code, names, _)| names.iter().map(move |name| (name.clone(), code.clone())))
-                .collect(),
-            parks: parks.into_iter().map(|(code, _, counties)| (code, counties)).collect(),
-            divisions: divisions
-                .into_iter()
-                .map(|(code, _, maps_to)| (code.clone(), maps_to.unwrap_or(code)))
-                .collect(),
-            division_by_name,
-        }
-    }
-
-    /// The real division of a code or a name, if the register knows exactly one.
-    fn division(&self, text: &str) -> Option<DivisionCode> {
-        let by_code = DivisionCode::parse(text).ok().and_then(|code| self.divisions.get(code.as_str()).cloned());
-        let code = by_code.or_else(|| self.division_by_name.get(text.trim()).cloned().flatten())?;
-        // Land is numbered by counties; a prefecture would hide it from them.
-        DivisionCode::parse(&code).ok().filter(DivisionCode::is_county)
-    }
-
-    /// The park's code by code or name.
-    fn park(&self, text: &str) -> Option<String> {
-        let by_code = ParkCode::parse(text).ok().map(|c| c.to_string()).filter(|code| self.parks.contains_key(code));
-        by_code.or_else(|| self.park_by_name.get(text.trim()).cloned())
-    }
-}
 
 /// What judging parcels needs to know of the request and the register.
 pub(super) struct ParcelContext {
@@ -221,14 +164,14 @@ fn judge_county(
         }
         return read;
     }
-    let of_park = park.and_then(|p| p.code.as_ref()).and_then(|code| context.gazetteer.parks.get(code));
-    if let Some([only]) = of_park.map(Vec::as_slice)
+    let of_park = park.and_then(|p| p.code.as_ref()).and_then(|code| context.gazetteer.counties_of(code));
+    if let Some([only]) = of_park
         && let Ok(code) = DivisionCode::parse(only)
     {
         return Some(code);
     }
     let own = candidate.id.as_deref().and_then(|id| RecordId::parse(id).ok()).map(|id| id.division().clone());
-    if let Some(division) = own.filter(|d| context.gazetteer.divisions.contains_key(d.as_str())) {
+    if let Some(division) = own.filter(|d| context.gazetteer.knows(d)) {
         return Some(division);
     }
     let message = format!(
