@@ -66,6 +66,11 @@ pub async fn list_items(pool: &PgPool, viewer: &Viewer, layer: &Layer, query: &I
     let revision = as_of::look_back(&mut transaction, query.revision, query.period).await?;
     let (matched,): (i64,) =
         bind(sqlx::query_as(AssertSqlSafe(count_sql)), layer, query).fetch_one(&mut *transaction).await?;
+    if matched == 0 {
+        // A search of words reads every row: not twice to find none.
+        transaction.commit().await?;
+        return Ok(Page { features: Vec::new(), matched, more: false, revision });
+    }
     let feature = feature_expression(layer);
     let order = Order::of(query, n);
     let page_sql = format!(
