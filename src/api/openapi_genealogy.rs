@@ -53,23 +53,23 @@ fn deed(operation: Operation, body: &str) -> Operation {
 fn family(operation: Operation) -> Operation {
     operation
         .answers("200", "dry_run：会写入的内容", &[(JSON, reference("Family"))])
-        .answers("201", "已写入；沿革的地址在 Location", &[(JSON, reference("Family"))])
+        .answers("201", "已写入；来源与去向的地址在 Location", &[(JSON, reference("Family"))])
         .errors(&REFUSED)
 }
 
 fn split(layer: &Layer) -> Operation {
     let parameters = vec![id(layer), allow(), dry_run(), if_match(), idempotency_key()];
-    let what = "分割地块：原地块终止，新地块承接状态和属性，沿革可查";
+    let what = "分割地块：原地块终止，新地块承接状态和属性，来源与去向可查";
     family(deed(operation(layer, "split_item", what, parameters), "NewSplit"))
 }
 
 fn merge(layer: &Layer) -> Operation {
-    let what = "合并地块：原地块终止，新地块承接状态和相同的属性，沿革可查";
+    let what = "合并地块：原地块终止，新地块承接状态和相同的属性，来源与去向可查";
     family(deed(operation(layer, "merge_items", what, vec![allow(), dry_run(), idempotency_key()]), "NewMerge"))
 }
 
 fn lineage(layer: &Layer) -> Operation {
-    operation(layer, "get_lineage", "地块的沿革：由哪些地块而来，变成了哪些地块", vec![id(layer), json_alone()])
+    operation(layer, "get_lineage", "地块的来源与去向：由哪些地块而来，变成了哪些地块", vec![id(layer), json_alone()])
         .answers("200", "先代由近及远，后代由先到后", &[(JSON, reference("Lineage"))])
         .errors(&["400", "401", "403", "404"])
 }

@@ -424,6 +424,23 @@ async fn the_lineage_tells_every_ancestor_and_every_descendant() {
             (id("M").as_str(), &Value::Null, &Value::Null),
         ]
     );
+    // The quarter's list tells the family too.
+    let report = get_authorised(&db, "/api/reports/quarterly-changes?quarter=2025Q1").await.json();
+    let table = report["tables"].as_array().expect("tables").iter().find(|t| t["id"] == "changes").expect("changes");
+    let told: Vec<String> = table["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| format!("{} {} {}", row["id"], row["kind"], row["reason"]).replace('"', ""))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            format!("{} ended 分割为 {}、{}", id("A"), id("A-1"), id("A-2")),
+            format!("{} entered 由 {} 分割", id("A-1"), id("A")),
+            format!("{} entered 由 {} 分割", id("A-2"), id("A")),
+        ]
+    );
     // Nobody's child is alone; who never was is not there.
     land.enter(&db, TURNOVER, "Z", [60.0, 0.0, 62.0, 2.0], json!({})).await;
     let z = get_authorised(&db, &of("Z")).await.json();

@@ -200,15 +200,15 @@ pub async fn find_plan(connection: &mut PgConnection, plan: &str) -> Result<Opti
     .await?)
 }
 
-/// State of the parcel and open steps of plans that stand, by plan. The parcels' rows are held to the end of the transaction.
+/// State of the parcel (empty where it does not stand) and open steps of plans that stand, by plan. The write lock keeps both.
 pub async fn parcels_of_plans(
     connection: &mut PgConnection,
     plans: &[String],
 ) -> Result<HashMap<String, (String, i64)>> {
     let rows: Vec<(String, String, i64)> = sqlx::query_as(
-        "SELECT p.id, l.state, (SELECT count(*) FROM plan_step s WHERE s.plan_id = p.id AND s.done_on IS NULL)
-         FROM redevelopment_plan p JOIN low_efficiency_parcel l ON l.id = p.parcel_id AND l.valid_to = 'infinity'
-         WHERE p.id = ANY ($1) AND p.valid_to = 'infinity' FOR UPDATE OF l",
+        "SELECT p.id, coalesce(l.state, ''), (SELECT count(*) FROM plan_step s WHERE s.plan_id = p.id AND s.done_on IS NULL)
+         FROM redevelopment_plan p LEFT JOIN low_efficiency_parcel l ON l.id = p.parcel_id AND l.valid_to = 'infinity'
+         WHERE p.id = ANY ($1) AND p.valid_to = 'infinity'",
     )
     .bind(plans)
     .fetch_all(connection)

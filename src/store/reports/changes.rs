@@ -44,7 +44,7 @@ pub async fn changes(
 /// One row a change, with the parcel as it was after it; $5 and $6.
 ///
 /// A parcel enters where a life begins that no move opened. Where the paper has no day for it, the day counts on which the register
-/// first wrote the row: the revision of its oldest image.
+/// first wrote the row: the revision of its oldest image. What came of a split or a merge names its family.
 fn happened(ledger: Ledger) -> String {
     let table = ledger.table();
     format!(
@@ -52,8 +52,12 @@ fn happened(ledger: Ledger) -> String {
                 coalesce((SELECT t.from_state FROM parcel_transition t WHERE t.ledger = '{table}' AND t.record_id = r.id
                               AND t.effective_on >= r.valid_from ORDER BY t.ordinal LIMIT 1), r.state) AS to_state,
                 CASE WHEN isfinite(r.valid_from) THEN r.valid_from ELSE w.day END AS effective_on, NOT isfinite(r.valid_from) AS by_register,
-                NULL::text AS document_no, r.source AS reason, 0 AS ordinal, r.area_m2
+                f.document_no, coalesce(f.reason, r.source) AS reason, 0 AS ordinal, r.area_m2
          FROM {table} r
+         LEFT JOIN LATERAL (
+             SELECT '由 ' || string_agg(l.parent_id, '、' ORDER BY l.parent_id) || CASE min(l.kind) WHEN 'split' THEN ' 分割' ELSE ' 合并' END AS reason,
+                    min(l.document_no) AS document_no
+             FROM parcel_lineage l WHERE l.ledger = '{table}' AND l.child_id = r.id) f ON true
          LEFT JOIN LATERAL (
              SELECT (v.made_at AT TIME ZONE 'Asia/Shanghai')::date AS day FROM revision v
              WHERE NOT isfinite(r.valid_from) AND v.number = least(r.revision, (
@@ -70,7 +74,13 @@ fn happened(ledger: Ledger) -> String {
                        ORDER BY b.valid_from DESC LIMIT 1) r ON true
          WHERE t.ledger = '{table}' AND t.effective_on >= $5::date AND t.effective_on < $6::date
          UNION ALL
-         SELECT 'ended', r.id, r.number, r.name, r.county_code, r.park_code, r.state, NULL, r.valid_to, false, NULL, r.end_reason, 0, r.area_m2
-         FROM {table} r WHERE r.end_reason IS NOT NULL AND r.valid_to >= $5::date AND r.valid_to < $6::date"
+         SELECT 'ended', r.id, r.number, r.name, r.county_code, r.park_code, r.state, NULL, r.valid_to, false, f.document_no,
+                coalesce(f.reason, r.end_reason), 0, r.area_m2
+         FROM {table} r
+         LEFT JOIN LATERAL (
+             SELECT CASE min(l.kind) WHEN 'split' THEN '分割为 ' ELSE '合并为 ' END || string_agg(l.child_id, '、' ORDER BY l.child_id) AS reason,
+                    min(l.document_no) AS document_no
+             FROM parcel_lineage l WHERE l.ledger = '{table}' AND l.parent_id = r.id AND r.end_reason IN ('split', 'merged')) f ON true
+         WHERE r.end_reason IS NOT NULL AND r.valid_to >= $5::date AND r.valid_to < $6::date"
     )
 }
