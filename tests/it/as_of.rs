@@ -193,8 +193,9 @@ async fn pages_of_the_past_hang_together_while_others_write() {
     let revision = whole.header("sizhi-revision").expect("revision").to_owned();
     let whole = whole.json();
     let mut path = format!("/api/collections/park_blocks/items?limit=60&revision={revision}");
-    let mut features = Vec::new();
+    let (mut features, mut pages) = (Vec::new(), 0);
     loop {
+        pages += 1;
         let page = get(&db, &path).await;
         assert_eq!(page.header("sizhi-revision"), Some(revision.as_str()));
         let page = page.json();
@@ -205,6 +206,8 @@ async fn pages_of_the_past_hang_together_while_others_write() {
         assert!(path.contains(&format!("revision={revision}")), "{path}");
         edits::edit(&db, &mut dice, &parks).await;
     }
+    assert_eq!(pages, features.len().div_ceil(60));
+    assert!(pages > 3, "{pages} pages");
     assert_eq!(Value::Array(features), whole["features"]);
 }
 
