@@ -51,6 +51,7 @@ mod ledger_cadastres;
 mod ledger_edits;
 mod ledger_formats;
 mod ledger_imports;
+mod ledger_model;
 mod ledger_queries;
 mod ledger_races;
 mod ledger_round_trips;
