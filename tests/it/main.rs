@@ -58,6 +58,7 @@ mod ledger_round_trips;
 mod openapi;
 mod park_list;
 mod problems;
+mod rate_limits;
 mod reach_out;
 mod real_cadastres;
 mod real_files;

@@ -251,6 +251,7 @@ pub fn http_args() -> HttpArgs {
         exports_at_once: 2,
         export_limit: 100_000,
         streams: 200,
+        rate_limit: 100,
         workers: Some(1),
     }
 }
