@@ -195,12 +195,7 @@ pub fn refuse_foreign_writes(request: &HttpRequest, state: &State) -> Result<()>
 
 /// The client's address as failures are counted by: a whole /64 of IPv6, which is one connection's.
 pub fn client_address(request: &HttpRequest, state: &State) -> String {
-    let forwarded = state.http.trust_forwarded.then(|| {
-        let connection = request.connection_info();
-        connection.realip_remote_addr().and_then(parse_address)
-    });
-    let address = forwarded.flatten().or_else(|| request.peer_addr().map(|peer| peer.ip()));
-    match address.map(|address| address.to_canonical()) {
+    match address_of(request, state) {
         Some(IpAddr::V6(v6)) => {
             let [a, b, c, d, ..] = v6.segments();
             format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
@@ -208,6 +203,16 @@ pub fn client_address(request: &HttpRequest, state: &State) -> String {
         Some(v4) => v4.to_string(),
         None => "unknown".to_owned(),
     }
+}
+
+/// The address that the request came from, as far as proxies are believed.
+pub fn address_of(request: &HttpRequest, state: &State) -> Option<IpAddr> {
+    let forwarded = state.http.trust_forwarded.then(|| {
+        let connection = request.connection_info();
+        connection.realip_remote_addr().and_then(parse_address)
+    });
+    let address = forwarded.flatten().or_else(|| request.peer_addr().map(|peer| peer.ip()));
+    address.map(|address| address.to_canonical())
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.

@@ -37,6 +37,7 @@ mod park_words;
 mod past;
 mod problem;
 mod problem_english;
+mod rate;
 mod report_pages;
 mod reports;
 mod representation;
@@ -308,6 +309,7 @@ fn app_with(
         .configure(|config| routes(&mut Routes::to_serve(config)))
         .default_service(web::to(no_such_address))
         // The last one is the outermost. Problems are written outside of compression and CORS, which refuse things too.
+        .wrap(from_fn(rate::rate_layer))
         .wrap(Compress::default())
         .wrap(cors)
         .wrap(from_fn(problem::problem_layer))

@@ -69,6 +69,7 @@ pub const ENGLISH: &[(&str, &str)] = &[
     ("session_needed", "This needs somebody who is logged in, not a token."),
     ("login_failed", "Account or password is wrong, or the account is disabled."),
     ("login_locked", "Too many failed logins; try again later or ask an administrator."),
+    ("rate_limited", "Too many requests; try again after the seconds in Retry-After, with fewer at once."),
     ("login_busy", "Too many people are logging in; try again in a moment."),
     ("role_insufficient", "The account's role does not allow this."),
     ("outside_jurisdiction", "The record lies outside the account's jurisdiction."),

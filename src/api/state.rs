@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
+use super::rate::Allowances;
 use crate::config::HttpArgs;
 
 /// Reports that are made at the same time; the others wait.
@@ -19,12 +20,15 @@ pub struct State {
     pub exports: Arc<Semaphore>,
     /// Room for reports, which may each read a whole ledger.
     pub reports: Arc<Semaphore>,
+    /// How many requests each client may still make, shared by all workers.
+    pub allowances: Arc<Allowances>,
 }
 
 impl State {
     pub fn new(pool: PgPool, http: HttpArgs) -> Self {
         let exports = Arc::new(Semaphore::new(http.exports_at_once.clamp(1, 1_000)));
         let reports = Arc::new(Semaphore::new(REPORTS_AT_ONCE));
-        Self { pool, http, exports, reports }
+        let allowances = Arc::new(Allowances::new(http.rate_limit));
+        Self { pool, http, exports, reports, allowances }
     }
 }

@@ -83,8 +83,9 @@ async fn push(source: Source, mut feed: Feed, to_reader: mpsc::Sender<Bytes>) {
     while !*feed.stopping.borrow_and_update() && Instant::now() < end {
         feed.newest.mark_unchanged();
         let newest = *feed.newest.borrow();
-        // Restored to an older state (0: not looked yet): the client must begin anew, and is told so when it asks.
-        if newest > 0 && newest < position.since {
+        // Restored to an older state (0: not looked yet): the client must begin anew, and is told so when it asks. Or the bell of what
+        // the client has read already is still to ring here: the register itself knows.
+        if newest > 0 && newest < position.since && is_ahead(&pool, &viewer, layer, &position).await {
             return;
         }
         let due = position.after.is_some() || newest > position.since;
@@ -132,6 +133,11 @@ async fn push(source: Source, mut feed: Feed, to_reader: mpsc::Sender<Bytes>) {
 async fn next(pool: &PgPool, viewer: &Viewer, layer: &Layer, position: &Position) -> Result<ChangesPage> {
     let query = ChangesQuery { since: position.since, after: position.after.clone(), limit: PER_EVENT };
     changes::list(pool, viewer, layer, &query).await
+}
+
+/// Whether the client stands for a revision that the register does not have.
+async fn is_ahead(pool: &PgPool, viewer: &Viewer, layer: &'static Layer, position: &Position) -> bool {
+    matches!(next(pool, viewer, layer, position).await, Err(Error::Invalid { .. }))
 }
 
 /// A comment; or, where revisions have passed that changed nothing here, how far the client is by now.

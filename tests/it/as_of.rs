@@ -1,108 +1,20 @@
 //! `revision=` and `datetime=`: what the register said then, judged by a replay of the change log in this test.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 use serde_json::{Value, json};
-use sizhi::store::geometry_column;
 use sqlx::AssertSqlSafe;
 
 use crate::support::Database;
 use crate::support::edits::{self, DAYS, Dice, Kind};
 use crate::support::http::{encode, get, link, path_of};
-
-/// A row as the log has it: its image, and its geometry as EWKB.
-type Row = Arc<(Value, Option<Vec<u8>>)>;
-/// Rows by table and key.
-type Register = BTreeMap<(String, String), Row>;
-
-/// The state behind every revision, from 0, put together change by change.
-async fn replay(db: &Database) -> Vec<Register> {
-    let changes: Vec<(i64, String, Option<Value>, Option<Value>, Option<Vec<u8>>)> = sqlx::query_as(
-        "SELECT revision, layer, before::jsonb, after::jsonb, after_geom FROM change ORDER BY revision, ordinal",
-    )
-    .fetch_all(&db.pool)
-    .await
-    .expect("log");
-    let newest: i64 = db.value("SELECT max(number) FROM revision").await;
-    let mut states = vec![Register::new()];
-    let mut changes = changes.into_iter().peekable();
-    for number in 1..=newest {
-        let mut state = states.last().expect("a state").clone();
-        while let Some((_, table, before, after, geometry)) = changes.next_if(|change| change.0 == number) {
-            let image = after.as_ref().or(before.as_ref()).expect("an image");
-            let of = |name: &str| image[name].as_str().unwrap_or_default().to_owned();
-            let key = match table.as_str() {
-                "division" | "park" => of("code"),
-                "park_block" => format!("{}@{}", of("id"), of("valid_from")),
-                "directory_entry" => format!("{}@{}", of("version_id"), of("park_code")),
-                _ => of("id"),
-            };
-            match after {
-                Some(after) => state.insert((table, key), Arc::new((after, geometry))),
-                None => state.remove(&(table, key)),
-            };
-        }
-        states.push(state);
-    }
-    assert!(changes.next().is_none(), "every change belongs to a revision");
-    states
-}
-
-fn rows<'a>(state: &'a Register, table: &'a str) -> impl Iterator<Item = &'a Row> {
-    state.iter().filter(move |((of, _), _)| of == table).map(|(_, row)| row)
-}
-
-fn day_of(image: &Value, name: &str) -> Option<NaiveDate> {
-    image[name].as_str().filter(|text| !text.ends_with("infinity")).map(|text| text.parse().expect("a day"))
-}
-
-/// Whether a life [from, to) holds a day; no day = it has not ended.
-fn lives(image: &Value, day: Option<NaiveDate>) -> bool {
-    match day {
-        None => day_of(image, "valid_to").is_none(),
-        Some(day) => {
-            day_of(image, "valid_from").is_none_or(|from| from <= day)
-                && day_of(image, "valid_to").is_none_or(|to| day < to)
-        }
-    }
-}
-
-/// Rings by their published coordinates, each turned to begin at its smallest, direction left out: what does not depend on who
-/// wrote the polygon.
-fn shape_of_bytes(bytes: &[u8]) -> BTreeSet<Vec<(i64, i64)>> {
-    let geometry = geometry_column::decode(bytes).expect("EWKB");
-    let rings = geometry.iter().flat_map(|part| std::iter::once(part.exterior()).chain(part.interiors()));
-    rings.map(|ring| ring_of(ring.coords().map(|c| (c.x, c.y)).collect())).collect()
-}
-
-fn shape_of_json(geometry: &Value) -> BTreeSet<Vec<(i64, i64)>> {
-    let parts = geometry["coordinates"].as_array().cloned().unwrap_or_default();
-    let rings = parts.iter().flat_map(|part| part.as_array().cloned().unwrap_or_default());
-    rings
-        .map(|ring| {
-            let point = |p: &Value| (p[0].as_f64().expect("longitude"), p[1].as_f64().expect("latitude"));
-            ring_of(ring.as_array().expect("ring").iter().map(point).collect())
-        })
-        .collect()
-}
-
-fn ring_of(points: Vec<(f64, f64)>) -> Vec<(i64, i64)> {
-    let mut ring: Vec<(i64, i64)> =
-        points.iter().map(|(x, y)| ((x * 1e8).round() as i64, (y * 1e8).round() as i64)).collect();
-    ring.pop();
-    ring.sort_unstable();
-    ring
-}
-
-/// The area as the layer prints it, from the row's number.
-fn m2(area: f64) -> f64 {
-    (area * 100.0).round() / 100.0
-}
+use crate::support::replay::{
+    Register, Row, Shown, assert_shows, day_of, images, lives, m2, replay, rows, shape_of_bytes, table_as_of,
+};
 
 /// What `park_blocks` must show of a block, out of the replayed rows.
-fn expected_block(state: &Register, id: &str, day: Option<NaiveDate>) -> Option<(Value, BTreeSet<Vec<(i64, i64)>>)> {
+fn expected_block(state: &Register, id: &str, day: Option<NaiveDate>) -> Option<Shown> {
     let mut lives: Vec<&Row> =
         rows(state, "park_block").filter(|row| row.0["id"] == id && lives(&row.0, day)).collect();
     lives.sort_by_key(|row| day_of(&row.0, "valid_to").unwrap_or(NaiveDate::MAX));
@@ -120,7 +32,7 @@ fn expected_block(state: &Register, id: &str, day: Option<NaiveDate>) -> Option<
 }
 
 /// What `parks` must show of a park.
-fn expected_park(state: &Register, code: &str, day: Option<NaiveDate>) -> Option<(Value, BTreeSet<Vec<(i64, i64)>>)> {
+fn expected_park(state: &Register, code: &str, day: Option<NaiveDate>) -> Option<Shown> {
     let park = &state.get(&("park".to_owned(), code.to_owned()))?.0;
     // Without a day a park is shown whatever its life.
     if day.is_some() && !lives(park, day) {
@@ -155,19 +67,6 @@ async fn history(db: &Database, dice: &mut Dice, revisions: i64) -> Vec<String> 
         assert!(kinds.contains(&kind), "no {kind:?} among {kinds:?}");
     }
     parks
-}
-
-/// Compares the properties that `wanted` names (areas to the last printed digit, whichever way it was rounded) and the shape.
-#[track_caller]
-fn assert_shows(feature: &Value, wanted: &(Value, BTreeSet<Vec<(i64, i64)>>), what: &str) {
-    for (name, value) in wanted.0.as_object().expect("object") {
-        let shown = &feature["properties"][name];
-        match (name.as_str(), shown.as_f64(), value.as_f64()) {
-            ("computed_area_m2", Some(a), Some(b)) => assert!((a - b).abs() < 0.011, "{what}: {name} {a} for {b}"),
-            _ => assert_eq!(shown, value, "{what}: {name}"),
-        }
-    }
-    assert_eq!(shape_of_json(&feature["geometry"]), wanted.1, "{what}: boundary");
 }
 
 #[actix_web::test]
@@ -238,28 +137,6 @@ async fn for_random_ids_days_and_revisions_the_answer_equals_a_replay_of_the_log
     }
 }
 
-/// All rows of a table as of a revision by the database's views: image and geometry.
-async fn table_as_of(db: &Database, table: &str, revision: usize) -> BTreeSet<String> {
-    let has_geometry = matches!(table, "division" | "park_block");
-    let geometry = if has_geometry { "encode(t.geom::bytea, 'hex')" } else { "NULL" };
-    let minus = if has_geometry { " - 'geom'" } else { "" };
-    let mut transaction = db.pool.begin().await.expect("transaction");
-    let set = format!("SELECT set_config('sizhi.as_of', '{revision}', true)");
-    sqlx::query(AssertSqlSafe(set)).execute(&mut *transaction).await.expect("set");
-    let sql = format!("SELECT to_jsonb(t){minus}, {geometry} FROM as_of.{table} t");
-    let rows: Vec<(Value, Option<String>)> =
-        sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&mut *transaction).await.expect("rows");
-    let count = rows.len();
-    let set: BTreeSet<String> = rows.into_iter().map(|(image, geometry)| format!("{image} {geometry:?}")).collect();
-    assert_eq!(set.len(), count, "{table} as of {revision}: a row twice");
-    set
-}
-
-fn images(state: &Register, table: &str) -> BTreeSet<String> {
-    let hex = |bytes: &Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    rows(state, table).map(|row| format!("{} {:?}", row.0, row.1.as_ref().map(hex))).collect()
-}
-
 /// The body without what depends on the hour and the address of asking.
 fn what_is_said(mut body: Value) -> Value {
     if let Some(object) = body.as_object_mut() {
@@ -316,8 +193,9 @@ async fn pages_of_the_past_hang_together_while_others_write() {
     let revision = whole.header("sizhi-revision").expect("revision").to_owned();
     let whole = whole.json();
     let mut path = format!("/api/collections/park_blocks/items?limit=60&revision={revision}");
-    let mut features = Vec::new();
+    let (mut features, mut pages) = (Vec::new(), 0);
     loop {
+        pages += 1;
         let page = get(&db, &path).await;
         assert_eq!(page.header("sizhi-revision"), Some(revision.as_str()));
         let page = page.json();
@@ -328,6 +206,8 @@ async fn pages_of_the_past_hang_together_while_others_write() {
         assert!(path.contains(&format!("revision={revision}")), "{path}");
         edits::edit(&db, &mut dice, &parks).await;
     }
+    assert_eq!(pages, features.len().div_ceil(60));
+    assert!(pages > 3, "{pages} pages");
     assert_eq!(Value::Array(features), whole["features"]);
 }
 

@@ -31,7 +31,9 @@ const FORMATS: [(&str, &str, &str); 8] = [
 
 /// `attachment` of the day, in ASCII and in Chinese.
 fn is_named(disposition: &str, ending: &str) -> bool {
-    let day = |text: &str| text.len() == 10 && text.split('-').map(str::len).collect::<Vec<_>>() == [4, 2, 2];
+    // The day may have turned since the answer.
+    let today = sizhi::inventory::today();
+    let day = |text: &str| text.parse().is_ok_and(|day| day == today || Some(day) == today.pred_opt());
     let Some(rest) = disposition.strip_prefix("attachment; filename=\"park_blocks_") else { return false };
     let Some((first, rest)) =
         rest.split_once(&format!(".{ending}\"; filename*=UTF-8''%E5%9B%AD%E5%8C%BA%E5%8C%BA%E5%9D%97_"))
@@ -151,7 +153,8 @@ async fn with_blocks(count: usize) -> Database {
 async fn exporting(db: &Database) -> i64 {
     db.value(
         "SELECT count(*) FROM pg_stat_activity
-         WHERE datname = current_database() AND pid <> pg_backend_pid() AND state IN ('active', 'idle in transaction')",
+         WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+           AND query LIKE '%export_rows%' AND state IN ('active', 'idle in transaction')",
     )
     .await
 }
@@ -202,7 +205,8 @@ async fn a_break_in_the_middle_breaks_the_connection() {
         let mut stream = begin(&service, &path);
         let ended = sqlx::query(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE datname = current_database() AND pid <> pg_backend_pid() AND state IN ('active', 'idle in transaction')",
+             WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+               AND query LIKE '%export_rows%' AND state IN ('active', 'idle in transaction')",
         )
         .execute(&mut db.superuser().await)
         .await

@@ -5,10 +5,8 @@ use sizhi::domain::DivisionCode;
 use sizhi::inventory::import;
 use sqlx::AssertSqlSafe;
 
-use crate::real_files::{CYLINDER, know_cylinder};
 use crate::support::parcels::{COUNTY, PARK, file, inside, into, operator, square};
-use crate::support::tools::{arg, gdal};
-use crate::support::{Database, codes, files, real};
+use crate::support::{Database, codes, files};
 
 const TURNOVER: &str = "turnover_parcels";
 const LOW: &str = "low_efficiency_parcels";
@@ -375,85 +373,4 @@ async fn a_state_that_rests_on_a_plan_needs_it() {
         .expect("imported");
     assert_eq!(codes(&imported), ["plan_required"]);
     assert!(imported.revision.is_some() && imported.report.findings[0].message.ends_with("（已按要求放行）"));
-}
-
-/// Counts, ids and areas as GDAL reads the files; areas by PostGIS on the ellipsoid.
-#[tokio::test(flavor = "multi_thread")]
-async fn foreign_cadastres_are_parcels_where_somebody_insists() {
-    let Some(french) = real("cadastre/fr_cadastre_91216_parcelles.geojson") else { return };
-    let Some(prague) = real("cadastre/cz_bubenec_plots.gpkg") else { return };
-    let db = Database::with_sample().await;
-    let refused = db.import(&french, into(TURNOVER)).await.expect("read");
-    assert_eq!(refused.report.findings.iter().filter(|f| f.code == "outside_province").count(), 4241);
-    let insist = |request: &mut import::ImportRequest| {
-        into(TURNOVER)(request);
-        request.allow = ["outside_province", "area_mismatch_gross"].map(str::to_owned).to_vec();
-    };
-    let imported = db.import(&french, insist).await.expect("imported");
-    assert!(
-        !imported.report.has_errors(),
-        "{:?}",
-        imported.report.findings.iter().find(|f| f.severity == sizhi::domain::Severity::Error)
-    );
-    assert!(imported.revision.is_some());
-    compare_with_gdal(&db, &french, "id").await;
-
-    let db = Database::with_sample().await;
-    // The plots have no numbers of their own but the feature id: GDAL writes it down as one.
-    let numbered = files::write("布拉格.gpkg", b"");
-    std::fs::remove_file(&numbered).expect("removed");
-    gdal(
-        "ogr2ogr",
-        &[
-            "-f",
-            "GPKG",
-            arg(&numbered),
-            arg(&prague),
-            "-sql",
-            "SELECT *, CAST(fid AS TEXT) AS parcel_no FROM plots",
-            "-nln",
-            "plots",
-        ],
-    );
-    let imported = db
-        .import(&numbered, |request| {
-            insist(request);
-            request.layer = LOW.to_owned();
-        })
-        .await
-        .expect("imported");
-    assert!(
-        imported.revision.is_some(),
-        "{:?}",
-        imported.report.findings.iter().find(|f| f.severity == sizhi::domain::Severity::Error)
-    );
-    assert_eq!(db.value::<i64>("SELECT count(*) FROM low_efficiency_parcel").await, 407);
-}
-
-async fn compare_with_gdal(db: &Database, path: &std::path::Path, id: &str) {
-    let csv = gdal("ogr2ogr", &["-f", "CSV", "/vsistdout/", arg(path), "-select", id, "-lco", "GEOMETRY=AS_WKT"]);
-    let mut reader = csv::Reader::from_reader(csv.as_bytes());
-    let (mut ids, mut shapes) = (Vec::new(), Vec::new());
-    for record in reader.records() {
-        let record = record.expect("record");
-        shapes.push(record[0].to_owned());
-        ids.push(record[1].to_owned());
-    }
-    know_cylinder(db).await;
-    // PostGIS measures along geodesics, the survey formula along its own lines: drawn every two metres they are the same.
-    let judge = format!(
-        "SELECT count(*) FILTER (WHERE p.id IS NULL), max(abs(p.area_m2 - j.m2) - 1e-6 * j.m2)
-         FROM unnest($1::text[], $2::text[]) AS g (id, wkt)
-         CROSS JOIN LATERAL (SELECT ST_Area(ST_Transform(ST_Segmentize(ST_Transform(ST_GeomFromText(g.wkt, 4490), {CYLINDER}), 2), 4490)::geography) AS m2) j
-         LEFT JOIN turnover_parcel p ON p.number = g.id"
-    );
-    let (missing, worst): (i64, f64) = sqlx::query_as(AssertSqlSafe(judge))
-        .bind(&ids)
-        .bind(&shapes)
-        .fetch_one(&mut db.superuser().await)
-        .await
-        .expect("compared");
-    assert_eq!((ids.len(), missing), (4241, 0));
-    assert_eq!(db.value::<i64>("SELECT count(*) FROM turnover_parcel").await, 4241);
-    assert!(worst <= 5e-4, "{worst}");
 }

@@ -36,6 +36,9 @@ async fn an_export_that_comes_back_changes_nothing() {
     }
     let revision: i64 = db.value("SELECT max(number) FROM revision").await;
     for layer in ["turnover_parcels", "low_efficiency_parcels"] {
+        let page = get_authorised(&db, &format!("/api/collections/{layer}/items?limit=1")).await.json();
+        let matched = page["numberMatched"].as_u64().expect("a number");
+        assert!(matched > 40, "{layer}: {matched}");
         for (format, options) in [
             ("csv", ""),
             ("csv", "&headings=en"),
@@ -62,6 +65,8 @@ async fn an_export_that_comes_back_changes_nothing() {
             let loud: Vec<_> =
                 imported.report.findings.iter().filter(|f| f.code != "illustrative_import").take(5).collect();
             assert_eq!(imported.report.status.as_str(), "unchanged", "{case}: {:?} {loud:?}", imported.report.counts);
+            let counts = imported.report.counts.expect("counts");
+            assert_eq!((counts.inserted, counts.updated, counts.unchanged), (0, 0, matched), "{case}");
         }
     }
     assert_eq!(db.value::<i64>("SELECT max(number) FROM revision").await, revision);

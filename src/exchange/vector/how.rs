@@ -1,5 +1,7 @@
 //! How the records of a file are read: their encoding, their coordinate system, their fields and units, each decided once and told.
 
+use std::collections::HashSet;
+
 use super::cell_text::{self, Chosen};
 use super::drawing_text;
 use super::source::{Format, Source};
@@ -7,7 +9,7 @@ use super::wire::{Feature, Header, Shape};
 use crate::domain::area::AreaUnit;
 use crate::domain::{Finding, Place};
 use crate::exchange::stated_area::{self, ColumnUnit};
-use crate::exchange::{FieldMapping, ReadOptions, field_names, rings, text_encoding};
+use crate::exchange::{FieldMapping, ReadOptions, Vocabulary, field_names, rings, text_encoding};
 use crate::geometry::area;
 use crate::geometry::crs::{self, Crs};
 
@@ -38,8 +40,11 @@ impl How {
         let mut of_system = Vec::new();
         let system = decide_crs(header, first_point(features), options, &mut of_system);
         let names: Vec<String> = fields.iter().map(|name| texts.name(name)).collect();
-        let (mapping, ambiguous) = field_names::map_fields(&names, options.vocabulary, &options.own_names);
+        let (mut mapping, ambiguous) = field_names::map_fields(&names, options.vocabulary, &options.own_names);
         of_system.extend(ambiguous);
+        if source.format == Format::Dxf && matches!(options.vocabulary, Vocabulary::Ledger(_)) {
+            of_system.extend(number_by_layers(&mut mapping, features));
+        }
         let (area_unit, told) = decide_area_unit(features, &mapping, &texts, &system);
         of_system.extend(told);
         let settled = area_unit.is_some();
@@ -106,6 +111,26 @@ fn decide_texts(
 /// `%%d` and `\U+00B2` that look like bytes, and cuts long lines.
 pub(super) fn written_text(fields: &[Vec<u8>]) -> Option<usize> {
     fields.iter().position(|name| name == b"Text")
+}
+
+/// A drawing has no column for numbers, by which a ledger knows its land. Where every area has a layer of its own, that is named by
+/// the number; where two areas share a layer, its name is a kind of thing.
+fn number_by_layers(mapping: &mut [FieldMapping], features: &[Feature]) -> Option<Finding> {
+    let at = mapping.iter().position(|m| &*m.field == "Layer")?;
+    if mapping.iter().any(|m| m.canonical == Some("id")) {
+        return None;
+    }
+    let mut names = HashSet::new();
+    for feature in features.iter().filter(|f| matches!(f.shape, Shape::Polygons(_))) {
+        let name = feature.values.get(at)?.as_deref()?;
+        // Everything stands on layer 0 until somebody says otherwise.
+        if name == b"0" || !names.insert(name) {
+            return None;
+        }
+    }
+    mapping[at].canonical = Some("id");
+    let message = "图中每个图形各有自己的图层，以图层名作为地块编号；如果图层名不是编号，请改用带编号的格式";
+    (!names.is_empty()).then(|| Finding::warning("number_from_layer", Place::whole(), message))
 }
 
 /// The unit of the area column: named, or weighed on the records at hand. None yet where none of them could be weighed.

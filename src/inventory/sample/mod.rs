@@ -16,12 +16,13 @@ use sqlx::PgPool;
 use self::parcels::DrawnParcel;
 use super::progress::Progress;
 use crate::domain::access::Viewer;
-use crate::domain::{Block, DirectoryVersion, Division, Ledger, Park, ParkEvent};
+use crate::domain::{Block, DirectoryVersion, Division, Ledger, Parcel, Park, ParkEvent};
 use crate::error::{Error, Result};
 use crate::store;
 use crate::store::ledgers::{BulkPlan, StagedParcel};
 
 pub use blocks::{SOURCE as BLOCK_SOURCE, grid_blocks};
+pub use parcels::SOURCE as PARCEL_SOURCE;
 
 /// The whole sample, as domain objects.
 #[derive(Debug, Clone)]
@@ -133,6 +134,30 @@ impl fmt::Display for ParcelReport {
     }
 }
 
+/// About `n` drawn parcels of turnover land in the blocks of the sample, as a file of them would have: for benchmarks.
+pub fn turnover_parcels(n: usize) -> Result<Vec<Parcel>> {
+    let sample = build()?;
+    // A quarter of what is drawn is low-efficiency land.
+    let drawn = draw_in(&sample.blocks, n * 7 / 5)?;
+    Ok(drawn.into_iter().map(|d| d.parcel).filter(|p| p.ledger == Ledger::Turnover).take(n).collect())
+}
+
+fn draw_in(blocks: &[Block], n: usize) -> Result<Vec<DrawnParcel>> {
+    let (parks, ..) = parks::read()?;
+    let points = blocks::county_points()?;
+    // Of a park whose county is not known, the county whose point is nearest, inside the prefecture.
+    let county = |park: &Park, at: geo::Coord<f64>| {
+        if let [only, ..] = park.counties.as_slice() {
+            return Some(only.clone());
+        }
+        let distance = |p: &(f64, f64)| (p.0 - at.x).powi(2) + (p.1 - at.y).powi(2);
+        let inside = points.iter().filter(|(code, _)| code.starts_with(park.prefecture.prefix()));
+        let nearest = inside.min_by(|a, b| distance(a.1).total_cmp(&distance(b.1)).then(a.0.cmp(b.0)));
+        nearest.and_then(|(code, _)| crate::domain::DivisionCode::parse(code).ok())
+    };
+    Ok(parcels::draw(blocks, &parks, &county, n))
+}
+
 /// Draws about `n` parcels into the drawn blocks that stand; what stands already is not drawn again.
 pub async fn seed_parcels(pool: &PgPool, actor: &str, n: usize, progress: &dyn Progress) -> Result<ParcelReport> {
     let mut connection = pool.acquire().await?;
@@ -140,23 +165,9 @@ pub async fn seed_parcels(pool: &PgPool, actor: &str, n: usize, progress: &dyn P
         store::blocks::list_current(&mut connection, None).await?.into_iter().filter(|b| b.illustrative).collect();
     drop(connection);
     progress.stage("绘制地块", None);
-    let drawn = tokio::task::spawn_blocking(move || -> Result<Vec<DrawnParcel>> {
-        let (parks, ..) = parks::read()?;
-        let points = blocks::county_points()?;
-        // Of a park whose county is not known, the county whose point is nearest, inside the prefecture.
-        let county = |park: &Park, at: geo::Coord<f64>| {
-            if let [only, ..] = park.counties.as_slice() {
-                return Some(only.clone());
-            }
-            let distance = |p: &(f64, f64)| (p.0 - at.x).powi(2) + (p.1 - at.y).powi(2);
-            let inside = points.iter().filter(|(code, _)| code.starts_with(park.prefecture.prefix()));
-            let nearest = inside.min_by(|a, b| distance(a.1).total_cmp(&distance(b.1)).then(a.0.cmp(b.0)));
-            nearest.and_then(|(code, _)| crate::domain::DivisionCode::parse(code).ok())
-        };
-        Ok(parcels::draw(&blocks, &parks, &county, n))
-    })
-    .await
-    .map_err(|cause| Error::internal("绘制示意地块时程序出错", cause))??;
+    let drawn = tokio::task::spawn_blocking(move || draw_in(&blocks, n))
+        .await
+        .map_err(|cause| Error::internal("绘制示意地块时程序出错", cause))??;
     progress.stage("写入台账", Some(drawn.len() as u64));
     let mut report = ParcelReport::default();
     for chunk in drawn.chunks(PARCELS_A_REVISION) {

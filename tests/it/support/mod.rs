@@ -1,7 +1,9 @@
 //! What tests share: a PostGIS cluster made by sizhi itself, a database per test, the application in process, builders.
 
 pub mod accounts;
+pub mod client;
 pub mod data_folder;
+pub mod deeds;
 pub mod edits;
 pub mod exports;
 pub mod files;
@@ -9,6 +11,7 @@ pub mod http;
 pub mod parcels;
 pub mod process;
 pub mod proxy;
+pub mod replay;
 pub mod reports;
 pub mod tools;
 
@@ -257,6 +260,7 @@ pub fn http_args() -> HttpArgs {
         exports_at_once: 2,
         export_limit: 100_000,
         streams: 200,
+        rate_limit: 100,
         workers: Some(1),
     }
 }
