@@ -35,7 +35,7 @@ const FEATURE_TYPES: [&str; 2] = ["application/geo+json", "application/json"];
 const MERGE_TYPES: [&str; 3] = ["application/merge-patch+json", "application/geo+json", "application/json"];
 
 /// Says that this request had been done before.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// `POST …/items`: a new record.
 pub async fn create_item(
@@ -221,28 +221,7 @@ impl Target {
     }
 
     fn deed(&self, request: &HttpRequest, body: &[u8]) -> Result<Deed<'_>> {
-        let key = match request.headers().get("idempotency-key") {
-            None => None,
-            Some(key) => {
-                let text = key.to_str().ok().map(str::trim).filter(|k| !k.is_empty() && k.len() <= 200);
-                let invalid =
-                    || Error::invalid("idempotency_key_invalid", "Idempotency-Key 应为 1 至 200 个 ASCII 字符");
-                Some(text.ok_or_else(invalid)?.to_owned())
-            }
-        };
-        let mut hasher = Sha256::new();
-        for part in [request.method().as_str().as_bytes(), request.uri().to_string().as_bytes(), body] {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
-        }
-        let digest: [u8; 32] = hasher.finalize().into();
-        Ok(Deed {
-            viewer: &self.viewer,
-            version: self.version,
-            key: key.map(|key| (key, digest)),
-            source: format!("{} {}", request.method(), request.path()),
-            today: today(),
-        })
+        deed_of(request, &self.viewer, self.version, body)
     }
 
     async fn write(
@@ -315,6 +294,36 @@ impl Target {
     }
 }
 
+/// Who writes, on which version, and the client's own mark of the request.
+pub(super) fn deed_of<'a>(
+    request: &HttpRequest,
+    viewer: &'a Viewer,
+    version: Option<i64>,
+    body: &[u8],
+) -> Result<Deed<'a>> {
+    let key = match request.headers().get("idempotency-key") {
+        None => None,
+        Some(key) => {
+            let text = key.to_str().ok().map(str::trim).filter(|k| !k.is_empty() && k.len() <= 200);
+            let invalid = || Error::invalid("idempotency_key_invalid", "Idempotency-Key 应为 1 至 200 个 ASCII 字符");
+            Some(text.ok_or_else(invalid)?.to_owned())
+        }
+    };
+    let mut hasher = Sha256::new();
+    for part in [request.method().as_str().as_bytes(), request.uri().to_string().as_bytes(), body] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    let digest: [u8; 32] = hasher.finalize().into();
+    Ok(Deed {
+        viewer,
+        version,
+        key: key.map(|key| (key, digest)),
+        source: format!("{} {}", request.method(), request.path()),
+        today: today(),
+    })
+}
+
 /// What is no ledger is read alone: its rows come by imports, as whole papers, and have neither moves nor steps.
 fn of_read_layer(request: &HttpRequest) -> Problem {
     let is_own = |pattern: String| ["/transitions", "/steps"].iter().any(|tail| pattern.ends_with(tail));
@@ -334,7 +343,7 @@ pub fn refuse_method(request: &HttpRequest, allow: &'static str) -> Problem {
 }
 
 /// The version that the client decided on: the `v12` of one ETag that this service gave out. Any (`*`) is none.
-fn if_match(request: &HttpRequest) -> Result<Option<i64>> {
+pub(super) fn if_match(request: &HttpRequest) -> Result<Option<i64>> {
     let mut tags = request.headers().get_all(header::IF_MATCH);
     let (Some(tag), None) = (tags.next(), tags.next()) else { return Ok(None) };
     let text = tag.to_str().unwrap_or_default().trim();

@@ -6,6 +6,7 @@ mod auth;
 mod cards;
 mod changes;
 mod collections;
+mod criteria;
 mod edits;
 mod exports;
 mod facets;
@@ -113,6 +114,7 @@ fn routes(routes: &mut Routes<'_>) {
                 .reads(Staff, edits::list_steps)
                 .does(Method::PUT, Editor, edits::replace_steps),
         )
+        .service(get("/api/collections/{collection}/items/{item}/criteria", Staff, criteria::judge_item))
         .service(get("/api/collections/{collection}/items/{item}/history", Public, history::list_history))
         .service(get("/api/collections/{collection}/changes", Public, changes::list_changes))
         .service(get("/api/collections/{collection}/changes/stream", Public, changes::stream_changes))
@@ -120,6 +122,13 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/api/parks/{code}", Public, cards::get_park))
         .service(get("/api/reports", Staff, reports::list_reports))
         .service(address("/api/reports/{report}", "GET, HEAD").streams(Staff, reports::get_report))
+        .service(get("/api/criteria", Staff, criteria::list_criteria))
+        .service(
+            address("/api/criteria/{division}/{year}", "GET, HEAD, PUT, DELETE")
+                .reads(Staff, criteria::get_criteria)
+                .does(Method::PUT, Editor, criteria::replace_criteria)
+                .does(Method::DELETE, Editor, criteria::end_criteria),
+        )
         .service(address("/api/imports", "GET, HEAD, POST").reads(Staff, imports::list_imports).does(
             Method::POST,
             Editor,

@@ -58,7 +58,7 @@ type BadTuple = (Option<i64>, Option<i32>, Option<String>, Option<String>, Strin
 
 /// The tables under the log: name, what a change calls a row `n`, and the columns of its key. Not asked of the database,
 /// whose own list may have been altered.
-const TRACKED: [(&str, &str, &[&str]); 11] = [
+const TRACKED: [(&str, &str, &[&str]); 13] = [
     ("division", "n.code", &["code"]),
     ("park", "n.code", &["code"]),
     ("directory_version", "n.id", &["id"]),
@@ -70,6 +70,8 @@ const TRACKED: [(&str, &str, &[&str]); 11] = [
     ("redevelopment_plan", "n.id", &["id", "valid_from"]),
     ("plan_step", "n.id", &["id"]),
     ("parcel_transition", "n.ledger || '@' || n.record_id || '@' || n.ordinal", &["ledger", "record_id", "ordinal"]),
+    ("low_efficiency_criteria_set", "n.id", &["id"]),
+    ("low_efficiency_criterion", "n.id", &["id"]),
 ];
 
 /// The log of accounts.

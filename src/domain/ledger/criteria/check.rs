@@ -16,6 +16,8 @@ pub const MAX_CRITERIA: usize = 200;
 const MAX_NUMBER: i32 = 9_999;
 /// Texts that a value may be one of.
 const MAX_TEXTS: usize = 100;
+/// What stands between the texts of a cell.
+const SEPARATORS: [char; 6] = ['、', '；', ';', '，', ',', '\n'];
 /// Numbers are below this, with no more decimals than that: no amount of a paper is finer or larger.
 const TOO_MUCH: &str = "1000000000000";
 const MOST_DECIMALS: u32 = 6;
@@ -425,10 +427,12 @@ impl Reader<'_> {
             }
         }
         let most = if is_list { MAX_TEXTS } else { 1 };
-        let sound = (1..=most).contains(&texts.len()) && texts.iter().all(|text| is_sound(text, Member::Threshold));
+        // One with a separator in it would be two in a table.
+        let is_one = |text: &String| is_sound(text, Member::Threshold) && !(is_list && text.contains(SEPARATORS));
+        let sound = (1..=most).contains(&texts.len()) && texts.iter().all(is_one);
         if !sound {
             let rule = if is_list {
-                format!("至多 {MAX_TEXTS} 项的文字（每项至多 100 个字），用顿号隔开")
+                format!("至多 {MAX_TEXTS} 项的文字（每项至多 100 个字，不含顿号、逗号、分号），用顿号隔开")
             } else {
                 "一项至多 100 个字的文字".to_owned()
             };
@@ -474,9 +478,12 @@ impl Reader<'_> {
             Given::Text(text) => ungrouped(&half_width(text)).and_then(|plain| Decimal::parse(&plain)),
             Given::Flag(_) | Given::Texts(_) => None,
         };
-        let number = number.filter(|number| number.decimals() <= MOST_DECIMALS && *number < limit());
+        // JSON and spreadsheets hold doubles: what none holds would come back as another number.
+        let is_held = |number: &Decimal| Decimal::of_f64(number.to_f64()) == Some(*number);
+        let number = number.filter(|number| number.decimals() <= MOST_DECIMALS && *number < limit() && is_held(number));
         if number.is_none() {
-            self.invalid(member, &format!("不小于 0、小于 {TOO_MUCH} 的数，小数不超过 {MOST_DECIMALS} 位"));
+            let rule = format!("不小于 0、小于 {TOO_MUCH} 的数，小数不超过 {MOST_DECIMALS} 位、有效数字不超过 15 位");
+            self.invalid(member, &rule);
         }
         number
     }

@@ -304,6 +304,7 @@ fn every_fault_is_named_with_its_row_and_member() {
         (vec![(Threshold, Given::Number(-1.0))], "value_invalid", "threshold"),
         (vec![(Threshold, Given::Number(1e12))], "value_invalid", "threshold"),
         (vec![(Threshold, text("0.0000001"))], "value_invalid", "threshold"),
+        (vec![(Threshold, text("999999999999.999999"))], "value_invalid", "threshold"),
         (vec![(Threshold, text("1,5"))], "value_invalid", "threshold"),
         (vec![(Threshold, Given::Texts(vec![]))], "value_invalid", "threshold"),
         (vec![(Unit, text("万元"))], "criterion_unit_invalid", "unit"),
@@ -333,6 +334,15 @@ fn every_fault_is_named_with_its_row_and_member() {
     assert_eq!(stopped(&[(Threshold, Given::Number(1.0))]).as_deref(), Some("value_invalid"));
     assert_eq!(stopped(&[(Comparison, text("lt"))]).as_deref(), Some("criterion_comparison_invalid"));
     assert_eq!(stopped(&[(Unit, text("%"))]).as_deref(), Some("criterion_unit_invalid"));
+    let industry = |comparison: &str, threshold: Given| {
+        let pairs = [(Field, text("产业")), (Comparison, text(comparison)), (Threshold, threshold), (Unit, text(""))];
+        check(&[draft(1, &pairs)]).1.first().map(|finding| finding.code.to_string())
+    };
+    let one = || Given::Texts(vec!["造纸、印染".to_owned()]);
+    assert_eq!((industry("eq", one()), industry("in", one()).as_deref()), (None, Some("value_invalid")));
+    let many = |count: usize| Given::Texts((0..count).map(|n| format!("产业{n}")).collect());
+    assert_eq!((industry("in", many(100)), industry("in", many(101)).as_deref()), (None, Some("value_invalid")));
+    assert_eq!(industry("eq", many(2)).as_deref(), Some("value_invalid"));
 }
 
 #[test]
