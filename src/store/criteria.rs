@@ -288,7 +288,7 @@ pub async fn find_parcel(connection: &mut PgConnection, id: &str) -> Result<Opti
 }
 
 /// The columns from `first` on as the facts of these measures.
-pub(super) fn facts(row: &PgRow, first: usize, measures: &[Measure]) -> Result<Facts> {
+pub(in crate::store) fn facts(row: &PgRow, first: usize, measures: &[Measure]) -> Result<Facts> {
     let mut facts = Facts::new();
     for (at, measure) in (first..).zip(measures) {
         let value = match measure.field().kind {
