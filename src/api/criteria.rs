@@ -18,6 +18,7 @@ use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
 use crate::domain::access::Viewer;
+use crate::domain::items_query::DEFAULT_LIMIT;
 use crate::domain::layer::Visibility;
 use crate::domain::ledger::criteria::{Draft, Given, Member};
 use crate::domain::ledger::{FieldKind, FieldValue};
@@ -30,8 +31,6 @@ use crate::store::criteria::{SetFilter, StoredSet};
 
 /// Largest set, in bytes: 200 criteria with long notes.
 const SET_LIMIT: usize = 1024 * 1024;
-/// Sets of a page where none is asked for.
-const PAGE: u32 = 100;
 
 /// `GET /api/criteria`: which sets there are.
 pub async fn list_criteria(request: HttpRequest, state: web::Data<State>) -> Answer {
@@ -42,7 +41,7 @@ pub async fn list_criteria(request: HttpRequest, state: web::Data<State>) -> Ans
         division: params.text("division").map(|text| division(&text)).transpose()?,
         year: params.text("year").map(|text| year(&text)).transpose()?,
     };
-    let (limit, offset) = (params.limit(PAGE)?, params.offset()?);
+    let (limit, offset) = (params.limit(DEFAULT_LIMIT)?, params.offset()?);
     let past = Past::read(&params, &state).await?;
     let (found, matched, read) = criteria::list(&state.pool, &viewer, &filter, (limit, offset), past.revision).await?;
     let base = representation::base_url(&request, &state);

@@ -20,6 +20,7 @@ mod json_body;
 mod landing;
 mod openapi;
 mod openapi_access;
+mod openapi_criteria;
 mod openapi_ledgers;
 mod openapi_page;
 mod openapi_queries;

@@ -1,6 +1,7 @@
 //! What tests share: a PostGIS cluster made by sizhi itself, a database per test, the application in process, builders.
 
 pub mod accounts;
+pub mod criteria;
 pub mod data_folder;
 pub mod edits;
 pub mod exports;
