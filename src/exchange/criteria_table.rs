@@ -158,7 +158,7 @@ fn take_rows(mut table: PlainTable, read: &mut CriteriaTable) {
         match column {
             Some(known) if columns.contains(&Some(known)) => {
                 let message = format!("“{heading}”与前面的一列都是“{}”；请只留一列", known.title());
-                read.findings.push(Finding::error("field_ambiguous", Place::whole().field(heading.clone()), message));
+                read.findings.push(Finding::error("column_ambiguous", Place::whole().field(heading.clone()), message));
             }
             Some(known) => read.headings.push((known, heading.clone())),
             None if heading.is_empty() => {}
@@ -175,7 +175,7 @@ fn take_rows(mut table: PlainTable, read: &mut CriteriaTable) {
         let message = format!("表头里没有“{title}”一列；现有的列：{}", table.headings.join("、"));
         read.findings.push(Finding::error("column_missing", Place::whole().field(title), message));
     }
-    if read.findings.iter().any(|finding| matches!(finding.code.as_ref(), "column_missing" | "field_ambiguous")) {
+    if read.findings.iter().any(|finding| matches!(finding.code.as_ref(), "column_missing" | "column_ambiguous")) {
         return;
     }
     for (row, cells) in table.rows {

@@ -106,12 +106,12 @@ async fn a_verdict_tells_value_threshold_and_answer_of_each_criterion() {
     );
     assert_eq!(
         json!([
-            criterion(0, "value"),
+            criterion(1, "value"),
             criterion(0, "unit"),
             criterion(0, "answer")["code"],
             criterion(0, "group_holds")
         ]),
-        json!([112.49999999999999, "万元/公顷", "met", true])
+        json!([0.5, "万元/公顷", "met", true])
     );
     assert_eq!(criterion(2, "group_holds"), false);
     let undecided = verdict(&db, "430121-E", "").await;
@@ -141,7 +141,7 @@ async fn a_verdict_tells_value_threshold_and_answer_of_each_criterion() {
     for (id, expected) in agreements {
         assert_eq!(verdict(&db, id, "").await["agreement"]["code"], expected, "{id}");
     }
-    for bad in ["?year=25", "?year=２０２５", "?year=1900", "?f=html", "?county=1"] {
+    for bad in ["?year=25", "?year=%EF%BC%92%EF%BC%90%EF%BC%92%EF%BC%95", "?year=1900", "?f=html", "?county=1"] {
         let path = format!("/api/collections/low_efficiency_parcels/items/430121-A/criteria{bad}");
         let code = if bad.starts_with("?county") { "parameter_unknown" } else { "value_invalid" };
         get_authorised(&db, &path).await.assert_problem(400, code);

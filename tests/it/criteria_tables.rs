@@ -173,7 +173,7 @@ async fn one_fault_refuses_the_whole_table_and_each_is_named_by_row_and_cell() {
     }
     for (text, code) in [
         ("行政区划,年度,编号,名称,类型,比较,阈值\n430121,2025,1,甲,产出低下类,<,1\n".to_owned(), "column_missing"),
-        (format!("{}\n", head.trim_end().replace("颜色", "年份")), "field_ambiguous"),
+        (format!("{}\n", head.trim_end().replace("颜色", "年份")), "column_ambiguous"),
         (head.to_owned(), "criteria_empty"),
         (String::new(), "file_empty"),
         (
