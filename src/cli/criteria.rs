@@ -24,8 +24,6 @@ use crate::store::criteria::SetFilter;
 pub struct Args {
     #[command(subcommand)]
     what: What,
-    #[command(flatten)]
-    database: DatabaseArgs,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -47,6 +45,8 @@ enum What {
         /// 操作人，写入修订日志
         #[arg(long, default_value_t = operator())]
         actor: String,
+        #[command(flatten)]
+        database: DatabaseArgs,
     },
     /// 列出有哪些标准
     List {
@@ -54,6 +54,8 @@ enum What {
         which: Which,
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        database: DatabaseArgs,
     },
     /// 导出为表格；再导入时不变
     Export {
@@ -70,6 +72,8 @@ enum What {
         /// 覆盖已有文件
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        database: DatabaseArgs,
     },
 }
 
@@ -102,11 +106,17 @@ const LISTED: u32 = 100_000;
 
 pub async fn run(args: Args) -> Result<ExitCode> {
     // What is wrong with the question is said before a database is looked for.
-    match &args.what {
-        What::Import { actor, .. } => drop(checked_actor(actor)?),
-        What::List { which, .. } | What::Export { which, .. } => drop(which.filter()?),
-    }
-    let opened = serve::open_database(&args.database).await?;
+    let database = match &args.what {
+        What::Import { actor, database, .. } => {
+            checked_actor(actor)?;
+            database
+        }
+        What::List { which, database, .. } | What::Export { which, database, .. } => {
+            which.filter()?;
+            database
+        }
+    };
+    let opened = serve::open_database(database).await?;
     let outcome = carry_out(opened.pool(), args.what).await;
     opened.close().await;
     outcome
@@ -115,7 +125,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
 async fn carry_out(pool: &PgPool, what: What) -> Result<ExitCode> {
     let viewer = Viewer::operator(&operator());
     match what {
-        What::Import { file, dry_run, encoding, sheet, json: as_json, actor } => {
+        What::Import { file, dry_run, encoding, sheet, json: as_json, actor, .. } => {
             let viewer = Viewer::operator(&checked_actor(&actor)?);
             let request = TableRequest {
                 file_name: file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
@@ -130,7 +140,7 @@ async fn carry_out(pool: &PgPool, what: What) -> Result<ExitCode> {
             }
             Ok(if imported.has_errors() { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })
         }
-        What::List { which, json: as_json } => {
+        What::List { which, json: as_json, .. } => {
             let (found, _, _) = criteria::list(pool, &viewer, &which.filter()?, (LISTED, 0), None).await?;
             if as_json {
                 output::print_json(&Value::Array(found.iter().map(criteria::summary_json).collect()));
@@ -147,7 +157,7 @@ async fn carry_out(pool: &PgPool, what: What) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        What::Export { which, format, encoding, output: path, force } => {
+        What::Export { which, format, encoding, output: path, force, .. } => {
             let encoding = TextEncoding::parse(&encoding).ok_or_else(|| {
                 Error::invalid("encoding_unknown", format!("编码只能是 utf-8 或 gbk，不能是“{encoding}”"))
             })?;

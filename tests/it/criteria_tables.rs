@@ -82,7 +82,7 @@ async fn a_bureaus_table_comes_in_whole_and_the_same_again_changes_nothing() {
     let text = example();
     let (gbk, _, lossy) = GBK.encode(&text);
     assert!(!lossy);
-    let gbk = files::write("criteria-gbk.csv", gbk.to_vec());
+    let gbk = files::write("criteria-gbk.csv", &gbk);
     let bom = files::write("criteria-bom.csv", format!("\u{FEFF}{}", example()));
     for (path, encoding) in [(&path, "utf-8"), (&gbk, "gbk"), (&bom, "utf-8-bom")] {
         let (code, again) = import(&db, path, &[]).await;
