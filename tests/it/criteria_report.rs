@@ -2,27 +2,14 @@
 
 use serde_json::{Value, json};
 use sizhi::domain::access::Role;
-use sizhi::inventory::criteria::{self, TableRequest};
-use sizhi::inventory::import::ReadOptions;
 use sizhi::inventory::progress::Silent;
 use sizhi::inventory::sample;
 
+use crate::support::Database;
 use crate::support::accounts::{add, from_page, login};
-use crate::support::criteria::PARCELS;
+use crate::support::criteria::{judged, with_example};
 use crate::support::http::{call, get_authorised};
-use crate::support::parcels::operator;
 use crate::support::reports::{pick, report, rows, table};
-use crate::support::{Database, root};
-
-async fn with_example(db: &Database) {
-    let request = TableRequest {
-        path: root().join("fixtures/criteria/example.csv"),
-        file_name: "example.csv".to_owned(),
-        read: ReadOptions::default(),
-    };
-    let imported = criteria::import(&db.pool, &operator(), &request, false).await.expect("imported");
-    assert!(imported.revision.is_some(), "{:?}", imported.findings);
-}
 
 /// The class of each parcel by SQL alone: the example's sets in its logic of three values, then paper and criteria side by side.
 const CLASSES: &str = "
@@ -110,9 +97,7 @@ async fn assert_equal_to_sql(db: &Database, path: &str) -> Value {
 
 #[actix_web::test]
 async fn every_parcel_is_in_the_class_that_sql_gives() {
-    let db = Database::with_sample().await;
-    db.write(PARCELS).await;
-    with_example(&db).await;
+    let db = judged().await;
     sqlx::raw_sql(CLASSES).execute(&db.pool).await.expect("view");
     let made = assert_equal_to_sql(&db, "low-efficiency-screening").await;
     let counted: Vec<i64> = db.column("SELECT count(*) FROM class GROUP BY class ORDER BY 1").await;
@@ -186,9 +171,7 @@ async fn every_parcel_is_in_the_class_that_sql_gives() {
 
 #[actix_web::test]
 async fn a_list_that_is_cut_has_the_first_of_all_and_says_so() {
-    let db = Database::with_sample().await;
-    db.write(PARCELS).await;
-    with_example(&db).await;
+    let db = judged().await;
     let whole = report(&db, "low-efficiency-screening").await;
     let all = rows(table(&whole, "parcels")).clone();
     assert!(all.len() > 5, "{}", all.len());
@@ -246,9 +229,7 @@ async fn drawn_parcels_are_counted_by_day_and_by_revision() {
 
 #[actix_web::test]
 async fn a_county_is_shown_its_own_parcels_by_the_sets_of_those_above() {
-    let db = Database::with_sample().await;
-    db.write(PARCELS).await;
-    with_example(&db).await;
+    let db = judged().await;
     add(&db, "clerk", Role::Staff, &["430102"]).await;
     let cookie = login(&db, "clerk").await;
     let path = "/api/reports/low-efficiency-screening";

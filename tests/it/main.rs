@@ -20,6 +20,7 @@ mod cli;
 mod collections;
 mod crash;
 mod criteria;
+mod criteria_access;
 mod criteria_report;
 mod criteria_tables;
 mod database_faults;

@@ -3,9 +3,12 @@
 use actix_web::http::Method;
 use actix_web::test::TestRequest;
 use serde_json::{Value, json};
+use sizhi::inventory::criteria::{self, TableRequest};
+use sizhi::inventory::import::ReadOptions;
 
-use super::Database;
 use super::http::{Answer, authorised, call};
+use super::parcels::operator;
+use super::{Database, root};
 
 /// A tax below 7.5 万元/亩 (112.5 万元/公顷), as a share of the county's mean.
 pub fn low_tax() -> Value {
@@ -40,6 +43,25 @@ pub async fn enter(db: &Database, key: &str, criteria: Value) -> Answer {
     let answer = call(db, put_request(key, criteria).insert_header(("if-none-match", "*"))).await;
     assert_eq!(answer.status, 201, "{key}: {}", answer.text());
     answer
+}
+
+/// Enters the four sets of the example.
+pub async fn with_example(db: &Database) {
+    let request = TableRequest {
+        path: root().join("fixtures/criteria/example.csv"),
+        file_name: "example.csv".to_owned(),
+        read: ReadOptions::default(),
+    };
+    let imported = criteria::import(&db.pool, &operator(), &request, false).await.expect("imported");
+    assert!(imported.revision.is_some(), "{:?}", imported.findings);
+}
+
+/// The parcels below, and the four sets.
+pub async fn judged() -> Database {
+    let db = Database::with_sample().await;
+    db.write(PARCELS).await;
+    with_example(&db).await;
+    db
 }
 
 /// Parcels with all that criteria may ask for: number, county, year, floor-area ratio, density, investment, tax, stopped, industry,

@@ -4,14 +4,16 @@
 
 mod check;
 mod decimal;
+mod draft;
 mod judge;
 mod set;
 #[cfg(test)]
 mod tests;
 mod unit;
 
-pub use check::{Draft, Given, MAX_CRITERIA, Member, Source, check_set};
+pub use check::{MAX_CRITERIA, check_set};
 pub use decimal::Decimal;
+pub use draft::{Draft, Given, Member, Source};
 pub use judge::{Agreement, Answer, Fact, Facts, Judge, Overall, Verdict, agreement, explain};
 pub use set::{Amount, Combination, Comparison, CriteriaSet, Criterion, Reference, Threshold};
 pub use unit::Unit;
