@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::auth;
 use super::collections::layer_of;
 use super::genealogy::TAILS;
-use super::if_match::{self, IfMatch};
+use super::if_match;
 use super::items::{self, Asked, item_not_found};
 use super::json_body::{self, Members};
 use super::json_strict;
@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::inventory::ledgers::{self, Deed, Done, Edit, Mode, MoveRequest, StepInput, Written};
 use crate::inventory::today;
 use crate::layers::declaration;
-use crate::store::{as_of, features};
+use crate::store::features;
 
 /// Largest feature, in bytes (reliability.md: JSON body 5 MB).
 pub(super) const FEATURE_LIMIT: usize = 5 * 1024 * 1024;
@@ -236,14 +236,7 @@ impl Target {
         state: &web::Data<State>,
         id: &str,
     ) -> std::result::Result<Option<i64>, Problem> {
-        let IfMatch::Tags(tags) = if_match::read(request)? else { return Ok(None) };
-        let mut versions = Vec::with_capacity(tags.len());
-        for tag in tags {
-            let (number, hash) = &tag.read_at;
-            if as_of::is_marked(&state.pool, *number, hash).await? {
-                versions.push(tag.version);
-            }
-        }
+        let Some(versions) = if_match::versions(request, &state.pool).await? else { return Ok(None) };
         match versions.as_slice() {
             [] => {
                 if features::find_versioned(&state.pool, &self.viewer, self.layer, id).await?.is_none() {

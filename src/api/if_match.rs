@@ -7,24 +7,26 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
+use sqlx::PgPool;
 
 use crate::error::{Error, Result};
+use crate::store::as_of;
 
 /// Tags that are looked at; nobody holds as many versions.
 const MOST: usize = 20;
 
 /// An entity tag that this service may have given out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tag {
+struct Tag {
     /// The revision that wrote the row.
-    pub version: i64,
+    version: i64,
     /// Number and start of the hash of the newest revision when it was read.
-    pub read_at: (i64, String),
+    read_at: (i64, String),
 }
 
 /// What the header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IfMatch {
+enum IfMatch {
     /// Nothing, or `*`: no version was decided on.
     Missing,
     /// Those of a list that may match, in their order: strong ones (13.1.1, 8.8.3.2) that look as ours do. None may be left.
@@ -32,12 +34,25 @@ pub enum IfMatch {
 }
 
 /// Reads the header. Several lines are one list (5.3).
-pub fn read(request: &HttpRequest) -> Result<IfMatch> {
+fn read(request: &HttpRequest) -> Result<IfMatch> {
     let mut lines = Vec::new();
     for line in request.headers().get_all(header::IF_MATCH) {
         lines.push(line.to_str().map_err(|_| invalid())?);
     }
     parse(&lines.join(","))
+}
+
+/// The versions that the client decided on, those of tags that this register gave out; `None` where it named none.
+pub async fn versions(request: &HttpRequest, pool: &PgPool) -> Result<Option<Vec<i64>>> {
+    let IfMatch::Tags(tags) = read(request)? else { return Ok(None) };
+    let mut versions = Vec::with_capacity(tags.len());
+    for tag in tags {
+        let (number, hash) = &tag.read_at;
+        if as_of::is_marked(pool, *number, hash).await? {
+            versions.push(tag.version);
+        }
+    }
+    Ok(Some(versions))
 }
 
 fn invalid() -> Error {

@@ -101,6 +101,11 @@ impl Members {
         objects.map(Some).ok_or_else(|| invalid(name, "应为对象的列表，至多 1000 项"))
     }
 
+    /// Names and values as given, also those that are `null`.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
     /// The value; `null` is as good as missing.
     fn get(&self, name: &str) -> Option<&Value> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value).filter(|value| !value.is_null())

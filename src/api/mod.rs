@@ -6,6 +6,7 @@ mod auth;
 mod cards;
 mod changes;
 mod collections;
+mod criteria;
 mod cursor;
 mod edits;
 mod exports;
@@ -23,6 +24,7 @@ mod json_strict;
 mod landing;
 mod openapi;
 mod openapi_access;
+mod openapi_criteria;
 mod openapi_genealogy;
 mod openapi_ledgers;
 mod openapi_page;
@@ -124,6 +126,7 @@ fn routes(routes: &mut Routes<'_>) {
         .service(post("/api/collections/{collection}/merge", Editor, genealogy::merge_items))
         .service(post("/api/collections/{collection}/transitions", Editor, genealogy::create_transitions))
         .service(post("/api/revisions/{number}/undo", Editor, genealogy::undo_revision))
+        .service(get("/api/collections/{collection}/items/{item}/criteria", Staff, criteria::judge_item))
         .service(get("/api/collections/{collection}/items/{item}/history", Public, history::list_history))
         .service(get("/api/collections/{collection}/changes", Public, changes::list_changes))
         .service(get("/api/collections/{collection}/changes/stream", Public, changes::stream_changes))
@@ -131,6 +134,13 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/api/parks/{code}", Public, cards::get_park))
         .service(get("/api/reports", Staff, reports::list_reports))
         .service(address("/api/reports/{report}", "GET, HEAD").streams(Staff, reports::get_report))
+        .service(get("/api/criteria", Staff, criteria::list_criteria))
+        .service(
+            address("/api/criteria/{division}/{year}", "GET, HEAD, PUT, DELETE")
+                .reads(Staff, criteria::get_criteria)
+                .does(Method::PUT, Editor, criteria::replace_criteria)
+                .does(Method::DELETE, Editor, criteria::end_criteria),
+        )
         .service(address("/api/imports", "GET, HEAD, POST").reads(Staff, imports::list_imports).does(
             Method::POST,
             Editor,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::html;
 use super::openapi_access;
+use super::openapi_criteria;
 use super::openapi_genealogy;
 use super::openapi_ledgers;
 use super::openapi_page;
@@ -68,6 +69,7 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
     openapi_genealogy::undo(&mut paths);
     openapi_access::paths(&mut paths);
     openapi_reports::paths(&mut paths);
+    openapi_criteria::paths(&mut paths);
     let limits = format!(
         "limit 为 1 至 {MAX_LIMIT}，更大的按 {MAX_LIMIT} 处理；offset 不超过 {MAX_OFFSET}，更远请用 next 链接；\
          请求头不超过 16 kB；上传的文件不超过 {upload_limit_mb} MB，整个请求 30 秒内传完。不认识的参数一律拒绝（400）。\
@@ -89,6 +91,7 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
             {"name": "parks", "description": "园区名录"},
             {"name": "imports", "description": "导入（查询人员可看，编辑人员可写）"},
             {"name": openapi_reports::TAG.0, "description": openapi_reports::TAG.1},
+            {"name": openapi_criteria::TAG.0, "description": openapi_criteria::TAG.1},
             {"name": "access", "description": "登录"},
             {"name": "accounts", "description": "账号（管理员）"},
             {"name": "tokens", "description": "程序用的令牌"},

@@ -65,7 +65,11 @@ fn parameter(kind: ReportKind, name: &str) -> Value {
         ),
         "year" => query(
             "year",
-            "计划年份；不给时为统计日所在年",
+            if kind == ReportKind::LowEfficiencyScreening {
+                "标准年度；不给时为各地块的认定标准年份"
+            } else {
+                "计划年份；不给时为统计日所在年"
+            },
             json!({"type": "integer", "minimum": 1900, "maximum": 2200}),
         ),
         "quarter" => text_parameter("quarter", "季度，例如 2026Q3；不给时为本季度"),

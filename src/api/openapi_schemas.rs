@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::cards::LEVELS;
 use super::collections::property_schema;
 use super::openapi_access;
+use super::openapi_criteria;
 use super::openapi_genealogy;
 use super::openapi_ledgers;
 use super::openapi_reports;
@@ -57,6 +58,7 @@ pub fn components(layers: &[Layer]) -> Value {
         parks(),
         import(),
         openapi_reports::schemas(),
+        openapi_criteria::schemas(),
     ];
     schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));
     schemas.extend(openapi_access::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema)));

@@ -27,9 +27,14 @@ pub struct Past {
 }
 
 impl Past {
+    /// The register as it stands.
+    pub fn none() -> Self {
+        Self { revision: None, named: false }
+    }
+
     /// Reads `revision` and settles which one is meant.
     pub async fn read(params: &Params, state: &web::Data<State>) -> Result<Self> {
-        let Some(asked) = revision(params)? else { return Ok(Self { revision: None, named: false }) };
+        let Some(asked) = revision(params)? else { return Ok(Self::none()) };
         let revision = as_of::resolve(&state.pool, asked).await?;
         Ok(Self { revision: Some(revision), named: matches!(asked, Asked::Number(_)) })
     }

@@ -53,7 +53,7 @@ fn form(report: &Report, params: &Params, url: &str) -> String {
         ("park", "园区代码", "text"),
         ("on", "统计日", "date"),
         ("by", "分组", "text"),
-        ("year", "计划年份", "number"),
+        ("year", "年度", "number"),
         ("quarter", "季度", "text"),
         ("revision", "修订号", "text"),
     ];

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod audit;
 pub mod check;
+pub mod criteria;
 pub mod db;
 pub mod export;
 pub mod import;
@@ -38,6 +39,8 @@ enum Command {
     Export(export::Args),
     /// 统计报表：存量、批而未供、闲置、供地计划、低效用地、季度变动
     Report(report::Args),
+    /// 低效用地认定标准：导入、列出、导出
+    Criteria(criteria::Args),
     /// 检查四至文字或图形文件，不写数据库
     Check(check::Args),
     /// 载入示例清单（湖南 129 个园区，示意边界）
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
             Command::Import(args) => finish(import::run(args).await),
             Command::Export(args) => finish(export::run(args).await),
             Command::Report(args) => finish(report::run(args).await),
+            Command::Criteria(args) => finish(criteria::run(args).await),
             Command::Seed(args) => finish(seed::run(args).await),
             Command::Db(args) => finish(db::run(args).await),
             Command::Account(args) => finish(account::run(args).await),

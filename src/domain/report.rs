@@ -23,16 +23,18 @@ pub enum ReportKind {
     Idle,
     SupplyPlan,
     LowEfficiencyProgress,
+    LowEfficiencyScreening,
     QuarterlyChanges,
 }
 
 impl ReportKind {
-    pub const ALL: [ReportKind; 6] = [
+    pub const ALL: [ReportKind; 7] = [
         ReportKind::TurnoverStock,
         ReportKind::ApprovedNotSupplied,
         ReportKind::Idle,
         ReportKind::SupplyPlan,
         ReportKind::LowEfficiencyProgress,
+        ReportKind::LowEfficiencyScreening,
         ReportKind::QuarterlyChanges,
     ];
 
@@ -44,6 +46,7 @@ impl ReportKind {
             ReportKind::Idle => "idle",
             ReportKind::SupplyPlan => "supply-plan",
             ReportKind::LowEfficiencyProgress => "low-efficiency-progress",
+            ReportKind::LowEfficiencyScreening => "low-efficiency-screening",
             ReportKind::QuarterlyChanges => "quarterly-changes",
         }
     }
@@ -59,6 +62,7 @@ impl ReportKind {
             ReportKind::Idle => ("供而未用和闲置土地清单", "Supplied land not used, and idle land"),
             ReportKind::SupplyPlan => ("年度供地计划", "Supply plan of a year"),
             ReportKind::LowEfficiencyProgress => ("低效用地再开发进展", "Progress with low-efficiency land"),
+            ReportKind::LowEfficiencyScreening => ("低效用地认定比对", "Low-efficiency land against the criteria"),
             ReportKind::QuarterlyChanges => ("季度变动清单", "Changes of a quarter"),
         };
         Titles { zh, en }
@@ -76,6 +80,9 @@ impl ReportKind {
             }
             ReportKind::SupplyPlan => "计划供地日期在该年的周转用地：按园区的计划、完成和逾期，附地块清单",
             ReportKind::LowEfficiencyProgress => "按所选的分组统计低效用地：已认定、已编方案、方案逾期和销号率",
+            ReportKind::LowEfficiencyScreening => {
+                "按各县区适用的认定标准逐宗比对：标准认为低效而台账未认定、台账认定而不符合标准、类型不一致，以及缺少指标无法判断的"
+            }
             ReportKind::QuarterlyChanges => "该季度内进入台账、变更状态和终止的地块：按种类汇总，附清单",
         }
     }
@@ -85,7 +92,7 @@ impl ReportKind {
         match self {
             ReportKind::TurnoverStock | ReportKind::LowEfficiencyProgress => &["on", "by"],
             ReportKind::ApprovedNotSupplied | ReportKind::Idle => &["on"],
-            ReportKind::SupplyPlan => &["on", "year"],
+            ReportKind::SupplyPlan | ReportKind::LowEfficiencyScreening => &["on", "year"],
             ReportKind::QuarterlyChanges => &["quarter", "ledger"],
         }
     }
@@ -107,6 +114,7 @@ impl ReportKind {
             ReportKind::ApprovedNotSupplied => &[("years", "按批准年份")],
             ReportKind::Idle => &[("parcels", "地块清单")],
             ReportKind::SupplyPlan => &[("parks", "按园区"), ("parcels", "地块清单")],
+            ReportKind::LowEfficiencyScreening => &[("groups", "按县区和园区"), ("parcels", "不一致和无法判断的地块")],
             ReportKind::QuarterlyChanges => &[("summary", "变动汇总"), ("changes", "变动清单")],
         }
     }
@@ -231,7 +239,7 @@ pub struct ReportQuery {
     /// What the register said as of this revision; `None` = what it says.
     pub revision: Option<i64>,
     pub by: Vec<Dimension>,
-    /// `None` = the year of the day.
+    /// `None` = the year of the day; of a screening the one that each parcel names.
     pub year: Option<i32>,
     /// `None` = the quarter of the day.
     pub quarter: Option<Quarter>,

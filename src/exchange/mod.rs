@@ -5,6 +5,7 @@
 mod archive;
 pub mod candidate;
 pub mod coordinate_txt;
+pub mod criteria_table;
 pub mod dbf_text;
 pub mod directory_table;
 pub mod field_names;

@@ -3,6 +3,7 @@
 //! Never: a status code, a header, SQL text, a file format's details.
 
 pub mod accounts;
+pub mod criteria;
 pub mod export;
 pub mod geometry_report;
 pub mod history;

@@ -58,7 +58,7 @@ type BadTuple = (Option<i64>, Option<i32>, Option<String>, Option<String>, Strin
 
 /// The tables under the log: name, what a change calls a row `n`, and the columns of its key. Not asked of the database,
 /// whose own list may have been altered.
-const TRACKED: [(&str, &str, &[&str]); 12] = [
+const TRACKED: [(&str, &str, &[&str]); 14] = [
     ("division", "n.code", &["code"]),
     ("park", "n.code", &["code"]),
     ("directory_version", "n.id", &["id"]),
@@ -71,6 +71,8 @@ const TRACKED: [(&str, &str, &[&str]); 12] = [
     ("plan_step", "n.id", &["id"]),
     ("parcel_transition", "n.ledger || '@' || n.record_id || '@' || n.ordinal", &["ledger", "record_id", "ordinal"]),
     ("parcel_lineage", "n.ledger || '@' || n.parent_id || '@' || n.child_id", &["ledger", "parent_id", "child_id"]),
+    ("low_efficiency_criteria_set", "n.id", &["id"]),
+    ("low_efficiency_criterion", "n.id", &["id"]),
 ];
 
 /// The log of accounts.

@@ -12,6 +12,7 @@ pub mod blocks;
 pub mod changes;
 mod conditions;
 mod copy;
+pub mod criteria;
 pub mod directories;
 pub mod divisions;
 pub mod embedded;

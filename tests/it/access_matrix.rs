@@ -51,6 +51,12 @@ const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ),
     (
         "GET HEAD",
+        "/api/collections/{collection}/items/{item}/criteria",
+        Rule::Staff,
+        "/api/collections/low_efficiency_parcels/items/430121-1/criteria",
+    ),
+    (
+        "GET HEAD",
         "/api/collections/{collection}/items/{item}/transitions",
         Rule::Staff,
         "/api/collections/turnover_parcels/items/430121-1/transitions",
@@ -104,6 +110,9 @@ const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("GET HEAD", "/api/parks/{code}", Rule::Public, "/api/parks/G431176"),
     ("GET HEAD", "/api/reports", Rule::Staff, "/api/reports"),
     ("GET HEAD", "/api/reports/{report}", Rule::Staff, "/api/reports/turnover-stock"),
+    ("GET HEAD", "/api/criteria", Rule::Staff, "/api/criteria"),
+    ("GET HEAD", "/api/criteria/{division}/{year}", Rule::Staff, "/api/criteria/430121/2025"),
+    ("PUT DELETE", "/api/criteria/{division}/{year}", Rule::Editor, "/api/criteria/430121/2025"),
     ("GET HEAD", "/api/imports", Rule::Staff, "/api/imports"),
     ("POST", "/api/imports", Rule::Editor, "/api/imports"),
     ("GET HEAD", "/api/imports/{id}", Rule::Staff, "/api/imports/1"),

@@ -220,7 +220,7 @@ async fn every_trigger_that_is_switched_off_is_named() {
     .fetch_all(&db.pool)
     .await
     .expect("triggers");
-    assert_eq!(all.len(), 12 * 5 + 17);
+    assert_eq!(all.len(), 14 * 5 + 17);
     for (table, trigger) in &all {
         tamper(&db, &format!("ALTER TABLE {table} DISABLE TRIGGER {trigger}")).await;
         assert_eq!(db.audit().await, Some(bad(None, None, Some((table, trigger)), "guard_altered")));

@@ -56,7 +56,10 @@ async fn filled(name: &str) -> Database {
     .expect("key");
     db.write(
         "INSERT INTO parcel_transition (ledger, record_id, ordinal, county_code, from_state, to_state, effective_on, actor)
-         SELECT 'turnover_parcel', id, 1, county_code, 'planned', 'approved', '2020-01-01', 'test' FROM turnover_parcel",
+         SELECT 'turnover_parcel', id, 1, county_code, 'planned', 'approved', '2020-01-01', 'test' FROM turnover_parcel;
+         INSERT INTO low_efficiency_criteria_set (id, division_code, year, criteria_count, source) VALUES ('430121-2025', '430121', 2025, 1, '示意');
+         INSERT INTO low_efficiency_criterion (id, set_id, division_code, number, title, kind, combination, field, comparison, threshold_flag)
+         VALUES ('430121-2025@1', '430121-2025', '430121', 1, '停产（示意）', '部分闲置类', 'any', 'production_stopped', 'eq', true)",
     )
     .await;
     db.write(
@@ -139,6 +142,8 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "idempotency_key",
             "import_batch",
             "login_failure",
+            "low_efficiency_criteria_set",
+            "low_efficiency_criterion",
             "low_efficiency_parcel",
             "parcel_lineage",
             "parcel_transition",

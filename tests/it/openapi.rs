@@ -10,7 +10,7 @@ use crate::support::http::{authorised, call, get, get_authorised, link, post, up
 use crate::support::{Database, accounts, files, parcels};
 
 /// The URL table of `src/api/mod.rs`, as a reader would try it.
-const ADDRESSES: [(&str, &str); 99] = [
+const ADDRESSES: [(&str, &str); 103] = [
     ("/livez", "/livez"),
     ("/readyz", "/readyz"),
     ("/", "/api"),
@@ -81,6 +81,10 @@ const ADDRESSES: [(&str, &str); 99] = [
         "/collections/low_efficiency_parcels/items/{featureId}/transitions",
         "/api/collections/low_efficiency_parcels/items/430121-001/transitions",
     ),
+    (
+        "/collections/low_efficiency_parcels/items/{featureId}/criteria",
+        "/api/collections/low_efficiency_parcels/items/430121-001/criteria",
+    ),
     ("/collections/low_efficiency_parcels/changes", "/api/collections/low_efficiency_parcels/changes?since=0"),
     ("/collections/low_efficiency_parcels/changes/stream", "/api/collections/low_efficiency_parcels/changes/stream"),
     ("/collections/redevelopment_plans", "/api/collections/redevelopment_plans"),
@@ -133,7 +137,10 @@ const ADDRESSES: [(&str, &str); 99] = [
     ("/reports/idle", "/api/reports/idle"),
     ("/reports/supply-plan", "/api/reports/supply-plan"),
     ("/reports/low-efficiency-progress", "/api/reports/low-efficiency-progress"),
+    ("/reports/low-efficiency-screening", "/api/reports/low-efficiency-screening"),
     ("/reports/quarterly-changes", "/api/reports/quarterly-changes"),
+    ("/criteria", "/api/criteria"),
+    ("/criteria/{division}/{year}", "/api/criteria/430121/2025"),
     ("/imports", "/api/imports"),
     ("/imports/{id}", "/api/imports/3"),
     ("/imports/{id}/commit", "/api/imports/3/commit"),
@@ -186,6 +193,12 @@ async fn add_records(db: &Database) {
     {
         done(db, Method::POST, &format!("{ledger}/items/430121-001/transitions"), json!({"to": to})).await;
     }
+    let criterion = json!({
+        "number": 1, "title": "停产（示意）", "kind": "部分闲置类", "field": "production_stopped", "comparison": "eq", "threshold": true,
+    });
+    let set = authorised(Method::PUT, "/api/criteria/430121/2025").insert_header(("if-none-match", "*"));
+    let answer = call(db, set.set_json(json!({"criteria": [criterion]}))).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
 }
 
 /// The operator's deed on the record as it stands.
@@ -282,7 +295,7 @@ async fn every_reference_resolves_and_every_operation_has_its_own_id() {
             assert!(operation["responses"].get("default").is_some(), "{id}: errors");
         }
     }
-    assert_eq!(ids.len(), 118);
+    assert_eq!(ids.len(), 124);
 }
 
 /// A value that the parameter takes.
@@ -292,7 +305,7 @@ fn sensible(parameter: &Value, cursor: &str) -> String {
         "bbox" => "112,27,114,29",
         "datetime" => "2014-02-01/..",
         // The newest, for the records of the ledgers were not there before.
-        "revision" => "8",
+        "revision" => "9",
         "cursor" => cursor,
         "crs" => "EPSG:4526",
         "division" => "430100",
@@ -454,7 +467,7 @@ async fn answers_have_the_declared_shape() {
         assert!(names.is_empty() || undeclared.is_empty(), "{address}: {undeclared:?} not declared");
         compared += 1;
     }
-    assert_eq!(compared, 75, "all but the page");
+    assert_eq!(compared, 79, "all but the page");
     let problem = get(&db, "/api/parks/x").await.json();
     let mut found = Vec::new();
     faults(&document, &json!({"$ref": "#/components/schemas/Problem"}), &problem, "", &mut found);

@@ -86,7 +86,7 @@ impl FieldKind {
 }
 
 /// Full-width to half-width, without blanks at the ends.
-fn half_width(text: &str) -> String {
+pub(super) fn half_width(text: &str) -> String {
     text.trim()
         .chars()
         .map(|c| match c {

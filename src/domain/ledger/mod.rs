@@ -1,6 +1,7 @@
 //! The ledgers (台账): turnover land (周转用地), low-efficiency land (低效用地) and redevelopment plans (再开发方案), each one
 //! table of fields and one table of states and allowed moves. What reads, stores, checks, shows and exports a record goes by these.
 
+pub mod criteria;
 mod field;
 mod genealogy;
 mod low_efficiency;

@@ -53,7 +53,7 @@ pub struct Done {
 }
 
 /// Opens a transaction of the viewer's and takes the write lock; a request that was done before is answered from the record of it.
-async fn begin<'a>(pool: &PgPool, deed: &Deed<'_>) -> Result<(Transaction<'a, Postgres>, Option<Done>)> {
+pub(super) async fn begin<'a>(pool: &PgPool, deed: &Deed<'_>) -> Result<(Transaction<'a, Postgres>, Option<Done>)> {
     let mut transaction = store::begin_write_as(pool, deed.viewer).await?;
     store::revision::lock(&mut transaction).await?;
     let Some((key, digest)) = &deed.key else { return Ok((transaction, None)) };
@@ -71,7 +71,7 @@ async fn begin<'a>(pool: &PgPool, deed: &Deed<'_>) -> Result<(Transaction<'a, Po
 }
 
 /// Remembers the request and commits.
-async fn finish(mut transaction: Transaction<'_, Postgres>, deed: &Deed<'_>, done: Done) -> Result<Done> {
+pub(super) async fn finish(mut transaction: Transaction<'_, Postgres>, deed: &Deed<'_>, done: Done) -> Result<Done> {
     if let Some((key, digest)) = &deed.key {
         idempotency::keep(&mut transaction, &deed.viewer.actor, key, digest, &done.id, done.created, done.revision)
             .await?;
@@ -80,7 +80,7 @@ async fn finish(mut transaction: Transaction<'_, Postgres>, deed: &Deed<'_>, don
     Ok(done)
 }
 
-async fn open(connection: &mut PgConnection, deed: &Deed<'_>, reason: &str) -> Result<i64> {
+pub(super) async fn open(connection: &mut PgConnection, deed: &Deed<'_>, reason: &str) -> Result<i64> {
     store::revision::open(connection, &deed.viewer.actor, reason, &deed.source).await
 }
 

@@ -102,6 +102,9 @@ pub fn filters(query: &ReportQuery, today: NaiveDate) -> Vec<(&'static str, &'st
         ReportKind::SupplyPlan => {
             told.push(("year", "计划年份", query.year.unwrap_or_else(|| today.year()).to_string()))
         }
+        ReportKind::LowEfficiencyScreening => {
+            told.extend(query.year.map(|year| ("year", "标准年度", year.to_string())));
+        }
         ReportKind::QuarterlyChanges => {
             let quarter = query.quarter.or_else(|| Quarter::around(today));
             told.extend(quarter.map(|quarter| ("quarter", "季度", quarter.to_string())));

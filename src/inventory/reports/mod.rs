@@ -1,6 +1,7 @@
 //! Reports a park office files: asked, counted from one state of the register, given out as JSON, CSV or a workbook.
 
 mod ask;
+mod screening;
 mod shape;
 mod write;
 
@@ -72,6 +73,10 @@ fn period(query: &ReportQuery, day: chrono::NaiveDate) -> Result<Option<(chrono:
 
 /// The tables asked for, in their order; what is not asked for is not counted.
 async fn tables(connection: &mut PgConnection, query: &ReportQuery, frame: &Frame) -> Result<Vec<ReportTable>> {
+    if query.kind == ReportKind::LowEfficiencyScreening {
+        // One pass over the ledger makes both.
+        return screening::tables(connection, query, frame).await;
+    }
     let mut made = Vec::new();
     for (id, title) in query.kind.tables() {
         if query.table.is_some_and(|wanted| wanted != *id) {
@@ -99,6 +104,10 @@ async fn table(
             let grouped = numbers::low_efficiency_progress(connection, &query.by, frame).await?;
             let names = names(connection, query, &grouped).await?;
             shape::progress(&query.by, grouped, &names)
+        }
+        (ReportKind::LowEfficiencyScreening, _) => {
+            let detail = "低效用地认定比对的表应一次生成".to_owned();
+            return Err(Error::Internal { detail, cause: None });
         }
         (ReportKind::ApprovedNotSupplied, _) => shape::years(numbers::approval_years(connection, frame).await?),
         (ReportKind::Idle, _) => {

@@ -24,7 +24,7 @@ fn column(name: &str, title: &str, kind: PropertyKind) -> ReportColumn {
 }
 
 /// 宗数 and the three units of something that is counted; the name of the main thing is empty.
-fn counted_columns(name: &str, title: &str) -> [ReportColumn; 4] {
+pub(super) fn counted_columns(name: &str, title: &str) -> [ReportColumn; 4] {
     let prefix = if name.is_empty() { String::new() } else { format!("{name}_") };
     let mut columns = [
         column(&format!("{prefix}parcels"), &format!("{title}宗数"), Integer),
@@ -42,7 +42,7 @@ fn share_column(name: &str, title: &str) -> ReportColumn {
     ReportColumn { unit: Some("%"), ..column(name, title, Number) }
 }
 
-fn counted_cells(counted: &[Counted]) -> Vec<Cell> {
+pub(super) fn counted_cells(counted: &[Counted]) -> Vec<Cell> {
     let one = |one: &Counted| {
         let [m2, ha, mu] = area_cells(one.area_m2);
         [Cell::Integer(one.parcels), m2, ha, mu]
@@ -51,7 +51,7 @@ fn counted_cells(counted: &[Counted]) -> Vec<Cell> {
 }
 
 /// The table of groups: `keys` and then `cells` of each, and of the total.
-fn table(
+pub(super) fn table(
     keys: Vec<ReportColumn>,
     values: Vec<ReportColumn>,
     grouped: Grouped,
@@ -74,7 +74,7 @@ fn text(value: Option<&str>) -> Cell {
     value.map_or(Cell::Missing, |text| Cell::Text(text.to_owned()))
 }
 
-fn key_columns(dimension: Dimension) -> Vec<ReportColumn> {
+pub(super) fn key_columns(dimension: Dimension) -> Vec<ReportColumn> {
     match dimension {
         Dimension::County => vec![column("county_code", "县区代码", Text), column("county_name", "县区", Text)],
         Dimension::Prefecture => {
@@ -95,7 +95,7 @@ fn year(value: Option<&str>) -> Cell {
 }
 
 /// The cells of the keys, names put beside codes.
-fn key_cells(by: &[Dimension], keys: &[Option<String>], names: &Names) -> Vec<Cell> {
+pub(super) fn key_cells(by: &[Dimension], keys: &[Option<String>], names: &Names) -> Vec<Cell> {
     let mut keys = keys.iter().map(Option::as_deref);
     let mut cells = Vec::new();
     for dimension in by {
@@ -247,12 +247,12 @@ pub fn changes_summary(ledger: Ledger, grouped: Grouped) -> ReportTable {
     table(keys, values, grouped, key_cells, cells)
 }
 
-fn columns(list: &[(&str, &str, PropertyKind)]) -> Vec<ReportColumn> {
+pub(super) fn columns(list: &[(&str, &str, PropertyKind)]) -> Vec<ReportColumn> {
     let [_, areas @ ..] = counted_columns("", "");
     list.iter().map(|(name, title, kind)| column(name, title, *kind)).chain(areas).collect()
 }
 
-const PLACE: [(&str, &str, PropertyKind); 7] = [
+pub(super) const PLACE: [(&str, &str, PropertyKind); 7] = [
     ("id", "标识", Text),
     ("number", "地块编号", Text),
     ("name", "名称", Text),
@@ -396,6 +396,12 @@ pub fn notes(kind: ReportKind) -> Vec<&'static str> {
         ReportKind::LowEfficiencyProgress => &[
             "已认定：状态为已认定及其后各步（至已销号）；销号率 = 已销号 ÷ 已认定 × 100%",
             "方案逾期：方案完成期限早于统计日，而方案尚未验收；已作废的方案不计",
+        ],
+        ReportKind::LowEfficiencyScreening => &[
+            "适用的标准：该县区该年的一套，没有时用市州的，再没有时用省的；年份为各地块的认定标准年份，筛选了标准年度的以该年度为准",
+            "应认定未认定：符合标准而台账“是否低效”不是“是”（没有填写的也算）；认定不符标准：台账为“是”而不符合任何一组标准",
+            "无法判断：有空缺的指标，补上后可能改变结论；无适用标准：没有写明年份，或县区及其上级没有登记该年的标准",
+            "每宗地只计入一类，各类之和等于合计；一致和无适用标准的只计数，不列入清单",
         ],
         ReportKind::QuarterlyChanges => &[
             "变动按生效日期归入季度；进入台账的日期没有载明的，按首次登记的日期",

@@ -5,6 +5,7 @@
 
 mod changes;
 mod low_efficiency;
+mod screening;
 mod turnover;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ use crate::error::Result;
 
 pub use changes::{changes, changes_summary};
 pub use low_efficiency::low_efficiency_progress;
+pub use screening::{Numbered, ScreenedParcel, numbers_of, screen, screening_keys};
 pub use turnover::{approval_years, idle, supply_plan, supply_plan_parcels, turnover_stock};
 
 /// How long one statement of a report may take: it may read a whole ledger, where a page may not.

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod client;
+pub mod criteria;
 pub mod data_folder;
 pub mod deeds;
 pub mod edits;
