@@ -44,7 +44,7 @@ pub struct HttpArgs {
     #[arg(long, env = "SIZHI_STREAMS", default_value_t = 200)]
     pub streams: usize,
     /// 一个客户端地址、一个令牌或登录每秒的请求数，可一次用掉 5 秒的量；0 表示不限
-    #[arg(long, env = "SIZHI_RATE_LIMIT", default_value_t = 100, value_name = "N")]
+    #[arg(long, env = "SIZHI_RATE_LIMIT", default_value_t = 1_000, value_name = "N")]
     pub rate_limit: u32,
     /// 工作线程数；不设置时等于处理器核数
     #[arg(long, env = "SIZHI_WORKERS")]
