@@ -35,7 +35,7 @@ const FEATURE_TYPES: [&str; 2] = ["application/geo+json", "application/json"];
 const MERGE_TYPES: [&str; 3] = ["application/merge-patch+json", "application/geo+json", "application/json"];
 
 /// Says that this request had been done before.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// `POST …/items`: a new record.
 pub async fn create_item(
@@ -186,15 +186,26 @@ fn day(name: &str, text: &str) -> Result<NaiveDate> {
 }
 
 /// The ledger of the address and who writes to it.
-struct Target {
-    viewer: Viewer,
-    layer: &'static Layer,
-    ledger: Ledger,
+pub(super) struct Target {
+    pub viewer: Viewer,
+    pub layer: &'static Layer,
+    pub ledger: Ledger,
     version: Option<i64>,
 }
 
 impl Target {
     async fn of(
+        request: &HttpRequest,
+        state: &web::Data<State>,
+        collection: &str,
+        id: Option<&str>,
+    ) -> std::result::Result<Self, Problem> {
+        let target = Self::without_version(request, state, collection, id).await?;
+        Ok(Self { version: if_match(request)?, ..target })
+    }
+
+    /// The same for what goes by no version of the record.
+    pub async fn without_version(
         request: &HttpRequest,
         state: &web::Data<State>,
         collection: &str,
@@ -208,19 +219,19 @@ impl Target {
         if id.is_some_and(|id| id.contains('\0')) {
             return Err(item_not_found(layer, id.unwrap_or_default()).into());
         }
-        let version = if_match(request)?;
-        Ok(Self { viewer, layer, ledger, version })
+        Ok(Self { viewer, layer, ledger, version: None })
     }
 
     fn must_be_plan(&self) -> std::result::Result<(), Problem> {
         if self.ledger == Ledger::Plan { Ok(()) } else { Err(Problem::no_such_address()) }
     }
 
-    fn url(&self, base: &str, id: &str) -> String {
+    pub fn url(&self, base: &str, id: &str) -> String {
         format!("{base}/api/collections/{}/items/{}", self.layer.id, representation::encode(id))
     }
 
-    fn deed(&self, request: &HttpRequest, body: &[u8]) -> Result<Deed<'_>> {
+    /// What is asked, with the client's key; `body` stands for what it sent.
+    pub fn deed(&self, request: &HttpRequest, body: &[u8]) -> Result<Deed<'_>> {
         let key = match request.headers().get("idempotency-key") {
             None => None,
             Some(key) => {
@@ -315,9 +326,11 @@ impl Target {
     }
 }
 
-/// What is no ledger is read alone: its rows come by imports, as whole papers, and have neither moves nor steps.
+/// What is no ledger is read alone: its rows come by imports, as whole papers, and have neither moves nor steps nor attachments.
 fn of_read_layer(request: &HttpRequest) -> Problem {
-    let is_own = |pattern: String| ["/transitions", "/steps"].iter().any(|tail| pattern.ends_with(tail));
+    let is_own = |pattern: String| {
+        ["/transitions", "/steps", "/attachments", "/{attachment}"].iter().any(|tail| pattern.ends_with(tail))
+    };
     if request.match_pattern().is_some_and(is_own) {
         return Problem::no_such_address();
     }

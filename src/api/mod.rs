@@ -2,6 +2,7 @@
 
 pub mod access;
 mod accounts;
+mod attachments;
 mod auth;
 mod cards;
 mod changes;
@@ -19,6 +20,7 @@ mod json_body;
 mod landing;
 mod openapi;
 mod openapi_access;
+mod openapi_attachments;
 mod openapi_ledgers;
 mod openapi_page;
 mod openapi_queries;
@@ -112,6 +114,16 @@ fn routes(routes: &mut Routes<'_>) {
             address("/api/collections/{collection}/items/{item}/steps", "GET, HEAD, PUT")
                 .reads(Staff, edits::list_steps)
                 .does(Method::PUT, Editor, edits::replace_steps),
+        )
+        .service(
+            address("/api/collections/{collection}/items/{item}/attachments", "GET, HEAD, POST")
+                .reads(Staff, attachments::list_attachments)
+                .does(Method::POST, Editor, attachments::create_attachment),
+        )
+        .service(
+            address("/api/collections/{collection}/items/{item}/attachments/{attachment}", "GET, HEAD, DELETE")
+                .reads(Staff, attachments::get_attachment)
+                .does(Method::DELETE, Editor, attachments::remove_attachment),
         )
         .service(get("/api/collections/{collection}/items/{item}/history", Public, history::list_history))
         .service(get("/api/collections/{collection}/changes", Public, changes::list_changes))

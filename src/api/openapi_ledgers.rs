@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::collections::property_schema;
 use super::openapi::{GEOJSON, JSON, Operation, example_of, query, segment, text_parameter};
 use super::openapi_access::security;
+use super::openapi_attachments;
 use super::openapi_schemas::{Schemas, day, layer_reference, list, object, reference, text, text_or_null, whole};
 use crate::domain::Ledger;
 use crate::domain::layer::Layer;
@@ -29,16 +30,17 @@ pub fn paths(paths: &mut Map<String, Value>, layer: &Layer, url: &str) {
     if ledger == Ledger::Plan {
         add(paths, &format!("{item}/steps"), steps(layer));
     }
+    openapi_attachments::paths(paths, layer, &item);
 }
 
-fn add(paths: &mut Map<String, Value>, path: &str, operations: Vec<(&str, Operation)>) {
+pub(super) fn add(paths: &mut Map<String, Value>, path: &str, operations: Vec<(&str, Operation)>) {
     let entry = paths.entry(path).or_insert_with(|| json!({}));
     for (method, operation) in operations {
         entry[method] = Value::Object(operation.0);
     }
 }
 
-fn operation(layer: &Layer, handler: &str, what: &str, parameters: Vec<Value>) -> Operation {
+pub(super) fn operation(layer: &Layer, handler: &str, what: &str, parameters: Vec<Value>) -> Operation {
     Operation::new(format!("{handler}_{}", layer.id), "ledgers", format!("{}：{what}", layer.title.zh))
         .field("security", security())
         .parameters(parameters)
@@ -55,12 +57,12 @@ fn if_match() -> Value {
     header("If-Match", "取得该记录时的 ETag；没有时 428，已被别人修改时 412", true, "\"v12-0a1b\"")
 }
 
-fn idempotency_key() -> Value {
+pub(super) fn idempotency_key() -> Value {
     let title = "客户端自定的请求标识，1 至 200 个 ASCII 字符；一天内重发同一请求不会再写一次";
     header("Idempotency-Key", title, false, "7f0c2c4e-5d0b-4a8e-9a53-2f6d1c0b7e11")
 }
 
-fn id(layer: &Layer) -> Value {
+pub(super) fn id(layer: &Layer) -> Value {
     segment("featureId", "记录标识", example_of(layer))
 }
 
@@ -132,7 +134,7 @@ fn steps(layer: &Layer) -> Vec<(&'static str, Operation)> {
 }
 
 /// `f` of an address that is JSON whatever it says.
-fn json_alone() -> Value {
+pub(super) fn json_alone() -> Value {
     query("f", "表示形式", json!({"type": "string", "enum": ["json"]}))
 }
 

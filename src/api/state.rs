@@ -9,6 +9,8 @@ use crate::config::HttpArgs;
 
 /// Reports that are made at the same time; the others wait.
 const REPORTS_AT_ONCE: usize = 3;
+/// Attachments that are read back and sent at the same time; each has a temporary file.
+const DOWNLOADS_AT_ONCE: usize = 32;
 
 /// The pool for reads and for `inventory`, and the configuration.
 #[derive(Debug, Clone)]
@@ -19,12 +21,15 @@ pub struct State {
     pub exports: Arc<Semaphore>,
     /// Room for reports, which may each read a whole ledger.
     pub reports: Arc<Semaphore>,
+    /// Room for downloads of attachments.
+    pub downloads: Arc<Semaphore>,
 }
 
 impl State {
     pub fn new(pool: PgPool, http: HttpArgs) -> Self {
         let exports = Arc::new(Semaphore::new(http.exports_at_once.clamp(1, 1_000)));
         let reports = Arc::new(Semaphore::new(REPORTS_AT_ONCE));
-        Self { pool, http, exports, reports }
+        let downloads = Arc::new(Semaphore::new(DOWNLOADS_AT_ONCE));
+        Self { pool, http, exports, reports, downloads }
     }
 }

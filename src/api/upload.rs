@@ -41,6 +41,8 @@ pub struct Upload {
     pub file: NamedTempFile,
     /// The last segment of the name that the client gave.
     pub file_name: String,
+    /// The type that the client gave the file.
+    pub media_type: Option<String>,
     /// A table that goes with the file, and its name.
     pub attributes: Option<(NamedTempFile, String)>,
     /// Of the query string and of the form together.
@@ -89,7 +91,7 @@ async fn read_parts(
     names: &Names<'_>,
     limit_mb: usize,
 ) -> Result<Upload, Problem> {
-    let (mut file, mut attributes) = (None, None);
+    let (mut file, mut attributes, mut media_type) = (None, None, None);
     let mut parts = 0;
     while let Some(part) = form.next().await {
         let mut part = part.map_err(malformed)?;
@@ -104,6 +106,9 @@ async fn read_parts(
                 return Err(Error::invalid("parameter_repeated", format!("表单部分 {name} 只能有一个文件")).into());
             }
             let file_name = name_of(part.content_disposition())?;
+            if name == FILE {
+                media_type = part.content_type().map(ToString::to_string);
+            }
             *kept = Some((store(&mut part, limit_mb).await?, file_name));
         } else if names.all.contains(&name.as_str()) {
             let value = read_text(&mut part, &name).await?;
@@ -118,7 +123,7 @@ async fn read_parts(
         }
     }
     let (file, file_name) = file.ok_or_else(no_file)?;
-    Ok(Upload { file, file_name, attributes, params })
+    Ok(Upload { file, file_name, media_type, attributes, params })
 }
 
 /// Writes the part to a temporary file, chunk by chunk, and stops at the limit.
