@@ -56,7 +56,11 @@ async fn filled(name: &str) -> Database {
     .expect("key");
     db.write(
         "INSERT INTO parcel_transition (ledger, record_id, ordinal, county_code, from_state, to_state, effective_on, actor)
-         SELECT 'turnover_parcel', id, 1, county_code, 'planned', 'approved', '2020-01-01', 'test' FROM turnover_parcel",
+         SELECT 'turnover_parcel', id, 1, county_code, 'planned', 'approved', '2020-01-01', 'test' FROM turnover_parcel;
+         INSERT INTO attachment (ledger, record_id, ordinal, county_code, kind, file_name, media_type, size_bytes, sha256, added_revision)
+         SELECT 'turnover_parcel', id, 1, county_code, 'photo', 'a.jpg', 'image/jpeg', 1, encode(sha256(id::bytea), 'hex'), current_revision()
+         FROM turnover_parcel;
+         INSERT INTO attachment_content SELECT county_code, sha256, 0, record_id::bytea FROM attachment",
     )
     .await;
     let entry = ExportEntry { actor: "test", layer: "x", filter: "", format: "csv", rows: 1, address: "" };
@@ -126,6 +130,8 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "account",
             "account_event",
             "api_token",
+            "attachment",
+            "attachment_content",
             "change",
             "directory_entry",
             "directory_version",

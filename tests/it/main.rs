@@ -12,6 +12,8 @@ mod accounts_http;
 mod accounts_sessions;
 mod architecture;
 mod as_of;
+mod attachments;
+mod attachments_database;
 mod audit;
 mod backup;
 mod cards;

@@ -6,6 +6,7 @@ pub mod edits;
 pub mod exports;
 pub mod files;
 pub mod http;
+pub mod images;
 pub mod parcels;
 pub mod process;
 pub mod proxy;
