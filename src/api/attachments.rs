@@ -26,7 +26,7 @@ use super::past::REVISION_HEADER;
 use super::problem::{Answer, Problem};
 use super::representation;
 use super::state::State;
-use super::upload::{self, ATTRIBUTES, Names};
+use super::upload::{self, Names};
 use crate::domain::attachment::{AttachmentKind, MediaType};
 use crate::error::{Error, Result};
 use crate::inventory::ledgers::Done;
@@ -35,7 +35,7 @@ use crate::store;
 use crate::store::attachments::Attachment;
 
 /// What a caller may say of a file, as form parts or in the query string.
-const NAMES: Names = Names { all: &["kind", "note"], lists: &[] };
+const NAMES: Names = Names { all: &["kind", "note"], lists: &[], attributes: false };
 
 /// How long a download waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
@@ -109,10 +109,6 @@ pub async fn create_attachment(
     let target = Target::without_version(&request, &state, &path.0, Some(&path.1)).await?;
     let limit_mb = state.http.attachment_max_mb.clamp(1, state.http.upload_limit_mb.max(1));
     let upload = upload::receive(&request, form, &NAMES, limit_mb).await?;
-    if upload.attributes.is_some() {
-        let detail = format!("不认识表单部分“{ATTRIBUTES}”；可用的有 {}、kind、note", upload::FILE);
-        return Err(Error::invalid("part_unknown", detail).into());
-    }
     let (kind, note) = (kind(&upload.params)?, upload.params.text("note"));
     let file = attachments::inspect(upload.file.path(), &upload.file_name, upload.media_type.as_deref()).await?;
     // The same file in another form's clothes is the same request.

@@ -34,7 +34,7 @@ fn create(layer: &Layer) -> Operation {
     let types = MediaType::ALL.map(MediaType::label).join("、");
     let body = json!({
         "required": true,
-        "description": format!("{types}；按内容辨认。一个附件的上限见接口说明，一条记录至多 {MOST_STANDING} 个"),
+        "description": format!("{types}；按内容辨认，超过上限时 413 的 detail 说明上限；一条记录至多 {MOST_STANDING} 个"),
         "content": {"multipart/form-data": {"schema": reference("AttachmentForm")}},
     });
     operation(layer, "create_attachment", "加一个附件，成为一个修订", vec![id(layer), idempotency_key()])

@@ -1,4 +1,4 @@
-//! The upload of an import: `multipart/form-data` with one file, streamed to disk under the published limits.
+//! The upload of an import or an attachment: `multipart/form-data` with one file, streamed to disk under the published limits.
 //!
 //! The file never stands in memory as a whole, and its name is never used as a path. The temporary file goes with the
 //! value that holds it, whatever way the request ends. Never: looking into the file.
@@ -54,6 +54,8 @@ pub struct Names<'a> {
     pub all: &'a [&'a str],
     /// Those that may come again.
     pub lists: &'a [&'a str],
+    /// A table may go with the file.
+    pub attributes: bool,
 }
 
 /// Reads the form. What can be refused by the head alone is refused before the body is read.
@@ -100,7 +102,7 @@ async fn read_parts(
             return Err(Error::invalid("multipart_invalid", format!("表单的部分超过 {PARTS} 个")).into());
         }
         let name = part.name().unwrap_or_default().to_owned();
-        if name == FILE || name == ATTRIBUTES {
+        if name == FILE || names.attributes && name == ATTRIBUTES {
             let kept = if name == FILE { &mut file } else { &mut attributes };
             if kept.is_some() {
                 return Err(Error::invalid("parameter_repeated", format!("表单部分 {name} 只能有一个文件")).into());
@@ -117,8 +119,9 @@ async fn read_parts(
                 params.add(&name, &value, names.lists.contains(&name.as_str()))?;
             }
         } else {
+            let table = if names.attributes { format!("{ATTRIBUTES}、") } else { String::new() };
             let known = names.all.join("、");
-            let detail = format!("不认识表单部分“{}”；可用的有 {FILE}、{ATTRIBUTES}、{known}", shorten(&name));
+            let detail = format!("不认识表单部分“{}”；可用的有 {FILE}、{table}{known}", shorten(&name));
             return Err(Error::invalid("part_unknown", detail).into());
         }
     }

@@ -14,6 +14,7 @@ mod architecture;
 mod as_of;
 mod attachments;
 mod attachments_database;
+mod attachments_life;
 mod audit;
 mod backup;
 mod cards;
