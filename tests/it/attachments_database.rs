@@ -134,21 +134,31 @@ async fn a_content_that_was_altered_is_named_and_never_sent() {
         images::jpeg_of(1),
         "the others come as they were"
     );
+    // Who has the file still puts back what is gone, wherever in the county it is attached.
+    let elsewhere = FILES.replace("turnover", "low_efficiency");
+    let again = call(&db, upload(&elsewhere, &[("kind", "photo")], "3.jpg", &images::jpeg_of(3))).await;
+    assert_eq!(again.status, 201, "{}", again.text());
+    assert_eq!(get_authorised(&db, &format!("{FILES}/3")).await.body, images::jpeg_of(3));
+    assert_eq!(db.audit().await.and_then(|bad| bad.feature_id).as_deref(), Some("turnover_parcel@430121-001@2"));
 }
 
 /// Somebody with the service's connection lays other bytes where a file will look for its own.
 #[actix_web::test]
 async fn content_that_stands_already_is_read_back_before_it_is_believed() {
     let db = with_records().await;
-    let sha256 = images::sha256sum(&images::jpeg());
-    sqlx::query("INSERT INTO attachment_content VALUES ('430121', $1, 0, 'planted')")
-        .bind(&sha256)
-        .execute(&db.pool)
-        .await
-        .expect("planted");
     let before = db.value::<i64>("SELECT max(number) FROM revision").await;
-    let answer = call(&db, upload(FILES, &[("kind", "photo")], "a.jpg", &images::jpeg())).await;
-    answer.assert_problem(500, "attachment_damaged");
+    // In the place of its first part, and behind its last.
+    for (number, part) in [(1, 0), (2, 1)] {
+        let bytes = images::jpeg_of(number);
+        sqlx::query("INSERT INTO attachment_content VALUES ('430121', $1, $2, 'planted')")
+            .bind(images::sha256sum(&bytes))
+            .bind(part)
+            .execute(&db.pool)
+            .await
+            .expect("planted");
+        let answer = call(&db, upload(FILES, &[("kind", "photo")], "a.jpg", &bytes)).await;
+        answer.assert_problem(500, "attachment_damaged");
+    }
     assert_eq!(db.value::<i64>("SELECT count(*) FROM attachment").await, 0);
     assert_eq!(db.value::<i64>("SELECT max(number) FROM revision").await, before);
     assert_eq!(db.audit().await, None, "nobody's content is nobody's fault");

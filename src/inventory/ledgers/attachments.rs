@@ -155,6 +155,7 @@ async fn store_content(connection: &mut PgConnection, county: &str, sha256: &str
     for number in 0.. {
         let part = next_part(&mut file).await?;
         if part.is_empty() {
+            was_there |= attachments::read_part(connection, county, sha256, number).await?.is_some();
             break;
         }
         was_there |= !attachments::write_part(connection, county, sha256, number, &part).await?;
