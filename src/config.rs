@@ -34,6 +34,9 @@ pub struct HttpArgs {
     /// 上传文件的上限，单位 MB
     #[arg(long, env = "SIZHI_UPLOAD_LIMIT_MB", default_value_t = 50)]
     pub upload_limit_mb: usize,
+    /// 一个附件的上限，单位 MB；不超过上传文件的上限
+    #[arg(long, env = "SIZHI_ATTACHMENT_MAX_MB", default_value_t = 20, value_name = "MB")]
+    pub attachment_max_mb: usize,
     /// 同时进行的导出数；更多的稍等，等不到时请客户端稍后再来
     #[arg(long, env = "SIZHI_EXPORTS_AT_ONCE", default_value_t = 2, value_name = "N")]
     pub exports_at_once: usize,

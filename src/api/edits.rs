@@ -364,7 +364,7 @@ pub(super) fn deed_of<'a>(
     })
 }
 
-/// What is no ledger is read alone: its rows come by imports, as whole papers, and have neither moves nor steps.
+/// What is no ledger is read alone: its rows come by imports, as whole papers, and have neither moves nor steps nor attachments.
 fn of_read_layer(request: &HttpRequest) -> Problem {
     let is_own = |pattern: String| TAILS.iter().any(|tail| pattern.ends_with(tail));
     if request.match_pattern().is_some_and(is_own) {

@@ -203,15 +203,15 @@ async fn turn(state: &State) -> Result<OwnedSemaphorePermit> {
 }
 
 /// The pieces up to the one that says the end. Without it the connection breaks, so that half a file is not taken for whole.
-fn body(pieces: mpsc::Receiver<Result<Vec<u8>>>) -> impl Stream<Item = io::Result<Bytes>> {
+pub(super) fn body(pieces: mpsc::Receiver<Result<Vec<u8>>>) -> impl Stream<Item = io::Result<Bytes>> {
     unfold(Some(pieces), |pieces| async move {
         let mut pieces = pieces?;
         match pieces.recv().await {
             Some(Ok(piece)) if piece.is_empty() => None,
             Some(Ok(piece)) => Some((Ok(Bytes::from(piece)), Some(pieces))),
             Some(Err(error)) => {
-                tracing::warn!(code = error.code(), %error, "an export ended early");
-                Some((Err(io::Error::other("export ended early")), None))
+                tracing::warn!(code = error.code(), %error, "a download ended early");
+                Some((Err(io::Error::other("download ended early")), None))
             }
             None => Some((Err(io::ErrorKind::UnexpectedEof.into()), None)),
         }

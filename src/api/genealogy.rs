@@ -231,4 +231,5 @@ fn verdicts_json(ledger: Ledger, verdicts: &Verdicts, dry_run: bool) -> Value {
 }
 
 /// Addresses of single records and of collections that are the ledgers' alone.
-pub const TAILS: [&str; 5] = ["/transitions", "/steps", "/split", "/merge", "/lineage"];
+pub const TAILS: [&str; 7] =
+    ["/transitions", "/steps", "/split", "/merge", "/lineage", "/attachments", "/{attachment}"];

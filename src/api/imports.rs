@@ -25,6 +25,7 @@ use crate::store;
 const NAMES: Names = Names {
     all: &["layer", "park", "county", "crs", "encoding", "source_layer", "repair", "allow"],
     lists: &["allow"],
+    attributes: true,
 };
 
 /// `GET /api/imports`: newest first, without reports.

@@ -229,15 +229,16 @@ pub(super) async fn the_item(
     }
     if let Some(object) = parsed.as_object_mut() {
         let href = |form: &str| format!("{url}?{}", representation::query_string(&params.with("f", form)));
-        object.insert(
-            "links".into(),
-            json!([
-                {"rel": "self", "type": "application/geo+json", "href": href("json")},
-                {"rel": "alternate", "type": "text/html", "href": href("html")},
-                {"rel": "version-history", "type": "application/json", "title": "沿革", "href": format!("{url}/history?f=json")},
-                {"rel": "collection", "type": "application/json", "title": layer.title.zh, "href": format!("{base}/api/collections/{}", layer.id)},
-            ]),
-        );
+        let mut links = json!([
+            {"rel": "self", "type": "application/geo+json", "href": href("json")},
+            {"rel": "alternate", "type": "text/html", "href": href("html")},
+            {"rel": "version-history", "type": "application/json", "title": "沿革", "href": format!("{url}/history?f=json")},
+            {"rel": "collection", "type": "application/json", "title": layer.title.zh, "href": format!("{base}/api/collections/{}", layer.id)},
+        ]);
+        if let (Some(links), Some(_)) = (links.as_array_mut(), Ledger::of_layer(layer.id)) {
+            links.push(json!({"rel": "related", "type": "application/json", "title": "附件", "href": format!("{url}/attachments")}));
+        }
+        object.insert("links".into(), links);
         if !remarks.is_empty() {
             object.insert("warnings".into(), wire::findings(remarks));
         }

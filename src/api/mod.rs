@@ -2,6 +2,7 @@
 
 pub mod access;
 mod accounts;
+mod attachments;
 mod auth;
 mod cards;
 mod changes;
@@ -24,6 +25,7 @@ mod json_strict;
 mod landing;
 mod openapi;
 mod openapi_access;
+mod openapi_attachments;
 mod openapi_criteria;
 mod openapi_genealogy;
 mod openapi_ledgers;
@@ -127,6 +129,16 @@ fn routes(routes: &mut Routes<'_>) {
         .service(post("/api/collections/{collection}/transitions", Editor, genealogy::create_transitions))
         .service(post("/api/revisions/{number}/undo", Editor, genealogy::undo_revision))
         .service(get("/api/collections/{collection}/items/{item}/criteria", Staff, criteria::judge_item))
+        .service(
+            address("/api/collections/{collection}/items/{item}/attachments", "GET, HEAD, POST")
+                .reads(Staff, attachments::list_attachments)
+                .does(Method::POST, Editor, attachments::create_attachment),
+        )
+        .service(
+            address("/api/collections/{collection}/items/{item}/attachments/{attachment}", "GET, HEAD, DELETE")
+                .reads(Staff, attachments::get_attachment)
+                .does(Method::DELETE, Editor, attachments::remove_attachment),
+        )
         .service(get("/api/collections/{collection}/items/{item}/history", Public, history::list_history))
         .service(get("/api/collections/{collection}/changes", Public, changes::list_changes))
         .service(get("/api/collections/{collection}/changes/stream", Public, changes::stream_changes))

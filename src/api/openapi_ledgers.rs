@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::collections::property_schema;
 use super::openapi::{GEOJSON, JSON, Operation, example_of, query, segment, text_parameter};
 use super::openapi_access::security;
+use super::openapi_attachments;
 use super::openapi_schemas::{Schemas, day, layer_reference, list, object, reference, text, text_or_null, whole};
 use crate::domain::Ledger;
 use crate::domain::layer::Layer;
@@ -29,6 +30,7 @@ pub fn paths(paths: &mut Map<String, Value>, layer: &Layer, url: &str) {
     if ledger == Ledger::Plan {
         add(paths, &format!("{item}/steps"), steps(layer));
     }
+    openapi_attachments::paths(paths, layer, &item);
 }
 
 pub(super) fn add(paths: &mut Map<String, Value>, path: &str, operations: Vec<(&str, Operation)>) {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::cards::LEVELS;
 use super::collections::property_schema;
 use super::openapi_access;
+use super::openapi_attachments;
 use super::openapi_criteria;
 use super::openapi_genealogy;
 use super::openapi_ledgers;
@@ -15,7 +16,7 @@ use crate::domain::lifecycle::ParkStatus;
 use crate::inventory::import::{ALLOWABLE, ALLOWABLE_IN_LEDGERS, LAYERS};
 
 /// Statuses that have an error response of their own, with what they mean to a caller.
-const PROBLEMS: [(&str, &str); 13] = [
+const PROBLEMS: [(&str, &str); 14] = [
     ("400", "请求有误：不认识的参数、不合规则的值或内容；detail 与 findings 说明哪里、哪条规则"),
     ("401", "没有登录或令牌，或已失效"),
     ("403", "角色或管辖范围不允许"),
@@ -25,6 +26,7 @@ const PROBLEMS: [(&str, &str); 13] = [
     ("409", "与登记库的现状冲突；能改正的写在 findings 里"),
     ("413", "上传的文件超过上限"),
     ("415", "不支持的内容类型或压缩方式"),
+    ("416", "所要的字节范围不在文件之内"),
     ("428", "没有在 If-Match 中说明依据的是哪个版本"),
     ("429", "登录失败次数或请求过多；过 Retry-After 秒后重试"),
     ("503", "数据库暂时不可用；过 Retry-After 秒后重试"),
@@ -55,6 +57,7 @@ pub fn components(layers: &[Layer]) -> Value {
         openapi_time::schemas(),
         openapi_ledgers::schemas(),
         openapi_genealogy::schemas(),
+        openapi_attachments::schemas(),
         parks(),
         import(),
         openapi_reports::schemas(),

@@ -29,6 +29,8 @@ pub struct Problem {
     error: Option<Error>,
     allow: Option<&'static str>,
     retry_after_s: Option<u64>,
+    /// Bytes of what a range was asked of.
+    range_of: Option<u64>,
     /// Members beyond those of every problem.
     more: Vec<(&'static str, Value)>,
 }
@@ -38,7 +40,8 @@ pub type Answer = Result<HttpResponse, Problem>;
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), error: None, allow: None, retry_after_s: None, more: Vec::new() }
+        let (error, allow, retry_after_s, range_of) = (None, None, None, None);
+        Self { status, code, detail: detail.into(), error, allow, retry_after_s, range_of, more: Vec::new() }
     }
 
     /// The same with a member more.
@@ -68,6 +71,12 @@ impl Problem {
     /// 415: a body in a form that is not read.
     pub fn unsupported_media_type(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, detail)
+    }
+
+    /// 416: a range outside of the `size` bytes that there are.
+    pub fn no_such_range(size: u64) -> Self {
+        let detail = format!("所要的字节范围不在文件的 {size} 字节之内");
+        Self { range_of: Some(size), ..Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_invalid", detail) }
     }
 
     /// 414 or 431: the request line alone, or with the headers, is larger than [`HEAD_LIMIT`].
@@ -102,6 +111,8 @@ impl From<Error> for Problem {
             Error::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Unavailable { code: "query_timeout", .. } => StatusCode::GATEWAY_TIMEOUT,
             Error::Unavailable { code: "storage_full", .. } => StatusCode::INSUFFICIENT_STORAGE,
+            // Trying again helps nobody; unlike other faults of ours it says what to do.
+            Error::Unavailable { code: "attachment_damaged", .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Error::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Error::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -110,12 +121,13 @@ impl From<Error> for Problem {
             Error::Internal { .. } => "服务内部出错，请把 instance 里的编号告诉运维人员".to_owned(),
             other => other.to_string(),
         };
+        let code = error.code();
         let retry_after_s = match &error {
             Error::Throttled { retry_after_s, .. } => Some(*retry_after_s),
             _ if status == StatusCode::SERVICE_UNAVAILABLE => Some(5),
             _ => None,
         };
-        Self { status, code: error.code(), detail, error: Some(error), allow: None, retry_after_s, more: Vec::new() }
+        Self { retry_after_s, error: Some(error), ..Self::new(status, code, detail) }
     }
 }
 
@@ -152,6 +164,7 @@ fn title(status: StatusCode, english: bool) -> &'static str {
         413 => "内容过大",
         414 => "地址过长",
         415 => "格式不支持",
+        416 => "范围不存在",
         429 => "尝试过多",
         431 => "请求头过大",
         503 => "暂时不可用",
@@ -282,6 +295,9 @@ fn write_problem(response: &mut ServiceResponse<BoxBody>, own: Option<&Problem>)
     if let Some(seconds) = problem.retry_after_s {
         written.insert_header((header::RETRY_AFTER, seconds.to_string()));
     }
+    if let Some(size) = problem.range_of {
+        written.insert_header((header::CONTENT_RANGE, format!("bytes */{size}")));
+    }
     if problem.code == "session_ended" {
         // Or a browser would bring it again and see nothing, the public pages included.
         written.insert_header((header::SET_COOKIE, auth::forgetting_cookie(&request)));
@@ -324,10 +340,13 @@ pub async fn header_layer<B: MessageBody>(
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"),
-    );
+    // What came from somebody's file has a stricter one of its own.
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        headers.insert(
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"),
+        );
+    }
     Ok(response)
 }
 

@@ -10,6 +10,8 @@ use crate::config::HttpArgs;
 
 /// Reports that are made at the same time; the others wait.
 const REPORTS_AT_ONCE: usize = 3;
+/// Attachments that are read back and sent at the same time; each has a temporary file.
+const DOWNLOADS_AT_ONCE: usize = 32;
 
 /// The pool for reads and for `inventory`, and the configuration.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub struct State {
     pub reports: Arc<Semaphore>,
     /// How many requests each client may still make, shared by all workers.
     pub allowances: Arc<Allowances>,
+    /// Room for downloads of attachments.
+    pub downloads: Arc<Semaphore>,
 }
 
 impl State {
@@ -29,6 +33,7 @@ impl State {
         let exports = Arc::new(Semaphore::new(http.exports_at_once.clamp(1, 1_000)));
         let reports = Arc::new(Semaphore::new(REPORTS_AT_ONCE));
         let allowances = Arc::new(Allowances::new(http.rate_limit));
-        Self { pool, http, exports, reports, allowances }
+        let downloads = Arc::new(Semaphore::new(DOWNLOADS_AT_ONCE));
+        Self { pool, http, exports, reports, allowances, downloads }
     }
 }

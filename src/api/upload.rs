@@ -1,4 +1,4 @@
-//! The upload of an import: `multipart/form-data` with one file, streamed to disk under the published limits.
+//! The upload of an import or an attachment: `multipart/form-data` with one file, streamed to disk under the published limits.
 //!
 //! The file never stands in memory as a whole, and its name is never used as a path. The temporary file goes with the
 //! value that holds it, whatever way the request ends. Never: looking into the file.
@@ -41,6 +41,8 @@ pub struct Upload {
     pub file: NamedTempFile,
     /// The last segment of the name that the client gave.
     pub file_name: String,
+    /// The type that the client gave the file.
+    pub media_type: Option<String>,
     /// A table that goes with the file, and its name.
     pub attributes: Option<(NamedTempFile, String)>,
     /// Of the query string and of the form together.
@@ -52,6 +54,8 @@ pub struct Names<'a> {
     pub all: &'a [&'a str],
     /// Those that may come again.
     pub lists: &'a [&'a str],
+    /// A table may go with the file.
+    pub attributes: bool,
 }
 
 /// Reads the form. What can be refused by the head alone is refused before the body is read.
@@ -89,7 +93,7 @@ async fn read_parts(
     names: &Names<'_>,
     limit_mb: usize,
 ) -> Result<Upload, Problem> {
-    let (mut file, mut attributes) = (None, None);
+    let (mut file, mut attributes, mut media_type) = (None, None, None);
     let mut parts = 0;
     while let Some(part) = form.next().await {
         let mut part = part.map_err(malformed)?;
@@ -98,12 +102,15 @@ async fn read_parts(
             return Err(Error::invalid("multipart_invalid", format!("表单的部分超过 {PARTS} 个")).into());
         }
         let name = part.name().unwrap_or_default().to_owned();
-        if name == FILE || name == ATTRIBUTES {
+        if name == FILE || names.attributes && name == ATTRIBUTES {
             let kept = if name == FILE { &mut file } else { &mut attributes };
             if kept.is_some() {
                 return Err(Error::invalid("parameter_repeated", format!("表单部分 {name} 只能有一个文件")).into());
             }
             let file_name = name_of(part.content_disposition())?;
+            if name == FILE {
+                media_type = part.content_type().map(ToString::to_string);
+            }
             *kept = Some((store(&mut part, limit_mb).await?, file_name));
         } else if names.all.contains(&name.as_str()) {
             let value = read_text(&mut part, &name).await?;
@@ -112,13 +119,14 @@ async fn read_parts(
                 params.add(&name, &value, names.lists.contains(&name.as_str()))?;
             }
         } else {
+            let table = if names.attributes { format!("{ATTRIBUTES}、") } else { String::new() };
             let known = names.all.join("、");
-            let detail = format!("不认识表单部分“{}”；可用的有 {FILE}、{ATTRIBUTES}、{known}", shorten(&name));
+            let detail = format!("不认识表单部分“{}”；可用的有 {FILE}、{table}{known}", shorten(&name));
             return Err(Error::invalid("part_unknown", detail).into());
         }
     }
     let (file, file_name) = file.ok_or_else(no_file)?;
-    Ok(Upload { file, file_name, attributes, params })
+    Ok(Upload { file, file_name, media_type, attributes, params })
 }
 
 /// Writes the part to a temporary file, chunk by chunk, and stops at the limit.

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::Connection;
 
 use super::{output, serve};
 use crate::config::DatabaseArgs;
 use crate::error::{Error, Result};
-use crate::store::audit;
+use crate::store::audit::{self, BadRow};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -38,18 +38,33 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             "ok": report.first_bad.is_none(),
             "revisions": report.revisions,
             "changes": report.changes,
-            "first_bad": report.first_bad.as_ref().map(|bad| json!({
-                "revision": bad.revision, "ordinal": bad.ordinal, "layer": bad.layer, "feature_id": bad.feature_id,
-                "what": bad.what, "message": bad.message(),
-            })),
+            "contents": report.contents,
+            "first_bad": report.first_bad.as_ref().map(told),
+            "broken_contents": report.broken_contents.iter().map(told).collect::<Vec<_>>(),
         }));
     } else {
-        output::print(&match &report.first_bad {
-            None => format!("✓ 修订 {} 个，变更 {} 条，全部与封存时一致", report.revisions, report.changes),
-            Some(bad) => format!("✗ {}（{}）", bad.message(), bad.what),
-        });
+        match &report.first_bad {
+            None => output::print(&format!(
+                "✓ 修订 {} 个，变更 {} 条，附件内容 {} 份，全部与封存时一致",
+                report.revisions, report.changes, report.contents
+            )),
+            Some(bad) => {
+                // All broken attachments are named: each of them is somebody's document.
+                let more = report.broken_contents.iter().filter(|broken| *broken != bad);
+                for bad in std::iter::once(bad).chain(more) {
+                    output::print(&format!("✗ {}（{}）", bad.message(), bad.what));
+                }
+            }
+        }
     }
     Ok(if report.first_bad.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn told(bad: &BadRow) -> Value {
+    json!({
+        "revision": bad.revision, "ordinal": bad.ordinal, "layer": bad.layer, "feature_id": bad.feature_id,
+        "what": bad.what, "message": bad.message(),
+    })
 }
 
 async fn verify(pool: &sqlx::PgPool) -> Result<audit::AuditReport> {

@@ -5,6 +5,7 @@
 pub mod access;
 pub mod account;
 pub mod area;
+pub mod attachment;
 pub mod block;
 pub mod directory;
 pub mod division;

@@ -1,8 +1,8 @@
-//! Verifying the revision log: digests, hashes, order, and the current tables against the log's last word.
+//! Verifying the revision log: digests, hashes, order, the current tables against the log's last word, and what attachments hold.
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{pool, roles};
+use super::{attachments, pool, roles};
 use crate::error::Result;
 
 /// The outcome of a verification.
@@ -10,7 +10,11 @@ use crate::error::Result;
 pub struct AuditReport {
     pub revisions: i64,
     pub changes: i64,
+    /// Contents of attachments, each hashed.
+    pub contents: i64,
     pub first_bad: Option<BadRow>,
+    /// Attachments whose content is gone or altered, by the order in which they were added.
+    pub broken_contents: Vec<BadRow>,
 }
 
 /// The first row that is not what the log says it was.
@@ -21,7 +25,7 @@ pub struct BadRow {
     pub layer: Option<String>,
     pub feature_id: Option<String>,
     /// Stable word: `change_altered`, `revision_altered`, `chain_broken`, `number_gap`, `changes_missing`,
-    /// `changes_orphaned`, `not_sealed`, `row_differs_from_log`, `guard_altered`.
+    /// `changes_orphaned`, `not_sealed`, `row_differs_from_log`, `guard_altered`; of attachments `content_missing`, `content_altered`.
     pub what: String,
 }
 
@@ -37,6 +41,8 @@ impl BadRow {
             "number_gap" => "修订号不连续，中间的修订被删除",
             "not_sealed" => "修订没有封存",
             "guard_altered" => "守护修订日志的触发器或函数被停用、删除或改动",
+            "content_missing" => "附件的内容缺失",
+            "content_altered" => "附件的内容与登记时的校验值（SHA-256）不符",
             "row_differs_from_log" => "当前表中的行与日志最后一次记录不一致",
             other => other,
         };
@@ -58,7 +64,7 @@ type BadTuple = (Option<i64>, Option<i32>, Option<String>, Option<String>, Strin
 
 /// The tables under the log: name, what a change calls a row `n`, and the columns of its key. Not asked of the database,
 /// whose own list may have been altered.
-const TRACKED: [(&str, &str, &[&str]); 14] = [
+const TRACKED: [(&str, &str, &[&str]); 15] = [
     ("division", "n.code", &["code"]),
     ("park", "n.code", &["code"]),
     ("directory_version", "n.id", &["id"]),
@@ -73,15 +79,17 @@ const TRACKED: [(&str, &str, &[&str]); 14] = [
     ("parcel_lineage", "n.ledger || '@' || n.parent_id || '@' || n.child_id", &["ledger", "parent_id", "child_id"]),
     ("low_efficiency_criteria_set", "n.id", &["id"]),
     ("low_efficiency_criterion", "n.id", &["id"]),
+    ("attachment", "n.ledger || '@' || n.record_id || '@' || n.ordinal", &["ledger", "record_id", "ordinal"]),
 ];
 
 /// The log of accounts.
 const ACCOUNT_LOG: &str = "account_event";
 
 /// Triggers beyond the five of each tracked table.
-const GUARDS: [(&str, &str); 17] = [
+const GUARDS: [(&str, &str); 18] = [
     (ACCOUNT_LOG, "account_event_append_only"),
     (ACCOUNT_LOG, "account_event_no_truncate"),
+    ("attachment_content", "attachment_content_append_only"),
     ("change", "change_append_only"),
     ("change", "change_no_truncate"),
     ("export_log", "export_log_append_only"),
@@ -131,7 +139,9 @@ pub async fn verify(connection: &mut PgConnection) -> Result<AuditReport> {
         sqlx::query_as("SELECT (SELECT count(*) FROM revision), (SELECT count(*) FROM change)")
             .fetch_one(&mut *connection)
             .await?;
-    Ok(AuditReport { revisions, changes, first_bad: first_bad(connection).await? })
+    let (contents, broken_contents) = attachments::broken_contents(&mut *connection).await?;
+    let first_bad = first_bad(connection).await?.or_else(|| broken_contents.first().cloned());
+    Ok(AuditReport { revisions, changes, contents, first_bad, broken_contents })
 }
 
 async fn first_bad(connection: &mut PgConnection) -> Result<Option<BadRow>> {
@@ -283,6 +293,8 @@ async fn writable_log(connection: &mut PgConnection) -> Result<Option<String>> {
          WHERE r.rolname = $1 AND (
              c.oid IN ('revision'::regclass, 'change'::regclass)
                  AND (has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER') OR r.rolsuper)
+             OR c.oid = to_regclass('attachment_content')
+                 AND (has_table_privilege(r.oid, c.oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER') OR r.rolsuper)
              OR c.oid = 'change'::regclass AND NOT c.relrowsecurity
              OR c.relname IN (SELECT name FROM protected_table) AND pg_table_is_visible(c.oid) AND NOT c.relrowsecurity)
          ORDER BY 1 LIMIT 1",

@@ -4,7 +4,7 @@ use crate::error::Error;
 
 /// Constraint, code, sentence. Conflicts are about what the register holds; the rest is invalid input that got past the
 /// checks before the database.
-const CONFLICTS: [(&str, &str, &str); 17] = [
+const CONFLICTS: [(&str, &str, &str); 19] = [
     ("account_pkey", "account_exists", "账号名已被使用"),
     ("park_pkey", "park_exists", "园区代码已存在"),
     ("division_pkey", "division_exists", "行政区划代码已存在"),
@@ -13,6 +13,8 @@ const CONFLICTS: [(&str, &str, &str); 17] = [
     ("park_block_park_fkey", "park_unknown", "区块所属的园区不在名录中，或园区仍有区块"),
     ("directory_entry_park_fkey", "park_unknown", "名录条目所属的园区不存在，或园区仍有名录条目"),
     ("park_event_park_fkey", "park_unknown", "事件所属的园区不存在，或园区仍有事件"),
+    ("attachment_once", "attachment_exists", "该记录已有内容完全相同的附件"),
+    ("attachment_pkey", "attachment_exists", "另一个附件刚刚加入，请再试一次"),
     ("turnover_parcel_pkey", "record_exists", "周转用地的标识已存在"),
     ("turnover_parcel_one_at_a_time", "record_exists", "同一周转用地在同一时间只能有一个状态"),
     ("low_efficiency_parcel_pkey", "record_exists", "低效用地的标识已存在"),

@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod api_tokens;
 pub mod as_of;
+pub mod attachments;
 pub mod audit;
 pub mod backup;
 pub mod blocks;

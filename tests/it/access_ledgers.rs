@@ -1,4 +1,4 @@
-//! The five tables of the ledgers as the database shows them to the service's role: the rows, their past, and their images in the
+//! The six tables of the ledgers as the database shows them to the service's role: the rows, their past, and their images in the
 //! log, to each jurisdiction its own.
 
 use sizhi::inventory::progress::Silent;
@@ -8,13 +8,14 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use crate::support::Database;
 use crate::support::parcels::COUNTY;
 
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "turnover_parcel",
     "low_efficiency_parcel",
     "redevelopment_plan",
     "plan_step",
     "parcel_transition",
     "parcel_lineage",
+    "attachment",
 ];
 
 /// Rows of each table, of every county and of one; `{}` stands for the table.
@@ -50,10 +51,14 @@ async fn seen(session: &mut PgConnection, jurisdiction: Option<&str>, as_of: i64
 async fn a_session_sees_of_the_ledgers_what_its_jurisdiction_covers_now_and_then_and_in_the_log() {
     let db = Database::with_sample().await;
     sample::seed_parcels(&db.pool, "test", 1_500, &Silent).await.expect("parcels");
-    // The drawn ones have made no moves.
+    // The drawn ones have made no moves and have no papers.
     db.write(
         "INSERT INTO parcel_transition (ledger, record_id, ordinal, county_code, from_state, to_state, effective_on, actor)
-         SELECT 'turnover_parcel', id, 1, county_code, 'planned', 'approved', '2020-01-01', 'test' FROM turnover_parcel",
+         SELECT 'turnover_parcel', id, 1, county_code, 'planned', 'approved', '2020-01-01', 'test' FROM turnover_parcel;
+         INSERT INTO attachment (ledger, record_id, ordinal, county_code, kind, file_name, media_type, size_bytes, sha256, added_revision)
+         SELECT 'turnover_parcel', id, 1, county_code, 'photo', 'a.jpg', 'image/jpeg', 1, encode(sha256(id::bytea), 'hex'), current_revision()
+         FROM turnover_parcel;
+         INSERT INTO attachment_content SELECT county_code, sha256, 0, record_id::bytea FROM attachment",
     )
     .await;
     db.write(
@@ -69,7 +74,7 @@ async fn a_session_sees_of_the_ledgers_what_its_jurisdiction_covers_now_and_then
         assert!(0 < own[at] && own[at] < all[at], "{table}: {own:?} of {all:?}");
     }
     // Then everything goes, so that the past stands in the log alone.
-    db.write("DELETE FROM parcel_lineage; DELETE FROM parcel_transition; DELETE FROM plan_step; DELETE FROM redevelopment_plan; DELETE FROM low_efficiency_parcel; DELETE FROM turnover_parcel").await;
+    db.write("DELETE FROM attachment; DELETE FROM parcel_lineage; DELETE FROM parcel_transition; DELETE FROM plan_step; DELETE FROM redevelopment_plan; DELETE FROM low_efficiency_parcel; DELETE FROM turnover_parcel").await;
     let logged = counts(&mut owner, "SELECT count(*) FROM change WHERE layer = '{}'").await;
     assert!(logged.iter().zip(&all).all(|(logged, rows)| logged == &(2 * rows)), "{logged:?} {all:?}");
     owner.close().await.expect("closed");

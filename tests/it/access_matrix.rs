@@ -101,6 +101,30 @@ const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("POST", "/api/revisions/{number}/undo", Rule::Editor, "/api/revisions/1/undo"),
     (
         "GET HEAD",
+        "/api/collections/{collection}/items/{item}/attachments",
+        Rule::Staff,
+        "/api/collections/turnover_parcels/items/430121-1/attachments",
+    ),
+    (
+        "POST",
+        "/api/collections/{collection}/items/{item}/attachments",
+        Rule::Editor,
+        "/api/collections/turnover_parcels/items/430121-1/attachments",
+    ),
+    (
+        "GET HEAD",
+        "/api/collections/{collection}/items/{item}/attachments/{attachment}",
+        Rule::Staff,
+        "/api/collections/turnover_parcels/items/430121-1/attachments/1",
+    ),
+    (
+        "DELETE",
+        "/api/collections/{collection}/items/{item}/attachments/{attachment}",
+        Rule::Editor,
+        "/api/collections/turnover_parcels/items/430121-1/attachments/1",
+    ),
+    (
+        "GET HEAD",
         "/api/collections/{collection}/changes",
         Rule::Public,
         "/api/collections/divisions/changes?since=0&limit=1",

@@ -59,7 +59,11 @@ async fn filled(name: &str) -> Database {
          SELECT 'turnover_parcel', id, 1, county_code, 'planned', 'approved', '2020-01-01', 'test' FROM turnover_parcel;
          INSERT INTO low_efficiency_criteria_set (id, division_code, year, criteria_count, source) VALUES ('430121-2025', '430121', 2025, 1, '示意');
          INSERT INTO low_efficiency_criterion (id, set_id, division_code, number, title, kind, combination, field, comparison, threshold_flag)
-         VALUES ('430121-2025@1', '430121-2025', '430121', 1, '停产（示意）', '部分闲置类', 'any', 'production_stopped', 'eq', true)",
+         VALUES ('430121-2025@1', '430121-2025', '430121', 1, '停产（示意）', '部分闲置类', 'any', 'production_stopped', 'eq', true);
+         INSERT INTO attachment (ledger, record_id, ordinal, county_code, kind, file_name, media_type, size_bytes, sha256, added_revision)
+         SELECT 'turnover_parcel', id, 1, county_code, 'photo', 'a.jpg', 'image/jpeg', 1, encode(sha256(id::bytea), 'hex'), current_revision()
+         FROM turnover_parcel;
+         INSERT INTO attachment_content SELECT county_code, sha256, 0, record_id::bytea FROM attachment",
     )
     .await;
     db.write(
@@ -134,6 +138,8 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "account",
             "account_event",
             "api_token",
+            "attachment",
+            "attachment_content",
             "change",
             "directory_entry",
             "directory_version",

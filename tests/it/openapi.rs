@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use sizhi::domain::access::Role;
 
 use crate::support::http::{authorised, call, get, get_authorised, link, post, upload};
-use crate::support::{Database, accounts, files, parcels};
+use crate::support::{Database, accounts, files, images, parcels};
 
 /// The URL table of `src/api/mod.rs`, as a reader would try it.
-const ADDRESSES: [(&str, &str); 103] = [
+const ADDRESSES: [(&str, &str); 109] = [
     ("/livez", "/livez"),
     ("/readyz", "/readyz"),
     ("/", "/api"),
@@ -62,6 +62,14 @@ const ADDRESSES: [(&str, &str); 103] = [
         "/collections/turnover_parcels/items/{featureId}/transitions",
         "/api/collections/turnover_parcels/items/430121-001/transitions",
     ),
+    (
+        "/collections/turnover_parcels/items/{featureId}/attachments",
+        "/api/collections/turnover_parcels/items/430121-001/attachments",
+    ),
+    (
+        "/collections/turnover_parcels/items/{featureId}/attachments/{attachmentId}",
+        "/api/collections/turnover_parcels/items/430121-001/attachments/1",
+    ),
     ("/collections/turnover_parcels/changes", "/api/collections/turnover_parcels/changes?since=0"),
     ("/collections/turnover_parcels/changes/stream", "/api/collections/turnover_parcels/changes/stream"),
     ("/collections/low_efficiency_parcels", "/api/collections/low_efficiency_parcels"),
@@ -85,6 +93,14 @@ const ADDRESSES: [(&str, &str); 103] = [
         "/collections/low_efficiency_parcels/items/{featureId}/criteria",
         "/api/collections/low_efficiency_parcels/items/430121-001/criteria",
     ),
+    (
+        "/collections/low_efficiency_parcels/items/{featureId}/attachments",
+        "/api/collections/low_efficiency_parcels/items/430121-001/attachments",
+    ),
+    (
+        "/collections/low_efficiency_parcels/items/{featureId}/attachments/{attachmentId}",
+        "/api/collections/low_efficiency_parcels/items/430121-001/attachments/1",
+    ),
     ("/collections/low_efficiency_parcels/changes", "/api/collections/low_efficiency_parcels/changes?since=0"),
     ("/collections/low_efficiency_parcels/changes/stream", "/api/collections/low_efficiency_parcels/changes/stream"),
     ("/collections/redevelopment_plans", "/api/collections/redevelopment_plans"),
@@ -104,6 +120,14 @@ const ADDRESSES: [(&str, &str); 103] = [
     (
         "/collections/redevelopment_plans/items/{featureId}/steps",
         "/api/collections/redevelopment_plans/items/430121-001/steps",
+    ),
+    (
+        "/collections/redevelopment_plans/items/{featureId}/attachments",
+        "/api/collections/redevelopment_plans/items/430121-001/attachments",
+    ),
+    (
+        "/collections/redevelopment_plans/items/{featureId}/attachments/{attachmentId}",
+        "/api/collections/redevelopment_plans/items/430121-001/attachments/1",
     ),
     ("/collections/redevelopment_plans/changes", "/api/collections/redevelopment_plans/changes?since=0"),
     ("/collections/redevelopment_plans/changes/stream", "/api/collections/redevelopment_plans/changes/stream"),
@@ -192,6 +216,9 @@ async fn add_records(db: &Database) {
         [("redevelopment_plans", "submitted"), ("low_efficiency_parcels", "verified"), ("turnover_parcels", "approved")]
     {
         done(db, Method::POST, &format!("{ledger}/items/430121-001/transitions"), json!({"to": to})).await;
+        let path = format!("/api/collections/{ledger}/items/430121-001/attachments");
+        let added = call(db, upload(&path, &[("kind", "photo")], "现场.jpg", &images::jpeg())).await;
+        assert_eq!(added.status, 201, "{}", added.text());
     }
     let criterion = json!({
         "number": 1, "title": "停产（示意）", "kind": "部分闲置类", "field": "production_stopped", "comparison": "eq", "threshold": true,
@@ -295,7 +322,7 @@ async fn every_reference_resolves_and_every_operation_has_its_own_id() {
             assert!(operation["responses"].get("default").is_some(), "{id}: errors");
         }
     }
-    assert_eq!(ids.len(), 124);
+    assert_eq!(ids.len(), 136);
 }
 
 /// A value that the parameter takes.
@@ -467,7 +494,7 @@ async fn answers_have_the_declared_shape() {
         assert!(names.is_empty() || undeclared.is_empty(), "{address}: {undeclared:?} not declared");
         compared += 1;
     }
-    assert_eq!(compared, 79, "all but the page");
+    assert_eq!(compared, 82, "all but the page");
     let problem = get(&db, "/api/parks/x").await.json();
     let mut found = Vec::new();
     faults(&document, &json!({"$ref": "#/components/schemas/Problem"}), &problem, "", &mut found);

@@ -37,7 +37,7 @@ async fn what_protects_a_table_protects_its_past() {
     assert_eq!(open, [""; 0], "as_of_table goes after protect_by_jurisdiction");
     // That the condition hides what it should is tried with rows: `access_ledgers`.
     let protected: i64 = db.value("SELECT count(*) FROM protected_table").await;
-    assert_eq!(protected, 7, "the ledgers and the criteria; else the line above proves nothing");
+    assert_eq!(protected, 10, "the ledgers, their attachments and the criteria; else the line above proves nothing");
     for layer in LAYERS.iter().filter(|layer| layer.visibility == Visibility::Internal) {
         let own = &layer.sources[0];
         assert!(own.division.is_some(), "{}: whose rows are they?", layer.id);

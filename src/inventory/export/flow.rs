@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -159,15 +159,14 @@ impl Write for PieceWriter {
 }
 
 /// A file that is made already, piece by piece, with the same ends.
-pub async fn send_file(file: std::fs::File, to: mpsc::Sender<Result<Vec<u8>>>, deadline: Instant) {
-    let mut file = tokio::fs::File::from_std(file);
+pub async fn send_file(mut file: impl AsyncRead + Unpin, to: mpsc::Sender<Result<Vec<u8>>>, deadline: Instant) {
     loop {
         let mut piece = vec![0; PIECE_BYTES];
         let piece = file.read(&mut piece).await.map(|length| {
             piece.truncate(length);
             piece
         });
-        let piece = piece.map_err(|cause| Error::internal("读导出文件时出错", cause));
+        let piece = piece.map_err(|cause| Error::internal("读要发出的文件时出错", cause));
         let ends = piece.as_ref().map_or(true, Vec::is_empty);
         let sent = timeout_at(deadline.min(Instant::now() + READER_PATIENCE), to.send(piece)).await;
         if ends || !matches!(sent, Ok(Ok(()))) {

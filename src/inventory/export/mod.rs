@@ -3,7 +3,7 @@
 //! [`prepare`] checks, counts, refuses and logs; then the export is made into a file of its own, or flows out while it is read.
 
 mod encode;
-mod flow;
+pub(in crate::inventory) mod flow;
 
 use std::any::Any;
 use std::fs::File;
@@ -89,7 +89,7 @@ impl Made {
     pub fn flow(self, patience: Duration, held: Held) -> mpsc::Receiver<Result<Vec<u8>>> {
         let (to, receiver) = mpsc::channel(PIECES_AHEAD);
         tokio::spawn(async move {
-            flow::send_file(self.file, to, after(patience)).await;
+            flow::send_file(tokio::fs::File::from_std(self.file), to, after(patience)).await;
             drop((self.folder, held));
         });
         receiver

@@ -319,6 +319,18 @@ async fn undo_in<'a>(
             findings: orphans.iter().map(told).collect(),
         });
     }
+    let left = store::attachments::left_behind(&mut transaction, undone).await?;
+    if !left.is_empty() {
+        let told = |(table, record): &(String, String)| {
+            let ledger = Ledger::ALL.into_iter().find(|l| l.table() == table).map_or("", Ledger::label);
+            Finding::error("attachments_left", Place::whole(), format!("{ledger} {record} 有附件，撤销后记录不复存在"))
+        };
+        return Err(Error::Conflict {
+            code: "undo_conflict",
+            detail: format!("导入批次 {id} 的记录之后加有附件，不能撤销；请先移除附件"),
+            findings: left.iter().map(told).collect(),
+        });
+    }
     import_batches::set_undone(&mut transaction, id, undone).await?;
     Ok(transaction)
 }

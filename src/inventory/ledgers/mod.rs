@@ -1,6 +1,7 @@
 //! What people do with single records of a ledger: enter, replace, correct, move, end. Each is one transaction and one revision; each
 //! names the version that it was decided on, so nobody's edit is lost under another's.
 
+pub mod attachments;
 mod bulk;
 mod edit;
 mod genealogy;
@@ -55,9 +56,15 @@ pub struct Done {
 /// Opens a transaction of the viewer's and takes the write lock; a request that was done before is answered from the record of it.
 pub(super) async fn begin<'a>(pool: &PgPool, deed: &Deed<'_>) -> Result<(Transaction<'a, Postgres>, Option<Done>)> {
     let mut transaction = store::begin_write_as(pool, deed.viewer).await?;
-    store::revision::lock(&mut transaction).await?;
-    let Some((key, digest)) = &deed.key else { return Ok((transaction, None)) };
-    let done = match idempotency::find(&mut transaction, &deed.viewer.actor, key).await? {
+    let done = lock(&mut transaction, deed).await?;
+    Ok((transaction, done))
+}
+
+/// Takes the write lock, and tells what came of the request where it was done before.
+async fn lock(connection: &mut PgConnection, deed: &Deed<'_>) -> Result<Option<Done>> {
+    store::revision::lock(connection).await?;
+    let Some((key, digest)) = &deed.key else { return Ok(None) };
+    Ok(match idempotency::find(connection, &deed.viewer.actor, key).await? {
         None => None,
         Some(Replay { digest: held, .. }) if held != *digest => {
             let detail = "这个 Idempotency-Key 已用于另一个内容不同的请求；请换一个";
@@ -66,8 +73,7 @@ pub(super) async fn begin<'a>(pool: &PgPool, deed: &Deed<'_>) -> Result<(Transac
         Some(replay) => {
             Some(Done { id: replay.record_id, created: replay.created, revision: replay.revision, replayed: true })
         }
-    };
-    Ok((transaction, done))
+    })
 }
 
 /// Remembers the request and commits.

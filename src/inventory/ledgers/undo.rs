@@ -9,13 +9,14 @@ use crate::error::{Error, Result};
 use crate::store::{self, ledgers};
 
 /// Tables that single edits write. What else a revision wrote has a way back of its own, or none.
-const OF_LEDGERS: [&str; 6] = [
+const OF_LEDGERS: [&str; 7] = [
     "turnover_parcel",
     "low_efficiency_parcel",
     "redevelopment_plan",
     "plan_step",
     "parcel_transition",
     "parcel_lineage",
+    "attachment",
 ];
 
 /// Lets stand again what stood before the revision; nothing is written by a dry run.

@@ -9,6 +9,7 @@ pub mod edits;
 pub mod exports;
 pub mod files;
 pub mod http;
+pub mod images;
 pub mod parcels;
 pub mod process;
 pub mod proxy;
@@ -258,6 +259,7 @@ pub fn http_args() -> HttpArgs {
         public_url: None,
         trust_forwarded: true,
         upload_limit_mb: 5,
+        attachment_max_mb: 1,
         exports_at_once: 2,
         export_limit: 100_000,
         streams: 200,
