@@ -17,6 +17,7 @@ use crate::domain::{DivisionCode, Finding, Ledger, ParkCode, Place};
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::inventory::land;
+use crate::inventory::ledgers::attachments;
 use crate::inventory::progress::{Progress, Silent};
 use crate::store;
 use crate::store::import_batches::{self, BatchStatus, ImportBatch, NewBatch};
@@ -319,18 +320,7 @@ async fn undo_in<'a>(
             findings: orphans.iter().map(told).collect(),
         });
     }
-    let left = store::attachments::left_behind(&mut transaction, undone).await?;
-    if !left.is_empty() {
-        let told = |(table, record): &(String, String)| {
-            let ledger = Ledger::ALL.into_iter().find(|l| l.table() == table).map_or("", Ledger::label);
-            Finding::error("attachments_left", Place::whole(), format!("{ledger} {record} 有附件，撤销后记录不复存在"))
-        };
-        return Err(Error::Conflict {
-            code: "undo_conflict",
-            detail: format!("导入批次 {id} 的记录之后加有附件，不能撤销；请先移除附件"),
-            findings: left.iter().map(told).collect(),
-        });
-    }
+    attachments::refuse_to_leave(&mut transaction, undone, &format!("导入批次 {id} ")).await?;
     import_batches::set_undone(&mut transaction, id, undone).await?;
     Ok(transaction)
 }

@@ -14,7 +14,7 @@ use super::moves::text;
 use super::{Deed, Done, begin, check_jurisdiction, finish, lock, not_found, open};
 use crate::domain::access::Viewer;
 use crate::domain::attachment::{AttachmentKind, AttachmentName, MOST_EVER, MOST_STANDING, MediaType, Refusal, Scan};
-use crate::domain::{DivisionCode, Ledger};
+use crate::domain::{DivisionCode, Finding, Ledger, Place};
 use crate::error::{Error, Result};
 use crate::inventory::export::Held;
 use crate::inventory::export::flow::{PIECES_AHEAD, send_file};
@@ -313,4 +313,25 @@ impl Spooled {
         });
         Ok(pieces)
     }
+}
+
+/// Refuses the undo that has taken records out of the ledgers for good while attachments stand on them. `what` is undone.
+pub(in crate::inventory) async fn refuse_to_leave(
+    connection: &mut PgConnection,
+    undone: i64,
+    what: &str,
+) -> Result<()> {
+    let left = attachments::left_behind(connection, undone).await?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    let told = |(table, record): &(String, String)| {
+        let ledger = Ledger::ALL.into_iter().find(|l| l.table() == table).map_or("", Ledger::label);
+        Finding::error("attachments_left", Place::whole(), format!("{ledger} {record} 有附件，撤销后记录不复存在"))
+    };
+    Err(Error::Conflict {
+        code: "undo_conflict",
+        detail: format!("{what}的记录之后加有附件，不能撤销；请先移除附件"),
+        findings: left.iter().map(told).collect(),
+    })
 }

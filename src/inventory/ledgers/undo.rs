@@ -46,6 +46,7 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
         let detail = format!("修订 {target} 不能撤销：撤销后地块与再开发方案的状态互相矛盾，原因见 findings");
         return Err(Error::Conflict { code: "undo_conflict", detail, findings });
     }
+    super::attachments::refuse_to_leave(&mut transaction, undone, &format!("修订 {target} ")).await?;
     let done = Done { id: target.to_string(), created: false, revision: Some(undone), replayed: false };
     if dry_run {
         transaction.rollback().await?;
