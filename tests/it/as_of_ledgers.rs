@@ -10,7 +10,7 @@ use sizhi::domain::ledger::{Facts, Timers};
 use sizhi::inventory::today;
 
 use crate::support::Database;
-use crate::support::deeds::{Bag, DEEDS, Deed, Desk};
+use crate::support::deeds::{Bag, Desk, Tally};
 use crate::support::edits::Dice;
 use crate::support::http::{encode, get_authorised};
 use crate::support::process::Service;
@@ -24,6 +24,16 @@ const ROUNDED: [(&str, f64); 4] = [
     ("computed_area_ha", 0.0000501),
     ("computed_area_mu", 0.00501),
     ("inside_share", 0.0000501),
+];
+
+/// The tables that the deeds write.
+const TABLES: [&str; 6] = [
+    "turnover_parcel",
+    "low_efficiency_parcel",
+    "redevelopment_plan",
+    "plan_step",
+    "parcel_transition",
+    "parcel_lineage",
 ];
 
 /// The rows of this id that hold the day, of which there is one at most.
@@ -172,28 +182,82 @@ fn assert_shows_all(feature: &Value, wanted: &Shown, what: &str) {
     assert_eq!(shape_of_json(&feature["geometry"]), wanted.1, "{what}: boundary");
 }
 
-/// A history of this many deeds by one writer; which deeds were done how often.
-async fn history(db: &Arc<Database>, service: &Service, dice: &mut Dice, deeds: usize) -> BTreeMap<Deed, usize> {
+/// A history of so many bags of a hundred deeds by one writer: each that was done is one revision, and no other is.
+async fn history(db: &Arc<Database>, service: &Service, dice: &mut Dice, bags: usize) {
     let desk = Desk::open(Arc::clone(db), &service.address).await;
+    let before: i64 = db.value("SELECT max(number) FROM revision").await;
     let mut own = Dice(dice.roll(1 << 40));
     let written = tokio::task::spawn_blocking(move || {
-        let (mut bag, mut done) = (Bag::default(), BTreeMap::new());
-        let mut refused: BTreeMap<(Deed, u16, String), usize> = BTreeMap::new();
-        for _ in 0..deeds {
+        let (mut bag, mut tally) = (Bag::default(), Tally::default());
+        for _ in 0..bags * 100 {
             let deed = bag.draw(&mut own);
-            match desk.act(deed, &mut own) {
-                Ok(()) => *done.entry(deed).or_insert(0) += 1,
-                Err((status, code)) => *refused.entry((deed, status, code)).or_insert(0) += 1,
+            tally.act(&desk, deed, &mut own);
+        }
+        tally
+    });
+    let tally = written.await.expect("written");
+    tally.assert_told_all(bags, "as of");
+    let revisions = db.value::<i64>("SELECT max(number) FROM revision").await - before;
+    assert_eq!(revisions, tally.done() as i64, "{tally:?}");
+}
+
+/// The lines of a register, as parent and child with what is told of them.
+fn family_lines(state: &Register, ledger: Ledger) -> Vec<&Value> {
+    rows(state, "parcel_lineage").map(|row| &row.0).filter(|line| line["ledger"] == ledger.table()).collect()
+}
+
+/// Lines that are reached from this parcel, step by step: `from` is the end that is nearer to it.
+fn reached<'a>(lines: &[&'a Value], id: &str, from: &str, to: &str) -> BTreeSet<(&'a str, &'a str)> {
+    let (mut found, mut open) = (BTreeSet::new(), vec![id]);
+    while let Some(here) = open.pop() {
+        for line in lines.iter().filter(|line| line[from] == here) {
+            if found.insert((line["parent_id"].as_str().expect("id"), line["child_id"].as_str().expect("id"))) {
+                open.push(line[to].as_str().expect("id"));
             }
         }
-        (done, refused)
-    });
-    let (done, refused) = written.await.expect("written");
-    eprintln!("done {done:?}, refused {refused:?}");
-    for (deed, _) in DEEDS {
-        assert!(done.contains_key(&deed), "no {deed:?}: {done:?}, refused {refused:?}");
     }
-    done
+    found
+}
+
+/// Ancestors and descendants of everybody who has any are those that the log leads to; parents ended that day, by that name.
+async fn assert_families(db: &Database, state: &Register) {
+    let mut generations = 0;
+    for ledger in [Ledger::Turnover, Ledger::LowEfficiency] {
+        let lines = family_lines(state, ledger);
+        let members: BTreeSet<&str> =
+            lines.iter().flat_map(|l| [&l["parent_id"], &l["child_id"]]).filter_map(Value::as_str).collect();
+        for id in members {
+            let path = format!("/api/collections/{}/items/{}/lineage", ledger.layer(), encode(id));
+            let answer = get_authorised(db, &path).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+            let told = answer.json();
+            let of = |name: &str| -> BTreeSet<(String, String)> {
+                let text = |line: &Value, name: &str| line[name].as_str().expect("id").to_owned();
+                told[name].as_array().expect("lines").iter().map(|l| (text(l, "parent"), text(l, "child"))).collect()
+            };
+            let owned = |set: BTreeSet<(&str, &str)>| -> BTreeSet<(String, String)> {
+                set.into_iter().map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
+            };
+            let (up, down) =
+                (reached(&lines, id, "child_id", "parent_id"), reached(&lines, id, "parent_id", "child_id"));
+            generations = generations.max(up.len().min(1) + down.len().min(1));
+            assert_eq!((of("ancestors"), of("descendants")), (owned(up), owned(down)), "{path}");
+        }
+    }
+    assert_eq!(generations, 2, "nobody had parents and children");
+    // A parent whose only life began on that day has no row any more: it has never been.
+    let ends: Vec<(bool, bool)> = sqlx::query_as(
+        "SELECT p.valid_to > l.effective_on, p.valid_to = l.effective_on AND p.end_reason = CASE l.kind WHEN 'split' THEN 'split' ELSE 'merged' END
+         FROM parcel_lineage l
+         JOIN (SELECT DISTINCT ON (ledger, id) * FROM (
+                   SELECT 'turnover_parcel' AS ledger, id, valid_to, end_reason FROM turnover_parcel
+                   UNION ALL SELECT 'low_efficiency_parcel', id, valid_to, end_reason FROM low_efficiency_parcel) every
+               ORDER BY ledger, id, valid_to DESC) p ON p.ledger = l.ledger AND p.id = l.parent_id",
+    )
+    .fetch_all(&db.pool)
+    .await
+    .expect("ends");
+    assert!(ends.len() > 5 && ends.iter().all(|end| *end == (false, true)), "{ends:?}");
 }
 
 /// A record of the ledger, a day and a revision. Half of them are a row that stood at that revision and a day that may be of its
@@ -242,7 +306,7 @@ async fn for_random_records_days_and_revisions_the_answer_equals_a_replay_of_the
     let db = Arc::new(Database::with_sample().await);
     let mut dice = Dice::of_this_run("as of, ledgers");
     let service = Service::start(&db.url().await);
-    history(&db, &service, &mut dice, 400).await;
+    history(&db, &service, &mut dice, 4).await;
     let states = replay(&db).await;
     for ledger in Ledger::ALL {
         let ids = lives_of(&states, ledger);
@@ -281,16 +345,15 @@ async fn for_random_records_days_and_revisions_the_answer_equals_a_replay_of_the
     }
     // And the rows behind the layers, every table whole, to the last byte.
     let mut held = BTreeMap::new();
-    for _ in 0..8 {
-        let revision = dice.roll(states.len() as u64) as usize;
-        for table in
-            ["turnover_parcel", "low_efficiency_parcel", "redevelopment_plan", "plan_step", "parcel_transition"]
-        {
+    let some = (0..7).map(|_| dice.roll(states.len() as u64) as usize);
+    for revision in some.chain([states.len() - 1]) {
+        for table in TABLES {
             let replayed = images(&states[revision], table);
             *held.entry(table).or_insert(0) += replayed.len();
             assert_eq!(table_as_of(&db, table, revision).await, replayed, "{table} as of {revision}");
         }
     }
     assert!(held.values().all(|rows| *rows > 20), "{held:?}");
+    assert_families(&db, states.last().expect("a state")).await;
     assert_eq!(db.audit().await, None);
 }

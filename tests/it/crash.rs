@@ -49,9 +49,9 @@ impl States {
     }
 }
 
-/// A connection, and stated areas with their counts. The service may have answered just before the server went down with
-/// its killed backend, so a look that breaks off is taken again.
-async fn stated_after_recovery(url: &str) -> (PgConnection, Vec<(f64, i64)>) {
+/// Stated areas with their counts, batches, revisions but the seed's. A look that breaks off, because the service answered
+/// before the server went down, is taken again.
+async fn after_recovery(url: &str) -> (Vec<(f64, i64)>, i64, i64) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let look = async {
@@ -62,7 +62,11 @@ async fn stated_after_recovery(url: &str) -> (PgConnection, Vec<(f64, i64)>) {
             .bind(PARK)
             .fetch_all(&mut connection)
             .await?;
-            Ok::<_, sqlx::Error>((connection, stated))
+            let counts: (i64, i64) =
+                sqlx::query_as("SELECT (SELECT count(*) FROM import_batch), (SELECT count(*) - 1 FROM revision)")
+                    .fetch_one(&mut connection)
+                    .await?;
+            Ok::<_, sqlx::Error>((stated, counts.0, counts.1))
         };
         match look.await {
             Ok(found) => return found,
@@ -232,57 +236,82 @@ async fn a_service_killed_in_a_commit_has_written_all_or_nothing() {
     assert_eq!(db.audit().await, None);
 }
 
-/// The server process of the session that writes, or the newest of sizhi's sessions.
-async fn backend(url: &str) -> Option<i32> {
-    let mut connection = PgConnection::connect(url).await.ok()?;
-    sqlx::query_scalar(
-        "SELECT pid FROM pg_stat_activity WHERE application_name = 'sizhi' AND pid <> pg_backend_pid()
-         ORDER BY state <> 'active', backend_start DESC LIMIT 1",
-    )
-    .fetch_optional(&mut connection)
-    .await
-    .ok()?
+/// Tables that an import writes, in this order: a kill waits until it is seen to write one, so no machine is too fast or too slow.
+/// None: it has told its end.
+const MOMENTS: [Option<&str>; 4] = [Some("revision"), Some("park_block"), Some("import_batch"), None];
+
+/// The server process of the session that writes this table, as soon as there is one; `None` where the import ended first.
+async fn writer(watch: &mut PgConnection, import: &mut Child, table: &str) -> Option<i32> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found: Option<i32> = sqlx::query_scalar(
+            "SELECT a.pid FROM pg_stat_activity a JOIN pg_locks l USING (pid) WHERE a.application_name = 'sizhi' AND l.granted
+             AND l.mode = 'RowExclusiveLock' AND l.relation = to_regclass($1) LIMIT 1",
+        )
+        .bind(table)
+        .fetch_optional(&mut *watch)
+        .await
+        .expect("sessions");
+        if found.is_some() || import.try_wait().expect("known").is_some() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "the import neither writes nor ends");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Waits until the server has noticed: it ends every session with the killed one. Not where the victim had just ended by itself.
+async fn noticed(watch: &mut PgConnection) {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline && sqlx::query("SELECT 1").execute(&mut *watch).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_killed_in_an_import_recovers_to_all_or_nothing() {
-    const KILLS: u32 = 8;
+    const KILLS: usize = 8;
+    const MOST: usize = 32;
     let folder = DataFolder::new("crash-postgres");
     folder.must(&["seed"]);
     // Its watcher starts PostgreSQL again after each kill.
     let service = Service::start_with(&mut folder.serve());
     let url = folder.url();
-    let states = States::new("crash-postgres", 500);
+    let states = States::new("crash-postgres", 1_000);
     let start = |path: &Path| Guard(import(&mut folder.command(&["import"]), path));
     let ready = || wait_until("recovery", PATIENCE, || status(&service.get("/readyz")) == 200);
-    let begun = Instant::now();
     assert!(start(&states.paths[0]).0.wait().expect("ended").success());
-    let duration = begun.elapsed();
-    let (mut state, mut failed) = (0, 0);
-    for nth in 1..=KILLS {
-        let begun = Instant::now();
-        let mut child = start(&states.paths[1 - state]);
-        sleep_until(begun + duration * (nth + 1) / (KILLS + 2));
-        let victim = if nth % 2 == 0 { folder.postmaster() } else { backend(&url).await };
-        if let Some(pid) = victim {
-            kill(pid, libc::SIGKILL);
+    let (mut state, mut broken_off, mut kept) = (0, 0, 0);
+    for nth in 0..MOST {
+        // Enough that were killed as they wrote, and some that had been told that it is done.
+        if nth >= KILLS && broken_off >= KILLS / 2 && kept >= 2 {
+            break;
         }
+        let mut watch = PgConnection::connect(&url).await.expect("connection");
+        let mut child = start(&states.paths[1 - state]);
+        let moment = MOMENTS[nth / 2 % MOMENTS.len()];
+        let seen = match moment {
+            Some(table) => writer(&mut watch, &mut child.0, table).await,
+            None => {
+                assert!(child.0.wait().expect("ended").success(), "kill {nth}: nothing was killed yet");
+                None
+            }
+        };
+        let victim = seen.filter(|_| nth % 2 == 0).or_else(|| folder.postmaster());
+        kill(victim.expect("a server"), libc::SIGKILL);
         let acknowledged = child.0.wait().expect("ended").success();
-        failed += u32::from(!acknowledged);
+        broken_off += usize::from(seen.is_some() && !acknowledged);
+        kept += usize::from(acknowledged);
+        noticed(&mut watch).await;
         ready();
         // The service's own sessions end with it, so the look is at what stands, not at who is connected.
-        let (mut connection, stated) = stated_after_recovery(&url).await;
+        let (stated, batches, revisions) = after_recovery(&url).await;
         let now = states.of(&stated);
-        assert!(!acknowledged || now == 1 - state, "kill {nth}: acknowledged and lost");
-        let (batches, revisions): (i64, i64) =
-            sqlx::query_as("SELECT (SELECT count(*) FROM import_batch), (SELECT count(*) - 1 FROM revision)")
-                .fetch_one(&mut connection)
-                .await
-                .expect("counts");
-        assert_eq!(batches, revisions, "kill {nth}");
+        assert!(!acknowledged || now == 1 - state, "kill {nth}, {moment:?}: acknowledged and lost");
+        assert_eq!(batches, revisions, "kill {nth}, {moment:?}");
         state = now;
     }
-    assert!(failed >= 2, "killed too late to be a test");
+    assert!(broken_off >= KILLS / 2 && kept >= 2, "too late to be a test: {broken_off} broken off, {kept} kept");
     assert_eq!(folder.json(&["audit", "verify", "--json"])["ok"], true);
     assert!(start(&states.paths[1 - state]).0.wait().expect("ended").success(), "a retry works");
 }

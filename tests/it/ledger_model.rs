@@ -70,17 +70,28 @@ impl Model {
         finding.map_or(Ok(()), |finding| refuse(409, &finding.code))
     }
 
-    fn transition(&mut self, id: &str, to: &str, on: NaiveDate) -> Verdict {
-        let held = self.standing(id)?.clone();
+    /// The record after its move, or the code of what is in its way.
+    fn judge(&self, id: &str, to: &str, on: NaiveDate) -> Result<Held, String> {
+        let held = self.standing(id).map_err(|(_, code)| code)?.clone();
         let machine = held.ledger.machine();
-        let Ok(step) = machine.apply(held.step, machine.find(to).expect("a state")) else {
-            return refuse(409, "transition_not_allowed");
-        };
-        if on > today() || on < held.since {
-            return refuse(400, "feature_refused");
+        let step = machine.apply(held.step, machine.find(to).expect("a state")).map_err(|f| f.code.to_string())?;
+        if on > today() {
+            return Err("transition_in_future".to_owned());
         }
-        self.missing(id, &held, to)?;
-        self.records.insert(id.to_owned(), Held { step, since: on, ..held });
+        if on < held.since {
+            return Err("transition_before_last".to_owned());
+        }
+        self.missing(id, &held, to).map_err(|(_, code)| code)?;
+        Ok(Held { step, since: on, ..held })
+    }
+
+    fn transition(&mut self, id: &str, to: &str, on: NaiveDate) -> Verdict {
+        let moved = self.judge(id, to, on).or_else(|code| match code.as_str() {
+            "item_not_found" => refuse(404, &code),
+            "transition_in_future" | "transition_before_last" => refuse(400, "feature_refused"),
+            _ => refuse(409, &code),
+        })?;
+        self.records.insert(id.to_owned(), moved);
         Ok(())
     }
 
@@ -153,8 +164,9 @@ fn assert_agrees(answer: &Answer, verdict: &Verdict, what: &str) {
 }
 
 /// Every record stands as the model says, or has ended; versions are taken along for the next deed.
-async fn assert_same(db: &Database, model: &mut Model, only: Option<&str>, what: &str) {
-    let ids: Vec<String> = model.records.keys().filter(|id| only.is_none_or(|only| only == *id)).cloned().collect();
+async fn assert_same(db: &Database, model: &mut Model, only: Option<&[String]>, what: &str) {
+    let ids: Vec<String> =
+        model.records.keys().filter(|id| only.is_none_or(|only| only.contains(id))).cloned().collect();
     for id in ids {
         let held = model.records[&id].clone();
         let answer = get_authorised(db, &path_of(held.ledger, &id)).await;
@@ -181,6 +193,66 @@ async fn assert_same(db: &Database, model: &mut Model, only: Option<&str>, what:
     }
 }
 
+/// One move asked of several records at once, most of them in the state of `like`; gives who they were and what came of it.
+async fn move_many(
+    db: &Database,
+    model: &mut Model,
+    dice: &mut Dice,
+    (like, on): (&Held, NaiveDate),
+    what: &str,
+) -> (Vec<String>, &'static str) {
+    let machine = like.ledger.machine();
+    let allowed = machine.allowed(like.step);
+    let any = allowed.is_empty() || dice.roll(6) == 0;
+    let to = if any { dice.pick(machine.states).code } else { dice.pick(&allowed).code };
+    let mixed = dice.roll(3) == 0;
+    let fits = |held: &Held| held.ledger == like.ledger && !held.ended && (mixed || held.step.state == like.step.state);
+    let mut ids: Vec<String> = model.records.iter().filter(|(_, h)| fits(h)).map(|(id, _)| id.clone()).collect();
+    while ids.len() > 8 {
+        ids.swap_remove(dice.roll(ids.len() as u64) as usize);
+    }
+    let ended = model.records.iter().find(|(_, held)| held.ledger == like.ledger && held.ended);
+    ids.extend(ended.filter(|_| dice.roll(5) == 0).map(|(id, _)| id.clone()));
+    let (skip, try_only) = (dice.roll(2) == 0, dice.roll(6) == 0);
+    // All judged as they stand before any of them moves.
+    let verdicts: Vec<_> = ids.iter().map(|id| (id, model.judge(id, to, on))).collect();
+    let newest: i64 = db.value("SELECT max(number) FROM revision").await;
+    let body = json!({
+        "to": to, "effective_on": on.to_string(), "ids": ids, "seen_revision": newest, "skip_refused": skip, "dry_run": try_only,
+    });
+    let path = format!("/api/collections/{}/transitions", like.ledger.layer());
+    let answer = send(db, Method::POST, &path, "", &body).await;
+    let (told, moving) = (answer.json(), verdicts.iter().filter(|(_, verdict)| verdict.is_ok()).count());
+    let what = format!("{what} to {to} of {ids:?}: {told}");
+    let after: i64 = db.value("SELECT max(number) FROM revision").await;
+    if moving < ids.len() && !skip && !try_only {
+        let in_the_way = (1..).zip(&verdicts).filter_map(|(row, (_, v))| Some((json!(row), json!(v.as_ref().err()?))));
+        let findings = told["findings"].as_array().expect("findings");
+        let named = findings.iter().map(|finding| (finding["row"].clone(), finding["code"].clone()));
+        assert_eq!(named.collect::<Vec<_>>(), in_the_way.collect::<Vec<_>>(), "{what}");
+        assert_eq!((answer.status.as_u16(), &told["code"]), (409, &json!("transitions_refused")), "{what}");
+        assert_eq!(after, newest, "{what}");
+        return (ids, "refused");
+    }
+    let expected = verdicts.iter().map(|(id, verdict)| {
+        let from = model.standing(id).ok().map(|held| held.step.state.code);
+        json!([id, from, verdict.is_ok(), verdict.as_ref().err()])
+    });
+    let records = told["records"].as_array().unwrap_or_else(|| panic!("{what}"));
+    let shown = records.iter().map(|r| json!([r["id"], r["from"], r["moves"], r["finding"]["code"]]));
+    assert_eq!(shown.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{what}");
+    let counts = (&told["moving"], &told["refused"], &told["dry_run"]);
+    assert_eq!(counts, (&json!(moving), &json!(ids.len() - moving), &json!(try_only)), "{what}");
+    let written = !try_only && moving > 0;
+    assert_eq!((answer.status.as_u16(), after), (200, newest + i64::from(written)), "{what}");
+    if !written {
+        return (ids, if try_only { "tried" } else { "none moved" });
+    }
+    let moved: Vec<_> = verdicts.into_iter().filter_map(|(id, verdict)| Some((id.clone(), verdict.ok()?))).collect();
+    model.records.extend(moved);
+    (ids, if moving == 1 { "one moved" } else { "done" })
+}
+
 #[actix_web::test]
 async fn every_deed_is_done_or_refused_as_the_model_says() {
     let db = Database::with_sample().await;
@@ -188,7 +260,7 @@ async fn every_deed_is_done_or_refused_as_the_model_says() {
     let (x, y, _) = inside(&db, PARK).await;
     let mut model = Model::default();
     let (mut counts, mut next) = (BTreeMap::<(&str, String), usize>::new(), 0);
-    for n in 0..420 {
+    for n in 0..500 {
         let known: Vec<String> =
             model.records.iter().filter(|(_, h)| !h.ended || n % 40 == 0).map(|(id, _)| id.clone()).collect();
         let id = if known.is_empty() { String::new() } else { dice.pick(&known).clone() };
@@ -200,6 +272,13 @@ async fn every_deed_is_done_or_refused_as_the_model_says() {
             2 => today(),
             _ => (last + Days::new(dice.roll(90))).min(today()),
         };
+        if let Some(like) = held.as_ref().filter(|_| dice.roll(5) == 0) {
+            let what = format!("deed {n}, many on {day}");
+            let (touched, word) = move_many(&db, &mut model, &mut dice, (like, day), &what).await;
+            *counts.entry(("many", word.to_owned())).or_default() += 1;
+            assert_same(&db, &mut model, Some(&touched), &what).await;
+            continue;
+        }
         let (deed, touched, verdict, answer) = match (dice.roll(20), held) {
             (0..12, Some(held)) => {
                 let machine = held.ledger.machine();
@@ -251,7 +330,7 @@ async fn every_deed_is_done_or_refused_as_the_model_says() {
         assert_agrees(&answer, &verdict, &what);
         let word = verdict.map_or_else(|(_, code)| code, |()| "done".to_owned());
         *counts.entry((deed, word)).or_default() += 1;
-        let only = if n % 30 == 0 { None } else { Some(touched.as_str()) };
+        let only = if n % 30 == 0 { None } else { Some(std::slice::from_ref(&touched)) };
         assert_same(&db, &mut model, only, &what).await;
     }
     assert_same(&db, &mut model, None, "at the end").await;
@@ -260,7 +339,10 @@ async fn every_deed_is_done_or_refused_as_the_model_says() {
         ("move", "done", 60),
         ("move", "transition_not_allowed", 10),
         ("move", "feature_refused", 10),
-        ("move", "plan_required", 3),
+        ("move", "plan_required", 1),
+        ("many", "done", 5),
+        ("many", "refused", 10),
+        ("many", "tried", 3),
         ("enter", "done", 20),
         ("end", "done", 3),
         ("plan", "done", 5),

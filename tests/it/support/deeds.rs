@@ -1,5 +1,10 @@
 //! Random deeds in the ledgers over HTTP, as several clerks do them: records entered, corrected, moved and ended, plans and their
-//! steps, imports of parcels, tables and blocks, undos. Histories to be judged.
+//! steps, imports of parcels, tables and blocks, splits and merges, moves of many at once, undos. Histories to be judged.
+
+mod families;
+mod imports;
+mod many;
+mod tally;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,6 +22,7 @@ use super::client::{Client, Reply};
 use super::edits::Dice;
 use super::http::encode;
 use super::parcels::square;
+pub use tally::{Bag, Tally};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deed {
@@ -34,46 +40,40 @@ pub enum Deed {
     ImportTable,
     ImportBlocks,
     Undo,
+    Split,
+    Merge,
+    MoveMany,
+    UndoRevision,
     RenamePark,
     RenameCounty,
 }
 
-/// Every deed, and how many of a hundred it is.
-pub const DEEDS: [(Deed, usize); 16] = [
-    (Deed::Enter, 15),
-    (Deed::Correct, 13),
-    (Deed::Replace, 7),
-    (Deed::Move, 16),
-    (Deed::End, 3),
-    (Deed::EnterPlan, 7),
-    (Deed::CorrectPlan, 3),
-    (Deed::Steps, 5),
-    (Deed::MovePlan, 7),
-    (Deed::EndPlan, 2),
-    (Deed::ImportParcels, 7),
-    (Deed::ImportTable, 4),
-    (Deed::ImportBlocks, 3),
-    (Deed::Undo, 6),
-    (Deed::RenamePark, 1),
-    (Deed::RenameCounty, 1),
+/// Every deed: how many of a hundred it is, and how many of four hundred are done at least, whatever the dice say.
+pub const DEEDS: [(Deed, usize, usize); 20] = [
+    (Deed::Enter, 13, 30),
+    (Deed::Correct, 10, 15),
+    (Deed::Replace, 5, 6),
+    (Deed::Move, 12, 10),
+    (Deed::End, 3, 2),
+    (Deed::EnterPlan, 6, 4),
+    (Deed::CorrectPlan, 2, 1),
+    (Deed::Steps, 4, 1),
+    (Deed::MovePlan, 6, 3),
+    (Deed::EndPlan, 2, 1),
+    (Deed::ImportParcels, 5, 8),
+    (Deed::ImportTable, 3, 3),
+    (Deed::ImportBlocks, 2, 3),
+    (Deed::Undo, 4, 3),
+    (Deed::Split, 6, 5),
+    (Deed::Merge, 4, 3),
+    (Deed::MoveMany, 5, 4),
+    (Deed::UndoRevision, 6, 6),
+    (Deed::RenamePark, 1, 4),
+    (Deed::RenameCounty, 1, 4),
 ];
 
 /// Refused for what it asked or for what another writer did; told by its status and code.
 pub type Outcome = Result<(), (u16, String)>;
-
-/// Deeds drawn from a bag of a hundred, so that a history of some length has all of them, whatever the dice say.
-#[derive(Default)]
-pub struct Bag(Vec<Deed>);
-
-impl Bag {
-    pub fn draw(&mut self, dice: &mut Dice) -> Deed {
-        if self.0.is_empty() {
-            self.0 = DEEDS.iter().flat_map(|&(deed, many)| std::iter::repeat_n(deed, many)).collect();
-        }
-        let at = dice.roll(self.0.len() as u64) as usize;
-        self.0.swap_remove(at)
-    }
-}
 
 /// A block of a park in which the parcels of a history lie.
 struct Ground {
@@ -99,6 +99,10 @@ pub struct Desk {
     records: Mutex<Vec<(&'static str, String)>>,
     /// Imports that were committed, the last one last.
     batches: Mutex<Vec<i64>>,
+    /// Revisions that edits have made, the last one last.
+    revisions: Mutex<Vec<i64>>,
+    /// Layer and parts of the last splits: neighbours that may be put together.
+    families: Mutex<Vec<(&'static str, Vec<String>)>>,
     next: AtomicU64,
 }
 
@@ -129,6 +133,8 @@ impl Desk {
             db,
             records: Mutex::default(),
             batches: Mutex::default(),
+            revisions: Mutex::default(),
+            families: Mutex::default(),
             next: AtomicU64::new(1),
         }
     }
@@ -150,6 +156,10 @@ impl Desk {
             Deed::ImportTable => self.import_table(dice),
             Deed::ImportBlocks => self.import_blocks(dice),
             Deed::Undo => self.undo(dice),
+            Deed::Split => self.split(dice),
+            Deed::Merge => self.merge(dice),
+            Deed::MoveMany => self.move_many(dice),
+            Deed::UndoRevision => self.undo_revision(dice),
             Deed::RenamePark => self.rename("park", "code", |ground| &ground.park, dice),
             Deed::RenameCounty => self.rename("division", "code", |ground| &ground.county, dice),
         }
@@ -213,7 +223,7 @@ impl Desk {
         ]);
         let feature = json!({"type": "Feature", "properties": properties, "geometry": self.place(ground)});
         let path = format!("/api/collections/{layer}/items?allow=plan_required");
-        outcome(&self.client.json("POST", &path, None, &feature), &[201])?;
+        self.edited(&self.client.json("POST", &path, None, &feature), &[201])?;
         self.keep(layer, format!("{}-{number}", ground.county));
         Ok(())
     }
@@ -231,7 +241,7 @@ impl Desk {
         if ledger != Ledger::Plan && dice.roll(4) == 0 {
             patch["properties"]["stated_park"] = json!(self.ground(dice).park);
         }
-        written(&self.client.json("PATCH", &read.path, Some(&read.version), &patch), &read)
+        self.written(&self.client.json("PATCH", &read.path, Some(&read.version), &patch), &read)
     }
 
     fn replace(&self, dice: &mut Dice) -> Outcome {
@@ -240,7 +250,7 @@ impl Desk {
         for (name, value) in fields(ledger, dice) {
             read.feature["properties"][name] = value;
         }
-        written(&self.client.json("PUT", &read.path, Some(&read.version), &read.feature), &read)
+        self.written(&self.client.json("PUT", &read.path, Some(&read.version), &read.feature), &read)
     }
 
     fn transition(&self, layers: &[&str], dice: &mut Dice) -> Outcome {
@@ -261,13 +271,13 @@ impl Desk {
             wanted["effective_on"] = json!(later(&read.feature, dice));
         }
         let path = format!("{}/transitions", read.path);
-        outcome(&self.client.json("POST", &path, Some(&read.version), &wanted), &[200])
+        self.edited(&self.client.json("POST", &path, Some(&read.version), &wanted), &[200])
     }
 
     fn end(&self, layers: &[&str], dice: &mut Dice) -> Outcome {
         let (_, read) = self.read(layers, dice)?;
         let path = format!("{}?effective_on={}&reason={}", read.path, later(&read.feature, dice), encode("误登"));
-        outcome(&self.client.send("DELETE", &path, &[("If-Match", &read.version)], b""), &[204])
+        self.edited(&self.client.send("DELETE", &path, &[("If-Match", &read.version)], b""), &[204])
     }
 
     fn enter_plan(&self, dice: &mut Dice) -> Outcome {
@@ -280,7 +290,7 @@ impl Desk {
             ("parcel_id".to_owned(), read.feature["id"].clone()),
         ]);
         let feature = json!({"type": "Feature", "properties": properties, "geometry": null});
-        outcome(&self.client.json("POST", &format!("/api/collections/{PLANS}/items"), None, &feature), &[201])?;
+        self.edited(&self.client.json("POST", &format!("/api/collections/{PLANS}/items"), None, &feature), &[201])?;
         self.keep(PLANS, format!("{}-{number}", county.as_str().expect("county")));
         Ok(())
     }
@@ -294,101 +304,27 @@ impl Desk {
             })
             .collect();
         let path = format!("{}/steps", read.path);
-        outcome(&self.client.json("PUT", &path, Some(&read.version), &json!({"steps": steps})), &[200])
+        self.written(&self.client.json("PUT", &path, Some(&read.version), &json!({"steps": steps})), &read)
     }
 
-    fn import_parcels(&self, dice: &mut Dice) -> Outcome {
-        let layer = PARCELS[usize::from(dice.roll(5) < 2)];
-        let ground = self.ground(dice);
-        let standing = self.numbers_of(layer, ground);
-        let mut numbers: Vec<String> = Vec::new();
-        for _ in 0..=dice.roll(4) {
-            let again = !standing.is_empty() && dice.roll(3) == 0;
-            let number = if again { dice.pick(&standing).clone() } else { format!("D{}", self.number()) };
-            if !numbers.contains(&number) {
-                numbers.push(number);
-            }
-        }
-        let features: Vec<Value> = numbers
-            .iter()
-            .map(|number| {
-                let note = words(dice);
-                json!({"type": "Feature", "properties": {"地块编号": number, "备注": note}, "geometry": self.place(ground)})
-            })
-            .collect();
-        let file = json!({"type": "FeatureCollection", "features": features}).to_string();
-        self.import(&[("layer", layer), ("county", &ground.county)], "地块.geojson", file.as_bytes())?;
-        for number in numbers {
-            self.keep(layer, format!("{}-{number}", ground.county));
-        }
+    /// An edit that is done is one revision, whose number is kept.
+    #[track_caller]
+    fn edited(&self, reply: &Reply, good: &[u16]) -> Outcome {
+        outcome(reply, good)?;
+        self.revisions.lock().expect("revisions").push(revision_of(reply));
         Ok(())
     }
 
-    /// A table without shapes: corrections of parcels that stand.
-    fn import_table(&self, dice: &mut Dice) -> Outcome {
-        let layer = PARCELS[usize::from(dice.roll(5) < 2)];
-        let ground = self.ground(dice);
-        let standing = self.numbers_of(layer, ground);
-        if standing.is_empty() {
-            return Err((0, "none_yet".to_owned()));
+    /// The same of one that may have changed nothing, and then is none.
+    #[track_caller]
+    fn written(&self, reply: &Reply, read: &Read) -> Outcome {
+        outcome(reply, &[200])?;
+        // The tag begins with the record's own version; what follows is the register's.
+        let version = |tag: &str| tag.split('-').next().map(str::to_owned);
+        if version(reply.header("etag").expect("etag")) == version(&read.version) {
+            return Err((200, "unchanged".to_owned()));
         }
-        let mut numbers: Vec<&String> = (0..=dice.roll(3)).map(|_| dice.pick(&standing)).collect();
-        numbers.sort();
-        numbers.dedup();
-        let rows: String = numbers.iter().map(|number| format!("{number},{}\n", words(dice))).collect();
-        let table = format!("地块编号,备注\n{rows}");
-        self.import(&[("layer", layer), ("county", &ground.county)], "台账.csv", table.as_bytes())
-    }
-
-    /// The ground's block grows or shrinks to a square: parcels at its edge come in or fall out in the same revision.
-    fn import_blocks(&self, dice: &mut Dice) -> Outcome {
-        let ground = self.ground(dice);
-        let half = ground.radius * (30 + dice.roll(60)) as f64 / 100.0;
-        let shape = square(ground.center.0 - half, ground.center.1 - half, half * 2.0);
-        let feature =
-            json!({"type": "Feature", "properties": {"编号": ground.block, "名称": words(dice)}, "geometry": shape});
-        let file = json!({"type": "FeatureCollection", "features": [feature]}).to_string();
-        let fields = [("layer", "park_blocks"), ("park", &ground.park), ("allow", "overlap_with_register")];
-        self.import(&fields, "区块.geojson", file.as_bytes())
-    }
-
-    fn numbers_of(&self, layer: &str, ground: &Ground) -> Vec<String> {
-        let records = self.records.lock().expect("records");
-        let of = records.iter().filter(|(held, _)| *held == layer);
-        of.filter_map(|(_, id)| Some(id.strip_prefix(&ground.county)?.trim_start_matches('-').to_owned())).collect()
-    }
-
-    /// Checked, then committed; what the check refuses is not committed.
-    fn import(&self, fields: &[(&str, &str)], name: &str, content: &[u8]) -> Outcome {
-        let staged = self.client.upload(fields, name, content);
-        outcome(&staged, &[201])?;
-        let batch = staged.json();
-        let id = batch["id"].as_i64().expect("id");
-        if batch["status"] != "checked" {
-            let code = batch["report"]["findings"][0]["code"].as_str().unwrap_or_default();
-            return Err((201, format!("{}:{code}", batch["status"].as_str().unwrap_or_default())));
-        }
-        let committed = self.client.send("POST", &format!("/api/imports/{id}/commit"), &[], b"");
-        outcome(&committed, &[200])?;
-        let batch = committed.json();
-        if batch["status"] != "committed" || batch["revision"].is_null() {
-            return Err((200, batch["status"].as_str().unwrap_or_default().to_owned()));
-        }
-        self.batches.lock().expect("batches").push(id);
-        Ok(())
-    }
-
-    /// One of the last imports is taken back, where nothing has come after it.
-    fn undo(&self, dice: &mut Dice) -> Outcome {
-        let last: Vec<i64> = self.batches.lock().expect("batches").iter().rev().take(4).copied().collect();
-        if last.is_empty() {
-            return Err((0, "none_yet".to_owned()));
-        }
-        let id = *dice.pick(&last);
-        let reply = self.client.send("POST", &format!("/api/imports/{id}/undo"), &[], b"");
-        outcome(&reply, &[200])?;
-        self.batches.lock().expect("batches").retain(|held| *held != id);
-        Ok(())
+        self.edited(reply, &[200])
     }
 
     /// What a directory or the division list brings: no request renames a single park.
@@ -417,14 +353,9 @@ fn outcome(reply: &Reply, good: &[u16]) -> Outcome {
     Err((reply.status, format!("{}{finding}", problem["code"].as_str().expect("a code"))))
 }
 
-/// An edit that changes nothing is no revision.
 #[track_caller]
-fn written(reply: &Reply, read: &Read) -> Outcome {
-    outcome(reply, &[200])?;
-    // The tag begins with the record's own version; what follows is the register's.
-    let version = |tag: &str| tag.split('-').next().map(str::to_owned);
-    let tag = reply.header("etag").expect("etag");
-    if version(tag) == version(&read.version) { Err((200, "unchanged".to_owned())) } else { Ok(()) }
+fn revision_of(reply: &Reply) -> i64 {
+    reply.header("sizhi-revision").and_then(|text| text.parse().ok()).expect("a revision")
 }
 
 fn words(dice: &mut Dice) -> String {

@@ -40,6 +40,7 @@ pub async fn replay(db: &Database) -> Vec<Register> {
                 "park_block" | "turnover_parcel" | "low_efficiency_parcel" | "redevelopment_plan" => {
                     format!("{}@{}", of("id"), of("valid_from"))
                 }
+                "parcel_lineage" => format!("{}@{}@{}", of("ledger"), of("parent_id"), of("child_id")),
                 "parcel_transition" => format!("{}@{}@{}", of("ledger"), of("record_id"), image["ordinal"]),
                 "directory_entry" => format!("{}@{}", of("version_id"), of("park_code")),
                 _ => of("id"),
