@@ -9,7 +9,6 @@ use super::openapi_schemas::{Schemas, day, list, number, object, reference, text
 use crate::domain::Ledger;
 use crate::domain::layer::Layer;
 use crate::domain::ledger::MAX_RELATIVES;
-use crate::inventory::import::ALLOWABLE_IN_LEDGERS;
 use crate::inventory::ledgers::{ALLOWABLE, MAX_SELECTED};
 
 /// What a ledger has beside the edits of single records.
@@ -42,8 +41,7 @@ fn dry_run() -> Value {
 }
 
 fn allow() -> Value {
-    let codes: Vec<&str> = ALLOWABLE.iter().chain(&ALLOWABLE_IN_LEDGERS).copied().collect();
-    allow_of(&codes)
+    allow_of(&ALLOWABLE)
 }
 
 fn deed(operation: Operation, body: &str) -> Operation {

@@ -46,6 +46,7 @@ pub const ENGLISH: &[(&str, &str)] = &[
     ("number_used_before", "The number was another record's and is not used again."),
     ("undo_by_import", "An import wrote that revision; undo the import."),
     ("undo_not_possible", "That revision wrote more than the ledgers and is not undone here."),
+    ("undone_since", "That request was carried out and undone since; use another Idempotency-Key to do it again."),
     ("revision_not_found", "There is no revision of this number."),
     ("plan_exists", "The parcel has a plan already; one plan per parcel."),
     ("plan_closed", "The plan is accepted or cancelled; its steps stay."),

@@ -92,12 +92,18 @@ fn refuse(request: &HttpRequest, state: &State) -> Option<Problem> {
     }
     let (address, now) = (counted_address(request, state)?, allowances.now());
     let by_address = allowances.pay(address, now);
-    let credential = request.headers().get(header::AUTHORIZATION).or_else(|| request.headers().get(header::COOKIE));
-    let by_credential = credential.map_or(Ok(()), |credential| allowances.pay(credential.as_bytes(), now));
+    let by_credential = credential(request).map_or(Ok(()), |credential| allowances.pay(credential, now));
     let wait = by_address.and(by_credential).err()?;
     let retry_after_s = wait.div_ceil(1_000_000).max(1);
     let detail = format!("请求过于频繁；请在 {retry_after_s} 秒后重试，或减小并发");
     Some(Error::Throttled { code: "rate_limited", detail, retry_after_s }.into())
+}
+
+/// The token or the login, whatever else is in the headers: a cookie more makes nobody another.
+fn credential(request: &HttpRequest) -> Option<String> {
+    let token = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = token.and_then(|value| value.split_once(' ')).map(|(_, token)| token.trim().to_owned());
+    token.or_else(|| auth::session_cookie(request))
 }
 
 /// The client's address; of IPv6 its network, which one client has whole. None for a peer on this machine that names no other: a proxy

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::access::{Jurisdiction, Role};
 use super::ids::IdError;
+use super::text::misleads;
 
 /// Shortest password, in characters.
 pub const PASSWORD_MIN: usize = 10;
@@ -44,11 +45,7 @@ impl fmt::Display for AccountName {
 /// An account or token label that people read: 1–64 characters, none of them a control character.
 pub fn parse_label(text: &str) -> Result<String, IdError> {
     let label = text.trim();
-    // Direction marks would let one name look like another.
-    let odd = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
+    let odd = |c: char| misleads(c) || matches!(c, '\u{200C}' | '\u{200D}');
     if label.is_empty() || label.chars().count() > 64 || label.chars().any(odd) {
         return Err(IdError("名称应为 1 至 64 个字，不含控制字符".to_owned()));
     }

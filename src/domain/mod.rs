@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod lifecycle;
 pub mod park;
 pub mod report;
+pub mod text;
 
 pub use area::{Hectares, Mu, SquareMetres};
 pub use block::Block;

@@ -84,15 +84,29 @@ pub async fn blocks_around(
 pub async fn follow_blocks(connection: &mut PgConnection) -> Result<()> {
     for ledger in [Ledger::Turnover, Ledger::LowEfficiency] {
         let parcels = ledgers::list_by_revision_blocks(connection, ledger).await?;
-        if parcels.is_empty() {
-            continue;
-        }
-        let blocks = Arc::new(blocks_around(connection, parcels.iter().map(|p| &p.boundary)).await?);
-        let assigned = tokio::task::spawn_blocking(move || place_anew(&parcels, &blocks))
-            .await
-            .map_err(|cause| Error::internal("确定地块所属园区时程序出错", cause))??;
-        ledgers::assign(connection, ledger, &assigned).await?;
+        place(connection, ledger, parcels).await?;
     }
+    Ok(())
+}
+
+/// Parcels that stand as the open revision has written them are placed anew: they may have been written from another day's images.
+pub async fn place_written(connection: &mut PgConnection) -> Result<()> {
+    for ledger in [Ledger::Turnover, Ledger::LowEfficiency] {
+        let parcels = ledgers::list_by_revision(connection, ledger).await?;
+        place(connection, ledger, parcels).await?;
+    }
+    Ok(())
+}
+
+async fn place(connection: &mut PgConnection, ledger: Ledger, parcels: Vec<StandingParcel>) -> Result<()> {
+    if parcels.is_empty() {
+        return Ok(());
+    }
+    let blocks = Arc::new(blocks_around(connection, parcels.iter().map(|p| &p.boundary)).await?);
+    let assigned = tokio::task::spawn_blocking(move || place_anew(&parcels, &blocks))
+        .await
+        .map_err(|cause| Error::internal("确定地块所属园区时程序出错", cause))??;
+    ledgers::assign(connection, ledger, &assigned).await?;
     Ok(())
 }
 

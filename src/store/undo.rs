@@ -54,3 +54,30 @@ pub async fn undo_revision(connection: &mut PgConnection, target: i64, actor: &s
     sqlx::query("SELECT restore_before($1)").bind(target).execute(connection).await?;
     Ok(number)
 }
+
+/// Rows that the revision wrote and that a later one wrote too, which is in force: layer, feature and that revision, the first twenty. Not in
+/// force is what has been undone, and the undoing itself. (`undo_conflicts` compares rows as they are: a value that somebody has changed and
+/// somebody else has set again looks untouched to it.)
+pub async fn written_since(connection: &mut PgConnection, target: i64) -> Result<Vec<(String, String, i64)>> {
+    Ok(sqlx::query_as(
+        "SELECT c.layer, c.feature_id, min(c.revision)
+         FROM (SELECT DISTINCT layer, feature_id FROM change WHERE revision = $1) w
+         JOIN change c USING (layer, feature_id)
+         JOIN revision r ON r.number = c.revision
+         WHERE c.revision > $1 AND r.source NOT LIKE 'undo of revision %'
+           AND NOT EXISTS (SELECT 1 FROM revision u WHERE u.number > c.revision AND u.source = 'undo of revision ' || c.revision)
+         GROUP BY 1, 2 ORDER BY 3, 1, 2 LIMIT 20",
+    )
+    .bind(target)
+    .fetch_all(connection)
+    .await?)
+}
+
+/// How many rows the revision wrote.
+pub async fn size(connection: &mut PgConnection, target: i64) -> Result<i64> {
+    let count: Option<i64> = sqlx::query_scalar("SELECT change_count::bigint FROM revision WHERE number = $1")
+        .bind(target)
+        .fetch_optional(connection)
+        .await?;
+    Ok(count.unwrap_or_default())
+}

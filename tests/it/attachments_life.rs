@@ -185,6 +185,9 @@ async fn an_import_whose_records_have_papers_is_not_undone() {
     assert_eq!(call(&db, authorised(Method::DELETE, &format!("{FILES}/1"))).await.status, 204);
     let undone = post(&db, &undo).await;
     assert_eq!(undone.status, 200, "{}", undone.text());
-    get_authorised(&db, FILES).await.assert_problem(404, "item_not_found");
+    // The record is no more; what was removed from it is still there for those who may remove.
+    get_authorised(&db, RECORD).await.assert_problem(404, "item_not_found");
+    let told = get_authorised(&db, &format!("{FILES}?removed=true")).await.json();
+    assert_eq!(told["attachments"].as_array().map(Vec::len), Some(1), "{told}");
     assert_eq!(db.audit().await, None);
 }

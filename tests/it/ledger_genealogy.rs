@@ -110,8 +110,8 @@ async fn a_parcel_is_split_into_parts_that_hold_its_land_and_its_state() {
     assert_eq!(done.header("sizhi-revision"), Some(revision.to_string().as_str()));
     let names: Vec<&str> =
         told["not_inherited"].as_array().expect("list").iter().filter_map(|l| l["name"].as_str()).collect();
-    assert_eq!(names, ["approved_area_m2", "title_no"]);
-    assert_eq!(told["not_inherited"][0]["values"], json!([43000.5]));
+    assert_eq!(names, ["name", "approved_area_m2", "title_no"]);
+    assert_eq!(told["not_inherited"][1]["values"], json!([43000.5]));
     assert_eq!(tried.json()["not_inherited"], told["not_inherited"]);
 
     // The parts have the land, to a square centimetre, and what is not of the whole.
@@ -298,6 +298,12 @@ async fn parcels_merge_into_their_union_with_what_they_say_alike() {
             412,
             "version_stale",
         ),
+        (
+            "a register to come",
+            json!({"from": [id("D"), id("E")], "into": into("M"), "seen_revision": seen + 1}),
+            412,
+            "version_stale",
+        ),
         ("no child", json!({"from": [id("A"), id("B")], "seen_revision": seen}), 400, "member_missing"),
         ("no feature", json!({"from": [id("A"), id("B")], "seen_revision": seen, "into": [1]}), 400, "feature_invalid"),
     ] {
@@ -325,6 +331,7 @@ async fn parcels_merge_into_their_union_with_what_they_say_alike() {
     assert_eq!(
         left,
         [
+            ("name", &json!(["整宗", "整宗"])),
             ("approved_area_m2", &json!([43000.5, 43000.5])),
             ("supply_mode", &json!(["出让", "划拨"])),
             ("title_no", &json!(["湘（2024）第1号", "湘（2024）第1号"]))
@@ -618,4 +625,213 @@ async fn what_cannot_be_undone_is_refused_with_its_reason() {
     let imported = db.import(&file, crate::support::parcels::into("turnover_parcels")).await.expect("imported");
     undo(imported.revision.expect("revision"), json!({})).await.assert_problem(409, "undo_by_import");
     assert_eq!(db.audit().await, None);
+}
+
+#[actix_web::test]
+async fn what_parents_say_on_paper_is_told_where_children_do_not_have_it() {
+    let db = Database::with_sample().await;
+    let land = Land::of(&db).await;
+    let park = |name: &str| json!({"state": "approved", "stated_park": name, "stated_area_m2": 10900.0});
+    land.enter(&db, TURNOVER, "A", [0.0, 0.0, 10.0, 10.0], park("长沙经济技术开发区")).await;
+    // A file with a column of its own.
+    let file = crate::support::parcels::file(
+        "lineage_attributes.geojson",
+        &[(json!({"地块编号": "B", "状态": "已批准", "台账备查": "甲柜"}), land.polygon([10.0, 0.0, 20.0, 10.0]))],
+    );
+    db.import(&file, crate::support::parcels::into("turnover_parcels")).await.expect("imported");
+    let body = json!({"from": [id("A"), id("B")], "seen_revision": newest(&db).await, "into": {"type": "Feature", "properties": {"number": "M"}}});
+    let told = send(&db, &format!("{TURNOVER}/merge?dry_run=true"), &[], &body).await.json();
+    let left: Vec<(&str, &Value)> = told["not_inherited"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{told}"))
+        .iter()
+        .map(|l| (l["name"].as_str().expect("name"), &l["values"]))
+        .collect();
+    assert_eq!(
+        left,
+        [
+            ("stated_area_m2", &json!([10900.0, null])),
+            ("stated_park", &json!(["长沙经济技术开发区", null])),
+            ("attributes", &json!([null, {"台账备查": "甲柜"}])),
+        ]
+    );
+}
+
+#[actix_web::test]
+async fn a_request_that_was_undone_is_not_told_as_done() {
+    let db = Database::with_sample().await;
+    let land = Land::of(&db).await;
+    let tag = land.enter(&db, TURNOVER, "A", [0.0, 0.0, 20.0, 10.0], approved()).await;
+    let body = json!({"parts": [land.part("A-1", [0.0, 0.0, 12.0, 10.0]), land.part("A-2", [12.0, 0.0, 20.0, 10.0])]});
+    let path = format!("{}/split", items(TURNOVER, "A"));
+    let key = [("if-match", tag.as_str()), ("idempotency-key", "k")];
+    assert_eq!(send(&db, &path, &key, &body).await.status, 201);
+    let undo = format!("/api/revisions/{}/undo", newest(&db).await);
+    assert_eq!(send(&db, &undo, &[], &json!({})).await.status, 200);
+    send(&db, &path, &key, &body).await.assert_problem(409, "undone_since");
+    // By another key it is another request, and the numbers are free again.
+    let tag = etag(&db, TURNOVER, "A").await;
+    let again = send(&db, &path, &[("if-match", tag.as_str()), ("idempotency-key", "k2")], &body).await;
+    assert_eq!(again.status, 201, "{}", again.text());
+}
+
+/// While a parcel does not stand, blocks are changed without it.
+#[actix_web::test]
+async fn what_an_undo_brings_back_lies_where_the_blocks_are_now() {
+    let db = Database::with_sample().await;
+    let land = Land::of(&db).await;
+    let tag = land.enter(&db, TURNOVER, "A", [0.0, 0.0, 20.0, 10.0], approved()).await;
+    let block = get_authorised(&db, &items(TURNOVER, "A")).await.json()["properties"]["block_id"].clone();
+    assert!(block.is_string());
+    let ended = call(&db, authorised(Method::DELETE, &items(TURNOVER, "A")).insert_header(("if-match", tag))).await;
+    assert_eq!(ended.status, 204, "{}", ended.text());
+    let end = newest(&db).await;
+    db.write(&format!("DELETE FROM park_block WHERE id = {}", block.to_string().replace('"', "'"))).await;
+    let undone = send(&db, &format!("/api/revisions/{end}/undo"), &[], &json!({})).await;
+    assert_eq!(undone.status, 200, "{}", undone.text());
+    let p = get_authorised(&db, &items(TURNOVER, "A")).await.json()["properties"].clone();
+    assert_eq!((&p["block_id"], &p["park_code"], &p["inside_share"]), (&Value::Null, &Value::Null, &Value::Null));
+}
+
+/// Parents may lie on one another, which an import only warns of: what they share is not counted twice for the child.
+#[actix_web::test]
+async fn land_that_two_parents_share_counts_once() {
+    let db = Database::with_sample().await;
+    let land = Land::of(&db).await;
+    land.enter(&db, TURNOVER, "A", [0.0, 0.0, 12.0, 10.0], approved()).await;
+    land.enter(&db, TURNOVER, "B", [8.0, 0.0, 20.0, 10.0], approved()).await;
+    let seen = newest(&db).await;
+    let merge = |shape: Box| json!({"from": [id("A"), id("B")], "seen_revision": seen, "into": land.part("M", shape)});
+    let path = format!("{TURNOVER}/merge");
+    // As much beyond as the parents share: the sum of areas would be right.
+    let problem = send(&db, &path, &[], &merge([0.0, 0.0, 24.0, 10.0])).await.assert_problem(400, "feature_refused");
+    assert_eq!(problem["findings"][0]["code"], "land_beyond", "{problem}");
+    let done = send(&db, &path, &[], &merge([0.0, 0.0, 20.0, 10.0])).await;
+    assert_eq!(done.status, 201, "{}", done.text());
+}
+
+/// What lived for less than a day leaves no row; its papers stay, and nobody else gets its number.
+#[actix_web::test]
+async fn papers_of_a_record_that_ended_on_its_first_day_stay_its_own() {
+    let db = Database::with_sample().await;
+    let land = Land::of(&db).await;
+    let tag = land
+        .enter(&db, TURNOVER, "A", [0.0, 0.0, 20.0, 10.0], json!({"state_on": "2026-11-26", "state": "approved"}))
+        .await;
+    let files = format!("{}/attachments", items(TURNOVER, "A"));
+    let bytes = crate::support::images::jpeg();
+    let added = call(&db, crate::support::http::upload(&files, &[("kind", "photo")], "现场.jpg", &bytes)).await;
+    assert_eq!(added.status, 201, "{}", added.text());
+    let attached = newest(&db).await;
+    send(&db, &format!("/api/revisions/{attached}/undo"), &[], &json!({}))
+        .await
+        .assert_problem(409, "undo_not_possible");
+    let end = format!("{}?effective_on=2026-11-26", items(TURNOVER, "A"));
+    let ended = call(&db, authorised(Method::DELETE, &end).insert_header(("if-match", tag))).await;
+    assert_eq!(ended.status, 204, "{}", ended.text());
+    assert_eq!(db.value::<i64>("SELECT count(*) FROM turnover_parcel").await, 0);
+    assert_eq!(get_authorised(&db, &format!("{files}/1")).await.body, bytes);
+    let mut again = land.part("A", [0.0, 0.0, 20.0, 10.0]);
+    again["properties"]["county_code"] = json!(COUNTY);
+    send(&db, &format!("{TURNOVER}/items"), &[], &again).await.assert_problem(409, "number_used_before");
+}
+
+/// One letter in one or two code points is one number.
+#[actix_web::test]
+async fn a_number_in_another_composition_is_the_same_number() {
+    let db = Database::with_sample().await;
+    let land = Land::of(&db).await;
+    let tag = land.enter(&db, TURNOVER, "\u{e9}", [0.0, 0.0, 10.0, 10.0], approved()).await;
+    land.enter(&db, TURNOVER, "豈", [10.0, 0.0, 20.0, 10.0], approved()).await;
+    let split = land.enter(&db, TURNOVER, "S", [20.0, 0.0, 40.0, 10.0], approved()).await;
+    let before = standing(&db).await;
+    for number in ["e\u{301}", "\u{f900}"] {
+        let mut feature = land.part(number, [50.0, 0.0, 60.0, 10.0]);
+        feature["properties"]["county_code"] = json!(COUNTY);
+        send(&db, &format!("{TURNOVER}/items"), &[], &feature).await.assert_problem(409, "record_exists");
+        let parts =
+            json!({"parts": [land.part(number, [20.0, 0.0, 30.0, 10.0]), land.part("S-2", [30.0, 0.0, 40.0, 10.0])]});
+        send(&db, &format!("{}/split", items(TURNOVER, "S")), &[("if-match", &split)], &parts)
+            .await
+            .assert_problem(409, "record_exists");
+    }
+    assert_eq!(standing(&db).await, before);
+    // A child's number is stored composed.
+    let parts =
+        json!({"parts": [land.part("e\u{300}", [0.0, 0.0, 5.0, 10.0]), land.part("T", [5.0, 0.0, 10.0, 10.0])]});
+    let path = format!("{TURNOVER}/items/{COUNTY}-%C3%A9/split");
+    let done = send(&db, &path, &[("if-match", &tag)], &parts).await;
+    assert_eq!(
+        (done.status.as_u16(), &done.json()["lineage"][1]["child"]),
+        (201, &json!(id("\u{e8}"))),
+        "{}",
+        done.text()
+    );
+}
+
+#[actix_web::test]
+async fn an_undo_leaves_no_plan_without_its_parcel_and_nothing_of_a_record_that_is_gone() {
+    let db = Database::with_sample().await;
+    let land = Land::of(&db).await;
+    let undo = |number: i64| {
+        let db = &db;
+        async move { send(db, &format!("/api/revisions/{number}/undo"), &[], &json!({})).await }
+    };
+    land.enter(&db, LOW, "L", [0.0, 0.0, 20.0, 10.0], json!({"state": "recognised", "state_on": "2024-05-06"})).await;
+    let plan = |number: &str| json!({"type": "Feature", "properties": {"county_code": COUNTY, "number": number, "parcel_id": id("L")}});
+    assert_eq!(send(&db, &format!("{PLANS}/items"), &[], &plan("P")).await.status, 201);
+    let entered = newest(&db).await;
+    let steps = json!({"steps": [{"task": "签订协议"}]});
+    let put = authorised(Method::PUT, &format!("{}/steps", items(PLANS, "P")))
+        .insert_header(("if-match", etag(&db, PLANS, "P").await));
+    assert_eq!(call(&db, put.set_json(&steps)).await.status, 200);
+    undo(entered).await.assert_problem(409, "undo_conflict");
+    // Cancelled, and its parcel split: the plan does not come back on land that is no more.
+    let path = format!("{}/transitions", items(PLANS, "P"));
+    let moved = send(&db, &path, &[("if-match", &etag(&db, PLANS, "P").await)], &json!({"to": "cancelled"})).await;
+    assert_eq!(moved.status, 200, "{}", moved.text());
+    let cancelled = newest(&db).await;
+    let parts = json!({"parts": [land.part("L-1", [0.0, 0.0, 12.0, 10.0]), land.part("L-2", [12.0, 0.0, 20.0, 10.0])]});
+    let split = format!("{}/split", items(LOW, "L"));
+    assert_eq!(send(&db, &split, &[("if-match", &etag(&db, LOW, "L").await)], &parts).await.status, 201);
+    let problem = undo(cancelled).await.assert_problem(409, "undo_conflict");
+    assert!(problem["findings"][0]["message"].as_str().expect("text").contains(&id("L")), "{problem}");
+    // The split first, then the cancelling.
+    assert_eq!(undo(newest(&db).await).await.status, 200);
+    assert_eq!(undo(cancelled).await.status, 200);
+    assert_eq!(db.audit().await, None);
+}
+
+/// A value that somebody has changed and somebody else has set again is somebody else's.
+#[actix_web::test]
+async fn an_undo_takes_nothing_that_was_written_later() {
+    let db = Database::with_sample().await;
+    let land = Land::of(&db).await;
+    land.enter(&db, TURNOVER, "A", [0.0, 0.0, 20.0, 10.0], approved()).await;
+    let name = |name: Value| {
+        let db = &db;
+        async move {
+            let patch = authorised(Method::PATCH, &items(TURNOVER, "A"))
+                .insert_header(("if-match", etag(db, TURNOVER, "A").await));
+            let done = call(db, patch.set_json(json!({"type": "Feature", "properties": {"name": name}}))).await;
+            assert_eq!(done.status, 200, "{}", done.text());
+            newest(db).await
+        }
+    };
+    let first = name(json!("甲")).await;
+    let second = name(Value::Null).await;
+    let third = name(json!("甲")).await;
+    let undo = |number: i64| {
+        let db = &db;
+        async move { send(db, &format!("/api/revisions/{number}/undo"), &[], &json!({})).await }
+    };
+    for number in [first, second] {
+        undo(number).await.assert_problem(409, "undo_conflict");
+    }
+    // From the last one back, all of it goes.
+    for number in [third, second, first] {
+        let done = undo(number).await;
+        assert_eq!(done.status, 200, "{}", done.text());
+    }
+    assert_eq!(get_authorised(&db, &items(TURNOVER, "A")).await.json()["properties"]["name"], "整宗");
 }

@@ -332,7 +332,7 @@ fn sensible(parameter: &Value, cursor: &str) -> String {
         "bbox" => "112,27,114,29",
         "datetime" => "2014-02-01/..",
         // The newest, for the records of the ledgers were not there before.
-        "revision" => "9",
+        "revision" => "12",
         "cursor" => cursor,
         "crs" => "EPSG:4526",
         "division" => "430100",

@@ -5,10 +5,12 @@ use std::fmt;
 
 use chrono::NaiveDate;
 use geo::MultiPolygon;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::field::FieldValue;
 use super::{Ledger, Step};
 use crate::domain::ids::IdError;
+use crate::domain::text::misleads;
 use crate::domain::{DivisionCode, SquareMetres};
 
 /// Id of a record: the division that numbered it, a hyphen, the number on paper (地块编号, 方案编号). Numbers are unique in a bureau,
@@ -22,15 +24,16 @@ pub struct RecordId {
 impl RecordId {
     /// The number is 1–64 characters without blanks, control characters and slashes (it is a path segment of a URL).
     pub fn new(division: DivisionCode, number: &str) -> Result<Self, IdError> {
-        let number = number.trim();
+        // Composed, as every text is stored: é in one letter and in two is one number.
+        let number: String = number.trim().nfc().collect();
         let length = number.chars().count();
-        let bad = number.chars().any(|c| c.is_whitespace() || c.is_control() || c == '/');
+        let bad = number.chars().any(|c| c.is_whitespace() || misleads(c) || c == '/');
         // `.` and `..` are no path segments but directions.
         if length == 0 || length > 64 || bad || number.chars().all(|c| c == '.') {
             let shown: String = number.chars().filter(|c| !c.is_control()).take(40).collect();
             return Err(IdError(format!("编号“{shown}”不合规则：1 至 64 个字符，不含空格、控制字符和斜杠")));
         }
-        Ok(Self { division, number: number.to_owned() })
+        Ok(Self { division, number })
     }
 
     /// Parses `430121-XJ-001`: everything behind the first hyphen is the number.
@@ -118,7 +121,11 @@ mod tests {
             ("430121", "XJ-2026-001", "430121-XJ-2026-001")
         );
         assert_eq!(RecordId::parse("430121-一号").expect("Chinese").number(), "一号");
-        for bad in ["430121", "430121-", "430121-a b", "430121-a/b", "430121-..", "43-1", "", "x-1"] {
+        assert_eq!(RecordId::parse("430121-e\u{301}"), RecordId::parse("430121-é"), "composed");
+        assert_eq!(RecordId::parse("430121-\u{f900}").expect("compatibility").number(), "豈");
+        for bad in
+            ["430121", "430121-", "430121-a b", "430121-a/b", "430121-..", "430121-a\u{202E}b", "43-1", "", "x-1"]
+        {
             assert!(RecordId::parse(bad).is_err(), "{bad}");
         }
     }

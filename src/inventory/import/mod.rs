@@ -283,7 +283,9 @@ async fn judge_against_register(
 }
 
 /// Runs GDAL, parsing and geometry where they cannot hold up the answering of requests.
-async fn off_async_threads<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+pub(in crate::inventory) async fn off_async_threads<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|cause| Error::internal("读取或检查文件时程序出错", cause))
 }
 

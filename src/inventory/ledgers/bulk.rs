@@ -64,7 +64,7 @@ pub async fn transition_many(
     }
     let standing = ledgers::lock_states(&mut transaction, ledger, &selection.ids).await?;
     let seen = selection.ids.iter().filter_map(|id| Some((id.as_str(), standing.get(id)?.revision)));
-    unchanged_since(seen, selection.seen_revision, ledger)?;
+    unchanged_since(&mut transaction, seen, selection.seen_revision, ledger).await?;
     let beside = Beside::load(&mut transaction, ledger, &selection.ids).await?;
     let (mut moves, mut list) = (Vec::new(), Vec::with_capacity(selection.ids.len()));
     for (row, id) in (1_u64..).zip(&selection.ids) {
@@ -132,7 +132,12 @@ fn refuse_all(selection: &Selection, list: &[Verdict]) -> Result<()> {
         refused.len(),
         first.message
     );
-    let findings = refused.into_iter().take(NAMED).cloned().collect();
+    let unnamed = refused.len().saturating_sub(NAMED);
+    let mut findings: Vec<Finding> = refused.into_iter().take(NAMED).cloned().collect();
+    if unnamed > 0 {
+        let message = format!("另有 {unnamed} 条不能变更，没有逐条列出；加 dry_run 可以看到每一条");
+        findings.push(Finding::error("too_many_findings", Place::whole(), message));
+    }
     Err(Error::Conflict { code: "transitions_refused", detail, findings })
 }
 
@@ -147,6 +152,9 @@ async fn replayed(
         Some(revision) => ledgers::moves_of_revision(connection, ledger, revision).await?,
         None => Vec::new(),
     };
+    if revision.is_some() && moved.is_empty() {
+        return Err(super::undone_since(revision));
+    }
     let list = moved.into_iter().map(|(id, from)| Verdict { id, from: Some(from), refused: None }).collect();
     Ok(Verdicts { to: wish.to.code, revision, replayed: true, list })
 }

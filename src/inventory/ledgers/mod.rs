@@ -108,12 +108,27 @@ async fn seen(connection: &mut PgConnection, ledger: Ledger, id: &str, deed: &De
     }
 }
 
-/// Nobody has changed these since the register was at `seen_revision`.
-fn unchanged_since<'a>(
-    records: impl Iterator<Item = (&'a str, i64)>,
+/// A repetition of what was done and has been taken back since: to tell what it did would be to tell what is no more.
+fn undone_since(revision: Option<i64>) -> Error {
+    let number = revision.map(|number| format!("（修订 {number}）")).unwrap_or_default();
+    let detail = format!("这个请求已经执行过{number}，之后又被撤销；如需再次执行，请换一个 Idempotency-Key");
+    Error::conflict("undone_since", detail)
+}
+
+/// Nobody has changed these since the register was at `seen_revision`, which it has been.
+async fn unchanged_since(
+    connection: &mut PgConnection,
+    records: impl Iterator<Item = (&str, i64)>,
     seen_revision: i64,
     ledger: Ledger,
 ) -> Result<()> {
+    let newest = store::as_of::newest(connection).await?;
+    if seen_revision > newest {
+        let detail = format!(
+            "seen_revision {seen_revision} 在登记库现在的修订（{newest}）之后：所选记录不是从本登记库现在的内容中查得的；请重新查询"
+        );
+        return Err(Error::Stale { detail });
+    }
     let changed: Vec<(&str, i64)> = records.filter(|(_, revision)| *revision > seen_revision).collect();
     let Some((id, revision)) = changed.first() else { return Ok(()) };
     let more = if changed.len() > 1 { format!("等 {} 条", changed.len()) } else { String::new() };

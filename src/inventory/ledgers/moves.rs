@@ -10,8 +10,10 @@ use super::{Deed, Done, begin, finish, not_found, open, seen};
 use crate::domain::ledger::{
     PlanProgress, State, missing_for_parcel, missing_for_plan, parcel_moves_before, told_moves,
 };
+use crate::domain::text::misleads;
 use crate::domain::{Finding, Ledger, Place};
 use crate::error::{Error, Result};
+use crate::exchange::text_encoding::compose;
 use crate::store::ledgers::{self, Move, RecordState};
 
 /// Longest text of a document number or a reason.
@@ -152,10 +154,10 @@ pub(super) fn day(standing: &RecordState, wanted: Option<NaiveDate>, today: Naiv
 
 pub(super) fn text(text: Option<&str>, name: &str) -> Result<Option<String>> {
     let Some(text) = text.map(str::trim).filter(|t| !t.is_empty()) else { return Ok(None) };
-    if text.chars().count() > MAX_CHARS || text.chars().any(char::is_control) {
+    if text.chars().count() > MAX_CHARS || text.chars().any(misleads) {
         return Err(Error::invalid("value_invalid", format!("{name} 应为不超过 {MAX_CHARS} 个字的一行文字")));
     }
-    Ok(Some(text.to_owned()))
+    Ok(Some(compose(text)))
 }
 
 /// What moves ask of the plans and parcels beside the records.

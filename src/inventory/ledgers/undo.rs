@@ -6,18 +6,21 @@ use super::{Deed, Done, begin, finish};
 use crate::domain::ledger::{PlanProgress, missing_for_parcel};
 use crate::domain::{Finding, Place};
 use crate::error::{Error, Result};
+use crate::inventory::land;
 use crate::store::{self, ledgers};
 
 /// Tables that single edits write. What else a revision wrote has a way back of its own, or none.
-const OF_LEDGERS: [&str; 7] = [
+const OF_LEDGERS: [&str; 6] = [
     "turnover_parcel",
     "low_efficiency_parcel",
     "redevelopment_plan",
     "plan_step",
     "parcel_transition",
     "parcel_lineage",
-    "attachment",
 ];
+
+/// Rows of one undo: a move of ten thousand parcels writes thirty thousand. It holds the register's write lock.
+const MOST_ROWS: i64 = 40_000;
 
 /// Lets stand again what stood before the revision; nothing is written by a dry run.
 pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&str>, dry_run: bool) -> Result<Done> {
@@ -32,19 +35,47 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
     }
     let wrote = store::changes::touched_tables(&mut transaction, target - 1, target).await?;
     if let Some((_, other)) = wrote.iter().find(|(_, table)| !OF_LEDGERS.contains(&table.as_str())) {
-        let detail =
-            format!("修订 {target} 还写入了 {other}；这里只能撤销对台账（周转用地、低效用地、再开发方案）的修改");
+        let what = match other.as_str() {
+            "attachment" => "增减附件的修订；要移除附件请用 DELETE，要恢复请重新上传",
+            "low_efficiency_criteria_set" | "low_efficiency_criterion" => "修改认定标准的修订；请用 PUT 写回原来的标准",
+            _ => "修改园区、区块或区划的修订；请用更正后的文件重新导入",
+        };
+        let detail = format!("修订 {target} 是{what}；这里只能撤销对台账（周转用地、低效用地、再开发方案）的修改");
         return Err(Error::conflict("undo_not_possible", detail));
+    }
+    let rows = store::undo::size(&mut transaction, target).await?;
+    if rows > MOST_ROWS {
+        let detail = format!("修订 {target} 写入了 {rows} 行，超过 {MOST_ROWS} 行，不能在线撤销；请联系运维人员");
+        return Err(Error::conflict("undo_not_possible", detail));
+    }
+    let since = store::undo::written_since(&mut transaction, target).await?;
+    if let Some((_, id, later)) = since.first() {
+        let detail = format!("修订 {target} 写入的 {id} 在修订 {later} 中又被修改，不能撤销；请先撤销较新的修订");
+        let told = |(layer, id, later): &(String, String, i64)| {
+            Finding::error("changed_since", Place::whole(), format!("{layer} 的 {id} 在修订 {later} 中又被修改"))
+        };
+        return Err(Error::Conflict { code: "undo_conflict", detail, findings: since.iter().map(told).collect() });
     }
     let before = leaning(&mut transaction, target).await?;
     let why = said.map(|said| format!("：{said}")).unwrap_or_default();
     let reason = format!("撤销修订 {target}{why}");
     let undone = store::undo::undo_revision(&mut transaction, target, &deed.viewer.actor, &reason).await?;
+    // Blocks may have moved while the parcels did not stand.
+    land::place_written(&mut transaction).await?;
     let mut findings = leaning(&mut transaction, target).await?;
     findings.retain(|finding| !before.contains(finding));
     if !findings.is_empty() {
         let detail = format!("修订 {target} 不能撤销：撤销后地块与再开发方案的状态互相矛盾，原因见 findings");
         return Err(Error::Conflict { code: "undo_conflict", detail, findings });
+    }
+    let left = ledgers::traces_left(&mut transaction, undone).await?;
+    if !left.is_empty() {
+        let told = |id: &String| {
+            let message = format!("{id} 撤销后不复存在，但已有变更、步骤或沿革；请终止该记录，而不是撤销登记");
+            Finding::error("traces_left", Place::whole(), message)
+        };
+        let detail = format!("修订 {target} 登记的记录之后又有变更、步骤或沿革，不能撤销；请改为终止该记录");
+        return Err(Error::Conflict { code: "undo_conflict", detail, findings: left.iter().map(told).collect() });
     }
     super::attachments::refuse_to_leave(&mut transaction, undone, &format!("修订 {target} ")).await?;
     let done = Done { id: target.to_string(), created: false, revision: Some(undone), replayed: false };

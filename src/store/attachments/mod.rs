@@ -45,10 +45,16 @@ pub struct NewAttachment<'a> {
     pub sha256: &'a str,
 }
 
-/// The county of a record that stands or has stood.
+/// The county of a record that stands or has stood; of one that ended on its first day, and so has no row, that of its attachments.
 pub async fn county_of_record(connection: &mut PgConnection, ledger: Ledger, id: &str) -> Result<Option<String>> {
     let sql = format!("SELECT county_code FROM {} WHERE id = $1 ORDER BY valid_from DESC LIMIT 1", ledger.table());
-    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?)
+    let of_record: Option<String> =
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(id).fetch_optional(&mut *connection).await?;
+    if of_record.is_some() {
+        return Ok(of_record);
+    }
+    let of_papers = "SELECT county_code FROM attachment WHERE ledger = $1 AND record_id = $2 ORDER BY ordinal LIMIT 1";
+    Ok(sqlx::query_scalar(of_papers).bind(ledger.table()).bind(id).fetch_optional(connection).await?)
 }
 
 /// Those of a record in the order in which they came; with those that were removed, where asked for.

@@ -19,21 +19,22 @@ pub struct Parent {
     pub illustrative: bool,
     pub source: String,
     pub stated_park: Option<String>,
+    pub name: Option<String>,
+    /// Of the paper, in m².
+    pub stated_area: Option<f64>,
+    /// What its file said beyond our columns.
+    pub attributes: Value,
     /// Its fields, as JSON.
     pub values: Map<String, Value>,
 }
-
-type ParentRow = (
-    (String, String, String, Option<String>, Option<NaiveDate>, Option<NaiveDate>, i64),
-    (Vec<u8>, bool, String, Option<String>, sqlx::types::Json<Value>),
-);
 
 /// Those of the parcels that stand, by id, holding their rows to the end of the transaction.
 pub async fn lock_parents(connection: &mut PgConnection, ledger: Ledger, ids: &[String]) -> Result<Vec<Parent>> {
     let fields: Vec<String> = ledger.fields().iter().map(|f| format!("b.{}", f.name)).collect();
     let sql = format!(
         "SELECT b.id, b.county_code, b.state, b.held_state, b.state_on, nullif(b.valid_from, '-infinity'), b.revision,
-                ST_AsEWKB(b.geom), b.illustrative, b.source, b.stated_park, (SELECT row_to_json(f) FROM (SELECT {}) f)
+                ST_AsEWKB(b.geom), b.illustrative, b.source, b.stated_park, b.name, b.stated_area_m2, b.attributes,
+                (SELECT row_to_json(f) FROM (SELECT {}) f)
          FROM {} b WHERE b.id = ANY ($1) AND b.valid_to = 'infinity' ORDER BY b.id FOR UPDATE",
         fields.join(", "),
         ledger.table()
@@ -44,24 +45,30 @@ pub async fn lock_parents(connection: &mut PgConnection, ledger: Ledger, ids: &[
 
 fn parent_of(row: &sqlx::postgres::PgRow) -> Result<Parent> {
     use sqlx::Row as _;
-    let ((id, county, state, held, state_on, valid_from, revision), (geom, illustrative, source, stated_park, values)): ParentRow = (
-        (
-            row.try_get(0)?,
-            row.try_get(1)?,
-            row.try_get(2)?,
-            row.try_get(3)?,
-            row.try_get(4)?,
-            row.try_get(5)?,
-            row.try_get(6)?,
-        ),
-        (row.try_get(7)?, row.try_get(8)?, row.try_get(9)?, row.try_get(10)?, row.try_get(11)?),
-    );
-    let values = match values.0 {
+    let standing = RecordState {
+        county: row.try_get(1)?,
+        state: row.try_get(2)?,
+        held: row.try_get(3)?,
+        state_on: row.try_get(4)?,
+        valid_from: row.try_get(5)?,
+        revision: row.try_get(6)?,
+    };
+    let values = match row.try_get::<Value, _>(14)? {
         Value::Object(values) => values,
         _ => Map::new(),
     };
-    let standing = RecordState { county, state, held, state_on, valid_from, revision };
-    Ok(Parent { id, standing, boundary: geometry_column::decode(&geom)?, illustrative, source, stated_park, values })
+    Ok(Parent {
+        id: row.try_get(0)?,
+        standing,
+        boundary: geometry_column::decode(row.try_get(7)?)?,
+        illustrative: row.try_get(8)?,
+        source: row.try_get(9)?,
+        stated_park: row.try_get(10)?,
+        name: row.try_get(11)?,
+        stated_area: row.try_get(12)?,
+        attributes: row.try_get(13)?,
+        values,
+    })
 }
 
 /// The land of these parcels together. GEOS' overlay keeps the nodes that they have.

@@ -25,7 +25,7 @@ pub use stage::{
     Inherit, StagedParcel, insert_missing, keep_absent, list_differing_since, preview, stage, unstage, upsert_staged,
 };
 pub use standing::{
-    Assigned, RecordState, StandingParcel, assign, find_state, land_use_system_of, list_by_revision_blocks,
-    list_candidates_for_overlap, lock_state, lock_states, name_of, staged_used_before, standing_states, touch,
-    used_before,
+    Assigned, RecordState, StandingParcel, assign, find_state, land_use_system_of, list_by_revision,
+    list_by_revision_blocks, list_candidates_for_overlap, lock_state, lock_states, name_of, staged_used_before,
+    standing_states, touch, traces_left, used_before,
 };

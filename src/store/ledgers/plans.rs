@@ -301,12 +301,13 @@ pub async fn parcels_beside(connection: &mut PgConnection, revision: i64) -> Res
     .await?)
 }
 
-/// Plans in force whose parcel does not stand: numbers, the first twenty.
+/// Plans in force whose parcel does not stand, where the revision wrote the one or the other: numbers, the first twenty.
 pub async fn plans_without_parcel(connection: &mut PgConnection, revision: i64) -> Result<Vec<(String, String)>> {
     Ok(sqlx::query_as(
         "SELECT p.id, p.parcel_id FROM redevelopment_plan p
          WHERE p.valid_to = 'infinity' AND p.state <> 'cancelled'
-           AND p.parcel_id IN (SELECT feature_id FROM change WHERE revision = $1 AND layer = 'low_efficiency_parcel')
+           AND (p.parcel_id IN (SELECT feature_id FROM change WHERE revision = $1 AND layer = 'low_efficiency_parcel')
+                OR p.id IN (SELECT feature_id FROM change WHERE revision = $1 AND layer = 'redevelopment_plan'))
            AND NOT EXISTS (SELECT 1 FROM low_efficiency_parcel l WHERE l.id = p.parcel_id AND l.valid_to = 'infinity')
          ORDER BY p.id LIMIT 20",
     )

@@ -73,13 +73,29 @@ pub async fn staged_used_before(connection: &mut PgConnection, ledger: Ledger) -
     Ok(rows.into_iter().collect())
 }
 
-/// Of these ids those under which no record stands, but once did: a row, a move, a line of its family or a plan's step is left. A number is not given
-/// twice, or the new record would show what another went through. An undo takes every trace away, and so gives the number free.
+/// Of these ids those under which no record stands, but once did: a row, a move, an attachment, a line of its family or a plan's step is left. A number is not given
+/// twice, or the new record would show what another went through. An undo that takes every trace away gives the number free.
 pub async fn used_before(connection: &mut PgConnection, ledger: Ledger, ids: &[String]) -> Result<HashSet<String>> {
     let sql = used("SELECT unnest($2::text[]) COLLATE \"C\" AS id", ledger);
     let rows: Vec<String> =
         sqlx::query_scalar(AssertSqlSafe(sql)).bind(ledger.table()).bind(ids).fetch_all(connection).await?;
     Ok(rows.into_iter().collect())
+}
+
+/// Records that this revision has taken out of the ledgers for good, of which moves, steps or lines of a family are left: the first twenty.
+pub async fn traces_left(connection: &mut PgConnection, revision: i64) -> Result<Vec<String>> {
+    let gone = |ledger: Ledger| {
+        let table = ledger.table();
+        format!(
+            "SELECT g.id FROM (SELECT DISTINCT feature_id AS id FROM change WHERE revision = $1 AND layer = '{table}') g
+             WHERE NOT EXISTS (SELECT 1 FROM {table} b WHERE b.id = g.id)
+               AND (EXISTS (SELECT 1 FROM parcel_transition t WHERE t.ledger = '{table}' AND t.record_id = g.id)
+                    OR EXISTS (SELECT 1 FROM parcel_lineage l WHERE l.ledger = '{table}' AND g.id IN (l.parent_id, l.child_id))
+                    OR '{table}' = 'redevelopment_plan' AND EXISTS (SELECT 1 FROM plan_step s WHERE s.plan_id = g.id))"
+        )
+    };
+    let sql = format!("{} ORDER BY 1 LIMIT 20", Ledger::ALL.map(gone).join(" UNION "));
+    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(revision).fetch_all(connection).await?)
 }
 
 /// `asked`: a statement that gives ids. $1 is the ledger's table.
@@ -95,6 +111,7 @@ fn used(asked: &str, ledger: Ledger) -> String {
         "SELECT DISTINCT a.id FROM ({asked}) a
          WHERE NOT EXISTS (SELECT 1 FROM {table} c WHERE c.id = a.id AND c.valid_to = 'infinity')
            AND (EXISTS (SELECT 1 FROM {table} b WHERE b.id = a.id)
+                OR EXISTS (SELECT 1 FROM attachment f WHERE f.ledger = $1 AND f.record_id = a.id)
                 OR EXISTS (SELECT 1 FROM parcel_transition t WHERE t.ledger = $1 AND t.record_id = a.id) OR EXISTS ({more}))"
     )
 }
@@ -156,6 +173,18 @@ pub async fn list_by_revision_blocks(connection: &mut PgConnection, ledger: Ledg
            AND b.id IN (SELECT c.id FROM touched t, LATERAL (SELECT id FROM {table} p WHERE p.geom && t.geom OFFSET 0) c)
          ORDER BY b.id",
         table = ledger.table()
+    );
+    parcels(connection, sql).await
+}
+
+/// Current parcels of the ledger that the open revision has written.
+pub async fn list_by_revision(connection: &mut PgConnection, ledger: Ledger) -> Result<Vec<StandingParcel>> {
+    let sql = format!(
+        "SELECT b.id, ST_AsEWKB(b.geom), b.illustrative FROM {} b
+         WHERE b.valid_to = 'infinity' AND b.revision = current_revision()
+           AND b.id IN (SELECT feature_id FROM change WHERE revision = current_revision() AND layer = '{0}')
+         ORDER BY b.id",
+        ledger.table()
     );
     parcels(connection, sql).await
 }

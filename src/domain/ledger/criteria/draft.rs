@@ -1,5 +1,7 @@
 //! Criteria as a table or a client gives them: members and values, nothing checked yet.
 
+use crate::domain::text::misleads;
+
 /// What a criterion is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Member {
@@ -143,7 +145,7 @@ pub struct Source<'a> {
 
 /// Neither too long for the member nor with controls in it.
 pub(super) fn is_sound(text: &str, member: Member) -> bool {
-    !text.chars().any(|c| c.is_control() && c != '\n') && text.chars().count() <= member.most_chars()
+    !text.chars().any(|c| misleads(c) && c != '\n') && text.chars().count() <= member.most_chars()
 }
 
 /// The start of what was given.

@@ -1,6 +1,8 @@
 //! Parcels are split and merged: one transaction, one revision, no land lost, and the register says who came from whom.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod land;
+
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -8,19 +10,20 @@ use geo::MultiPolygon;
 use serde_json::{Map, Value, json};
 use sqlx::{PgConnection, PgPool};
 
+use self::land::{Common, Named};
 use super::edit::{Edit, Mode, invalid, record_id, texts};
 use super::moves::{day, text};
 use super::{Deed, check_jurisdiction, finish, must_be_new, not_found, open, properties, seen};
-use crate::domain::ledger::{Descent, MAX_RELATIVES, NotInherited, inherit, land_tolerance, undividable};
-use crate::domain::{DivisionCode, Finding, Ledger, Place, RecordId, Severity, SquareMetres};
+use crate::domain::ledger::{Descent, MAX_RELATIVES, NotInherited, inherit, undividable};
+use crate::domain::{DivisionCode, Finding, Ledger, Place, RecordId, Severity};
 use crate::error::{Error, Result};
 use crate::exchange::{ReadOptions, Vocabulary, geojson};
-use crate::geometry::{area, overlap};
 use crate::inventory::import::{self, FeatureRequest};
 use crate::store::ledgers::{self, Line, Parent};
 
-/// Errors of a split or a merge that the caller may insist on, beside those of any edit.
-pub const ALLOWABLE: [&str; 3] = ["land_left_out", "land_beyond", "parcels_apart"];
+/// Errors of a split or a merge that the caller may insist on.
+pub const ALLOWABLE: [&str; 5] =
+    ["land_left_out", "land_beyond", "parcels_apart", "area_mismatch_gross", "outside_province"];
 
 /// What a split and a merge have in common.
 #[derive(Debug, Clone, Default)]
@@ -100,7 +103,8 @@ pub async fn merge(
     if let Some(gone) = ids.iter().find(|id| !parents.iter().any(|p| p.id == **id)) {
         return Err(not_found(ledger, gone));
     }
-    super::unchanged_since(parents.iter().map(|p| (p.id.as_str(), p.standing.revision)), seen_revision, ledger)?;
+    let versions = parents.iter().map(|p| (p.id.as_str(), p.standing.revision));
+    super::unchanged_since(&mut transaction, versions, seen_revision, ledger).await?;
     let work = Work { ledger, kind: Descent::Merge, deed, event, parents: &parents };
     let family = work.carry_out(&mut transaction, children).await?;
     let id = family.lines.first().map(|line| line.child.clone()).unwrap_or_default();
@@ -108,11 +112,10 @@ pub async fn merge(
 }
 
 fn check_allow(event: &Event) -> Result<()> {
-    let known = || ALLOWABLE.iter().chain(&import::ALLOWABLE_IN_LEDGERS);
-    match event.allow.iter().find(|code| !known().any(|k| k == code)) {
+    match event.allow.iter().find(|code| !ALLOWABLE.contains(&code.as_str())) {
         None => Ok(()),
         Some(code) => {
-            let list = known().copied().collect::<Vec<_>>().join("、");
+            let list = ALLOWABLE.join("、");
             Err(Error::invalid("allow_not_possible", format!("不能放行“{code}”；可放行的代码：{list}")))
         }
     }
@@ -156,7 +159,7 @@ async fn replayed(
         Some(revision) => ledgers::lines_of_revision(connection, ledger, revision).await?,
         None => Vec::new(),
     };
-    let on = lines.first().map(|line| line.on).unwrap_or_default();
+    let on = lines.first().map(|line| line.on).ok_or_else(|| super::undone_since(revision))?;
     Ok(Family { kind, on, revision, replayed: true, lines, not_inherited: Vec::new(), warnings: Vec::new() })
 }
 
@@ -199,7 +202,8 @@ impl Work<'_> {
             reason: text(self.event.reason.as_deref(), "reason")?,
         };
         let value = |at: usize, name: &str| self.parents[at].values.get(name).filter(|v| !v.is_null()).cloned();
-        let (inherited, not_inherited) = inherit(self.ledger, self.parents.len(), value);
+        let (inherited, left) = inherit(self.ledger, self.parents.len(), value);
+        let not_inherited = self.not_handed_on().into_iter().chain(left).collect();
         let inherited: Map<String, Value> =
             inherited.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let ids = self.child_ids(connection, &county, &children).await?;
@@ -224,7 +228,7 @@ impl Work<'_> {
         let state_on = self.parents.iter().map(|p| p.standing.state_on).max().flatten();
         ledgers::stage_standing(connection, &first.standing, state_on, on).await?;
         let land = ledgers::staged_land(connection).await?;
-        let (common, findings) = self.compare(land)?;
+        let (common, findings) = self.compare(land).await?;
         warnings.extend(self.settle(findings)?);
         ledgers::upsert_staged(connection, self.ledger, ids.len()).await?;
         let lines = self.lines(common, on, revision, &paper);
@@ -345,7 +349,9 @@ impl Work<'_> {
                 )]));
             }
             let mut properties = inherited.clone();
-            self.hand_on_park(&mut properties);
+            if let Some(park) = self.common_park() {
+                properties.insert("stated_park".into(), json!(park));
+            }
             properties.extend(child.feature);
             properties.insert("county_code".into(), json!(county.as_str()));
             let mut properties = texts(&properties);
@@ -357,15 +363,14 @@ impl Work<'_> {
         }
         let text = json!({"type": "FeatureCollection", "features": features}).to_string();
         let options = ReadOptions { vocabulary: Vocabulary::Ledger(self.ledger), ..ReadOptions::default() };
-        let mut reading = geojson::read(text.as_bytes(), &options);
+        let mut reading = import::off_async_threads(move || geojson::read(text.as_bytes(), &options)).await?;
         for (candidate, union) in reading.candidates.iter_mut().zip(unions) {
             if let Some(union) = union {
                 candidate.geometry = Some(union);
                 reading.findings.retain(|f| f.code != "geometry_missing");
             }
         }
-        let mut allow: Vec<String> =
-            self.event.allow.iter().filter(|code| !ALLOWABLE.contains(&code.as_str())).cloned().collect();
+        let mut allow = self.event.allow.clone();
         // The children stand where their parents stood, whatever their fields would tell.
         allow.push("plan_required".to_owned());
         let request = FeatureRequest {
@@ -386,14 +391,6 @@ impl Work<'_> {
         self.settle(findings.collect())
     }
 
-    /// The park on paper, where all parents name one.
-    fn hand_on_park(&self, properties: &mut Map<String, Value>) {
-        let park = self.parents.first().and_then(|p| p.stated_park.as_ref());
-        if let Some(park) = park.filter(|park| self.parents.iter().all(|p| p.stated_park.as_ref() == Some(park))) {
-            properties.insert("stated_park".into(), json!(park));
-        }
-    }
-
     /// Refuses where an error is left; what was insisted on is a warning.
     fn settle(&self, mut findings: Vec<Finding>) -> Result<Vec<Finding>> {
         for finding in &mut findings {
@@ -404,27 +401,27 @@ impl Work<'_> {
         if findings.iter().any(|f| f.severity == Severity::Error) { Err(invalid(findings)) } else { Ok(findings) }
     }
 
+    /// The parents by id, for comparisons.
+    fn land(&self) -> Vec<Named> {
+        self.parents.iter().map(|p| (p.id.clone(), p.boundary.clone())).collect()
+    }
+
     /// The union of the parents, and what there is to say of it; they touch each other, directly or by others of them.
     async fn union(&self, connection: &mut PgConnection) -> Result<(MultiPolygon<f64>, Vec<Finding>)> {
-        let shapes: Vec<_> = self.parents.iter().map(|p| &p.boundary).collect();
-        let touching = overlap::pairs(&shapes, usize::MAX);
-        let mut group: Vec<usize> = (0..shapes.len()).collect();
-        for pair in &touching.list {
-            let (from, to) = (group[pair.a].max(group[pair.b]), group[pair.a].min(group[pair.b]));
-            group.iter_mut().filter(|g| **g == from).for_each(|g| *g = to);
-        }
+        let parents = self.land();
+        let apart = import::off_async_threads(move || land::apart(&parents)).await??;
         let mut findings = Vec::new();
-        if let Some(apart) = group.iter().position(|g| *g != group[0]) {
+        if let Some((a, b)) = apart {
             let message = format!(
                 "地块 {} 与 {} 不相邻，也不经其他地块相连；请给出合并后的图形（geometry），或确认合并成互不相连的几块（allow=parcels_apart）",
-                self.parents[0].id, self.parents[apart].id
+                self.parents[a].id, self.parents[b].id
             );
             findings = self.settle(vec![Finding::error("parcels_apart", Place::whole().field("from"), message)])?;
         }
         let ids: Vec<String> = self.parents.iter().map(|p| p.id.clone()).collect();
         let union = ledgers::union_of(connection, self.ledger, &ids).await?;
         let parts = union.0.len();
-        if findings.is_empty() && parts > shapes.iter().map(|s| s.0.len()).max().unwrap_or(1) {
+        if findings.is_empty() && parts > self.parents.iter().map(|p| p.boundary.0.len()).max().unwrap_or(1) {
             let message = format!("合并后的图形由 {parts} 块组成：有的地块只在一点相接，或相邻的边没有对齐");
             findings.push(Finding::warning("merged_in_parts", Place::whole().field("from"), message));
         }
@@ -432,68 +429,33 @@ impl Work<'_> {
     }
 
     /// The land that parents and children have in common, and what of either is left.
-    fn compare(&self, children: Vec<(String, MultiPolygon<f64>)>) -> Result<(Vec<Common>, Vec<Finding>)> {
-        let from: Vec<_> = self.parents.iter().map(|p| &p.boundary).collect();
-        let to: Vec<_> = children.iter().map(|(_, land)| land).collect();
-        let pairs = overlap::between(&from, &to, usize::MAX);
-        if !pairs.complete || !pairs.too_complex.is_empty() {
-            let message = "原地块与新地块的边界相交太多，无法核对面积".to_owned();
-            return Err(invalid(vec![Finding::error("geometry_too_complex", Place::whole(), message)]));
-        }
-        let (mut of_parent, mut of_child) = (vec![0.0; from.len()], vec![0.0; to.len()]);
-        // Also those that have no land in common: where somebody insists, it is still the family.
-        let mut common: BTreeMap<(usize, usize), f64> =
-            (0..from.len()).flat_map(|p| (0..to.len()).map(move |c| ((p, c), 0.0))).collect();
-        for pair in &pairs.list {
-            if let overlap::Relation::Overlap { area } = pair.relation {
-                of_parent[pair.a] += area.value();
-                of_child[pair.b] += area.value();
-                common.insert((pair.a, pair.b), area.value());
-            }
-        }
-        let mut findings = self.overlapping(&children);
-        for (parent, taken) in self.parents.iter().zip(of_parent) {
-            let whole = area::ellipsoidal(&parent.boundary).value();
-            findings.extend(left_over(whole, taken).map(|left| {
-                let message = format!(
-                    "原地块 {} 有 {left}没有归入任何新地块；请检查图形，确需如此可放行（allow=land_left_out）",
-                    parent.id
-                );
-                Finding::error("land_left_out", Place::whole(), message)
-            }));
-        }
-        for ((id, land), had) in children.iter().zip(of_child) {
-            let whole = area::ellipsoidal(land).value();
-            findings.extend(left_over(whole, had).map(|left| {
-                let message =
-                    format!("新地块 {id} 有 {left}不在原地块范围内；请检查图形，确需如此可放行（allow=land_beyond）");
-                Finding::error("land_beyond", Place::whole(), message)
-            }));
-        }
-        let named = common.into_iter().map(|((p, c), m2)| Common {
-            parent: self.parents[p].id.clone(),
-            child: children[c].0.clone(),
-            m2,
-        });
-        Ok((named.collect(), findings))
+    async fn compare(&self, children: Vec<Named>) -> Result<(Vec<Common>, Vec<Finding>)> {
+        let parents = self.land();
+        import::off_async_threads(move || land::compare(&parents, &children)).await?
     }
 
-    /// Land that two children would both have.
-    fn overlapping(&self, children: &[(String, MultiPolygon<f64>)]) -> Vec<Finding> {
-        let shapes: Vec<_> = children.iter().map(|(_, land)| land).collect();
-        let mut findings = Vec::new();
-        for pair in overlap::pairs(&shapes, usize::MAX).list {
-            let overlap::Relation::Overlap { area } = pair.relation else { continue };
-            let (a, b) = (&children[pair.a], &children[pair.b]);
-            let message = format!("新地块 {} 与 {} 重叠 {area} 平方米（{} 亩）", a.0, b.0, area.to_mu());
-            let smaller = area::ellipsoidal(&a.1).value().min(area::ellipsoidal(&b.1).value());
-            findings.push(if area.value() > land_tolerance(smaller) {
-                Finding::error("children_overlap", Place::whole(), message)
-            } else {
-                Finding::warning("overlap_sliver", Place::whole(), format!("{message}，属细碎重叠"))
-            });
-        }
-        findings
+    /// What the children do not have beside the fields: what is of the whole, and what is the parents' own.
+    fn not_handed_on(&self) -> Vec<NotInherited<Value>> {
+        let tell = |name: &'static str, title: &'static str, value: &dyn Fn(&Parent) -> Option<Value>| {
+            let values: Vec<Option<Value>> = self.parents.iter().map(value).collect();
+            values.iter().any(Option::is_some).then_some(NotInherited { name, title, values })
+        };
+        let park = match self.common_park() {
+            Some(_) => None,
+            None => tell("stated_park", "所填园区", &|p| p.stated_park.as_ref().map(|park| json!(park))),
+        };
+        let others = tell("attributes", "文件中的其他字段", &|p| {
+            Some(p.attributes.clone()).filter(|held| held.as_object().is_some_and(|held| !held.is_empty()))
+        });
+        let name = tell("name", "名称", &|p| p.name.as_ref().map(|name| json!(name)));
+        let stated = tell("stated_area_m2", "标注面积", &|p| p.stated_area.map(|area| json!(area)));
+        [name, stated, park, others].into_iter().flatten().collect()
+    }
+
+    /// The park on paper that all parents name.
+    fn common_park(&self) -> Option<&String> {
+        let park = self.parents.first()?.stated_park.as_ref()?;
+        self.parents.iter().all(|p| p.stated_park.as_ref() == Some(park)).then_some(park)
     }
 
     /// A line for every parent and child: one side has but one.
@@ -517,20 +479,6 @@ impl Work<'_> {
 struct Paper {
     document_no: Option<String>,
     reason: Option<String>,
-}
-
-/// Land of one parent in one child.
-struct Common {
-    parent: String,
-    child: String,
-    m2: f64,
-}
-
-/// What of the land the others do not cover, in words; `None` where it is rounding.
-fn left_over(whole: f64, covered: f64) -> Option<String> {
-    let left = whole - covered;
-    let area = SquareMetres::new(left).filter(|_| left > land_tolerance(whole))?;
-    Some(format!("{area} 平方米（{} 亩）", area.to_mu()))
 }
 
 /// Ids for a sentence: the first five.
