@@ -61,7 +61,8 @@ impl Tally {
     pub fn make_up(&mut self, desk: &Desk, dice: &mut Dice, bags: usize) {
         let mut bag = Bag::default();
         for _ in 0..MAKE_UP {
-            let Some((deed, ..)) = DEEDS.into_iter().find(|(deed, _, floor)| self.done_of(*deed) * 4 < floor * bags) else {
+            let Some((deed, ..)) = DEEDS.into_iter().find(|(deed, _, floor)| self.done_of(*deed) * 4 < floor * bags)
+            else {
                 return;
             };
             self.act(desk, deed, dice);
