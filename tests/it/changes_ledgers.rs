@@ -263,8 +263,8 @@ fn write(desk: &Desk, dice: &mut Dice, written: &AtomicUsize, deeds: usize) -> T
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn followers_hold_the_servers_bytes_after_hundreds_of_deeds_by_four_writers() {
-    const DEEDS_DONE: usize = 800;
+async fn followers_hold_the_servers_bytes_after_a_thousand_deeds_by_four_writers() {
+    const DEEDS_DONE: usize = 1_000;
     // Each writer has a bag of a hundred that is not empty yet; some hundreds more were tried than done.
     const BAGS: usize = 6;
     let db = Arc::new(Database::with_sample().await);
