@@ -59,16 +59,25 @@ pub async fn undo_revision(connection: &mut PgConnection, target: i64, actor: &s
 /// force is what has been undone, and the undoing itself. (`undo_conflicts` compares rows as they are: a value that somebody has changed and
 /// somebody else has set again looks untouched to it.)
 pub async fn written_since(connection: &mut PgConnection, target: i64) -> Result<Vec<(String, String, i64)>> {
+    // In two steps: planned as one, right after a large write, the log would be read once a row.
+    let wrote: Vec<(String, String)> =
+        sqlx::query_as("SELECT DISTINCT layer, feature_id FROM change WHERE revision = $1")
+            .bind(target)
+            .fetch_all(&mut *connection)
+            .await?;
+    let (layers, ids): (Vec<String>, Vec<String>) = wrote.into_iter().unzip();
     Ok(sqlx::query_as(
         "SELECT c.layer, c.feature_id, min(c.revision)
-         FROM (SELECT DISTINCT layer, feature_id FROM change WHERE revision = $1) w
-         JOIN change c USING (layer, feature_id)
+         FROM change c
          JOIN revision r ON r.number = c.revision
-         WHERE c.revision > $1 AND r.source NOT LIKE 'undo of revision %'
+         WHERE c.revision > $1 AND (c.layer, c.feature_id) IN (SELECT * FROM unnest($2::text[], $3::text[]))
+           AND r.source NOT LIKE 'undo of revision %'
            AND NOT EXISTS (SELECT 1 FROM revision u WHERE u.number > c.revision AND u.source = 'undo of revision ' || c.revision)
          GROUP BY 1, 2 ORDER BY 3, 1, 2 LIMIT 20",
     )
     .bind(target)
+    .bind(layers)
+    .bind(ids)
     .fetch_all(connection)
     .await?)
 }

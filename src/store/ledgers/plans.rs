@@ -289,14 +289,17 @@ pub async fn list_steps(connection: &mut PgConnection, plan: &str) -> Result<Vec
 
 /// Low-efficiency parcels that the revision wrote, or whose plan it wrote, and where they stand.
 pub async fn parcels_beside(connection: &mut PgConnection, revision: i64) -> Result<Vec<(String, String)>> {
-    Ok(sqlx::query_as(
-        "SELECT l.id, l.state FROM low_efficiency_parcel l
-         WHERE l.valid_to = 'infinity' AND l.id IN (
-             SELECT feature_id FROM change WHERE revision = $1 AND layer = 'low_efficiency_parcel'
-             UNION ALL SELECT coalesce(after, before) ->> 'parcel_id' FROM change WHERE revision = $1 AND layer = 'redevelopment_plan')
-         ORDER BY l.id",
+    let ids: Vec<String> = sqlx::query_scalar(
+        "SELECT feature_id FROM change WHERE revision = $1 AND layer = 'low_efficiency_parcel'
+         UNION SELECT coalesce(after, before) ->> 'parcel_id' FROM change WHERE revision = $1 AND layer = 'redevelopment_plan'",
     )
     .bind(revision)
+    .fetch_all(&mut *connection)
+    .await?;
+    Ok(sqlx::query_as(
+        "SELECT l.id, l.state FROM low_efficiency_parcel l WHERE l.valid_to = 'infinity' AND l.id = ANY ($1) ORDER BY l.id",
+    )
+    .bind(ids)
     .fetch_all(connection)
     .await?)
 }

@@ -142,11 +142,11 @@ pub struct StandingParcel {
 
 async fn parcels(connection: &mut PgConnection, sql: String) -> Result<Vec<StandingParcel>> {
     let rows: Vec<(String, Vec<u8>, bool)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?;
-    rows.into_iter()
-        .map(|(id, geom, illustrative)| {
-            Ok(StandingParcel { id, boundary: geometry_column::decode(&geom)?, illustrative })
-        })
-        .collect()
+    rows.into_iter().map(standing_parcel).collect()
+}
+
+fn standing_parcel((id, geom, illustrative): (String, Vec<u8>, bool)) -> Result<StandingParcel> {
+    Ok(StandingParcel { id, boundary: geometry_column::decode(&geom)?, illustrative })
 }
 
 /// Current parcels of the ledger whose box meets a staged one's, except the staged ones themselves.
@@ -179,14 +179,19 @@ pub async fn list_by_revision_blocks(connection: &mut PgConnection, ledger: Ledg
 
 /// Current parcels of the ledger that the open revision has written.
 pub async fn list_by_revision(connection: &mut PgConnection, ledger: Ledger) -> Result<Vec<StandingParcel>> {
+    // In two steps, by the keys: planned as one, right after a large write, the log would be read once a parcel.
+    let ids: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT feature_id FROM change WHERE revision = (SELECT current_revision()) AND layer = $1",
+    )
+    .bind(ledger.table())
+    .fetch_all(&mut *connection)
+    .await?;
     let sql = format!(
-        "SELECT b.id, ST_AsEWKB(b.geom), b.illustrative FROM {} b
-         WHERE b.valid_to = 'infinity' AND b.revision = current_revision()
-           AND b.id IN (SELECT feature_id FROM change WHERE revision = current_revision() AND layer = '{0}')
-         ORDER BY b.id",
+        "SELECT b.id, ST_AsEWKB(b.geom), b.illustrative FROM {} b WHERE b.id = ANY ($1) AND b.valid_to = 'infinity' ORDER BY b.id",
         ledger.table()
     );
-    parcels(connection, sql).await
+    let rows: Vec<(String, Vec<u8>, bool)> = sqlx::query_as(AssertSqlSafe(sql)).bind(ids).fetch_all(connection).await?;
+    rows.into_iter().map(standing_parcel).collect()
 }
 
 /// A parcel and where it lies now.
