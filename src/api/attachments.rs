@@ -18,7 +18,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::edits::{REPLAYED, Target};
+use super::edits::{self, REPLAYED, Target};
 use super::exports;
 use super::items::item_not_found;
 use super::params::{Params, shorten};
@@ -159,12 +159,7 @@ pub async fn remove_attachment(request: HttpRequest, path: Path, state: web::Dat
     let reason = params.text("reason");
     let done = attachments::remove(&state.pool, &deed, target.ledger, &path.1, number, reason.as_deref()).await?;
     let mut response = HttpResponse::NoContent();
-    if let Some(revision) = done.revision {
-        response.insert_header((REVISION_HEADER, HeaderValue::from(revision)));
-    }
-    if done.replayed {
-        response.insert_header((REPLAYED, HeaderValue::from_static("true")));
-    }
+    edits::mark(&mut response, done.revision, done.replayed);
     Ok(response.finish())
 }
 

@@ -4,14 +4,13 @@
 //! `Idempotency-Key` makes a repetition harmless. Never: a rule of a ledger.
 
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::auth;
 use super::collections::layer_of;
-use super::genealogy::TAILS;
 use super::if_match;
 use super::items::{self, Asked, item_not_found};
 use super::json_body::{self, Members};
@@ -83,12 +82,7 @@ pub async fn end_item(request: HttpRequest, path: web::Path<(String, String)>, s
     match ledgers::end_life(&state.pool, &deed, target.ledger, &path.1, on, reason.as_deref()).await {
         Ok(done) => {
             let mut response = HttpResponse::NoContent();
-            if let Some(revision) = done.revision {
-                response.insert_header((REVISION_HEADER, HeaderValue::from(revision)));
-            }
-            if done.replayed {
-                response.insert_header((REPLAYED, HeaderValue::from_static("true")));
-            }
+            mark(&mut response, done.revision, done.replayed);
             Ok(response.finish())
         }
         Err(error) => Err(target.refuse(&request, &state, error, None).await),
@@ -106,16 +100,44 @@ pub async fn create_transition(
     Params::read(&request, &[], |_| false)?;
     let body = json_body::bytes(&request, payload, &["application/json"], json_body::LIMIT).await?;
     let members = Members::parse(&body, &["to", "effective_on", "document_no", "reason"])?;
-    let wanted = MoveRequest {
-        to: members.needed_text("to")?,
-        effective_on: members.text("effective_on")?.map(|text| day("effective_on", &text)).transpose()?,
-        document_no: members.text("document_no")?,
-        reason: members.text("reason")?,
-    };
+    let wanted = move_of(&members)?;
     let deed = target.deed(&request, &body)?;
     match ledgers::transition(&state.pool, &deed, target.ledger, &path.1, &wanted).await {
         Ok(done) => target.stored(&request, &state, done, &[]).await,
         Err(error) => Err(target.refuse(&request, &state, error, None).await),
+    }
+}
+
+/// The move that a body asks for.
+pub(super) fn move_of(members: &Members) -> Result<MoveRequest> {
+    Ok(MoveRequest {
+        to: members.needed_text("to")?,
+        effective_on: members.text("effective_on")?.map(|text| day("effective_on", &text)).transpose()?,
+        document_no: members.text("document_no")?,
+        reason: members.text("reason")?,
+    })
+}
+
+/// What the choice was made from; without it nobody would know of a change in between.
+pub(super) fn seen_revision(members: &Members) -> Result<i64> {
+    let seen = members.integer("seen_revision")?.ok_or_else(|| Error::VersionMissing {
+        detail: "请在 seen_revision 中写明所选记录取自哪一修订（查询应答的 Sizhi-Revision 头），以免覆盖别人的修改"
+            .to_owned(),
+    })?;
+    if seen < 0 {
+        Err(Error::invalid("member_invalid", "成员 seen_revision 应为不小于 0 的整数"))
+    } else {
+        Ok(seen)
+    }
+}
+
+/// Says which revision was written, and whether this very request had been done before.
+pub(super) fn mark(response: &mut HttpResponseBuilder, revision: Option<i64>, replayed: bool) {
+    if let Some(revision) = revision {
+        response.insert_header((REVISION_HEADER, HeaderValue::from(revision)));
+    }
+    if replayed {
+        response.insert_header((REPLAYED, HeaderValue::from_static("true")));
     }
 }
 
@@ -363,6 +385,9 @@ pub(super) fn deed_of<'a>(
         today: today(),
     })
 }
+
+/// Addresses of single records and of collections that are the ledgers' alone.
+const TAILS: [&str; 7] = ["/transitions", "/steps", "/split", "/merge", "/lineage", "/attachments", "/{attachment}"];
 
 /// What is no ledger is read alone: its rows come by imports, as whole papers, and have neither moves nor steps nor attachments.
 fn of_read_layer(request: &HttpRequest) -> Problem {

@@ -1,26 +1,21 @@
-//! Parcels split and merged, moves of many records at once, and the way back.
+//! Parcels split and merged, and whom they came from.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use super::auth;
-use super::edits::{FEATURE_LIMIT, REPLAYED, Target, day, deed_of};
+use super::edits::{self, FEATURE_LIMIT, Target, day, seen_revision};
 use super::items::item_not_found;
 use super::json_body::{self, Members};
 use super::params::{Params, shorten};
-use super::past::REVISION_HEADER;
 use super::problem::{Answer, Problem};
 use super::representation;
 use super::state::State;
 use crate::domain::Ledger;
 use crate::error::{Error, Result};
-use crate::inventory::ledgers::{self, Event, Family, MAX_SELECTED, MoveRequest, Selection, Verdicts};
+use crate::inventory::ledgers::{self, Event, Family};
 use crate::inventory::wire;
-
-/// Ten thousand ids of eighty characters each, with room.
-const SELECTION_LIMIT: usize = 2 * 1024 * 1024;
 
 /// `POST …/items/{id}/split`: one parcel becomes several.
 pub async fn split_item(
@@ -80,59 +75,6 @@ pub async fn get_lineage(request: HttpRequest, path: web::Path<(String, String)>
     representation::json(None, &document)
 }
 
-/// `POST …/transitions` of a collection: one move for many records.
-pub async fn create_transitions(
-    request: HttpRequest,
-    path: web::Path<String>,
-    payload: web::Payload,
-    state: web::Data<State>,
-) -> Answer {
-    let target = Target::of(&request, &state, &path, None).await?;
-    Params::read(&request, &[], |_| false)?;
-    let body = json_body::bytes(&request, payload, &["application/json"], SELECTION_LIMIT).await?;
-    let known = ["to", "effective_on", "document_no", "reason", "ids", "seen_revision", "skip_refused", "dry_run"];
-    let members = Members::parse(&body, &known)?;
-    let ids = members.texts_up_to("ids", MAX_SELECTED)?;
-    let selection = Selection {
-        ids: ids.ok_or_else(|| Error::invalid("member_missing", "缺少成员 ids：要变更的记录的标识"))?,
-        seen_revision: seen_revision(&members)?,
-        skip_refused: members.flag("skip_refused")?.unwrap_or_default(),
-        dry_run: members.flag("dry_run")?.unwrap_or_default(),
-    };
-    let wanted = MoveRequest {
-        to: members.needed_text("to")?,
-        effective_on: members.text("effective_on")?.map(|text| day("effective_on", &text)).transpose()?,
-        document_no: members.text("document_no")?,
-        reason: members.text("reason")?,
-    };
-    let deed = target.deed(&request, &body)?;
-    let verdicts = ledgers::transition_many(&state.pool, &deed, target.ledger, &selection, &wanted).await?;
-    let mut response = HttpResponse::Ok();
-    mark(&mut response, verdicts.revision, verdicts.replayed);
-    Ok(response.json(verdicts_json(target.ledger, &verdicts, selection.dry_run)))
-}
-
-/// `POST /api/revisions/{number}/undo`: what stood before the revision stands again.
-pub async fn undo_revision(
-    request: HttpRequest,
-    path: web::Path<String>,
-    payload: web::Payload,
-    state: web::Data<State>,
-) -> Answer {
-    let viewer = auth::editor(&request, &state).await?;
-    Params::read(&request, &[], |_| false)?;
-    let not_found = || Error::not_found("revision_not_found", format!("没有编号为“{}”的修订", shorten(&path)));
-    let number: i64 = path.parse().ok().filter(|number| *number > 0).ok_or_else(not_found)?;
-    let body = json_body::bytes(&request, payload, &["application/json"], json_body::LIMIT).await?;
-    let members = Members::parse(&body, &["reason", "dry_run"])?;
-    let (reason, dry_run) = (members.text("reason")?, members.flag("dry_run")?.unwrap_or_default());
-    let deed = deed_of(&request, &viewer, None, &body)?;
-    let done = ledgers::undo(&state.pool, &deed, number, reason.as_deref(), dry_run).await?;
-    let mut response = HttpResponse::Ok();
-    mark(&mut response, done.revision, done.replayed);
-    Ok(response.json(json!({"undone": number, "revision": done.revision, "dry_run": dry_run})))
-}
-
 /// The ledger of the address, which holds parcels.
 async fn parcels(
     request: &HttpRequest,
@@ -153,28 +95,6 @@ fn event_of(options: &Params, members: &Members) -> Result<Event> {
         allow: allow.unwrap_or_default(),
         dry_run: options.flag("dry_run")?,
     })
-}
-
-/// What the choice was made from; without it nobody would know of a change in between.
-fn seen_revision(members: &Members) -> Result<i64> {
-    let seen = members.integer("seen_revision")?.ok_or_else(|| Error::VersionMissing {
-        detail: "请在 seen_revision 中写明所选记录取自哪一修订（查询应答的 Sizhi-Revision 头），以免覆盖别人的修改"
-            .to_owned(),
-    })?;
-    if seen < 0 {
-        Err(Error::invalid("member_invalid", "成员 seen_revision 应为不小于 0 的整数"))
-    } else {
-        Ok(seen)
-    }
-}
-
-fn mark(response: &mut actix_web::HttpResponseBuilder, revision: Option<i64>, replayed: bool) {
-    if let Some(revision) = revision {
-        response.insert_header((REVISION_HEADER, HeaderValue::from(revision)));
-    }
-    if replayed {
-        response.insert_header((REPLAYED, HeaderValue::from_static("true")));
-    }
 }
 
 /// What came of a split or a merge; `id` is what the new address is about.
@@ -203,33 +123,9 @@ fn told(request: &HttpRequest, state: &web::Data<State>, target: &Target, family
         "links": if dry_run { json!([]) } else { json!(links) },
     });
     let mut response = HttpResponse::build(if dry_run { StatusCode::OK } else { StatusCode::CREATED });
-    mark(&mut response, family.revision, family.replayed);
+    edits::mark(&mut response, family.revision, family.replayed);
     if !dry_run {
         response.insert_header((header::LOCATION, format!("{}/lineage", target.url(&base, id))));
     }
     Ok(response.json(document))
 }
-
-fn verdicts_json(ledger: Ledger, verdicts: &Verdicts, dry_run: bool) -> Value {
-    let machine = ledger.machine();
-    let refused = verdicts.list.iter().filter(|v| v.refused.is_some()).count();
-    let one = |v: &ledgers::Verdict| {
-        let mut told = json!({"id": v.id, "from": v.from, "moves": v.refused.is_none()});
-        if let Some(finding) = &v.refused {
-            told["finding"] = wire::finding(finding);
-        }
-        told
-    };
-    json!({
-        "to": {"code": verdicts.to, "label": machine.find(verdicts.to).map(|s| s.label)},
-        "dry_run": dry_run,
-        "revision": verdicts.revision,
-        "moving": verdicts.list.len() - refused,
-        "refused": refused,
-        "records": verdicts.list.iter().map(one).collect::<Vec<Value>>(),
-    })
-}
-
-/// Addresses of single records and of collections that are the ledgers' alone.
-pub const TAILS: [&str; 7] =
-    ["/transitions", "/steps", "/split", "/merge", "/lineage", "/attachments", "/{attachment}"];

@@ -4,6 +4,7 @@ pub mod access;
 mod accounts;
 mod attachments;
 mod auth;
+mod bulk;
 mod cards;
 mod changes;
 mod collections;
@@ -45,6 +46,7 @@ mod rate;
 mod report_pages;
 mod reports;
 mod representation;
+mod revisions;
 mod session;
 mod signals;
 mod state;
@@ -126,8 +128,8 @@ fn routes(routes: &mut Routes<'_>) {
         .service(post("/api/collections/{collection}/items/{item}/split", Editor, genealogy::split_item))
         .service(get("/api/collections/{collection}/items/{item}/lineage", Staff, genealogy::get_lineage))
         .service(post("/api/collections/{collection}/merge", Editor, genealogy::merge_items))
-        .service(post("/api/collections/{collection}/transitions", Editor, genealogy::create_transitions))
-        .service(post("/api/revisions/{number}/undo", Editor, genealogy::undo_revision))
+        .service(post("/api/collections/{collection}/transitions", Editor, bulk::create_transitions))
+        .service(post("/api/revisions/{number}/undo", Editor, revisions::undo_revision))
         .service(get("/api/collections/{collection}/items/{item}/criteria", Staff, criteria::judge_item))
         .service(
             address("/api/collections/{collection}/items/{item}/attachments", "GET, HEAD, POST")

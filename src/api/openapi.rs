@@ -66,7 +66,7 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
     }
     park_paths(&mut paths);
     import_paths(&mut paths, upload_limit_mb);
-    openapi_genealogy::undo(&mut paths);
+    openapi_ledgers::undo(&mut paths);
     openapi_access::paths(&mut paths);
     openapi_reports::paths(&mut paths);
     openapi_criteria::paths(&mut paths);

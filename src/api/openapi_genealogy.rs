@@ -1,20 +1,18 @@
-//! The part of the OpenAPI document about splits, merges, moves of many records, and the way back.
+//! The part of the OpenAPI document about splits, merges and lineage.
 
 use serde_json::{Map, Value, json};
 
-use super::openapi::{JSON, Operation, query, segment};
-use super::openapi_access::security;
+use super::openapi::{JSON, Operation, query};
 use super::openapi_ledgers::{REFUSED, add, allow_of, id, idempotency_key, if_match, json_alone, operation};
 use super::openapi_schemas::{Schemas, day, list, number, object, reference, text, text_or_null, whole, yes_or_no};
 use crate::domain::Ledger;
 use crate::domain::layer::Layer;
 use crate::domain::ledger::MAX_RELATIVES;
-use crate::inventory::ledgers::{ALLOWABLE, MAX_SELECTED};
+use crate::inventory::ledgers::ALLOWABLE;
 
 /// What a ledger has beside the edits of single records.
 pub fn paths(paths: &mut Map<String, Value>, layer: &Layer, url: &str) {
     let Some(ledger) = Ledger::of_layer(layer.id) else { return };
-    add(paths, &format!("{url}/transitions"), vec![("post", transitions(layer))]);
     if ledger == Ledger::Plan {
         return;
     }
@@ -22,18 +20,6 @@ pub fn paths(paths: &mut Map<String, Value>, layer: &Layer, url: &str) {
     add(paths, &format!("{item}/split"), vec![("post", split(layer))]);
     add(paths, &format!("{item}/lineage"), vec![("get", lineage(layer))]);
     add(paths, &format!("{url}/merge"), vec![("post", merge(layer))]);
-}
-
-/// The way back.
-pub fn undo(paths: &mut Map<String, Value>) {
-    let summary = "撤销一次对台账的修改：恢复修改之前的内容，记为新的修订；导入请用 /imports/{id}/undo";
-    let undo = Operation::new("undo_revision", "ledgers", summary)
-        .field("security", security())
-        .parameters(vec![segment("number", "修订号，即修改的应答中的 Sizhi-Revision", "12"), idempotency_key()])
-        .field("requestBody", json!({"required": true, "content": {JSON: {"schema": reference("NewUndo")}}}))
-        .answers("200", "已撤销；dry_run 时只是可以撤销", &[(JSON, reference("Undone"))])
-        .errors(&["400", "401", "403", "404", "409", "413", "415"]);
-    add(paths, "/revisions/{number}/undo", vec![("post", undo)]);
 }
 
 fn dry_run() -> Value {
@@ -70,13 +56,6 @@ fn lineage(layer: &Layer) -> Operation {
     operation(layer, "get_lineage", "地块的来源与去向：由哪些地块而来，变成了哪些地块", vec![id(layer), json_alone()])
         .answers("200", "先代由近及远，后代由先到后", &[(JSON, reference("Lineage"))])
         .errors(&["400", "401", "403", "404"])
-}
-
-fn transitions(layer: &Layer) -> Operation {
-    let what = "批量变更状态；默认有一条不能变更就全部不变更（409，逐条说明）";
-    deed(operation(layer, "create_transitions", what, vec![idempotency_key()]), "NewTransitions")
-        .answers("200", "逐条的结果", &[(JSON, reference("Verdicts"))])
-        .errors(&REFUSED)
 }
 
 pub fn schemas() -> Schemas {
@@ -119,21 +98,6 @@ pub fn schemas() -> Schemas {
         "id": text("标识"), "complete": yes_or_no("没有因条数限制而略去"), "ancestors": list(line()), "descendants": list(line()),
         "parcels": list(object(&["id", "state", "computed_area_m2"], relative)), "links": list(reference("Link")),
     });
-    let mut moves = paper();
-    moves["to"] = text("变更为：状态代码或中文名称");
-    moves["ids"] = json!({"type": "array", "minItems": 1, "maxItems": MAX_SELECTED, "items": {"type": "string"}});
-    moves["seen_revision"] = whole(seen);
-    moves["skip_refused"] = yes_or_no("只变更可以变更的；默认有一条不能就全部不变更");
-    moves["dry_run"] = yes_or_no("只看逐条的结果，不写入");
-    let verdict = json!({
-        "id": text("标识"), "from": text_or_null("原状态代码"), "moves": yes_or_no("可以变更"), "finding": reference("Finding"),
-    });
-    let verdicts = json!({
-        "to": object(&["code", "label"], json!({"code": text("代码"), "label": text("状态")})),
-        "dry_run": yes_or_no("只核对"), "revision": revision(), "moving": whole("变更的条数"), "refused": whole("不能变更的条数"),
-        "records": list(object(&["id", "from", "moves"], verdict)),
-    });
-    let undone = json!({"undone": whole("被撤销的修订"), "revision": revision(), "dry_run": yes_or_no("只核对")});
     vec![
         ("NewSplit", object(&["parts"], split)),
         ("NewMerge", object(&["from", "into", "seen_revision"], merge)),
@@ -145,9 +109,5 @@ pub fn schemas() -> Schemas {
             ),
         ),
         ("Lineage", object(&["id", "complete", "ancestors", "descendants", "parcels", "links"], lineage)),
-        ("NewTransitions", object(&["to", "ids", "seen_revision"], moves)),
-        ("Verdicts", object(&["to", "dry_run", "revision", "moving", "refused", "records"], verdicts)),
-        ("NewUndo", object(&[], json!({"reason": text("原因"), "dry_run": yes_or_no("只核对能否撤销")}))),
-        ("Undone", object(&["undone", "revision", "dry_run"], undone)),
     ]
 }

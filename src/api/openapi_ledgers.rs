@@ -1,4 +1,4 @@
-//! The part of the OpenAPI document about the ledgers: edits of single records, moves between states, steps of a plan.
+//! The part of the OpenAPI document about the ledgers: edits of single records, moves between states, steps of a plan, the way back.
 
 use serde_json::{Map, Value, json};
 
@@ -6,10 +6,13 @@ use super::collections::property_schema;
 use super::openapi::{GEOJSON, JSON, Operation, example_of, query, segment, text_parameter};
 use super::openapi_access::security;
 use super::openapi_attachments;
-use super::openapi_schemas::{Schemas, day, layer_reference, list, object, reference, text, text_or_null, whole};
+use super::openapi_schemas::{
+    Schemas, day, layer_reference, list, object, reference, text, text_or_null, whole, yes_or_no,
+};
 use crate::domain::Ledger;
 use crate::domain::layer::Layer;
 use crate::inventory::import::ALLOWABLE_IN_LEDGERS;
+use crate::inventory::ledgers::MAX_SELECTED;
 
 /// What a write may be answered with beside its success.
 pub(super) const REFUSED: [&str; 9] = ["400", "401", "403", "404", "409", "412", "413", "415", "428"];
@@ -27,6 +30,7 @@ pub fn paths(paths: &mut Map<String, Value>, layer: &Layer, url: &str) {
     add(paths, &items, vec![("post", create)]);
     add(paths, &item, vec![("put", replace), ("patch", update), ("delete", end)]);
     add(paths, &format!("{item}/transitions"), transitions(layer));
+    add(paths, &format!("{url}/transitions"), vec![("post", bulk_transitions(layer))]);
     if ledger == Ledger::Plan {
         add(paths, &format!("{item}/steps"), steps(layer));
     }
@@ -133,6 +137,26 @@ fn transitions(layer: &Layer) -> Vec<(&'static str, Operation)> {
     vec![("get", read), ("post", stored(create, "200", "变更后的记录", layer))]
 }
 
+fn bulk_transitions(layer: &Layer) -> Operation {
+    let what = "批量变更状态；默认有一条不能变更就全部不变更（409，逐条说明）";
+    operation(layer, "create_transitions", what, vec![idempotency_key()])
+        .field("requestBody", json!({"required": true, "content": {JSON: {"schema": reference("NewTransitions")}}}))
+        .answers("200", "逐条的结果", &[(JSON, reference("Verdicts"))])
+        .errors(&REFUSED)
+}
+
+/// The way back.
+pub fn undo(paths: &mut Map<String, Value>) {
+    let summary = "撤销一次对台账的修改：恢复修改之前的内容，记为新的修订；导入请用 /imports/{id}/undo";
+    let undo = Operation::new("undo_revision", "ledgers", summary)
+        .field("security", security())
+        .parameters(vec![segment("number", "修订号，即修改的应答中的 Sizhi-Revision", "12"), idempotency_key()])
+        .field("requestBody", json!({"required": true, "content": {JSON: {"schema": reference("NewUndo")}}}))
+        .answers("200", "已撤销；dry_run 时只是可以撤销", &[(JSON, reference("Undone"))])
+        .errors(&["400", "401", "403", "404", "409", "413", "415"]);
+    add(paths, "/revisions/{number}/undo", vec![("post", undo)]);
+}
+
 fn steps(layer: &Layer) -> Vec<(&'static str, Operation)> {
     let read = operation(layer, "list_steps", "方案的步骤", vec![id(layer), json_alone()])
         .answers("200", "步骤，按次序", &[(JSON, reference("PlanSteps"))])
@@ -210,6 +234,35 @@ pub fn schemas() -> Schemas {
         ("NewPlanSteps", object(&["steps"], json!({"steps": list(object(&["task"], step))}))),
         ("PlanSteps", object(&["plan", "steps"], told)),
         ("StaleProblem", json!({"allOf": [reference("Problem"), {"type": "object", "properties": stale}]})),
+    ]
+}
+
+/// One move for many records, and the way back.
+pub fn bulk_schemas() -> Schemas {
+    let revision = || json!({"type": "integer", "nullable": true, "title": "写入的修订；没有写入时为 null"});
+    let mut moves = json!({
+        "effective_on": {"type": "string", "format": "date", "title": "日期；不给时为今天"},
+        "document_no": text("文号"), "reason": text("原因"),
+    });
+    moves["to"] = text("变更为：状态代码或中文名称");
+    moves["ids"] = json!({"type": "array", "minItems": 1, "maxItems": MAX_SELECTED, "items": {"type": "string"}});
+    moves["seen_revision"] = whole("所选记录取自哪一修订：查询应答的 Sizhi-Revision");
+    moves["skip_refused"] = yes_or_no("只变更可以变更的；默认有一条不能就全部不变更");
+    moves["dry_run"] = yes_or_no("只看逐条的结果，不写入");
+    let verdict = json!({
+        "id": text("标识"), "from": text_or_null("原状态代码"), "moves": yes_or_no("可以变更"), "finding": reference("Finding"),
+    });
+    let verdicts = json!({
+        "to": object(&["code", "label"], json!({"code": text("代码"), "label": text("状态")})),
+        "dry_run": yes_or_no("只核对"), "revision": revision(), "moving": whole("变更的条数"), "refused": whole("不能变更的条数"),
+        "records": list(object(&["id", "from", "moves"], verdict)),
+    });
+    let undone = json!({"undone": whole("被撤销的修订"), "revision": revision(), "dry_run": yes_or_no("只核对")});
+    vec![
+        ("NewTransitions", object(&["to", "ids", "seen_revision"], moves)),
+        ("Verdicts", object(&["to", "dry_run", "revision", "moving", "refused", "records"], verdicts)),
+        ("NewUndo", object(&[], json!({"reason": text("原因"), "dry_run": yes_or_no("只核对能否撤销")}))),
+        ("Undone", object(&["undone", "revision", "dry_run"], undone)),
     ]
 }
 

@@ -56,6 +56,7 @@ pub fn components(layers: &[Layer]) -> Value {
         features(),
         openapi_time::schemas(),
         openapi_ledgers::schemas(),
+        openapi_ledgers::bulk_schemas(),
         openapi_genealogy::schemas(),
         openapi_attachments::schemas(),
         parks(),

@@ -6,7 +6,7 @@ use sizhi::inventory::sample;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::support::Database;
-use crate::support::parcels::COUNTY;
+use crate::support::parcels::{self, COUNTY};
 
 const TABLES: [&str; 7] = [
     "turnover_parcel",
@@ -52,20 +52,7 @@ async fn a_session_sees_of_the_ledgers_what_its_jurisdiction_covers_now_and_then
     let db = Database::with_sample().await;
     sample::seed_parcels(&db.pool, "test", 1_500, &Silent).await.expect("parcels");
     // The drawn ones have made no moves and have no papers.
-    db.write(
-        "INSERT INTO parcel_transition (ledger, record_id, ordinal, county_code, from_state, to_state, effective_on, actor)
-         SELECT 'turnover_parcel', id, 1, county_code, 'planned', 'approved', '2020-01-01', 'test' FROM turnover_parcel;
-         INSERT INTO attachment (ledger, record_id, ordinal, county_code, kind, file_name, media_type, size_bytes, sha256, added_revision)
-         SELECT 'turnover_parcel', id, 1, county_code, 'photo', 'a.jpg', 'image/jpeg', 1, encode(sha256(id::bytea), 'hex'), current_revision()
-         FROM turnover_parcel;
-         INSERT INTO attachment_content SELECT county_code, sha256, 0, record_id::bytea FROM attachment",
-    )
-    .await;
-    db.write(
-        "INSERT INTO parcel_lineage (ledger, parent_id, child_id, county_code, kind, effective_on, common_area_m2, actor)
-         SELECT 'turnover_parcel', id, id || '-1', county_code, 'split', '2020-01-01', 1, 'test' FROM turnover_parcel",
-    )
-    .await;
+    parcels::leave_traces(&db).await;
     let drawn: i64 = db.value("SELECT max(number) FROM revision").await;
     let mut owner = db.pool.acquire().await.expect("connection").detach();
     let all = counts(&mut owner, "SELECT count(*) FROM {}").await;

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::support::data_folder::DataFolder;
 use crate::support::process::{run, sizhi};
-use crate::support::{Database, accounts, files, scratch};
+use crate::support::{Database, accounts, files, parcels, scratch};
 
 /// Every table of ours: rows, and a digest of them all.
 async fn contents(pool: &PgPool) -> Vec<(String, i64, Option<String>)> {
@@ -54,21 +54,11 @@ async fn filled(name: &str) -> Database {
     .execute(&db.pool)
     .await
     .expect("key");
+    parcels::leave_traces(&db).await;
     db.write(
-        "INSERT INTO parcel_transition (ledger, record_id, ordinal, county_code, from_state, to_state, effective_on, actor)
-         SELECT 'turnover_parcel', id, 1, county_code, 'planned', 'approved', '2020-01-01', 'test' FROM turnover_parcel;
-         INSERT INTO low_efficiency_criteria_set (id, division_code, year, criteria_count, source) VALUES ('430121-2025', '430121', 2025, 1, '示意');
+        "INSERT INTO low_efficiency_criteria_set (id, division_code, year, criteria_count, source) VALUES ('430121-2025', '430121', 2025, 1, '示意');
          INSERT INTO low_efficiency_criterion (id, set_id, division_code, number, title, kind, combination, field, comparison, threshold_flag)
-         VALUES ('430121-2025@1', '430121-2025', '430121', 1, '停产（示意）', '部分闲置类', 'any', 'production_stopped', 'eq', true);
-         INSERT INTO attachment (ledger, record_id, ordinal, county_code, kind, file_name, media_type, size_bytes, sha256, added_revision)
-         SELECT 'turnover_parcel', id, 1, county_code, 'photo', 'a.jpg', 'image/jpeg', 1, encode(sha256(id::bytea), 'hex'), current_revision()
-         FROM turnover_parcel;
-         INSERT INTO attachment_content SELECT county_code, sha256, 0, record_id::bytea FROM attachment",
-    )
-    .await;
-    db.write(
-        "INSERT INTO parcel_lineage (ledger, parent_id, child_id, county_code, kind, effective_on, common_area_m2, actor)
-         SELECT 'turnover_parcel', id, id || '-1', county_code, 'split', '2020-01-01', 1, 'test' FROM turnover_parcel",
+         VALUES ('430121-2025@1', '430121-2025', '430121', 1, '停产（示意）', '部分闲置类', 'any', 'production_stopped', 'eq', true)",
     )
     .await;
     let entry = ExportEntry { actor: "test", layer: "x", filter: "", format: "csv", rows: 1, address: "" };

@@ -248,3 +248,40 @@ async fn another_countys_records_are_as_if_they_were_not() {
     );
     assert_eq!(db.column::<String>("SELECT record_id FROM parcel_transition").await, own[..1]);
 }
+
+/// Right after a large write the planner knows nothing of it: an undo that trusted it read the log once a record, for minutes.
+#[actix_web::test]
+async fn an_undo_reads_the_log_by_its_keys_however_new_the_rows_are() {
+    let db = Database::with_sample().await;
+    // Nobody tells the planner what comes.
+    for table in ["turnover_parcel", "change", "revision", "parcel_transition"] {
+        let off = format!("ALTER TABLE {table} SET (autovacuum_enabled = off)");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(off)).execute(&db.pool).await.expect("off");
+    }
+    sample::seed_parcels(&db.pool, "test", 3_000, &Silent).await.expect("drawn");
+    let chosen = ids(&db, "state = 'approved'").await;
+    let body = json!({"to": "acquired", "ids": chosen, "seen_revision": newest(&db).await});
+    assert_eq!(send(&db, "turnover_parcels", None, &body).await.status, 200);
+    let revision = newest(&db).await;
+    let before = read_of_log(&db).await;
+    let path = format!("/api/revisions/{revision}/undo");
+    let undone = call(&db, authorised(Method::POST, &path).set_json(json!({}))).await;
+    assert_eq!(undone.status, 200, "{}", undone.text());
+    let read = read_of_log(&db).await - before;
+    let log: i64 = db.value("SELECT count(*) FROM change").await;
+    // A few looks at the whole of it and some at each row; once a record would be hundreds of times the whole.
+    assert!(read > 0 && read < 40 * log, "{read} rows of a log of {log} for {} records", chosen.len());
+}
+
+/// Rows of the log that were read so far, by scans and by its indexes.
+async fn read_of_log(db: &Database) -> i64 {
+    // A session reports what it has done when it has been idle for a while, or now.
+    for _ in 0..40 {
+        sqlx::raw_sql("SELECT pg_stat_force_next_flush(), pg_stat_clear_snapshot()")
+            .execute(&db.pool)
+            .await
+            .expect("flushed");
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    db.value("SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'change' AND schemaname = 'public'").await
+}

@@ -1,89 +1,13 @@
-//! Parcels split and merged over HTTP: no land lost, nothing handed on that is of the whole, everybody's descent, the way back.
+//! Parcels split and merged over HTTP: no land lost, nothing handed on that is of the whole, everybody's descent.
 
 use actix_web::http::Method;
 use serde_json::{Value, json};
 use sizhi::domain::access::Role;
 
-use crate::support::http::{Answer, authorised, call, get_authorised};
-use crate::support::parcels::{COUNTY, PARK, inside};
+use crate::support::http::{Answer, call, get_authorised};
+use crate::support::land::{Box, LOW, Land, PLANS, TURNOVER, approved, etag, id, items, newest, send, standing};
+use crate::support::parcels::COUNTY;
 use crate::support::{Database, accounts};
-
-const TURNOVER: &str = "/api/collections/turnover_parcels";
-const LOW: &str = "/api/collections/low_efficiency_parcels";
-const PLANS: &str = "/api/collections/redevelopment_plans";
-
-/// West, south, east, north of the land of these tests, in 0.0001° from a place inside the park's largest block.
-type Box = [f64; 4];
-
-async fn send(db: &Database, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
-    let request = headers
-        .iter()
-        .fold(authorised(Method::POST, path), |request, (name, value)| request.insert_header((*name, *value)));
-    call(db, request.set_json(body)).await
-}
-
-/// Land in the block.
-struct Land {
-    x: f64,
-    y: f64,
-}
-
-impl Land {
-    async fn of(db: &Database) -> Self {
-        let (x, y, _) = inside(db, PARK).await;
-        Self { x, y }
-    }
-
-    fn polygon(&self, [w, s, e, n]: Box) -> Value {
-        let (w, e) = (self.x + w * 1e-4, self.x + e * 1e-4);
-        let (s, n) = (self.y + s * 1e-4, self.y + n * 1e-4);
-        json!({"type": "Polygon", "coordinates": [[[w, s], [e, s], [e, n], [w, n], [w, s]]]})
-    }
-
-    fn part(&self, number: &str, land: Box) -> Value {
-        json!({"type": "Feature", "properties": {"number": number}, "geometry": self.polygon(land)})
-    }
-
-    /// Enters a parcel; its ETag.
-    async fn enter(&self, db: &Database, layer: &str, number: &str, land: Box, more: Value) -> String {
-        let mut feature = self.part(number, land);
-        feature["properties"]["county_code"] = json!(COUNTY);
-        feature["properties"].as_object_mut().expect("object").extend(more.as_object().expect("object").clone());
-        let answer = send(db, &format!("{layer}/items"), &[], &feature).await;
-        assert_eq!(answer.status, 201, "{}", answer.text());
-        answer.header("etag").expect("etag").to_owned()
-    }
-}
-
-fn id(number: &str) -> String {
-    format!("{COUNTY}-{number}")
-}
-
-fn items(layer: &str, number: &str) -> String {
-    format!("{layer}/items/{}", id(number))
-}
-
-async fn newest(db: &Database) -> i64 {
-    db.value("SELECT max(number) FROM revision").await
-}
-
-async fn etag(db: &Database, layer: &str, number: &str) -> String {
-    let answer = get_authorised(db, &items(layer, number)).await;
-    answer.header("etag").unwrap_or_else(|| panic!("{}", answer.text())).to_owned()
-}
-
-/// Ids and ellipsoidal areas by PostGIS of what stands, by id.
-async fn standing(db: &Database) -> Vec<(String, f64)> {
-    sqlx::query_as("SELECT id, ST_Area(geom::geography) FROM turnover_parcel WHERE valid_to = 'infinity' ORDER BY id")
-        .fetch_all(&db.pool)
-        .await
-        .expect("parcels")
-}
-
-fn approved() -> Value {
-    json!({"state": "approved", "state_on": "2024-05-06", "approved_on": "2024-05-06", "approved_area_m2": 43000.5,
-           "batch_name": "第一批", "supply_mode": "出让", "title_no": "湘（2024）第1号", "name": "整宗", "stated_park": "长沙经济技术开发区"})
-}
 
 #[actix_web::test]
 async fn a_parcel_is_split_into_parts_that_hold_its_land_and_its_state() {
@@ -567,67 +491,6 @@ async fn call_as(
 }
 
 #[actix_web::test]
-async fn what_cannot_be_undone_is_refused_with_its_reason() {
-    let db = Database::with_sample().await;
-    let land = Land::of(&db).await;
-    let seeded = newest(&db).await;
-    let undo = |number: i64, body: Value| {
-        let db = &db;
-        async move { send(db, &format!("/api/revisions/{number}/undo"), &[], &body).await }
-    };
-    let tag = land.enter(&db, TURNOVER, "A", [0.0, 0.0, 20.0, 10.0], approved()).await;
-    let entered = newest(&db).await;
-    undo(seeded, json!({})).await.assert_problem(409, "undo_not_possible");
-    undo(9_999, json!({})).await.assert_problem(404, "revision_not_found");
-    send(&db, "/api/revisions/x/undo", &[], &json!({})).await.assert_problem(404, "revision_not_found");
-    undo(entered, json!({"why": 1})).await.assert_problem(400, "member_unknown");
-    // A move since then stands in the way; that it stands is told by a trial too.
-    let moved = send(
-        &db,
-        &format!("{}/transitions", items(TURNOVER, "A")),
-        &[("if-match", &tag)],
-        &json!({"to": "acquired", "effective_on": "2025-01-01"}),
-    )
-    .await;
-    assert_eq!(moved.status, 200, "{}", moved.text());
-    let last = newest(&db).await;
-    undo(entered, json!({"dry_run": true})).await.assert_problem(409, "undo_conflict");
-    let tried = undo(last, json!({"dry_run": true})).await;
-    assert_eq!(
-        (tried.status.as_u16(), tried.json()),
-        (200, json!({"undone": last, "revision": null, "dry_run": true}))
-    );
-    assert_eq!(newest(&db).await, last, "a trial writes nothing");
-    assert_eq!(undo(last, json!({})).await.status, 200);
-    assert_eq!(get_authorised(&db, &items(TURNOVER, "A")).await.json()["properties"]["state"], "approved");
-    assert_eq!(db.value::<i64>("SELECT count(*) FROM parcel_transition").await, 0);
-
-    // A plan under which its parcel would lose what it stands on.
-    land.enter(&db, LOW, "L", [30.0, 0.0, 40.0, 10.0], json!({"state": "recognised", "state_on": "2024-05-06"})).await;
-    let plan = json!({"type": "Feature", "properties": {"county_code": COUNTY, "number": "P", "parcel_id": id("L")}});
-    assert_eq!(send(&db, &format!("{PLANS}/items"), &[], &plan).await.status, 201);
-    let planned = newest(&db).await;
-    let to = send(
-        &db,
-        &format!("{}/transitions", items(LOW, "L")),
-        &[("if-match", &etag(&db, LOW, "L").await)],
-        &json!({"to": "planned"}),
-    )
-    .await;
-    assert_eq!(to.status, 200, "{}", to.text());
-    let problem = undo(planned, json!({})).await.assert_problem(409, "undo_conflict");
-    assert!(problem["findings"][0]["message"].as_str().expect("text").contains(&id("L")), "{problem}");
-    // An import is undone as a batch, which then says so.
-    let file = crate::support::parcels::file(
-        "undo_import.geojson",
-        &[(json!({"地块编号": "I"}), land.polygon([50.0, 0.0, 52.0, 2.0]))],
-    );
-    let imported = db.import(&file, crate::support::parcels::into("turnover_parcels")).await.expect("imported");
-    undo(imported.revision.expect("revision"), json!({})).await.assert_problem(409, "undo_by_import");
-    assert_eq!(db.audit().await, None);
-}
-
-#[actix_web::test]
 async fn what_parents_say_on_paper_is_told_where_children_do_not_have_it() {
     let db = Database::with_sample().await;
     let land = Land::of(&db).await;
@@ -657,42 +520,6 @@ async fn what_parents_say_on_paper_is_told_where_children_do_not_have_it() {
     );
 }
 
-#[actix_web::test]
-async fn a_request_that_was_undone_is_not_told_as_done() {
-    let db = Database::with_sample().await;
-    let land = Land::of(&db).await;
-    let tag = land.enter(&db, TURNOVER, "A", [0.0, 0.0, 20.0, 10.0], approved()).await;
-    let body = json!({"parts": [land.part("A-1", [0.0, 0.0, 12.0, 10.0]), land.part("A-2", [12.0, 0.0, 20.0, 10.0])]});
-    let path = format!("{}/split", items(TURNOVER, "A"));
-    let key = [("if-match", tag.as_str()), ("idempotency-key", "k")];
-    assert_eq!(send(&db, &path, &key, &body).await.status, 201);
-    let undo = format!("/api/revisions/{}/undo", newest(&db).await);
-    assert_eq!(send(&db, &undo, &[], &json!({})).await.status, 200);
-    send(&db, &path, &key, &body).await.assert_problem(409, "undone_since");
-    // By another key it is another request, and the numbers are free again.
-    let tag = etag(&db, TURNOVER, "A").await;
-    let again = send(&db, &path, &[("if-match", tag.as_str()), ("idempotency-key", "k2")], &body).await;
-    assert_eq!(again.status, 201, "{}", again.text());
-}
-
-/// While a parcel does not stand, blocks are changed without it.
-#[actix_web::test]
-async fn what_an_undo_brings_back_lies_where_the_blocks_are_now() {
-    let db = Database::with_sample().await;
-    let land = Land::of(&db).await;
-    let tag = land.enter(&db, TURNOVER, "A", [0.0, 0.0, 20.0, 10.0], approved()).await;
-    let block = get_authorised(&db, &items(TURNOVER, "A")).await.json()["properties"]["block_id"].clone();
-    assert!(block.is_string());
-    let ended = call(&db, authorised(Method::DELETE, &items(TURNOVER, "A")).insert_header(("if-match", tag))).await;
-    assert_eq!(ended.status, 204, "{}", ended.text());
-    let end = newest(&db).await;
-    db.write(&format!("DELETE FROM park_block WHERE id = {}", block.to_string().replace('"', "'"))).await;
-    let undone = send(&db, &format!("/api/revisions/{end}/undo"), &[], &json!({})).await;
-    assert_eq!(undone.status, 200, "{}", undone.text());
-    let p = get_authorised(&db, &items(TURNOVER, "A")).await.json()["properties"].clone();
-    assert_eq!((&p["block_id"], &p["park_code"], &p["inside_share"]), (&Value::Null, &Value::Null, &Value::Null));
-}
-
 /// Parents may lie on one another, which an import only warns of: what they share is not counted twice for the child.
 #[actix_web::test]
 async fn land_that_two_parents_share_counts_once() {
@@ -708,32 +535,6 @@ async fn land_that_two_parents_share_counts_once() {
     assert_eq!(problem["findings"][0]["code"], "land_beyond", "{problem}");
     let done = send(&db, &path, &[], &merge([0.0, 0.0, 20.0, 10.0])).await;
     assert_eq!(done.status, 201, "{}", done.text());
-}
-
-/// What lived for less than a day leaves no row; its papers stay, and nobody else gets its number.
-#[actix_web::test]
-async fn papers_of_a_record_that_ended_on_its_first_day_stay_its_own() {
-    let db = Database::with_sample().await;
-    let land = Land::of(&db).await;
-    let tag = land
-        .enter(&db, TURNOVER, "A", [0.0, 0.0, 20.0, 10.0], json!({"state_on": "2026-11-26", "state": "approved"}))
-        .await;
-    let files = format!("{}/attachments", items(TURNOVER, "A"));
-    let bytes = crate::support::images::jpeg();
-    let added = call(&db, crate::support::http::upload(&files, &[("kind", "photo")], "现场.jpg", &bytes)).await;
-    assert_eq!(added.status, 201, "{}", added.text());
-    let attached = newest(&db).await;
-    send(&db, &format!("/api/revisions/{attached}/undo"), &[], &json!({}))
-        .await
-        .assert_problem(409, "undo_not_possible");
-    let end = format!("{}?effective_on=2026-11-26", items(TURNOVER, "A"));
-    let ended = call(&db, authorised(Method::DELETE, &end).insert_header(("if-match", tag))).await;
-    assert_eq!(ended.status, 204, "{}", ended.text());
-    assert_eq!(db.value::<i64>("SELECT count(*) FROM turnover_parcel").await, 0);
-    assert_eq!(get_authorised(&db, &format!("{files}/1")).await.body, bytes);
-    let mut again = land.part("A", [0.0, 0.0, 20.0, 10.0]);
-    again["properties"]["county_code"] = json!(COUNTY);
-    send(&db, &format!("{TURNOVER}/items"), &[], &again).await.assert_problem(409, "number_used_before");
 }
 
 /// One letter in one or two code points is one number.
@@ -767,71 +568,4 @@ async fn a_number_in_another_composition_is_the_same_number() {
         "{}",
         done.text()
     );
-}
-
-#[actix_web::test]
-async fn an_undo_leaves_no_plan_without_its_parcel_and_nothing_of_a_record_that_is_gone() {
-    let db = Database::with_sample().await;
-    let land = Land::of(&db).await;
-    let undo = |number: i64| {
-        let db = &db;
-        async move { send(db, &format!("/api/revisions/{number}/undo"), &[], &json!({})).await }
-    };
-    land.enter(&db, LOW, "L", [0.0, 0.0, 20.0, 10.0], json!({"state": "recognised", "state_on": "2024-05-06"})).await;
-    let plan = |number: &str| json!({"type": "Feature", "properties": {"county_code": COUNTY, "number": number, "parcel_id": id("L")}});
-    assert_eq!(send(&db, &format!("{PLANS}/items"), &[], &plan("P")).await.status, 201);
-    let entered = newest(&db).await;
-    let steps = json!({"steps": [{"task": "签订协议"}]});
-    let put = authorised(Method::PUT, &format!("{}/steps", items(PLANS, "P")))
-        .insert_header(("if-match", etag(&db, PLANS, "P").await));
-    assert_eq!(call(&db, put.set_json(&steps)).await.status, 200);
-    undo(entered).await.assert_problem(409, "undo_conflict");
-    // Cancelled, and its parcel split: the plan does not come back on land that is no more.
-    let path = format!("{}/transitions", items(PLANS, "P"));
-    let moved = send(&db, &path, &[("if-match", &etag(&db, PLANS, "P").await)], &json!({"to": "cancelled"})).await;
-    assert_eq!(moved.status, 200, "{}", moved.text());
-    let cancelled = newest(&db).await;
-    let parts = json!({"parts": [land.part("L-1", [0.0, 0.0, 12.0, 10.0]), land.part("L-2", [12.0, 0.0, 20.0, 10.0])]});
-    let split = format!("{}/split", items(LOW, "L"));
-    assert_eq!(send(&db, &split, &[("if-match", &etag(&db, LOW, "L").await)], &parts).await.status, 201);
-    let problem = undo(cancelled).await.assert_problem(409, "undo_conflict");
-    assert!(problem["findings"][0]["message"].as_str().expect("text").contains(&id("L")), "{problem}");
-    // The split first, then the cancelling.
-    assert_eq!(undo(newest(&db).await).await.status, 200);
-    assert_eq!(undo(cancelled).await.status, 200);
-    assert_eq!(db.audit().await, None);
-}
-
-/// A value that somebody has changed and somebody else has set again is somebody else's.
-#[actix_web::test]
-async fn an_undo_takes_nothing_that_was_written_later() {
-    let db = Database::with_sample().await;
-    let land = Land::of(&db).await;
-    land.enter(&db, TURNOVER, "A", [0.0, 0.0, 20.0, 10.0], approved()).await;
-    let name = |name: Value| {
-        let db = &db;
-        async move {
-            let patch = authorised(Method::PATCH, &items(TURNOVER, "A"))
-                .insert_header(("if-match", etag(db, TURNOVER, "A").await));
-            let done = call(db, patch.set_json(json!({"type": "Feature", "properties": {"name": name}}))).await;
-            assert_eq!(done.status, 200, "{}", done.text());
-            newest(db).await
-        }
-    };
-    let first = name(json!("甲")).await;
-    let second = name(Value::Null).await;
-    let third = name(json!("甲")).await;
-    let undo = |number: i64| {
-        let db = &db;
-        async move { send(db, &format!("/api/revisions/{number}/undo"), &[], &json!({})).await }
-    };
-    for number in [first, second] {
-        undo(number).await.assert_problem(409, "undo_conflict");
-    }
-    // From the last one back, all of it goes.
-    for number in [third, second, first] {
-        let done = undo(number).await;
-        assert_eq!(done.status, 200, "{}", done.text());
-    }
-    assert_eq!(get_authorised(&db, &items(TURNOVER, "A")).await.json()["properties"]["name"], "整宗");
 }

@@ -67,6 +67,7 @@ mod ledger_queries;
 mod ledger_races;
 mod ledger_round_trips;
 mod ledger_undo;
+mod ledger_way_back;
 mod openapi;
 mod park_list;
 mod problems;

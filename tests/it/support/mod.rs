@@ -10,6 +10,7 @@ pub mod exports;
 pub mod files;
 pub mod http;
 pub mod images;
+pub mod land;
 pub mod parcels;
 pub mod process;
 pub mod proxy;

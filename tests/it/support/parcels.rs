@@ -51,3 +51,21 @@ pub fn into(ledger: &'static str) -> impl Fn(&mut ImportRequest) {
 pub fn operator() -> Viewer {
     Viewer::operator("test")
 }
+
+/// A move, an attachment with its content and a child, of each turnover parcel: rows beside the drawn ones, which have none of them.
+pub async fn leave_traces(db: &Database) {
+    db.write(
+        "INSERT INTO parcel_transition (ledger, record_id, ordinal, county_code, from_state, to_state, effective_on, actor)
+         SELECT 'turnover_parcel', id, 1, county_code, 'planned', 'approved', '2020-01-01', 'test' FROM turnover_parcel;
+         INSERT INTO attachment (ledger, record_id, ordinal, county_code, kind, file_name, media_type, size_bytes, sha256, added_revision)
+         SELECT 'turnover_parcel', id, 1, county_code, 'photo', 'a.jpg', 'image/jpeg', 1, encode(sha256(id::bytea), 'hex'), current_revision()
+         FROM turnover_parcel;
+         INSERT INTO attachment_content SELECT county_code, sha256, 0, record_id::bytea FROM attachment",
+    )
+    .await;
+    db.write(
+        "INSERT INTO parcel_lineage (ledger, parent_id, child_id, county_code, kind, effective_on, common_area_m2, actor)
+         SELECT 'turnover_parcel', id, id || '-1', county_code, 'split', '2020-01-01', 1, 'test' FROM turnover_parcel",
+    )
+    .await;
+}
