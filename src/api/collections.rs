@@ -10,23 +10,17 @@ use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
 use crate::domain::access::Viewer;
-use crate::domain::layer::{Layer, Property, PropertyKind};
+use crate::domain::layer::{GeometryKind, Layer, Property, PropertyKind};
 use crate::error::Error;
-use crate::layers::declaration;
 use crate::store::features::{self, LayerExtent};
 
 const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
 
-/// The layers that somebody may know of.
-pub fn visible_layers(viewer: &Viewer) -> impl Iterator<Item = &'static Layer> {
-    let role = viewer.role;
-    declaration::LAYERS.iter().filter(move |layer| layer.visibility.is_for(role))
-}
-
 /// The layer of the path, or 404: an internal one does not exist for the public.
-pub fn layer_of(id: &str, viewer: &Viewer) -> Result<&'static Layer, Problem> {
-    visible_layers(viewer).find(|layer| layer.id == id).ok_or_else(|| {
-        let known: Vec<&str> = visible_layers(viewer).map(|l| l.id).collect();
+pub fn layer_of(state: &State, id: &str, viewer: &Viewer) -> Result<&'static Layer, Problem> {
+    let visible = || state.layers.visible(viewer);
+    visible().find(|layer| layer.id == id).ok_or_else(|| {
+        let known: Vec<&str> = visible().map(|l| l.id).collect();
         Error::not_found("collection_not_found", format!("没有这个图层；现有图层：{}", known.join("、"))).into()
     })
 }
@@ -37,13 +31,15 @@ pub async fn list_collections(request: HttpRequest, state: web::Data<State>) -> 
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
     let mut collections = Vec::new();
-    for layer in visible_layers(&viewer) {
+    for layer in state.layers.visible(&viewer) {
         let extent = features::extent(&state.pool, &viewer, layer).await?;
         collections.push(describe(layer, &base, &extent));
     }
     let url = format!("{base}/api/collections");
     if form == Form::Html {
-        let rows: Vec<Vec<String>> = visible_layers(&viewer)
+        let rows: Vec<Vec<String>> = state
+            .layers
+            .visible(&viewer)
             .map(|l| {
                 vec![
                     format!("<a href=\"{}/{}?f=html\">{}</a>", html::escape(&url), l.id, html::escape(l.title.zh)),
@@ -66,7 +62,7 @@ pub async fn list_collections(request: HttpRequest, state: web::Data<State>) -> 
 pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
     let params = Params::read(&request, &["f"], |_| false)?;
-    let layer = layer_of(&path, &viewer)?;
+    let layer = layer_of(&state, &path, &viewer)?;
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
     let extent = features::extent(&state.pool, &viewer, layer).await?;
@@ -118,29 +114,29 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
     }
     collection.insert("extent".into(), Value::Object(spans));
     // The items without a parameter: GDAL asks for one of them by putting its id behind this address.
-    collection.insert(
-        "links".into(),
-        json!([
+    let mut links = json!([
             {"rel": "self", "type": "application/json", "href": format!("{url}?f=json")},
             {"rel": "alternate", "type": "text/html", "href": format!("{url}?f=html")},
             {"rel": "items", "type": "application/geo+json", "title": layer.title.zh, "href": format!("{url}/items")},
             {"rel": "items", "type": "text/html", "title": layer.title.zh, "href": format!("{url}/items?f=html")},
             {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json", "href": format!("{url}/queryables")},
-            {"rel": "changes", "type": "application/json", "title": "变更", "href": format!("{url}/changes?since=0")},
             {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},
-        ]),
-    );
+        ]);
+    if let (Some(links), true) = (links.as_array_mut(), layer.has_past()) {
+        links.push(json!({"rel": "changes", "type": "application/json", "title": "变更", "href": format!("{url}/changes?since=0")}));
+    }
+    collection.insert("links".into(), links);
     Value::Object(collection)
 }
 
 pub async fn get_queryables(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
-    json_schema(&request, &state, layer_of(&path, &viewer), ("queryables", "可查询的属性"), |p| p.queryable)
+    json_schema(&request, &state, layer_of(&state, &path, &viewer), ("queryables", "可查询的属性"), |p| p.queryable)
 }
 
 pub async fn get_schema(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
-    json_schema(&request, &state, layer_of(&path, &viewer), ("schema", "属性结构"), |_| true)
+    json_schema(&request, &state, layer_of(&state, &path, &viewer), ("schema", "属性结构"), |_| true)
 }
 
 /// `what`: the last segment of the address and the page's title.
@@ -170,10 +166,12 @@ fn json_schema(
             .collect();
         let further =
             |name: &str, zh: &str, en: &str| vec![format!("<code>{name}</code>"), zh.into(), en.into(), String::new()];
-        if what.0 == "schema" {
+        if what.0 == "schema" && layer.has_past() {
             rows.extend(LIFE.map(|(name, _, zh, en)| further(name, zh, en)));
         }
-        rows.push(further("geometry", "图形", "Geometry"));
+        if layer.geometry != GeometryKind::None {
+            rows.push(further("geometry", "图形", "Geometry"));
+        }
         let title = format!("{}：{}", layer.title.zh, what.1);
         let body = html::table(what.1, &["字段", "含义", "英文", "单位"], &rows);
         let page = html::page(&base, &title, &body, &format!("{url}?f=json"));
@@ -182,12 +180,17 @@ fn json_schema(
     let mut properties: Map<String, Value> = chosen().map(|p| (p.name.to_owned(), property_schema(p))).collect();
     if what.0 == "schema" {
         properties.values_mut().for_each(or_null);
-        properties.extend(LIFE.map(|(name, role, zh, en)| (name.to_owned(), life_schema(role, zh, en))));
+        if layer.has_past() {
+            properties.extend(LIFE.map(|(name, role, zh, en)| (name.to_owned(), life_schema(role, zh, en))));
+        }
     }
-    properties.insert(
-        "geometry".into(),
-        json!({"format": "geometry-multipolygon", "x-ogc-role": "primary-geometry", "title": "图形"}),
-    );
+    if layer.geometry != GeometryKind::None {
+        let format = layer.geometry.schema_format();
+        properties.insert(
+            "geometry".into(),
+            json!({"format": format, "x-ogc-role": "primary-geometry", "title": "图形"}),
+        );
+    }
     let document = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": url, "type": "object",
         "title": layer.title.zh, "properties": properties, "additionalProperties": false,
@@ -220,6 +223,8 @@ pub fn property_schema(property: &Property) -> Value {
         PropertyKind::Integer => json!({"type": "integer"}),
         PropertyKind::Boolean => json!({"type": "boolean"}),
         PropertyKind::Date => json!({"type": "string", "format": "date"}),
+        PropertyKind::DateTime => json!({"type": "string", "format": "date-time"}),
+        PropertyKind::NumberList => json!({"type": "array", "items": {"type": "number"}}),
     };
     if let Some(object) = schema.as_object_mut() {
         object.insert("title".into(), json!(property.title.zh));

@@ -23,7 +23,7 @@ const MAX_PROPERTIES: usize = 10;
 
 pub async fn list_facets(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
-    let layer = layer_of(&path, &viewer)?;
+    let layer = layer_of(&state, &path, &viewer)?;
     let params = Params::read(&request, &FACET_PARAMS, |name| layer.queryable(name).is_some())?;
     let properties = wanted(&params, layer)?;
     let past = Past::read(&params, &state).await?;

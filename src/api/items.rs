@@ -26,7 +26,7 @@ use crate::store::features::{self, Page};
 
 pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
-    let layer = layer_of(&path, &viewer)?;
+    let layer = layer_of(&state, &path, &viewer)?;
     let allowed: Vec<&str> = ITEMS_PARAMS.into_iter().chain(EXPORT_PARAMS).collect();
     let params = Params::read(&request, &allowed, |name| layer.queryable(name).is_some())?;
     if let Some(format) = exports::wanted(&request, &params)? {
@@ -170,7 +170,7 @@ fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
 pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, state: web::Data<State>) -> Answer {
     let (collection, id) = path.into_inner();
     let viewer = auth::viewer(&request, &state).await?;
-    let layer = layer_of(&collection, &viewer)?;
+    let layer = layer_of(&state, &collection, &viewer)?;
     let params = Params::read(&request, &["datetime", "revision", "f"], |_| false)?;
     let form = representation::form(&request, &params)?;
     if id.contains('\0') {

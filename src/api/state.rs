@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::rate::Allowances;
 use crate::config::HttpArgs;
+use crate::layers::catalogue::Catalogue;
 
 /// Reports that are made at the same time; the others wait.
 const REPORTS_AT_ONCE: usize = 3;
@@ -26,14 +27,22 @@ pub struct State {
     pub allowances: Arc<Allowances>,
     /// Room for downloads of attachments.
     pub downloads: Arc<Semaphore>,
+    /// The layers that are served.
+    pub layers: Arc<Catalogue>,
 }
 
 impl State {
+    /// Serves the register's own layers.
     pub fn new(pool: PgPool, http: HttpArgs) -> Self {
         let exports = Arc::new(Semaphore::new(http.exports_at_once.clamp(1, 1_000)));
         let reports = Arc::new(Semaphore::new(REPORTS_AT_ONCE));
         let allowances = Arc::new(Allowances::new(http.rate_limit));
         let downloads = Arc::new(Semaphore::new(DOWNLOADS_AT_ONCE));
-        Self { pool, http, exports, reports, allowances, downloads }
+        Self { pool, http, exports, reports, allowances, downloads, layers: Arc::default() }
+    }
+
+    /// The same, serving these layers.
+    pub fn with_layers(self, layers: Catalogue) -> Self {
+        Self { layers: Arc::new(layers), ..self }
     }
 }

@@ -1,6 +1,6 @@
 //! An export as data: formats, columns, rows. `store` reads rows, `exchange` writes them, and neither knows the other.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use geo::MultiPolygon;
 
 use super::layer::PropertyKind;
@@ -137,6 +137,7 @@ pub enum Cell {
     Integer(i64),
     Boolean(bool),
     Date(NaiveDate),
+    DateTime(DateTime<Utc>),
 }
 
 impl Cell {
@@ -150,6 +151,7 @@ impl Cell {
             Cell::Integer(number) => number.to_string(),
             Cell::Boolean(value) => value.to_string(),
             Cell::Date(day) => day.to_string(),
+            Cell::DateTime(moment) => moment.to_rfc3339_opts(SecondsFormat::AutoSi, true),
         }
     }
 }

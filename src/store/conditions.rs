@@ -2,7 +2,7 @@
 //!
 //! Names come from the declaration alone; every value of a request is bound.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
@@ -19,6 +19,7 @@ enum Bound {
     Number(f64),
     Boolean(bool),
     Day(Option<NaiveDate>),
+    Moment(DateTime<Utc>),
     Bytes(Vec<u8>),
 }
 
@@ -82,8 +83,8 @@ impl Clauses {
     }
 
     fn filter(&mut self, filter: &Filter) {
-        let name = filter.property.name;
-        let is_list = filter.property.kind == PropertyKind::TextList;
+        let name = filter.property.column;
+        let is_list = filter.property.kind.is_list();
         let equal =
             |place: String| if is_list { format!("{place} = ANY({name})") } else { format!("{name} = {place}") };
         let condition = match &filter.value {
@@ -101,6 +102,9 @@ impl Clauses {
             FilterValue::DateBetween(from, to) => {
                 self.between(name, from.map(|d| Bound::Day(Some(d))), to.map(|d| Bound::Day(Some(d))), "::date")
             }
+            FilterValue::MomentBetween(from, to) => {
+                self.between(name, from.map(Bound::Moment), to.map(Bound::Moment), "")
+            }
         };
         self.sql.push(condition);
     }
@@ -117,7 +121,12 @@ impl Clauses {
         let escaped = search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         let place = self.value(Bound::Text(format!("%{escaped}%")));
         let texts: Vec<&str> =
-            layer.properties.iter().filter(|p| p.queryable && p.kind == PropertyKind::Text).map(|p| p.name).collect();
+            layer.properties.iter().filter(|p| p.queryable && p.kind == PropertyKind::Text).map(|p| p.column).collect();
+        if texts.is_empty() {
+            self.values.pop();
+            self.sql.push("FALSE".to_owned());
+            return;
+        }
         // A gap that no text holds: two neighbours must not make a word together.
         self.sql.push(format!("concat_ws(E'\\x1f', {}) ILIKE {place}", texts.join(", ")));
     }
@@ -126,8 +135,8 @@ impl Clauses {
         if let Some(division) = &query.division {
             let prefix = division.prefix();
             let place = self.value(Bound::Text(prefix.to_owned()));
-            let own = layer.division_property().unwrap_or("feature_id");
-            self.sql.push(format!("left({own}, {}) = {place}", prefix.len()));
+            let own = layer.division_property().map_or("feature_id", |property| property.column);
+            self.sql.push(format!("left({own}::text, {}) = {place}", prefix.len()));
         }
         if let Some(area) = &query.within {
             let place = self.value(Bound::Bytes(geometry_column::encode(area)));
@@ -155,6 +164,7 @@ pub(super) fn bind<'q, O>(sql: Page<'q, O>, layer: &Layer, query: &ItemsQuery) -
         Bound::Number(number) => sql.bind(number),
         Bound::Boolean(boolean) => sql.bind(boolean),
         Bound::Day(day) => sql.bind(day),
+        Bound::Moment(moment) => sql.bind(moment),
         Bound::Bytes(bytes) => sql.bind(bytes),
     })
 }
@@ -175,17 +185,18 @@ impl Order {
     /// Parameters are numbered from `first` + 1 on.
     pub(super) fn of(query: &ItemsQuery, first: usize) -> Self {
         let keys: Vec<(&str, &str, bool)> =
-            query.sort.iter().map(|k| (k.property.name, cast_of(k.property.kind), k.descending)).collect();
+            query.sort.iter().map(|k| (k.property.column, cast_of(k.property.kind), k.descending)).collect();
         let mut by: Vec<String> = keys
             .iter()
             .map(|(name, _, descending)| format!("{name}{} NULLS LAST", if *descending { " DESC" } else { "" }))
             .collect();
-        by.push("feature_id".to_owned());
+        // By code point: what holds a layer in memory pages in the same order. (The register's own ids are of this collation.)
+        by.push("feature_id COLLATE \"C\"".to_owned());
         by.push("coalesce(valid_from, '-infinity')".to_owned());
         let (id, from) = (first + keys.len() + 1, first + keys.len() + 2);
         // The id and its day break every tie; each key in front of them is compared first.
         let mut after = format!(
-            "(feature_id > ${id} OR feature_id = ${id} AND coalesce(valid_from, '-infinity') > coalesce(${from}::date, '-infinity'))"
+            "(feature_id COLLATE \"C\" > ${id} OR feature_id = ${id} AND coalesce(valid_from, '-infinity') > coalesce(${from}::date, '-infinity'))"
         );
         for (at, (name, cast, descending)) in keys.iter().enumerate().rev() {
             let place = format!("${}::text{cast}", first + at + 1);
@@ -216,6 +227,7 @@ fn cast_of(kind: PropertyKind) -> &'static str {
         PropertyKind::Number | PropertyKind::Integer => "::numeric",
         PropertyKind::Boolean => "::boolean",
         PropertyKind::Date => "::date",
-        PropertyKind::Text | PropertyKind::TextList => "",
+        PropertyKind::DateTime => "::timestamptz",
+        PropertyKind::Text | PropertyKind::TextList | PropertyKind::NumberList => "",
     }
 }

@@ -44,16 +44,28 @@ pub(super) fn feature_expression(layer: &Layer) -> String {
         "json_build_object('type', 'Feature', 'id', feature_id, 'geometry', ST_AsGeoJSON(ST_ForcePolygonCCW(geom), 8, 0)::json, 'properties', (SELECT row_to_json(p) FROM (SELECT ",
     );
     for property in layer.properties {
-        let name = property.name;
+        let (column, name) = (property.column, quoted(property.name));
         let _ = match property.kind {
             // An empty list tells a client nothing of what is in the others: GDAL takes the column for JSON, and QGIS shows nothing.
-            PropertyKind::TextList => write!(sql, "nullif({name}, '{{}}') AS {name}, "),
-            _ => write!(sql, "{name}, "),
+            PropertyKind::TextList | PropertyKind::NumberList => write!(sql, "nullif({column}, '{{}}') AS {name}, "),
+            PropertyKind::DateTime => write!(sql, "replace(to_json({column}) #>> '{{}}', '+00:00', 'Z') AS {name}, "),
+            _ => write!(sql, "{column} AS {name}, "),
         };
     }
-    // `valid_from` and `valid_to` are every layer's temporal properties.
-    sql.push_str("valid_from, valid_to) p))::text");
+    if layer.has_past() {
+        // The temporal properties of every layer of the register.
+        sql.push_str("valid_from, valid_to, ");
+    }
+    // (Without any property the row is empty: `{}`.)
+    let end = sql.strip_suffix(", ").map_or(sql.len(), str::len);
+    sql.truncate(end);
+    sql.push_str(") p))::text");
     sql
+}
+
+/// A property's name as the name of a column: it is the key in the row's JSON.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// One page and the number of all that match, from one state of the register; ordered by feature id; the lives of one id, where a period shows several, by the day they began.
@@ -131,7 +143,7 @@ pub async fn extent(pool: &PgPool, viewer: &Viewer, layer: &Layer) -> Result<Lay
     let sql = format!(
         "SELECT ST_XMin(e), ST_YMin(e), ST_XMax(e), ST_YMax(e), from_date
          FROM (SELECT ST_Extent(geom) AS e, min(valid_from) AS from_date FROM {}) x",
-        layer.relation
+        as_of::relation(layer, None)
     );
     let mut transaction = begin_read_as(pool, viewer).await?;
     let (w, s, e, n, from): Row = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await?;
@@ -203,10 +215,14 @@ pub async fn facets(
         bind(sqlx::query_as(AssertSqlSafe(count)), layer, query).fetch_one(&mut *transaction).await?;
     let mut facets = Vec::with_capacity(properties.len());
     for property in properties {
-        let name = property.name;
+        let (name, column) = (property.name, property.column);
         let value = match property.kind {
-            PropertyKind::TextList => format!("unnest(coalesce(nullif({name}, '{{}}'), ARRAY[NULL::text]))"),
-            _ => format!("{name}::text"),
+            PropertyKind::TextList => format!("unnest(coalesce(nullif({column}, '{{}}'), ARRAY[NULL::text]))"),
+            PropertyKind::NumberList => {
+                format!("unnest(coalesce(nullif({column}, '{{}}'), ARRAY[NULL::float8]))::text")
+            }
+            PropertyKind::DateTime => format!("replace(to_json({column}) #>> '{{}}', '+00:00', 'Z')"),
+            _ => format!("{column}::text"),
         };
         let sql = format!(
             "SELECT value, count(*) FROM (SELECT {value} AS value FROM {relation} WHERE {conditions}) v

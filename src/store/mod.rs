@@ -20,6 +20,7 @@ pub mod embedded;
 mod errors;
 pub mod events;
 pub mod export_log;
+pub mod extra;
 pub mod feature_rows;
 pub mod features;
 pub mod follow;
