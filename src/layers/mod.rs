@@ -1,8 +1,9 @@
 //! Layers: their declarations and encoders. Never: SQL, HTTP.
 
-pub mod columns;
 pub mod catalogue;
+pub mod columns;
 pub mod declaration;
+pub mod encode;
 pub mod extra;
 pub mod geojson;
 mod ledgers;
