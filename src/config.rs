@@ -13,6 +13,14 @@ pub struct DatabaseArgs {
     pub database_url: Option<String>,
 }
 
+/// Layers beyond the register's own.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct LayerArgs {
+    /// 附加图层的声明文件（TOML）：把库中的表或视图发布为只读图层；见 docs/operations.md
+    #[arg(long, env = "SIZHI_LAYERS", value_name = "FILE")]
+    pub layers: Option<PathBuf>,
+}
+
 /// How the HTTP service listens and limits itself.
 #[derive(Debug, Clone, clap::Args)]
 pub struct HttpArgs {

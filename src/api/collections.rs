@@ -16,6 +16,15 @@ use crate::store::features::{self, LayerExtent};
 
 const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
 
+/// What is told of the past of a layer: an operator's table has none here.
+pub fn with_past(layer: &'static Layer) -> Result<&'static Layer, Problem> {
+    if layer.has_past() {
+        return Ok(layer);
+    }
+    let detail = format!("图层“{}”来自附加的数据表，没有历史和变更记录", layer.title.zh);
+    Err(Error::invalid("option_not_possible", detail).into())
+}
+
 /// The layer of the path, or 404: an internal one does not exist for the public.
 pub fn layer_of(state: &State, id: &str, viewer: &Viewer) -> Result<&'static Layer, Problem> {
     let visible = || state.layers.visible(viewer);
@@ -115,13 +124,13 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
     collection.insert("extent".into(), Value::Object(spans));
     // The items without a parameter: GDAL asks for one of them by putting its id behind this address.
     let mut links = json!([
-            {"rel": "self", "type": "application/json", "href": format!("{url}?f=json")},
-            {"rel": "alternate", "type": "text/html", "href": format!("{url}?f=html")},
-            {"rel": "items", "type": "application/geo+json", "title": layer.title.zh, "href": format!("{url}/items")},
-            {"rel": "items", "type": "text/html", "title": layer.title.zh, "href": format!("{url}/items?f=html")},
-            {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json", "href": format!("{url}/queryables")},
-            {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},
-        ]);
+        {"rel": "self", "type": "application/json", "href": format!("{url}?f=json")},
+        {"rel": "alternate", "type": "text/html", "href": format!("{url}?f=html")},
+        {"rel": "items", "type": "application/geo+json", "title": layer.title.zh, "href": format!("{url}/items")},
+        {"rel": "items", "type": "text/html", "title": layer.title.zh, "href": format!("{url}/items?f=html")},
+        {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json", "href": format!("{url}/queryables")},
+        {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},
+    ]);
     if let (Some(links), true) = (links.as_array_mut(), layer.has_past()) {
         links.push(json!({"rel": "changes", "type": "application/json", "title": "变更", "href": format!("{url}/changes?since=0")}));
     }
@@ -131,7 +140,9 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
 
 pub async fn get_queryables(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
-    json_schema(&request, &state, layer_of(&state, &path, &viewer), ("queryables", "可查询的属性"), |p| p.queryable)
+    json_schema(&request, &state, layer_of(&state, &path, &viewer), ("queryables", "可查询的属性"), |p| {
+        p.queryable
+    })
 }
 
 pub async fn get_schema(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
@@ -186,10 +197,8 @@ fn json_schema(
     }
     if layer.geometry != GeometryKind::None {
         let format = layer.geometry.schema_format();
-        properties.insert(
-            "geometry".into(),
-            json!({"format": format, "x-ogc-role": "primary-geometry", "title": "图形"}),
-        );
+        properties
+            .insert("geometry".into(), json!({"format": format, "x-ogc-role": "primary-geometry", "title": "图形"}));
     }
     let document = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": url, "type": "object",

@@ -26,7 +26,6 @@ use crate::domain::{Finding, Ledger};
 use crate::error::{Error, Result};
 use crate::inventory::ledgers::{self, Deed, Done, Edit, Mode, MoveRequest, StepInput, Written};
 use crate::inventory::today;
-use crate::layers::declaration;
 use crate::store::features;
 
 /// Largest feature, in bytes (reliability.md: JSON body 5 MB).

@@ -9,7 +9,6 @@ use super::auth;
 use super::collections::{LIFE, layer_of};
 use super::cursor;
 use super::params::{self, EXPORT_PARAMS, ITEMS_PARAMS, Params};
-use super::park_pages;
 use super::past::Past;
 use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
@@ -18,18 +17,18 @@ use super::{READ_TIME, exports, html};
 use crate::domain::access::Viewer;
 use crate::domain::items_query::{After, ItemsQuery};
 use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
-use crate::domain::{DivisionLevel, Finding, Ledger};
+use crate::domain::{Finding, Ledger};
 use crate::error::{Error, Result};
 use crate::inventory::wire;
 use crate::layers::encode::{self, CoordForm};
-use crate::store::as_of;
 use crate::store::features::{self, FeatureRow, Page};
+use crate::store::{as_of, extra};
 
 pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
     let layer = layer_of(&state, &path, &viewer)?;
     let allowed: Vec<&str> = ITEMS_PARAMS.into_iter().chain(EXPORT_PARAMS).collect();
-    let params = Params::read(&request, &allowed, |name| layer.queryable(name).is_some())?;
+    let params = Params::read(&request, &allowed, |name| params::parameter_of(layer, name).is_some())?;
     if let Some(format) = exports::wanted(&request, &params)? {
         return exports::download(&request, &state, layer, &params, format).await;
     }
@@ -73,7 +72,11 @@ async fn list_page(
 /// The register's revision, and who may see it where not everybody sees the same: a browser that changes hands must not
 /// be told that what it holds is current.
 pub(super) async fn mark(state: &State, layer: &Layer, viewer: &Viewer, revision: Option<i64>) -> Result<String> {
-    let revision = as_of::mark(&state.pool, revision).await?;
+    let revision = match layer.extra {
+        // The register's revision says nothing of an operator's table.
+        Some(_) => extra::mark(&state.pool).await?,
+        None => as_of::mark(&state.pool, revision).await?,
+    };
     Ok(match layer.visibility {
         Visibility::Public => revision,
         Visibility::Internal => format!("{revision}-{}", auth::scope_mark(viewer)),
@@ -211,6 +214,7 @@ pub(super) async fn the_item(
     Asked { params, form, remarks }: Asked<'_>,
 ) -> Answer {
     let base = representation::base_url(request, state);
+    params::refuse_time(params, layer)?;
     let period = params::period(params)?;
     let past = Past::read(params, state).await?;
     let not_found = || item_not_found(layer, id);
@@ -243,9 +247,12 @@ pub(super) async fn the_item(
         let mut links = json!([
             {"rel": "self", "type": "application/geo+json", "href": href("json")},
             {"rel": "alternate", "type": "text/html", "href": href("html")},
-            {"rel": "version-history", "type": "application/json", "title": "沿革", "href": format!("{url}/history?f=json")},
             {"rel": "collection", "type": "application/json", "title": layer.title.zh, "href": format!("{base}/api/collections/{}", layer.id)},
         ]);
+        if let (Some(links), true) = (links.as_array_mut(), layer.has_past()) {
+            // Ahead of the way back to the collection.
+            links.insert(2, json!({"rel": "version-history", "type": "application/json", "title": "沿革", "href": format!("{url}/history?f=json")}));
+        }
         if let (Some(links), Some(_)) = (links.as_array_mut(), Ledger::of_layer(layer.id)) {
             links.push(json!({"rel": "related", "type": "application/json", "title": "附件", "href": format!("{url}/attachments")}));
         }
@@ -270,15 +277,16 @@ fn shown(property: &Property, value: &Value) -> String {
         Some(_) => 2,
         None => 0,
     };
-    match (property.name, value) {
-        (_, Value::Number(n)) if property.unit.is_some() => {
-            n.as_f64().map(|n| format!("{n:.decimals$}")).unwrap_or_default()
-        }
-        ("status", status) => html::escape(park_pages::status_label(status)),
-        ("level", Value::String(word)) => {
-            html::escape(DivisionLevel::parse(word).map_or(word.as_str(), |level| level.label()))
-        }
-        (_, value) => html::escape(&html::text_of(value)),
+    let is_area = matches!(property.unit, Some("ha" | "m2" | "mu"));
+    // (The words of other codes stand in properties of their own.)
+    let known = value
+        .as_str()
+        .filter(|_| matches!(property.name, "status" | "level"))
+        .and_then(|word| property.values.iter().find(|known| known.value == word));
+    match value {
+        _ if known.is_some() => html::escape(known.map_or("", |known| known.title.zh)),
+        Value::Number(n) if is_area => n.as_f64().map(|n| format!("{n:.decimals$}")).unwrap_or_default(),
+        value => html::escape(&html::text_of(value)),
     }
 }
 
@@ -288,16 +296,21 @@ fn ways_on(layer: &Layer, base: &str, feature: &Value) -> String {
     let title = html::escape(layer.title.zh);
     let park = match layer.id {
         "parks" => feature["properties"]["code"].as_str(),
+        // (A column of this name in an operator's table may mean other parks.)
+        _ if layer.extra.is_some() => None,
         _ => feature["properties"]["park_code"].as_str(),
     };
     let card = park
         .map(|code| format!(" · <a href=\"{base}/api/parks/{}?f=html\">园区卡片</a>", representation::encode(code)));
-    let id = feature["id"].as_str().unwrap_or_default();
+    let id = representation::encode(feature["id"].as_str().unwrap_or_default());
+    let history = match layer.has_past() {
+        true => format!(" · <a href=\"{base}/api/collections/{}/items/{id}/history?f=html\">沿革</a>", layer.id),
+        false => String::new(),
+    };
     format!(
-        "<p><a href=\"{base}/api/collections?f=html\">图层</a> › <a href=\"{base}/api/collections/{0}/items?f=html\">{title}</a>{1} · <a href=\"{base}/api/collections/{0}/items/{2}/history?f=html\">沿革</a></p>",
+        "<p><a href=\"{base}/api/collections?f=html\">图层</a> › <a href=\"{base}/api/collections/{0}/items?f=html\">{title}</a>{1}{history}</p>",
         layer.id,
         card.unwrap_or_default(),
-        representation::encode(id)
     )
 }
 
@@ -305,10 +318,16 @@ fn ways_on(layer: &Layer, base: &str, feature: &Value) -> String {
 fn item_page(layer: &Layer, feature: &Value) -> String {
     let value = |name: &str| html::escape(&html::text_of(&feature["properties"][name]));
     let properties = layer.properties.iter().map(|p| (p.heading_zh(), shown(p, &feature["properties"][p.name])));
-    let life = LIFE.iter().map(|(name, _, title, _)| ((*title).to_owned(), value(name)));
+    let life = LIFE.iter().filter(|_| layer.has_past());
+    let life = life.map(|(name, _, title, _)| ((*title).to_owned(), value(name)));
     let geometry = match (feature["geometry"]["type"].as_str(), feature["geometry"]["coordinates"].as_array()) {
         (Some("MultiPolygon"), Some(parts)) => format!("面，{} 个部分", parts.len()),
         (Some("Polygon"), _) => "面，1 个部分".to_owned(),
+        (Some("Point"), _) => "点".to_owned(),
+        (Some("MultiPoint"), Some(parts)) => format!("点，{} 个", parts.len()),
+        (Some("LineString"), _) => "线，1 个部分".to_owned(),
+        (Some("MultiLineString"), Some(parts)) => format!("线，{} 个部分", parts.len()),
+        (Some("GeometryCollection"), _) => "多种图形的集合".to_owned(),
         _ => "没有图形".to_owned(),
     };
     let pairs: Vec<_> = properties.chain(life).chain([("图形".to_owned(), geometry)]).collect();

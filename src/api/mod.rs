@@ -75,6 +75,7 @@ pub use state::State;
 
 use crate::config::HttpArgs;
 use crate::error::{Error, Result};
+use crate::layers::catalogue::Catalogue;
 use access::{Access, Routes, Rule, Ruled};
 use feed::Background;
 use problem::Problem;
@@ -342,10 +343,10 @@ fn app_with(
 }
 
 /// Serves until a signal; `ready` is told the address once the port is bound.
-pub async fn serve(http: &HttpArgs, pool: PgPool, ready: impl FnOnce(SocketAddr)) -> Result<()> {
+pub async fn serve(http: &HttpArgs, pool: PgPool, layers: Catalogue, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let workers = http.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)).max(1);
     let background = Background::prepare(&pool, http);
-    let (state, feed) = (State::new(pool, http.clone()), background.feed());
+    let (state, feed) = (State::new(pool, http.clone()).with_layers(layers), background.feed());
     let server = HttpServer::new(move || app_with(state.clone(), feed.clone()))
         .workers(workers)
         .keep_alive(Duration::from_secs(15))

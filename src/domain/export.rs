@@ -1,7 +1,7 @@
 //! An export as data: formats, columns, rows. `store` reads rows, `exchange` writes them, and neither knows the other.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
-use geo::MultiPolygon;
+use geo::Geometry;
 
 use super::layer::PropertyKind;
 
@@ -163,7 +163,7 @@ pub struct ExportRow {
     /// One for each property of the layer, then the first and the last day of the life.
     pub cells: Vec<Cell>,
     /// Longitude, latitude in EPSG:4490, as stored.
-    pub geometry: Option<MultiPolygon<f64>>,
+    pub geometry: Option<Geometry<f64>>,
     /// A point inside.
     pub centre: Option<(f64, f64)>,
     /// The feature as GeoJSON text.

@@ -202,4 +202,3 @@ pub struct ShapeFacts {
     /// Of its shapes, where the type names none.
     pub found: Vec<i32>,
 }
-

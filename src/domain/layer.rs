@@ -188,7 +188,16 @@ pub struct KnownValue {
 impl Property {
     /// A property of no unit, not to be asked for, without known values, of tiles from the zoom where features are told apart.
     pub const fn new(name: &'static str, kind: PropertyKind, title: Titles) -> Self {
-        Self { name, column: name, kind, title, unit: None, queryable: false, from_zoom: Some(DETAIL_ZOOM), values: &[] }
+        Self {
+            name,
+            column: name,
+            kind,
+            title,
+            unit: None,
+            queryable: false,
+            from_zoom: Some(DETAIL_ZOOM),
+            values: &[],
+        }
     }
 
     /// The same, to be asked for by name.

@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod criteria;
 pub mod export;
+pub mod extra_layers;
 pub mod geometry_report;
 pub mod history;
 pub mod import;

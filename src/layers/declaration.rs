@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use super::ledgers;
 use crate::domain::Ledger;
-use crate::domain::layer::{Classification, KnownValue, Layer, Property, PropertyKind, Shows, Source, Titles, Visibility};
+use crate::domain::layer::{
+    Classification, KnownValue, Layer, Property, PropertyKind, Shows, Source, Titles, Visibility,
+};
 use PropertyKind::{Boolean, Integer, Number, Text, TextList};
 
 const fn t(zh: &'static str, en: &'static str) -> Titles {
@@ -28,8 +30,7 @@ const fn v(value: &'static str, zh: &'static str, en: &'static str) -> KnownValu
     KnownValue { value, title: t(zh, en) }
 }
 
-const PARK_LEVELS: &[KnownValue] =
-    &[v("国家级", "国家级", "National"), v("省级", "省级", "Provincial")];
+const PARK_LEVELS: &[KnownValue] = &[v("国家级", "国家级", "National"), v("省级", "省级", "Provincial")];
 const PARK_STATUSES: &[KnownValue] = &[
     v("active", "正常", "Active"),
     v("under_adjustment", "调整中", "Under adjustment"),

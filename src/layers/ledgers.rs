@@ -1,7 +1,9 @@
 //! The layers of the ledgers, made from their field tables.
 
 use crate::domain::Ledger;
-use crate::domain::layer::{Classification, KnownValue, Layer, Property, PropertyKind, Shows, Source, Titles, Visibility};
+use crate::domain::layer::{
+    Classification, KnownValue, Layer, Property, PropertyKind, Shows, Source, Titles, Visibility,
+};
 use crate::domain::ledger::{DerivedSet, Field, FieldKind};
 use PropertyKind::{Boolean, Date, Integer, Number, Text, TextList};
 

@@ -177,7 +177,11 @@ impl FeatureRows {
             rows.push(ExportRow {
                 id: row.try_get("feature_id")?,
                 cells: cells.map(|text| cells_of(self.layer, &text)).transpose()?.unwrap_or_default(),
-                geometry: geometry.map(geometry_column::decode).transpose()?.filter(|g| !g.0.is_empty()),
+                geometry: geometry
+                    .map(geometry_column::decode_flat)
+                    .transpose()?
+                    .filter(|geometry| !geometry.is_empty())
+                    .map(|geometry| geometry.to_geo()),
                 centre: centre.as_deref().and_then(point),
                 feature: feature.unwrap_or_default(),
             });

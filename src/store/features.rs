@@ -198,7 +198,7 @@ pub async fn find_versioned(
     let sql = format!(
         "SELECT {}, row_revision FROM {} WHERE feature_id = $1 AND valid_to IS NULL",
         row_columns(layer),
-        layer.relation
+        as_of::relation(layer, None)
     );
     let mut transaction = begin_read_as(pool, viewer).await?;
     let newest = as_of::newest(&mut transaction).await?;

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use super::{Faults, about, columns};
 use crate::domain::extra_layer::{
-    ColumnFacts, DeclaredFollow, DeclaredGeometry, DeclaredLayer, ExtraTable, POLL_SECONDS, ReadColumn, ShapeColumn, ShapeReading,
-    TableColumn, TableFacts, TableKind,
+    ColumnFacts, DeclaredFollow, DeclaredGeometry, DeclaredLayer, ExtraTable, POLL_SECONDS, ReadColumn, ShapeColumn,
+    ShapeReading, TableColumn, TableFacts, TableKind,
 };
 use crate::domain::layer::{Classification, Follow, GeometryKind, LAST_ZOOM, Layer, Property, Titles, Visibility};
 use crate::geometry::crs::Crs;
@@ -183,7 +183,9 @@ fn shape(
         crs.is_ok_and(Crs::is_legacy_chinese_datum) || facts.unknown_srids.contains(srid)
     };
     if let Some(srid) = all.iter().find(|srid| refused(srid)) {
-        let what = format!("坐标系 EPSG:{srid} 不能转换到 2000 国家大地坐标系（1954、1980 坐标系需要涉密参数，或数据库不认识）");
+        let what = format!(
+            "坐标系 EPSG:{srid} 不能转换到 2000 国家大地坐标系（1954、1980 坐标系需要涉密参数，或数据库不认识）"
+        );
         faults.error("layer_srid_unsupported", declared.line, about(declared, what));
         return None;
     }
@@ -225,11 +227,7 @@ fn follow(declared: &DeclaredLayer, facts: &TableFacts, faults: &mut Faults) -> 
     }
 }
 
-fn label(
-    declared: &DeclaredLayer,
-    properties: &[(Property, ReadColumn)],
-    faults: &mut Faults,
-) -> Option<&'static str> {
+fn label(declared: &DeclaredLayer, properties: &[(Property, ReadColumn)], faults: &mut Faults) -> Option<&'static str> {
     let wanted = declared.label.as_deref()?;
     let found = properties.iter().map(|(property, _)| property).find(|property| property.name == wanted);
     match found {

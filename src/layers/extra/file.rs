@@ -161,7 +161,12 @@ fn properties(reader: &mut Reader<'_, '_>, faults: &mut Faults) -> Option<Vec<De
         DeValue::Array(list) => list,
         other if text_of(other).as_deref() == Some("all") => return None,
         _ => {
-            reader.wrong(faults, "properties", value, " \"all\" 或列表，例如 [\"name\", { name = \"pop\", title = \"人口\" }]");
+            reader.wrong(
+                faults,
+                "properties",
+                value,
+                " \"all\" 或列表，例如 [\"name\", { name = \"pop\", title = \"人口\" }]",
+            );
             return None;
         }
     };

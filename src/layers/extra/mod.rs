@@ -30,6 +30,10 @@ impl Faults {
         self.0.iter().filter(|finding| finding.severity == Severity::Error).count()
     }
 
+    pub fn findings(&self) -> &[Finding] {
+        &self.0
+    }
+
     pub fn into_findings(self) -> Vec<Finding> {
         self.0
     }

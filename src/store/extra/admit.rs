@@ -23,9 +23,7 @@ pub async fn admit(connection: &mut PgConnection, extra: &ExtraTable) -> Result<
         extra.table
     );
     // A user without the right is refused, or warned that nothing was given.
-    let block = format!(
-        "DO $admit$ BEGIN {grants} EXCEPTION WHEN insufficient_privilege THEN NULL; END $admit$"
-    );
+    let block = format!("DO $admit$ BEGIN {grants} EXCEPTION WHEN insufficient_privilege THEN NULL; END $admit$");
     sqlx::raw_sql(AssertSqlSafe(block)).execute(&mut *connection).await?;
     let given: bool = sqlx::query_scalar(
         "SELECT has_schema_privilege($1, c.relnamespace, 'USAGE') AND has_table_privilege($1, c.oid, 'SELECT') FROM pg_class c WHERE c.oid = $2::regclass",

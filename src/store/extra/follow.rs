@@ -83,6 +83,12 @@ pub async fn install(connection: &mut PgConnection, layer: &Layer) -> Result<()>
     Ok(())
 }
 
+/// Lets a connection that is nobody else's take its time: large tables are read whole at start.
+pub async fn take_time(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query("SELECT set_config('statement_timeout', '0', false)").execute(connection).await?;
+    Ok(())
+}
+
 /// Two starting servers would trip over each other's triggers.
 async fn one_at_a_time(connection: &mut PgConnection) -> Result<()> {
     sqlx::query("SELECT set_config('lock_timeout', '30s', true), pg_advisory_xact_lock(7226041, 3)")
@@ -171,6 +177,25 @@ pub async fn forget(connection: &mut PgConnection, layer: &str) -> Result<bool> 
     }
     transaction.commit().await?;
     Ok(removed.found)
+}
+
+/// Takes all triggers of ours off all tables: before the register is replaced by another, whose function they would hold back.
+pub async fn forget_all(connection: &mut PgConnection) -> Result<()> {
+    let known: bool =
+        sqlx::query_scalar("SELECT to_regclass('public.extra_layer') IS NOT NULL").fetch_one(&mut *connection).await?;
+    if !known {
+        return Ok(());
+    }
+    let layers: Vec<String> = sqlx::query_scalar(
+        "SELECT layer FROM extra_layer UNION SELECT substr(t.tgname, length('sizhi_insert_') + 1) FROM pg_trigger t
+         JOIN pg_proc p ON p.oid = t.tgfoid AND p.proname = 'note_extra_change' WHERE t.tgname LIKE 'sizhi\\_insert\\_%'",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for layer in layers {
+        forget(&mut *connection, &layer).await?;
+    }
+    Ok(())
 }
 
 /// A layer whose table has triggers of ours.

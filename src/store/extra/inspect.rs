@@ -9,7 +9,47 @@ use crate::error::Result;
 
 /// Tables and views of the register in `public`: what they show has its own layers, and accounts and the log are nobody's layer. A test
 /// holds the list against the migrations.
-pub const OWN: &[&str] = &[];
+pub const OWN: &[&str] = &[
+    "_sqlx_migrations",
+    "account",
+    "account_event",
+    "api_token",
+    "attachment",
+    "attachment_content",
+    "change",
+    "directory_entry",
+    "directory_version",
+    "division",
+    "export_log",
+    "extra_change",
+    "extra_layer",
+    "idempotency_key",
+    "import_batch",
+    "layer_divisions",
+    "layer_low_efficiency_parcels",
+    "layer_park_blocks",
+    "layer_parks",
+    "layer_redevelopment_plans",
+    "layer_turnover_parcels",
+    "login_failure",
+    "low_efficiency_criteria_set",
+    "low_efficiency_criterion",
+    "low_efficiency_parcel",
+    "parcel_lineage",
+    "parcel_transition",
+    "park",
+    "park_block",
+    "park_event",
+    "plan_step",
+    "protected_table",
+    "redevelopment_plan",
+    "revision",
+    "session",
+    "tracked_table",
+    "turnover_parcel",
+    "webhook",
+    "webhook_delivery",
+];
 
 /// The table of this name, or `None` where there is none.
 pub async fn inspect(connection: &mut PgConnection, declared: &DeclaredLayer) -> Result<Option<TableFacts>> {
@@ -43,7 +83,8 @@ pub async fn inspect(connection: &mut PgConnection, declared: &DeclaredLayer) ->
         }
     }
     let unknown_srids = unknown_systems(&mut *connection, declared, &columns).await?;
-    let remedy = |right: &str| format!("GRANT USAGE ON SCHEMA {schema} TO {user}; GRANT {right} ON {quoted} TO {user};");
+    let remedy =
+        |right: &str| format!("GRANT USAGE ON SCHEMA {schema} TO {user}; GRANT {right} ON {quoted} TO {user};");
     Ok(Some(TableFacts {
         kind: match kind.as_str() {
             "view" => TableKind::View,
@@ -90,8 +131,11 @@ async fn columns(connection: &mut PgConnection, oid: i64) -> Result<Vec<ColumnFa
     Ok(rows.into_iter().map(column).collect())
 }
 
-fn column(row: (String, String, String, String, bool, bool, Option<String>, bool, bool, Option<String>, i32, i32)) -> ColumnFacts {
-    let (name, quoted, sql_type, base, is_array, is_enum, comment, is_unique, is_primary, shapes, srid, dimensions) = row;
+fn column(
+    row: (String, String, String, String, bool, bool, Option<String>, bool, bool, Option<String>, i32, i32),
+) -> ColumnFacts {
+    let (name, quoted, sql_type, base, is_array, is_enum, comment, is_unique, is_primary, shapes, srid, dimensions) =
+        row;
     let shapes = shapes.map(|words| {
         let (of, kind) = words.split_once(' ').unwrap_or((words.as_str(), ""));
         let name = kind.trim_end_matches(['Z', 'M']);
@@ -143,9 +187,9 @@ pub async fn count_oddities(connection: &mut PgConnection, layer: &Layer, key_is
     } else {
         0
     };
-    let transformed = extra.geometry.filter(|shape| {
-        matches!(shape.reading, crate::domain::extra_layer::ShapeReading::Transformed { .. })
-    });
+    let transformed = extra
+        .geometry
+        .filter(|shape| matches!(shape.reading, crate::domain::extra_layer::ShapeReading::Transformed { .. }));
     let without_shape = match transformed {
         Some(shape) => {
             let sql = format!(

@@ -68,7 +68,9 @@ fn access(layer: &Layer, extra: &ExtraTable) -> String {
         (Visibility::Internal, None) => format!("{setting} = '*'"),
         (Visibility::Internal, Some(division)) => {
             let code = format!("t.{}::text", division.quoted);
-            format!("({setting} = '*' OR left({code}, 2) = ANY ({list}) OR left({code}, 4) = ANY ({list}) OR {code} = ANY ({list}))")
+            format!(
+                "({setting} = '*' OR left({code}, 2) = ANY ({list}) OR left({code}, 4) = ANY ({list}) OR {code} = ANY ({list}))"
+            )
         }
     }
 }

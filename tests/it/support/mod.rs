@@ -7,6 +7,7 @@ pub mod data_folder;
 pub mod deeds;
 pub mod edits;
 pub mod exports;
+pub mod extra;
 pub mod files;
 pub mod http;
 pub mod images;

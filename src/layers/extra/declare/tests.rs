@@ -19,7 +19,8 @@ fn shapes(name: &str, srid: i32) -> ColumnFacts {
 
 fn table() -> TableFacts {
     let id = ColumnFacts { is_unique: true, is_primary: true, ..column("id", "int4") };
-    let columns = vec![id, column("名称", "varchar"), column("geom", "text"), column("end", "timestamp"), shapes("shape", 4490)];
+    let columns =
+        vec![id, column("名称", "varchar"), column("geom", "text"), column("end", "timestamp"), shapes("shape", 4490)];
     TableFacts { quoted: "gis.\"T\"".to_owned(), columns, ..TableFacts::default() }
 }
 
@@ -41,7 +42,8 @@ fn all_columns_become_properties_under_their_own_names() {
     assert_eq!(told, [""; 0]);
     let layer = made.expect("a layer").layer;
     let extra = layer.extra.expect("an extra layer");
-    let shown: Vec<_> = layer.properties.iter().zip(extra.columns).map(|(p, c)| (p.name, p.column, p.kind, c.reading)).collect();
+    let shown: Vec<_> =
+        layer.properties.iter().zip(extra.columns).map(|(p, c)| (p.name, p.column, p.kind, c.reading)).collect();
     assert_eq!(
         shown,
         [
@@ -69,8 +71,14 @@ fn every_fault_of_a_layer_is_told() {
         (Box::new(move |d, _| d.key = text("shape")), &["error layer_column_unsupported"]),
         (Box::new(|_, t| t.columns[0].is_primary = false), &["error layer_key_missing"]),
         (Box::new(|_, t| t.columns.truncate(4)), &["error layer_geometry_unclear"]),
-        (Box::new(|_, t| t.columns.push(shapes("other", 4490))), &["error layer_geometry_unclear", "warning layer_column_left_out"]),
-        (Box::new(|d, _| d.geometry = DeclaredGeometry::Column("名称".into())), &["error layer_geometry_unclear", "warning layer_column_left_out"]),
+        (
+            Box::new(|_, t| t.columns.push(shapes("other", 4490))),
+            &["error layer_geometry_unclear", "warning layer_column_left_out"],
+        ),
+        (
+            Box::new(|d, _| d.geometry = DeclaredGeometry::Column("名称".into())),
+            &["error layer_geometry_unclear", "warning layer_column_left_out"],
+        ),
         (Box::new(|d, _| d.srid = Some(4326)), &["error layer_option_conflict"]),
         (Box::new(|_, t| t.columns[4] = shapes("shape", 0)), &["error layer_srid_missing"]),
         (Box::new(|_, t| t.columns[4] = shapes("shape", 2362)), &["error layer_srid_unsupported"]),
@@ -81,7 +89,10 @@ fn every_fault_of_a_layer_is_told() {
         (Box::new(move |d, _| d.division = Some("nr".into())), &["error layer_column_missing"]),
         (Box::new(move |d, _| d.label = Some("nr".into())), &["error layer_column_missing"]),
         (Box::new(move |d, t| (d.follow, t.kind) = (trigger, TableKind::View)), &["error layer_follow_impossible"]),
-        (Box::new(move |d, t| (d.follow, t.untriggered) = (trigger, Some("GRANT".into()))), &["error layer_follow_impossible"]),
+        (
+            Box::new(move |d, t| (d.follow, t.untriggered) = (trigger, Some("GRANT".into()))),
+            &["error layer_follow_impossible"],
+        ),
         (Box::new(|_, t| t.untriggered = Some("GRANT".into())), &["warning layer_follow_by_polling"]),
     ];
     for (at, (edit, expected)) in cases.into_iter().enumerate() {
