@@ -14,7 +14,7 @@ CREATE SCHEMA gis;
 CREATE TABLE gis.t (id int PRIMARY KEY, name text, doc jsonb, g geometry(Point, 4490));
 CREATE TABLE gis.two (id int PRIMARY KEY, a geometry(Point, 4490), b geometry(Point, 4490));
 CREATE TABLE gis.old (id int PRIMARY KEY, g geometry(Point, 2362));
-CREATE TABLE gis.nowhere (id int PRIMARY KEY, g geometry);
+CREATE TABLE gis.nowhere (id int PRIMARY KEY, g geometry); INSERT INTO gis.nowhere VALUES (1, ST_Point(112, 28));
 CREATE TABLE gis.parts (id int PRIMARY KEY, g geometry(Point, 4490)) PARTITION BY RANGE (id);
 CREATE TABLE gis.part PARTITION OF gis.parts FOR VALUES FROM (0) TO (9);
 CREATE VIEW gis.v AS SELECT * FROM gis.t;
@@ -117,7 +117,7 @@ async fn a_service_with_a_bad_file_does_not_start() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{said}");
     for part in [
-        "✗ 图层文件有 2 处错误，服务没有启动（layers_file_invalid）",
+        "✗ 图层文件有 3 处错误，服务没有启动（layers_file_invalid）",
         "layer_table_missing：第 1 行：图层“a”（none）",
         "layers_file_key_unknown：第 8 行：",
     ] {

@@ -172,7 +172,11 @@ fn shape(
         faults.error("layer_option_conflict", declared.line, about(declared, what));
         return None;
     }
-    if without && declared.srid.is_none() {
+    if named.is_empty() && declared.srid.is_none() {
+        // Empty for once: those that come will say it, or not be shown.
+        let what = format!("列“{}”没有写明坐标系，也还没有图形；请用 srid 写出 EPSG 代码", column.name);
+        faults.warning("layer_srid_missing", declared.line, about(declared, what));
+    } else if without && declared.srid.is_none() {
         let what = format!("列“{}”没有写明坐标系；请用 srid 写出 EPSG 代码", column.name);
         faults.error("layer_srid_missing", declared.line, about(declared, what));
         return None;

@@ -73,14 +73,14 @@ fn every_fault_of_a_layer_is_told() {
         (Box::new(|_, t| t.columns.truncate(4)), &["error layer_geometry_unclear"]),
         (
             Box::new(|_, t| t.columns.push(shapes("other", 4490))),
-            &["error layer_geometry_unclear", "warning layer_column_left_out"],
+            &["error layer_geometry_unclear", "warning layer_column_left_out", "warning layer_column_left_out"],
         ),
         (
             Box::new(|d, _| d.geometry = DeclaredGeometry::Column("名称".into())),
             &["error layer_geometry_unclear", "warning layer_column_left_out"],
         ),
         (Box::new(|d, _| d.srid = Some(4326)), &["error layer_option_conflict"]),
-        (Box::new(|_, t| t.columns[4] = shapes("shape", 0)), &["error layer_srid_missing"]),
+        (Box::new(|_, t| t.columns[4] = shapes("shape", 0)), &["warning layer_srid_missing"]),
         (Box::new(|_, t| t.columns[4] = shapes("shape", 2362)), &["error layer_srid_unsupported"]),
         (Box::new(|_, t| t.unknown_srids = vec![4490]), &["error layer_srid_unsupported"]),
         (Box::new(move |d, _| d.properties = named("nr")), &["error layer_column_missing"]),
@@ -124,7 +124,8 @@ fn systems_and_ways_of_following() {
         (0, &[4547], None, Some(ShapeReading::Transformed { srid: 4547 })),
         (0, &[0, 4547], None, None),
         (0, &[0, 4547], Some(4490), Some(ShapeReading::Transformed { srid: 4490 })),
-        (0, &[], None, None),
+        (0, &[], None, Some(ShapeReading::Transformed { srid: 0 })),
+        (0, &[0], None, None),
         (0, &[2362], None, None),
     ] {
         assert_eq!(reading(srid, found, declared), expected, "{srid} {found:?} {declared:?}");

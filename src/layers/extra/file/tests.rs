@@ -68,7 +68,7 @@ properties = "all"
         label: text("名称"),
     };
     let notes = DeclaredLayer {
-        line: 18,
+        line: 19,
         id: "notes".into(),
         schema: "public".into(),
         table: "notes".into(),
@@ -147,7 +147,7 @@ fn a_file_without_layers_or_without_form() {
         ("a = 1\n[[layer]]\nid = \"a\"\ntable = \"a\"\nb = 1", "layers_file_key_unknown", 1),
     ] {
         let (_, findings) = read(text);
-        let first = findings.iter().find(|f| f.code == code).unwrap_or_else(|| panic!("{text}: {findings:?}"));
-        assert_eq!(first.place.row, Some(line), "{text}");
+        let told = findings.iter().any(|f| f.code == code && f.place.row == Some(line));
+        assert!(told, "{text}: {findings:?}");
     }
 }
