@@ -132,7 +132,8 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
         {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},
     ]);
     if let (Some(links), true) = (links.as_array_mut(), layer.has_past()) {
-        links.push(json!({"rel": "changes", "type": "application/json", "title": "变更", "href": format!("{url}/changes?since=0")}));
+        let changes = json!({"rel": "changes", "type": "application/json", "title": "变更", "href": format!("{url}/changes?since=0")});
+        links.insert(links.len() - 1, changes);
     }
     collection.insert("links".into(), links);
     Value::Object(collection)

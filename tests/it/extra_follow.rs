@@ -186,6 +186,14 @@ async fn what_was_thrown_away_or_not_written_down_is_everything() {
         async |mark: &Mark| matches!(touched(&db.application, layer, mark).await, Touched::Everything(_));
     let before = mark(&db.application, layer).await;
     make(&db, "INSERT INTO plots VALUES (1, 1)").await;
+    // A mark that may still lack an older transaction is on the safe side: those of other tests are waited for.
+    let settled = "SELECT pg_snapshot_xmin(pg_current_snapshot()) > (SELECT max(transaction) FROM extra_change)";
+    for _ in 0..600 {
+        if db.value::<bool>(settled).await {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
     let between = mark(&db.application, layer).await;
     make(&db, "UPDATE extra_change SET made_at = made_at - interval '2 days'").await;
     follow::prune(&mut db.pool.acquire().await.expect("connection")).await.expect("pruned");
