@@ -1,12 +1,16 @@
 //! What every handler may need.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
+use super::callers::Callers;
 use super::rate::Allowances;
 use crate::config::HttpArgs;
+use crate::domain::layer::Layer;
+use crate::inventory::live::{Held, Live};
 use crate::layers::catalogue::Catalogue;
 
 /// Reports that are made at the same time; the others wait.
@@ -29,6 +33,10 @@ pub struct State {
     pub downloads: Arc<Semaphore>,
     /// The layers that are served.
     pub layers: Arc<Catalogue>,
+    /// The layers in memory; `None` = all is read from the database.
+    pub live: Option<Arc<Live>>,
+    /// Who asked lately.
+    pub callers: Arc<Callers>,
 }
 
 impl State {
@@ -38,11 +46,28 @@ impl State {
         let reports = Arc::new(Semaphore::new(REPORTS_AT_ONCE));
         let allowances = Arc::new(Allowances::new(http.rate_limit));
         let downloads = Arc::new(Semaphore::new(DOWNLOADS_AT_ONCE));
-        Self { pool, http, exports, reports, allowances, downloads, layers: Arc::default() }
+        let callers = Arc::new(Callers::default());
+        let layers = Arc::default();
+        Self { pool, http, exports, reports, allowances, downloads, layers, live: None, callers }
     }
 
     /// The same, serving these layers.
     pub fn with_layers(self, layers: Catalogue) -> Self {
         Self { layers: Arc::new(layers), ..self }
+    }
+
+    /// The same with layers in memory.
+    pub fn with_live(self, live: Arc<Live>) -> Self {
+        Self { live: Some(live), ..self }
+    }
+
+    /// The layer as memory holds it, unless that is too old to be shown.
+    pub fn held(&self, layer: &Layer) -> Option<Arc<Held>> {
+        let live = self.live.as_ref()?;
+        let limit = Duration::from_secs(self.http.stale_limit_s);
+        if live.silent_for().is_some_and(|silence| silence > limit) {
+            return None;
+        }
+        live.held(layer)
     }
 }

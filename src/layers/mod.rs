@@ -7,3 +7,4 @@ pub mod encode;
 pub mod extra;
 pub mod geojson;
 mod ledgers;
+pub mod snapshot;

@@ -11,7 +11,7 @@ use crate::domain::extra_layer::{
 use crate::domain::layer::{Property, PropertyKind, Titles};
 
 /// Columns that the relation of every layer has; a property of such a name is another column there.
-const TAKEN: [&str; 6] = ["feature_id", "geom", "valid_from", "valid_to", "row_revision", "access_division"];
+const TAKEN: [&str; 7] = ["feature_id", "raw_key", "geom", "valid_from", "valid_to", "row_revision", "access_division"];
 
 /// What a column's values are shown as, and how they are read; `None` where they cannot be.
 pub(super) fn reading(column: &ColumnFacts) -> Option<(PropertyKind, Reading)> {

@@ -20,9 +20,18 @@ pub(super) fn relation(layer: &Layer, extra: &ExtraTable) -> String {
     format!("({} WHERE {}) AS extra", columns(layer, extra), access(layer, extra))
 }
 
+/// The condition that a feature is one of these, whose ids the database itself gave: their keys are asked for as what they are, so that
+/// the table's own index serves. (An id of a client's may be no key at all.)
+pub fn is_one_of(layer: &Layer, place: &str) -> String {
+    match layer.extra {
+        Some(extra) if extra.key.sql_type != "text" => format!("raw_key = ANY({place}::text[]::{}[])", extra.key.sql_type),
+        _ => format!("feature_id = ANY({place})"),
+    }
+}
+
 fn columns(layer: &Layer, extra: &ExtraTable) -> String {
     let mut sql = format!(
-        "SELECT t.{}::text AS feature_id, {} AS geom, NULL::date AS valid_from, NULL::date AS valid_to, NULL::bigint AS row_revision, {} AS access_division",
+        "SELECT t.{0}::text AS feature_id, t.{0} AS raw_key, {1} AS geom, NULL::date AS valid_from, NULL::date AS valid_to, NULL::bigint AS row_revision, {2} AS access_division",
         extra.key.quoted,
         shape(extra),
         extra.division.map_or("NULL::text".to_owned(), |division| format!("t.{}::text", division.quoted)),
@@ -108,7 +117,7 @@ mod tests {
         let layer = Layer { properties: &PROPERTIES, ..Layer::OF_REGISTER };
         assert_eq!(
             relation(&layer, &extra),
-            "(SELECT t.id::text AS feature_id, shown_geometry(t.g::geometry, 3857) AS geom, NULL::date AS valid_from, \
+            "(SELECT t.id::text AS feature_id, t.id AS raw_key, shown_geometry(t.g::geometry, 3857) AS geom, NULL::date AS valid_from, \
              NULL::date AS valid_to, NULL::bigint AS row_revision, NULL::text AS access_division, \
              t.\"end\" AT TIME ZONE 'UTC' AS \"end\" FROM gis.\"T\" t \
              WHERE (SELECT current_setting('sizhi.jurisdiction', true)) = '*') AS extra"
