@@ -78,8 +78,8 @@ pub use state::State;
 
 use crate::config::HttpArgs;
 use crate::error::{Error, Result};
-use crate::layers::catalogue::Catalogue;
 use crate::inventory::live::Live;
+use crate::layers::catalogue::Catalogue;
 use crate::layers::declaration;
 use access::{Access, Routes, Rule, Ruled};
 use feed::Background;

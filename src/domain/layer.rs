@@ -324,13 +324,10 @@ impl Layer {
     }
 
     /// The property that says in which division a feature lies.
-    pub fn division_property(&self) -> Option<&'static Property> {
+    pub fn division_property(&self) -> Option<&'static str> {
         match self.extra {
-            Some(extra) => self.properties.iter().find(|p| Some(p.name) == extra.division_property),
-            None => {
-                let find = |name: &str| self.properties.iter().find(|p| p.name == name);
-                ["county_code", "prefecture_code"].into_iter().find_map(find)
-            }
+            Some(extra) => extra.division_property,
+            None => ["county_code", "prefecture_code"].into_iter().find(|name| self.property(name).is_some()),
         }
     }
 

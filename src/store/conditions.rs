@@ -135,7 +135,10 @@ impl Clauses {
         if let Some(division) = &query.division {
             let prefix = division.prefix();
             let place = self.value(Bound::Text(prefix.to_owned()));
-            let own = layer.division_property().map_or("feature_id", |property| property.column);
+            let own = layer
+                .division_property()
+                .and_then(|name| layer.property(name))
+                .map_or("feature_id", |property| property.column);
             self.sql.push(format!("left({own}::text, {}) = {place}", prefix.len()));
         }
         if let Some(area) = &query.within {

@@ -243,8 +243,7 @@ async fn an_export_waits_for_its_turn_and_then_asks_to_come_again() {
 }
 
 /// Blocks as if they were for staff only.
-static INTERNAL: Layer =
-    Layer { id: "internal_blocks", visibility: Visibility::Internal, ..declaration::PARK_BLOCKS };
+static INTERNAL: Layer = Layer { id: "internal_blocks", visibility: Visibility::Internal, ..declaration::PARK_BLOCKS };
 
 #[tokio::test]
 async fn exports_of_internal_layers_are_logged_and_capped() {

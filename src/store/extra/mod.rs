@@ -24,7 +24,9 @@ pub(super) fn relation(layer: &Layer, extra: &ExtraTable) -> String {
 /// the table's own index serves. (An id of a client's may be no key at all.)
 pub fn is_one_of(layer: &Layer, place: &str) -> String {
     match layer.extra {
-        Some(extra) if extra.key.sql_type != "text" => format!("raw_key = ANY({place}::text[]::{}[])", extra.key.sql_type),
+        Some(extra) if extra.key.sql_type != "text" => {
+            format!("raw_key = ANY({place}::text[]::{}[])", extra.key.sql_type)
+        }
         _ => format!("feature_id = ANY({place})"),
     }
 }
