@@ -34,7 +34,7 @@ fn main() {
                 text(words.west),
                 text(words.north),
             ],
-            geometry: Some(block.boundary),
+            geometry: Some(block.boundary.into()),
             centre: None,
             feature: String::new(),
         })
@@ -45,6 +45,7 @@ fn main() {
         (at, Column { heading: heading.to_owned(), kind, unit: None })
     };
     let options = VectorOptions {
+        geometry: GeometryKind::MultiPolygon,
         layer: "blocks".to_owned(),
         title: "blocks".to_owned(),
         columns: named.into_iter().enumerate().map(column).collect(),

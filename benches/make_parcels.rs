@@ -41,6 +41,7 @@ fn main() {
     });
     let column = |(at, (heading, kind)): (usize, (String, _))| (at, Column { heading, kind, unit: None });
     let options = VectorOptions {
+        geometry: GeometryKind::MultiPolygon,
         layer: "parcels".to_owned(),
         title: "parcels".to_owned(),
         columns: columns.into_iter().chain(fields).enumerate().map(column).collect(),
@@ -78,7 +79,7 @@ fn row(parcel: Parcel) -> ExportRow {
     ExportRow {
         id: parcel.id.to_string(),
         cells: head.into_iter().chain(fields).collect(),
-        geometry: Some(parcel.boundary),
+        geometry: Some(parcel.boundary.into()),
         centre: None,
         feature: String::new(),
     }
