@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use sizhi::domain::export::{Cell, Column, ExportRow, TextEncoding};
+use sizhi::domain::layer::GeometryKind;
 use sizhi::domain::layer::PropertyKind::{Number, Text};
 use sizhi::exchange::vector;
 use sizhi::exchange::vector_export::{self, VectorFormat, VectorOptions};

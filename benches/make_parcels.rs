@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use sizhi::domain::export::{Cell, Column, ExportRow, TextEncoding};
+use sizhi::domain::layer::GeometryKind;
 use sizhi::domain::layer::PropertyKind::{Boolean, Date, Integer, Number, Text};
 use sizhi::domain::ledger::{FieldKind, FieldValue};
 use sizhi::domain::{Ledger, Parcel};
