@@ -1,7 +1,7 @@
 //! `cargo bench --bench yardstick -- parcels N` or `-- parks`: the data of the yardstick (尺子) as PostgreSQL's binary COPY on standard
 //! output, for `benches/map`. The same numbers on every machine: nothing is drawn from the clock or from a library's generator.
 //!
-//! Parcels lie as real ones do, in clusters around the counties' points; about 33 vertices, 975 bytes of GeoJSON each. Everything is
+//! Parcels lie as real ones do, in clusters around the counties' points; about 33 points, 1.1 kB of GeoJSON each. Everything is
 //! drawn (示意): no real parcel is public.
 
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ const CLUSTER: u64 = 400;
 /// Most clusters lie within twice this of their county's point, metres.
 const SPREAD_M: f64 = 11_000.0;
 /// Vertices of each block of a park: 144 parks of two to four blocks are then about 585 kB of GeoJSON.
-const BLOCK_VERTICES: u64 = 45;
+const BLOCK_VERTICES: u64 = 48;
 /// As the work points of 2020 count them.
 const PARKS: usize = 144;
 const STATES: [&str; 4] = ["待开发", "已批未供", "已供未用", "已盘活"];
@@ -89,7 +89,7 @@ fn write_parcels(copy: &mut Copy, count: u64, counties: &[County], parks: &[Park
         let jitter = |dice: &mut Dice| (dice.unit() - 0.5) * 20.0;
         let (dx, dy) = (jitter(&mut dice), jitter(&mut dice));
         let centre = offset(centres[at], east * SPACING_M + dx, north * SPACING_M + dy);
-        let vertices = 27 + dice.below(13);
+        let vertices = 26 + dice.below(13);
         let radius = RADIUS_M * (0.75 + 0.5 * dice.unit());
         let shape = MultiPolygon(vec![star(&mut dice, centre, vertices, radius)]);
         let park = parks_of.get(county.code.as_str()).map(|parks| parks[cluster as usize % parks.len()]);
@@ -104,7 +104,7 @@ fn write_parcels(copy: &mut Copy, count: u64, counties: &[County], parks: &[Park
         copy.text(STATES[dice.below(STATES.len() as u64) as usize])?;
         // Days since 2000-01-01, as PostgreSQL counts them: 2006 to 2025.
         copy.bytes(&(2_192 + dice.below(7_300) as i32).to_be_bytes())?;
-        copy.double(area::ellipsoidal(&shape).value())?;
+        copy.double((area::ellipsoidal(&shape).value() * 100.0).round() / 100.0)?;
         copy.geometry(&shape)?;
     }
     Ok(())
@@ -221,7 +221,7 @@ fn spiral(n: u64) -> (f64, f64) {
     (east as f64, north as f64)
 }
 
-/// A star-shaped ring, so never self-crossing; eight decimals, as every server prints them.
+/// A star-shaped ring, so never self-crossing; seven decimals, as surveyed to the centimetre.
 fn star(dice: &mut Dice, centre: Coord<f64>, vertices: u64, radius_m: f64) -> Polygon<f64> {
     let turn = dice.unit() * TAU;
     let mut ring: Vec<Coord<f64>> = (0..vertices)
@@ -229,7 +229,7 @@ fn star(dice: &mut Dice, centre: Coord<f64>, vertices: u64, radius_m: f64) -> Po
             let angle = turn + (i as f64 + 0.6 * (dice.unit() - 0.5)) / vertices as f64 * TAU;
             let reach = radius_m * (0.82 + 0.36 * dice.unit());
             let at = offset(centre, reach * angle.cos(), reach * angle.sin());
-            Coord { x: (at.x * 1e8).round() / 1e8, y: (at.y * 1e8).round() / 1e8 }
+            Coord { x: (at.x * 1e7).round() / 1e7, y: (at.y * 1e7).round() / 1e7 }
         })
         .collect();
     ring.push(ring[0]);

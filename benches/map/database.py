@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import subprocess
+from urllib.parse import quote
 
 TABLES = """
 DROP SCHEMA IF EXISTS bench CASCADE;
@@ -35,6 +36,11 @@ class Database:
     @property
     def url(self):
         return f"postgresql://{self.user}@/{self.name}?host={self.host}&port={self.port}"
+
+    @property
+    def url_by_host(self):
+        """The same for programs that want a host where a host stands."""
+        return f"postgresql://{self.user}@{quote(self.host, safe='')}:{self.port}/{self.name}"
 
     @property
     def postmaster(self):

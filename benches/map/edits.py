@@ -51,7 +51,7 @@ class Sql:
         command = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", database.connection]
         self.psql = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
         rows = database.sql("SELECT id, ST_X(c), ST_Y(c) FROM (SELECT id, ST_Centroid(geom) AS c FROM bench.parcels "
-                            "ORDER BY md5(id) LIMIT 500) AS some")
+                            "ORDER BY md5(id) LIMIT 500) AS chosen")
         self.targets = [(row[0], float(row[1]), float(row[2])) for row in rows]
 
     def edit(self, target, name):

@@ -5,37 +5,40 @@
 CREATE TABLE bench.boxes (kind text, number integer, west numeric, south numeric, east numeric, north numeric, features integer,
     PRIMARY KEY (kind, number));
 
--- Candidates: a box of a size that depends on the parcel's hash around every so-manieth parcel; kept where the count is near.
-CREATE FUNCTION pg_temp.draw(name text, like_county text, every integer, least_half numeric, most_half numeric, least integer, most integer, wanted integer)
-RETURNS void LANGUAGE sql AS $$
-    INSERT INTO bench.boxes
-    SELECT name, row_number() OVER (ORDER BY shuffled) - 1, west, south, east, north, features
-    FROM (
-        SELECT *
-        FROM (
-            SELECT md5(id) AS shuffled, round(x - half, 6) AS west, round(y - half, 6) AS south, round(x + half, 6) AS east, round(y + half, 6) AS north
-            FROM (
-                SELECT id, ST_X(point)::numeric AS x, ST_Y(point)::numeric AS y,
-                    least_half + (most_half - least_half) * (abs(hashtextextended(id, 1)) % 1000) / 1000 AS half
-                FROM (SELECT id, ST_Centroid(geom) AS point FROM bench.parcels
-                      WHERE county_code LIKE like_county AND abs(hashtextextended(id, 0)) % every = 0) AS some
-            ) AS sized
-        ) AS box,
-        LATERAL (
-            SELECT count(*)::integer AS features FROM bench.parcels
-            WHERE county_code LIKE like_county
-              AND ST_Intersects(geom, ST_MakeEnvelope(west::float8, south::float8, east::float8, north::float8, 4490))
-        ) AS counted
-        WHERE features BETWEEN least AND most
-        ORDER BY shuffled LIMIT wanted
-    ) AS kept
-$$;
+-- Boxes around parcels of these counties, each grown or shrunk until it holds about as many as wanted.
+CREATE FUNCTION pg_temp.draw(drawing text, counties text, boxes integer, wanted integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    middle record;
+    half float8;
+    box geometry;
+    found integer;
+    drawn integer := 0;
+BEGIN
+    FOR middle IN
+        SELECT ST_X(point) AS x, ST_Y(point) AS y
+        FROM (SELECT md5(id || drawing) AS shuffled, ST_Centroid(geom) AS point FROM bench.parcels WHERE county_code LIKE counties) AS centroid
+        ORDER BY shuffled LIMIT 4 * boxes
+    LOOP
+        half := 0.0007 * sqrt(wanted);
+        FOR attempt IN 1..8 LOOP
+            box := ST_MakeEnvelope(round((middle.x - half)::numeric, 6)::float8, round((middle.y - half)::numeric, 6)::float8,
+                round((middle.x + half)::numeric, 6)::float8, round((middle.y + half)::numeric, 6)::float8, 4490);
+            SELECT count(*) INTO found FROM bench.parcels WHERE county_code LIKE counties AND ST_Intersects(geom, box);
+            EXIT WHEN found BETWEEN 0.9 * wanted AND 1.1 * wanted;
+            half := half * least(2.0, greatest(0.5, sqrt(wanted::float8 / greatest(found, 1))));
+        END LOOP;
+        CONTINUE WHEN found NOT BETWEEN 0.9 * wanted AND 1.1 * wanted;
+        INSERT INTO bench.boxes VALUES (drawing, drawn, ST_XMin(box), ST_YMin(box), ST_XMax(box), ST_YMax(box), found);
+        drawn := drawn + 1;
+        EXIT WHEN drawn = boxes;
+    END LOOP;
+END $$;
 
-SELECT pg_temp.draw('30', '%', 50, 0.003, 0.006, 25, 35, 1000);
-SELECT pg_temp.draw('1000', '%', 100, 0.02, 0.09, 900, 1100, 200);
+SELECT pg_temp.draw('30', '%', 1000, 30);
+SELECT pg_temp.draw('1000', '%', 200, 1000);
 -- Inside the jurisdiction of the staff member who is measured (430100, Changsha).
-SELECT pg_temp.draw('staff-30', '4301%', 3, 0.003, 0.006, 25, 35, 1000);
-SELECT pg_temp.draw('staff-1000', '4301%', 5, 0.02, 0.09, 900, 1100, 200);
+SELECT pg_temp.draw('staff-30', '4301%', 1000, 30);
+SELECT pg_temp.draw('staff-1000', '4301%', 200, 1000);
 
 -- Tiles under the parcels' middles: all of z13 and z14, and of z8 to z10; and of each group 200 that are asked for again and again.
 CREATE TABLE bench.tiles (kind text, number integer, z integer, x integer, y integer, PRIMARY KEY (kind, number));

@@ -206,7 +206,7 @@ class Tipg(Server):
             raise Missing("benches/map/peers 没有装好 tipg")
         environment = {
             "POSTGRES_USER": self.database.user, "POSTGRES_HOST": self.database.host, "POSTGRES_PORT": self.database.port,
-            "POSTGRES_DBNAME": self.database.name, "POSTGRES_PASS": "", "DATABASE_URL": self.database.url,
+            "POSTGRES_DBNAME": self.database.name, "POSTGRES_PASS": "", "DATABASE_URL": self.database.url_by_host,
             "TIPG_DB_SCHEMAS": '["bench"]', "TIPG_MAX_FEATURES_PER_TILE": str(10 * LIMIT), "TIPG_TILE_BUFFER": "64",
             "TIPG_MAX_FEATURES_PER_QUERY": str(LIMIT), "TIPG_ADD_TILES_VIEWER": "FALSE",
         }
