@@ -2,5 +2,6 @@
 
 pub mod columns;
 pub mod declaration;
+pub mod encode;
 pub mod geojson;
 mod ledgers;
