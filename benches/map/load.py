@@ -22,7 +22,8 @@ class Measured:
 
 
 def wrk(port, addresses, connections, seconds, roots, token=None):
-    """Asks for the addresses of a file in turn. `roots`: the processes whose CPU time is counted."""
+    """Asks for the addresses of a file in turn; None where not one answer came in that time. `roots`: the processes whose CPU time is
+    counted."""
     environment = {**os.environ, "BENCH_ADDRESSES": str(addresses), **({"BENCH_TOKEN": token} if token else {})}
     # One thread of wrk: it can ask a hundred thousand times a second, and on two cores a second one would only be in the way.
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(HERE / "wrk.lua"), f"http://127.0.0.1:{port}"]
@@ -33,8 +34,10 @@ def wrk(port, addresses, connections, seconds, roots, token=None):
     if not found:
         raise SystemExit(f"wrk 失败：{done.stdout}{done.stderr}")
     requests, micros, size, p50, p99, errors = map(int, found.groups())
-    if errors or not requests:
+    if errors:
         raise SystemExit(f"{requests} 个回答中有 {errors} 个不是 2xx 或中断，测量作废：\n{done.stdout}")
+    if not requests:
+        return None
     return Measured(requests / micros * 1e6, p50 / 1e3, p99 / 1e3, spent / requests * 1e3, size / requests)
 
 

@@ -9,6 +9,7 @@ import machine
 from works import LIMIT
 
 TOKEN_OPERATOR = "bench"
+CGCS2000 = "http://www.opengis.net/def/crs/EPSG/0/4490"
 
 LAYER = """\
 [[layers]]
@@ -141,7 +142,7 @@ class Floor(Server):
 
     def __init__(self, database, folder, program):
         super().__init__(database, folder)
-        self.program, self.lines, self.recorded = program, [], set()
+        self.program, self.lines, self.sources = program, [], {}
 
     def record(self, work, server, answers):
         """Keeps what `server` answered, by the address it was asked by."""
@@ -149,8 +150,7 @@ class Floor(Server):
             file = f"{work.key}-{at}"
             (self.folder / file).write_bytes(body)
             self.lines.append(f"{address}\t{media_type}\t{file}")
-        self.recorded.add(work.key)
-        self.source = server
+        self.sources[work.key] = server
 
     def start(self):
         (self.folder / "index.tsv").write_text("".join(f"{line}\n" for line in dict.fromkeys(self.lines)))
@@ -158,10 +158,10 @@ class Floor(Server):
         self.launch([self.program, str(self.port), str(self.folder)], self.lines[0].split("\t")[0])
 
     def does(self, work):
-        return work.key in self.recorded
+        return work.key in self.sources
 
     def address(self, work, question):
-        return self.source.address(work, question)
+        return self.sources[work.key].address(work, question)
 
     def roots(self):
         return [self.running.pid]
@@ -248,7 +248,7 @@ class Pygeoapi(Server):
             "type": "collection", "title": text(table), "description": text(table), "keywords": {"en": [table]}, "links": [],
             "extents": {"spatial": {"bbox": [108, 24, 115, 31], "crs": "http://www.opengis.net/def/crs/OGC/1.3/CRS84"}},
             "providers": [{"type": "feature", "name": "PostgreSQL", "table": table, "id_field": key, "geom_field": "geom",
-                           "storage_crs": "http://www.opengis.net/def/crs/EPSG/0/4490",
+                           "storage_crs": CGCS2000, "crs": [CGCS2000],
                            "data": {"host": self.database.host, "port": self.database.port, "dbname": self.database.name,
                                     "user": self.database.user, "password": "", "search_path": ["bench", "public"]}}],
         }
@@ -268,8 +268,9 @@ class Pygeoapi(Server):
         return work.answers == "items" and not work.staff
 
     def address(self, work, question):
-        items = f"/collections/{'parks' if question is None else 'parcels'}/items?f=json&limit={LIMIT}"
-        return items if question is None else f"{items}&bbox={','.join(question)}"
+        # In the tables' own system both ways: otherwise it turns the box into latitude and longitude, which PostGIS does not hold, and finds nothing.
+        items = f"/collections/{'parks' if question is None else 'parcels'}/items?f=json&limit={LIMIT}&crs={CGCS2000}"
+        return items if question is None else f"{items}&bbox-crs={CGCS2000}&bbox={','.join(question)}"
 
 
 class PostGis(Server):

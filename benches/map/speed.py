@@ -72,6 +72,9 @@ def start_floor(database, folder, program, works, questions, running):
     """The floor replays, address by address, what the first server of the run that answers the work gave (sizhi where it runs)."""
     floor = kinds.Floor(database, folder_of(folder, "floor"), program)
     for work in works:
+        if work.cold:
+            # Thousands of tiles in memory would say nothing: bytes are bytes.
+            continue
         source = next((server for server in running if not isinstance(server, kinds.PostGis) and server.does(work)), None)
         if source:
             addresses = [source.address(work, question) for question, _ in questions[work.key]]
@@ -100,4 +103,7 @@ def measure(work, server, asked, connections, options, folder):
         addresses.write_text("".join(f"{server.address(work, question)}\n" for question, _ in asked))
         question = lambda seconds: load.wrk(server.port, addresses, connections, seconds, server.roots(), server.token_for(work))
     question(options.warm_up)
-    return question(options.seconds)
+    measured = question(options.seconds)
+    if measured is None:
+        raise SystemExit(f"{server.name} 在 {options.seconds} 秒内没有一个回答（{work.title}）：用 --seconds 给长一些")
+    return measured

@@ -43,7 +43,7 @@ class Work:
     FROM bench.tiles q JOIN bench.parcels p ON p.geom && ST_Transform(ST_TileEnvelope(q.z, q.x, q.y, margin => 64.0 / 4096), 4490)
     WHERE q.kind = '{self.kind}' AND q.number = :number) AS t WHERE shape IS NOT NULL"""
         if self.kind is None:
-            return COLLECTION.format(feature=PARK, source="bench.parks p WHERE :number = 0")
+            return COLLECTION.format(feature=PARK, source="bench.parks p")
         where = f"q.kind = '{self.kind}' AND q.number = :number" + (" AND p.county_code LIKE '4301%'" if self.staff else "")
         box = "ST_MakeEnvelope(q.west::float8, q.south::float8, q.east::float8, q.north::float8, 4490)"
         return COLLECTION.format(feature=PARCEL, source=f"bench.boxes q JOIN bench.parcels p ON ST_Intersects(p.geom, {box}) WHERE {where}")
