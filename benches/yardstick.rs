@@ -15,11 +15,11 @@ use sizhi::inventory::sample;
 
 const COUNTIES: &str = include_str!("../fixtures/divisions/hunan_county_points.csv");
 
-/// Distance between neighbours of a cluster and the mean radius of a parcel, metres: parcels of 0.4 to 1.3 hectares with roads between.
-const SPACING_M: f64 = 150.0;
-const RADIUS_M: f64 = 48.0;
-/// A town's worth of parcels: about 3 km across.
-const CLUSTER: u64 = 400;
+/// Distance between neighbours of a cluster and the mean radius of a parcel, metres: parcels of 0.3 to 0.8 hectares with roads between.
+const SPACING_M: f64 = 120.0;
+const RADIUS_M: f64 = 40.0;
+/// A town's worth of parcels: about 3.4 km across, so that a tile of zoom 14 inside has a few hundred.
+const CLUSTER: u64 = 800;
 /// Most clusters lie within twice this of their county's point, metres.
 const SPREAD_M: f64 = 11_000.0;
 /// Vertices of each block of a park: 144 parks of two to four blocks are then about 585 kB of GeoJSON.
@@ -86,7 +86,7 @@ fn write_parcels(copy: &mut Copy, count: u64, counties: &[County], parks: &[Park
             centres[at] = offset(county.point, dice.bell() * SPREAD_M, dice.bell() * SPREAD_M);
         }
         let (east, north) = spiral(place);
-        let jitter = |dice: &mut Dice| (dice.unit() - 0.5) * 20.0;
+        let jitter = |dice: &mut Dice| (dice.unit() - 0.5) * 14.0;
         let (dx, dy) = (jitter(&mut dice), jitter(&mut dice));
         let centre = offset(centres[at], east * SPACING_M + dx, north * SPACING_M + dy);
         let vertices = 26 + dice.below(13);

@@ -12,7 +12,7 @@ TOKEN_OPERATOR = "bench"
 CGCS2000 = "http://www.opengis.net/def/crs/EPSG/0/4490"
 
 LAYER = """\
-[[layers]]
+[[layer]]
 id = "{id}"
 table = "bench.{table}"
 key = "{key}"

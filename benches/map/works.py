@@ -41,7 +41,7 @@ class Work:
     SELECT p.id, p.county_code, p.park_code, p.name, p.state, p.approved_on::text, p.area_m2,
         ST_AsMVTGeom(ST_Transform(p.geom, 3857), ST_TileEnvelope(q.z, q.x, q.y), 4096, 64, true) AS shape
     FROM bench.tiles q JOIN bench.parcels p ON p.geom && ST_Transform(ST_TileEnvelope(q.z, q.x, q.y, margin => 64.0 / 4096), 4490)
-    WHERE q.kind = '{self.kind}' AND q.number = :number) AS t WHERE shape IS NOT NULL"""
+    WHERE q.kind = '{self.kind}' AND q.number = :number) AS t"""
         if self.kind is None:
             return COLLECTION.format(feature=PARK, source="bench.parks p")
         where = f"q.kind = '{self.kind}' AND q.number = :number" + (" AND p.county_code LIKE '4301%'" if self.staff else "")
