@@ -38,7 +38,9 @@ impl Memory {
     fn answer(&self, request: &HttpRequest) -> HttpResponse {
         let found = match self {
             Self::One(answer) => Some(answer),
-            Self::ByAddress(answers) => request.uri().path_and_query().and_then(|address| answers.get(address.as_str())),
+            Self::ByAddress(answers) => {
+                request.uri().path_and_query().and_then(|address| answers.get(address.as_str()))
+            }
         };
         match found {
             // An empty tile is 204, and has no media type.

@@ -132,7 +132,9 @@ fn entries<'a>(counties: &'a [County], parks: &[Park]) -> Vec<Entry<'a>> {
             approved_ha: park.approved_area.map_or(300.0, |area| area.value()),
         })
     });
-    let others = counties.iter().filter(|county| !parks.iter().any(|park| park.counties.iter().any(|c| c.as_str() == county.code)));
+    let others = counties
+        .iter()
+        .filter(|county| !parks.iter().any(|park| park.counties.iter().any(|c| c.as_str() == county.code)));
     let made_up = others.chain(counties).enumerate().map(|(i, county)| Entry {
         code: format!("G{}", 439_000 + i),
         name: format!("{}产业园（示意）", county.name),
