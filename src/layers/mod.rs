@@ -5,3 +5,4 @@ pub mod declaration;
 pub mod encode;
 pub mod geojson;
 mod ledgers;
+pub mod snapshot;
