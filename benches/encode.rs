@@ -29,7 +29,7 @@ fn encoding(criterion: &mut Criterion) {
     for (what, features, vertices) in [("30 parcels", 30, 32), ("1000 parcels", 1_000, 32), ("1 park", 1, 5_000)] {
         let shapes: Vec<FlatGeometry> = (0..features).map(|number| shape(number, vertices)).collect();
         let mut text = String::new();
-        let mut write = |text: &mut String| {
+        let write = |text: &mut String| {
             text.clear();
             for shape in &shapes {
                 encode::feature(text, "430102-000001", PROPERTIES, Some(shape), CoordForm::LON_LAT);

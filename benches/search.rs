@@ -45,7 +45,9 @@ fn parcel(layer: &Layer, number: usize) -> NewFeature {
         id: format!("{county}-{number:06}"),
         from: None,
         version: 1,
-        properties: format!("{{\"county_code\":\"{county}\",\"name\":\"{number}号地块（示意）\",\"state\":\"supplied\"}}"),
+        properties: format!(
+            "{{\"county_code\":\"{county}\",\"name\":\"{number}号地块（示意）\",\"state\":\"supplied\"}}"
+        ),
         geometry: Some(shape(Coord { x: WEST + column as f64 * STEP, y: SOUTH + row as f64 * STEP })),
         columns: columns.collect(),
     }
