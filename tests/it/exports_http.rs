@@ -15,7 +15,7 @@ use sizhi::layers::declaration;
 use sizhi::store;
 
 use crate::support::http::{call, call_with, get};
-use crate::support::process::{Service, status};
+use crate::support::process::{Service, status, wait_until};
 use crate::support::{Database, exports, http_args};
 
 const FORMATS: [(&str, &str, &str); 8] = [
