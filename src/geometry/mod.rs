@@ -11,6 +11,8 @@ pub mod extremes;
 pub mod gcj02;
 pub mod overlap;
 pub mod project;
+pub mod published;
 pub mod repair;
 mod segments;
+pub mod thin;
 pub mod validity;
