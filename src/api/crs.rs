@@ -5,6 +5,8 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
+use serde_json::Value;
+
 use super::params::{Params, shorten};
 use crate::domain::items_query::Bbox;
 use crate::domain::published_crs::{PlaneBox, PublishedCrs};
@@ -31,6 +33,32 @@ pub fn of_body(request: &HttpRequest) -> Result<Option<PublishedCrs>> {
     let text = text.trim();
     let uri = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text);
     for_input("Content-Crs", parse("Content-Crs", uri)?).map(Some)
+}
+
+/// Refuses a body in another system than CRS84 where no other is read: taken for degrees, it would lie elsewhere.
+pub fn only_crs84(request: &HttpRequest) -> Result<()> {
+    match of_body(request)? {
+        None | Some(PublishedCrs::Crs84) => Ok(()),
+        Some(_) => Err(Error::invalid("option_not_possible", "此地址的图形只能用经度、纬度（CRS84）提交")),
+    }
+}
+
+/// Turns the positions of a feature's geometry from the authority's order to longitude or easting first. What is no position stays as it
+/// is, for the reader to name.
+pub fn turn_geometry(feature: &mut Value, crs: PublishedCrs) {
+    if crs.is_north_first()
+        && let Some(coordinates) = feature.pointer_mut("/geometry/coordinates")
+    {
+        turn(coordinates);
+    }
+}
+
+fn turn(value: &mut Value) {
+    let Some(list) = value.as_array_mut() else { return };
+    match list.as_mut_slice() {
+        [first, second, ..] if first.is_number() && second.is_number() => std::mem::swap(first, second),
+        others => others.iter_mut().for_each(turn),
+    }
 }
 
 fn for_input(name: &str, crs: PublishedCrs) -> Result<PublishedCrs> {

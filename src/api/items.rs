@@ -14,21 +14,23 @@ use super::past::Past;
 use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
+use super::shape::{self, SHAPE_PARAMS};
 use super::{READ_TIME, exports, html};
 use crate::domain::access::Viewer;
-use crate::domain::items_query::{After, ItemsQuery};
+use crate::domain::items_query::{After, ItemsQuery, Shape};
 use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
+use crate::domain::published_crs::PublishedCrs;
 use crate::domain::{DivisionLevel, Finding, Ledger};
 use crate::error::{Error, Result};
 use crate::inventory::wire;
-use crate::layers::encode::{self, CoordForm};
+use crate::layers::shaped;
 use crate::store::as_of;
 use crate::store::features::{self, FeatureRow, Page};
 
 pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
     let layer = layer_of(&path, &viewer)?;
-    let allowed: Vec<&str> = ITEMS_PARAMS.into_iter().chain(EXPORT_PARAMS).collect();
+    let allowed: Vec<&str> = ITEMS_PARAMS.into_iter().chain(SHAPE_PARAMS).chain(EXPORT_PARAMS).collect();
     let params = Params::read(&request, &allowed, |name| layer.queryable(name).is_some())?;
     if let Some(format) = exports::wanted(&request, &params)? {
         return exports::download(&request, &state, layer, &params, format).await;
@@ -46,7 +48,7 @@ async fn list_page(
     params: &Params,
 ) -> Answer {
     let form = representation::form(request, params)?;
-    let mut query = params::items_query(params, layer)?;
+    let mut query = ItemsQuery { shape: shape::of(params, layer)?, ..params::items_query(params, layer)? };
     let base = representation::base_url(request, state);
     let past = Past::read(params, state).await?;
     query.revision = past.revision;
@@ -58,7 +60,7 @@ async fn list_page(
     let page = features::list_items(&state.pool, viewer, layer, &query).await?;
     let links = page_links(layer, &base, params, &page, form, past);
     if form == Form::Html {
-        let body = items_page(layer, &base, &page, &links) + &exports::ways_to_download(layer, &base, params);
+        let body = items_page(layer, &base, &page, &links, &query.shape) + &exports::ways_to_download(layer, &base, params);
         let json_url = format!(
             "{base}/api/collections/{}/items?{}",
             layer.id,
@@ -67,7 +69,8 @@ async fn list_page(
         let page_of_people = html::page(&base, layer.title.zh, &body, &json_url);
         return past.mark(representation::html(Some(&etag), page_of_people), page.revision, layer.visibility);
     }
-    past.mark(representation::geojson(&etag, collection_text(&page, &links)), page.revision, layer.visibility)
+    let body = collection_text(&page, &links, &query.shape);
+    past.mark(representation::geojson(&etag, body, query.shape.crs), page.revision, layer.visibility)
 }
 
 /// The register's revision, and who may see it where not everybody sees the same: a browser that changes hands must not
@@ -81,9 +84,16 @@ pub(super) async fn mark(state: &State, layer: &Layer, viewer: &Viewer, revision
 }
 
 /// The page as a feature collection.
-fn collection_text(page: &Page, links: &Value) -> String {
+fn collection_text(page: &Page, links: &Value, shape: &Shape) -> String {
     let mut text = String::with_capacity(1_024 * (1 + page.features.len()));
-    text.push_str("{\"type\":\"FeatureCollection\",\"numberMatched\":");
+    text.push_str("{\"type\":\"FeatureCollection\",");
+    if shape.crs != PublishedCrs::Crs84 {
+        // A file that was kept must say by itself what its numbers are.
+        text.push_str("\"coordRefSys\":\"");
+        text.push_str(&shape.crs.uri());
+        text.push_str("\",");
+    }
+    text.push_str("\"numberMatched\":");
     text.push_str(&page.matched.to_string());
     text.push_str(",\"numberReturned\":");
     text.push_str(&page.features.len().to_string());
@@ -96,21 +106,21 @@ fn collection_text(page: &Page, links: &Value) -> String {
         if i > 0 {
             text.push(',');
         }
-        write_feature(&mut text, feature);
+        write_feature(&mut text, feature, shape);
     }
     text.push_str("]}");
     text
 }
 
 /// The feature as GeoJSON.
-pub(super) fn write_feature(out: &mut String, row: &FeatureRow) {
-    encode::feature(out, &row.id, &row.properties, row.geometry.as_ref(), CoordForm::LON_LAT);
+pub(super) fn write_feature(out: &mut String, row: &FeatureRow, shape: &Shape) {
+    shaped::feature(out, &row.id, &row.properties, row.geometry.as_ref(), shape);
 }
 
 /// The feature as a JSON value, to be read or added to.
-pub(super) fn feature_value(row: &FeatureRow) -> Result<Value> {
+pub(super) fn feature_value(row: &FeatureRow, shape: &Shape) -> Result<Value> {
     let mut text = String::new();
-    write_feature(&mut text, row);
+    write_feature(&mut text, row, shape);
     serde_json::from_str(&text).map_err(|cause| Error::internal("要素无法解读", cause))
 }
 
@@ -136,9 +146,10 @@ fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: For
     Value::Array(links)
 }
 
-fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
+fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value, shape: &Shape) -> String {
     // The id stands in front, as the link.
-    let shown_properties: Vec<&Property> = layer.properties.iter().filter(|p| p.name != "id").collect();
+    let wanted = |p: &Property| shape.properties.as_ref().is_none_or(|names| names.contains(&p.name));
+    let shown_properties: Vec<&Property> = layer.properties.iter().filter(|p| p.name != "id" && wanted(p)).collect();
     let headings: Vec<String> = shown_properties.iter().map(|p| p.heading_zh()).collect();
     let head: Vec<&str> = std::iter::once("标识").chain(headings.iter().map(String::as_str)).collect();
     let rows: Vec<Vec<String>> = page
@@ -179,16 +190,21 @@ fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
     )
 }
 
+/// Parameters of one feature, besides those of its shape.
+const ITEM_PARAMS: [&str; 4] = ["datetime", "revision", "crs", "f"];
+
 pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, state: web::Data<State>) -> Answer {
     let (collection, id) = path.into_inner();
     let viewer = auth::viewer(&request, &state).await?;
     let layer = layer_of(&collection, &viewer)?;
-    let params = Params::read(&request, &["datetime", "revision", "f"], |_| false)?;
+    let allowed: Vec<&str> = ITEM_PARAMS.into_iter().chain(SHAPE_PARAMS).collect();
+    let params = Params::read(&request, &allowed, |_| false)?;
     let form = representation::form(&request, &params)?;
+    let shape = shape::of(&params, layer)?;
     if id.contains('\0') {
         return Err(item_not_found(layer, &id).into());
     }
-    let asked = Asked { params: &params, form, remarks: &[] };
+    let asked = Asked { params: &params, form, shape: &shape, remarks: &[] };
     the_item(&request, &state, &viewer, layer, &id, asked).await
 }
 
@@ -196,6 +212,7 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
 pub(super) struct Asked<'a> {
     pub params: &'a Params,
     pub form: Form,
+    pub shape: &'a Shape,
     /// What the judge of an edit had to say: a member `warnings` of the feature.
     pub remarks: &'a [Finding],
 }
@@ -208,13 +225,16 @@ pub(super) async fn the_item(
     viewer: &Viewer,
     layer: &Layer,
     id: &str,
-    Asked { params, form, remarks }: Asked<'_>,
+    Asked { params, form, shape, remarks }: Asked<'_>,
 ) -> Answer {
     let base = representation::base_url(request, state);
     let period = params::period(params)?;
     let past = Past::read(params, state).await?;
     let not_found = || item_not_found(layer, id);
-    let mut etag = representation::etag(request, &base, form, &mark(state, layer, viewer, past.revision).await?);
+    // An edit names its system by a header, which is no part of the address.
+    let representation_of = [&[form as u8], shape.crs.uri().as_bytes()].concat();
+    let revision_mark = mark(state, layer, viewer, past.revision).await?;
+    let mut etag = representation::etag_of(request, &base, &representation_of, &revision_mark);
     let (feature, revision) = if Ledger::of_layer(layer.id).is_some() && period.is_none() && past.revision.is_none() {
         let found = features::find_versioned(&state.pool, viewer, layer, id).await?.ok_or_else(not_found)?;
         let rest = etag.trim_start_matches("W/").trim_matches('"');
@@ -229,11 +249,12 @@ pub(super) async fn the_item(
         return representation::not_modified(&etag);
     }
     let url = format!("{base}/api/collections/{}/items/{}", layer.id, representation::encode(&feature.id));
-    let mut parsed = feature_value(&feature)?;
+    let mut parsed = feature_value(&feature, shape)?;
     if form == Form::Html {
-        let name = html::text_of(&parsed["properties"]["name"]);
+        let whole = feature_value(&feature, &Shape::default())?;
+        let name = html::text_of(&whole["properties"]["name"]);
         let title = format!("{} {} {name}", layer.title.zh, feature.id);
-        let body = ways_on(layer, &base, &parsed) + &item_page(layer, &parsed);
+        let body = ways_on(layer, &base, &whole) + &item_page(layer, &whole);
         let json_url = format!("{url}?{}", representation::query_string(&params.with("f", "json")));
         let page = html::page(&base, title.trim(), &body, &json_url);
         return past.mark(representation::html(Some(&etag), page), revision, layer.visibility);
@@ -250,11 +271,14 @@ pub(super) async fn the_item(
             links.push(json!({"rel": "related", "type": "application/json", "title": "附件", "href": format!("{url}/attachments")}));
         }
         object.insert("links".into(), links);
+        if shape.crs != PublishedCrs::Crs84 {
+            object.insert("coordRefSys".into(), json!(shape.crs.uri()));
+        }
         if !remarks.is_empty() {
             object.insert("warnings".into(), wire::findings(remarks));
         }
     }
-    past.mark(representation::geojson(&etag, parsed.to_string()), revision, layer.visibility)
+    past.mark(representation::geojson(&etag, parsed.to_string(), shape.crs), revision, layer.visibility)
 }
 
 /// 404 for a feature that there is not, or not for this viewer.

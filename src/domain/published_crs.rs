@@ -83,10 +83,9 @@ impl PublishedCrs {
         matches!(self, Cgcs2000 | Wgs84 | GaussKruger { .. })
     }
 
-    /// Decimals of its numbers: a millimetre of longitude or latitude, a tenth of one in metres, where reading an answer back in must
-    /// not move a boundary.
-    pub fn decimals(self) -> usize {
-        if self.is_degrees() { 8 } else { 4 }
+    /// Decimals of its numbers: a millimetre.
+    pub fn decimals(self) -> u8 {
+        if self.is_degrees() { 8 } else { 3 }
     }
 
     /// Whether boxes, areas and features may come in it.

@@ -5,6 +5,7 @@
 
 use geo::{Coord, LineString, MultiPolygon, Polygon};
 
+use super::flat::{FlatBuilder, FlatGeometry, FlatKind};
 use super::validity;
 
 /// How often the offset is halved where rings would cross; then the feature stays as it is.
@@ -12,7 +13,34 @@ const ATTEMPTS: u32 = 6;
 /// Vertices looked at for each vertex of a ring: an honest outline needs about twenty, a spiral as many as it has.
 const LOOKS_PER_VERTEX: usize = 200;
 
-/// The polygons with as few vertices as the offset (in the unit of the coordinates) allows.
+/// The geometry, whatever it is, with as few vertices as the offset (in the unit of the coordinates) allows.
+pub fn flat(geometry: &FlatGeometry, offset: f64) -> FlatGeometry {
+    let mut builder = FlatBuilder::new(geometry.kind());
+    match geometry.kind() {
+        FlatKind::Point | FlatKind::MultiPoint => return geometry.clone(),
+        FlatKind::Collection => {
+            return FlatGeometry::collection(geometry.members().iter().map(|member| flat(member, offset)).collect());
+        }
+        FlatKind::LineString | FlatKind::MultiLineString => {
+            for part in geometry.rings() {
+                line(part, offset).into_iter().for_each(|c| builder.push(c));
+                builder.end_ring();
+            }
+        }
+        FlatKind::Polygon | FlatKind::MultiPolygon => {
+            for polygon in &polygons(&geometry.to_multi_polygon(), offset) {
+                for ring in std::iter::once(polygon.exterior()).chain(polygon.interiors()) {
+                    ring.coords().for_each(|c| builder.push(*c));
+                    builder.end_ring();
+                }
+                builder.end_part();
+            }
+        }
+    }
+    builder.finish()
+}
+
+/// The polygons with as few vertices as the offset allows.
 pub fn polygons(shape: &MultiPolygon<f64>, offset: f64) -> MultiPolygon<f64> {
     let before = vertices(shape);
     let mut offset = offset;

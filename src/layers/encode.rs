@@ -10,11 +10,13 @@ use crate::geometry::flat::{FlatGeometry, FlatKind};
 pub struct CoordForm {
     /// At most so many decimals.
     pub decimals: u8,
+    /// Whether the second number of a coordinate is written first.
+    pub north_first: bool,
 }
 
 impl CoordForm {
     /// Longitude and latitude (RFC 7946) with eight decimals: about a millimetre.
-    pub const LON_LAT: Self = Self { decimals: 8 };
+    pub const LON_LAT: Self = Self { decimals: 8, north_first: false };
 }
 
 /// A whole feature. `properties` is a JSON object as text.
@@ -109,10 +111,11 @@ fn line<'a>(out: &mut String, coords: impl Iterator<Item = &'a Coord<f64>>, form
 }
 
 fn coord(out: &mut String, c: Coord<f64>, form: CoordForm) {
+    let (first, second) = if form.north_first { (c.y, c.x) } else { (c.x, c.y) };
     out.push('[');
-    number(out, c.x, form.decimals);
+    number(out, first, form.decimals);
     out.push(',');
-    number(out, c.y, form.decimals);
+    number(out, second, form.decimals);
     out.push(']');
 }
 

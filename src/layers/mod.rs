@@ -6,3 +6,4 @@ pub mod encode;
 pub mod geojson;
 mod ledgers;
 pub mod selection;
+pub mod shaped;
