@@ -83,9 +83,10 @@ impl PublishedCrs {
         matches!(self, Cgcs2000 | Wgs84 | GaussKruger { .. })
     }
 
-    /// Decimals of its numbers: a millimetre.
+    /// Decimals of its numbers: a millimetre of longitude or latitude, a tenth of one in metres, so that both answers together differ by
+    /// less than a millimetre.
     pub fn decimals(self) -> u8 {
-        if self.is_degrees() { 8 } else { 3 }
+        if self.is_degrees() { 8 } else { 4 }
     }
 
     /// Whether boxes, areas and features may come in it.

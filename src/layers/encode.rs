@@ -124,8 +124,8 @@ pub fn number(out: &mut String, value: f64, decimals: u8) {
     const POWERS: [f64; 10] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
     let scaled = value.abs() * POWERS.get(usize::from(decimals)).copied().unwrap_or(f64::NAN);
     let whole = scaled.floor();
-    // The product is not exact (to 3e-5 below the bound): near a half only the long way is right. NaN goes that way too.
-    let quick = scaled < 2e11 && ((scaled - whole) - 0.5).abs() > 1e-4;
+    // The product is not exact (to 3.1e-5 below the bound): near a half only the long way is right. NaN goes that way too.
+    let quick = scaled < 5e11 && ((scaled - whole) - 0.5).abs() > 1e-4;
     if quick {
         let rounded = if scaled - whole > 0.5 { whole + 1.0 } else { whole } as u64;
         fixed(out, value.is_sign_negative(), rounded, usize::from(decimals));
@@ -197,6 +197,8 @@ mod tests {
             (2.5, 0, "2"),
             (1e15, 2, "1000000000000000"),
             (38_435_200.1234, 3, "38435200.123"),
+            (38_435_200.12345, 4, "38435200.1235"),
+            (38_435_200.12344, 4, "38435200.1234"),
             (999_999.999_999_999, 8, "1000000"),
             (100.0, 0, "100"),
         ] {

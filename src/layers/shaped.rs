@@ -65,8 +65,8 @@ mod tests {
         let ring = "{\"type\":\"MultiPolygon\",\"coordinates\":[[[[28,112],[28,113],[29,113],[29,112],[28,112]]]]}";
         assert_eq!(written(&thinned), format!("{head}{ring}, \"properties\" : {{}}}}"));
         let metres = Shape { crs: PublishedCrs::WebMercator, offset: Some(1.0), properties: Some(vec![]), ..plain };
-        // 112° of 20037508.342789244 m; PROJ (cs2cs EPSG:4326 EPSG:3857) gives the northings.
-        let ring = "{\"type\":\"MultiPolygon\",\"coordinates\":[[[[12467782.969,3248973.79],[12579102.46,3248973.79],[12579102.46,3375646.035],[12467782.969,3375646.035],[12467782.969,3248973.79]]]]}";
+        // gdaltransform -s_srs EPSG:4326 -t_srs EPSG:3857 gives 12467782.9688466 3248973.78965097 and 12579102.4596399 3375646.03491931.
+        let ring = "{\"type\":\"MultiPolygon\",\"coordinates\":[[[[12467782.9688,3248973.7897],[12579102.4596,3248973.7897],[12579102.4596,3375646.0349],[12467782.9688,3375646.0349],[12467782.9688,3248973.7897]]]]}";
         assert_eq!(written(&metres), format!("{head}{ring}, \"properties\" : {{}}}}"));
     }
 
