@@ -69,8 +69,15 @@ async fn list_page(
         let page_of_people = html::page(&base, layer.title.zh, &body, &json_url);
         return past.mark(representation::html(Some(&etag), page_of_people), page.revision, layer.visibility);
     }
-    let body = collection_text(&page, &links, &query.shape);
-    past.mark(representation::geojson(&etag, body, query.shape.crs), page.revision, layer.visibility)
+    let (revision, crs) = (page.revision, query.shape.crs);
+    let body = match query.shape.offset {
+        None => collection_text(&page, &links, &query.shape),
+        // Thinning looks at every vertex several times: not on a thread that others wait for.
+        Some(_) => web::block(move || collection_text(&page, &links, &query.shape))
+            .await
+            .map_err(|cause| Error::internal("简化图形时程序出错", cause))?,
+    };
+    past.mark(representation::geojson(&etag, body, crs), revision, layer.visibility)
 }
 
 /// The register's revision, and who may see it where not everybody sees the same: a browser that changes hands must not

@@ -3,13 +3,14 @@
 //! What was valid stays valid: a ring never loses its area, and rings that would cross each other get more of their vertices back.
 //! Never: a part or a hole dropped.
 
-use geo::{Coord, LineString, MultiPolygon, Polygon};
+use geo::{BoundingRect, Coord, LineString, MultiPolygon, Polygon};
 
 use super::flat::{FlatBuilder, FlatGeometry, FlatKind};
 use super::validity;
 
-/// How often the offset is halved where rings would cross; then the feature stays as it is.
-const ATTEMPTS: u32 = 6;
+/// How often the offset is quartered where rings would cross, to a sixteen-thousandth of the shape's own size at least; then the feature
+/// stays as it is.
+const ATTEMPTS: u32 = 8;
 /// Vertices looked at for each vertex of a ring: an honest outline needs about twenty, a spiral as many as it has.
 const LOOKS_PER_VERTEX: usize = 200;
 
@@ -43,7 +44,8 @@ pub fn flat(geometry: &FlatGeometry, offset: f64) -> FlatGeometry {
 /// The polygons with as few vertices as the offset allows.
 pub fn polygons(shape: &MultiPolygon<f64>, offset: f64) -> MultiPolygon<f64> {
     let before = vertices(shape);
-    let mut offset = offset;
+    let size = shape.bounding_rect().map_or(0.0, |rect| rect.width().hypot(rect.height()));
+    let mut offset = offset.min(size);
     for _ in 0..ATTEMPTS {
         let thinned = MultiPolygon(
             shape
@@ -60,7 +62,7 @@ pub fn polygons(shape: &MultiPolygon<f64>, offset: f64) -> MultiPolygon<f64> {
         if validity::is_valid(&thinned) {
             return thinned;
         }
-        offset /= 2.0;
+        offset /= 4.0;
     }
     shape.clone()
 }

@@ -181,15 +181,18 @@ async fn boxes_beyond_a_systems_reach_hold_nothing_and_fail_nothing() {
         assert_eq!(ids(&db, question).await, wanted, "{question}");
     }
     // A feature that a zone does not reach stops nobody from asking there.
-    db.write(
-        "UPDATE park_block SET geom = ST_Multi(ST_MakeEnvelope(13, 52, 114, 52.1, 4490)) WHERE id = (SELECT min(id) FROM park_block)",
-    )
-    .await;
-    let far = get(&db, "/api/collections/park_blocks/items?limit=1&crs=EPSG:4526").await.json();
-    assert_eq!(far["features"][0]["geometry"], Value::Null, "where the zone does not reach there is no geometry");
-    let zone = "bbox=2000000,38000000,6000000,39000000&bbox-crs=EPSG:4526";
-    assert_eq!(ids(&db, zone).await, all[1..].to_vec());
-    assert_eq!(ids(&db, "bbox=0,0,20000000,20000000&bbox-crs=EPSG:3857").await, all);
+    db.write("UPDATE division SET geom = ST_Multi(ST_MakeEnvelope(13, 27, 114, 28, 4490)) WHERE code = '430100'").await;
+    let far = get(&db, "/api/collections/divisions/items/430100?crs=EPSG:4526").await.json();
+    assert_eq!(far["geometry"], Value::Null, "where the zone does not reach there is no geometry");
+    for (question, expected) in [
+        ("bbox=2000000,38000000,6000000,39000000&bbox-crs=EPSG:4526", false),
+        ("bbox=0,0,20000000,20000000&bbox-crs=EPSG:3857", true),
+    ] {
+        let found = get(&db, &format!("/api/collections/divisions/items?limit=1000&{question}")).await.json();
+        let found = found["features"].as_array().expect("features").iter().map(|f| f["id"].clone()).collect::<Vec<_>>();
+        assert!(found.len() > 10, "{found:?}");
+        assert_eq!(found.contains(&Value::from("430100")), expected, "{question}");
+    }
 }
 
 #[actix_web::test]
@@ -249,7 +252,8 @@ async fn thinned_outlines_stay_valid_and_near() {
             .await
             .json();
         let found = count(&body);
-        assert!(found < last, "{offset} m: {found} of {last} vertices");
+        // The last offset is larger than any park: what its rings leave room for.
+        assert!(found < if offset > 500.0 { count(&whole) / 2 } else { last }, "{offset} m: {found} of {last} vertices");
         last = found;
         let features: Vec<String> =
             body["features"].as_array().expect("features").iter().map(|f| f["geometry"].to_string()).collect();
