@@ -101,9 +101,10 @@ fn identify(text: &str) -> Option<PublishedCrs> {
         Some(path) => {
             let mut parts = path.split(['/', ':']);
             let (authority, _, code) = (parts.next()?, parts.next()?, parts.next()?);
-            match (authority, parts.next()) {
-                ("ogc", None) if code == "crs84" => return Some(PublishedCrs::Crs84),
-                ("epsg", None) => code,
+            match authority {
+                _ if parts.next().is_some() => return None,
+                "ogc" if code == "crs84" => return Some(PublishedCrs::Crs84),
+                "epsg" => code,
                 _ => return None,
             }
         }

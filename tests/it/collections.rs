@@ -86,8 +86,11 @@ async fn collections_tell_where_and_since_when() {
                 json!({"interval": [[from, null]], "trs": "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"});
         }
         let url = format!("{API}/collections/{id}");
+        let epsg = [4490, 4326, 3857, 4524, 4525, 4526, 4545, 4546, 4547];
+        let epsg = epsg.map(|code| format!("http://www.opengis.net/def/crs/EPSG/0/{code}"));
+        let systems: Vec<String> = std::iter::once(CRS84.to_owned()).chain(epsg).collect();
         let expected = json!({
-            "id": id, "title": title, "title_en": title_en, "description": description, "itemType": "feature", "crs": [CRS84],
+            "id": id, "title": title, "title_en": title_en, "description": description, "itemType": "feature", "crs": systems,
             "storageCrs": "http://www.opengis.net/def/crs/EPSG/0/4490", "extent": extent,
             "links": [
                 {"rel": "self", "type": "application/json", "href": format!("{url}?f=json")},

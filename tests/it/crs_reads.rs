@@ -181,6 +181,8 @@ async fn boxes_beyond_a_systems_reach_hold_nothing_and_fail_nothing() {
         assert_eq!(ids(&db, question).await, wanted, "{question}");
     }
     // A feature that a zone does not reach stops nobody from asking there.
+    // No register of Hunan holds such a one; a table that an operator publishes may.
+    sqlx::query("ALTER TABLE division DROP CONSTRAINT division_geom_in_province").execute(&db.pool).await.expect("dropped");
     db.write("UPDATE division SET geom = ST_Multi(ST_MakeEnvelope(13, 27, 114, 28, 4490)) WHERE code = '430100'").await;
     let far = get(&db, "/api/collections/divisions/items/430100?crs=EPSG:4526").await.json();
     assert_eq!(far["geometry"], Value::Null, "where the zone does not reach there is no geometry");
