@@ -7,3 +7,4 @@ pub mod geojson;
 mod ledgers;
 pub mod selection;
 pub mod shaped;
+pub mod snapshot;
