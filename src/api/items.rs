@@ -13,8 +13,8 @@ use super::park_pages;
 use super::past::Past;
 use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
-use super::state::State;
 use super::shape::{self, SHAPE_PARAMS};
+use super::state::State;
 use super::{READ_TIME, exports, html};
 use crate::domain::access::Viewer;
 use crate::domain::items_query::{After, ItemsQuery, Shape};
@@ -60,7 +60,8 @@ async fn list_page(
     let page = features::list_items(&state.pool, viewer, layer, &query).await?;
     let links = page_links(layer, &base, params, &page, form, past);
     if form == Form::Html {
-        let body = items_page(layer, &base, &page, &links, &query.shape) + &exports::ways_to_download(layer, &base, params);
+        let body =
+            items_page(layer, &base, &page, &links, &query.shape) + &exports::ways_to_download(layer, &base, params);
         let json_url = format!(
             "{base}/api/collections/{}/items?{}",
             layer.id,

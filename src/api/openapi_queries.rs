@@ -86,11 +86,18 @@ pub fn shape_parameters(layer: &Layer) -> Vec<Value> {
 fn question_parameters(layer: &Layer) -> Vec<Value> {
     let bbox = json!({"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}});
     let mut list = vec![
-        query("bbox", "范围：西,南,东,北（度）；6 个数时第 3、6 个是高度，不起作用；西大于东时跨 180° 经线；用 bbox-crs 时按该坐标系的坐标顺序", bbox),
+        query(
+            "bbox",
+            "范围：西,南,东,北（度）；6 个数时第 3、6 个是高度，不起作用；西大于东时跨 180° 经线；用 bbox-crs 时按该坐标系的坐标顺序",
+            bbox,
+        ),
         query("bbox-crs", "bbox 的坐标系；默认 CRS84（经度、纬度）", system_schema(false)),
         datetime_parameter(),
         revision_parameter(),
-        text_parameter("q", "名称、编号、别名等文字中含有的字，不超过 100 个；字母也按拼音首字母查找，如 csjkq 找长沙经开区（不超过 12 个）"),
+        text_parameter(
+            "q",
+            "名称、编号、别名等文字中含有的字，不超过 100 个；字母也按拼音首字母查找，如 csjkq 找长沙经开区（不超过 12 个）",
+        ),
         text_parameter("within", "完全位于此范围内：GeoJSON 的 Polygon 或 MultiPolygon，不超过 8 kB"),
     ];
     if layer.division_property().is_some() {

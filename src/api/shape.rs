@@ -26,7 +26,7 @@ pub fn of(params: &Params, layer: &Layer) -> Result<Shape> {
     Ok(Shape {
         crs,
         properties: properties(params, layer)?,
-        skip_geometry: params.flag("skipGeometry")?,
+        skip_geometry: params.flag("skipGeometry")? || names(params, "exclude-properties").any(|name| name == GEOMETRY),
         offset: offset(params, crs)?,
     })
 }
@@ -42,19 +42,26 @@ pub fn refuse_in_downloads(params: &Params) -> Result<()> {
     }
 }
 
+/// The geometry among the properties (Part 6). It stays where it is not named, since GeoJSON has a place for it, and goes where it is
+/// excluded.
+const GEOMETRY: &str = "geometry";
+
+/// The names of a list.
+fn names<'p>(params: &'p Params, parameter: &str) -> impl Iterator<Item = &'p str> {
+    params.get(parameter).into_iter().flat_map(|text| text.split(',')).map(str::trim)
+}
+
 /// Names that are wanted, in the layer's order; `None` = all of them.
 fn properties(params: &Params, layer: &Layer) -> Result<Option<Vec<&'static str>>> {
     let all = || layer.properties.iter().map(|p| p.name).chain(LIFE.map(|(name, ..)| name));
     let named = |parameter: &str| -> Result<Option<Vec<&str>>> {
-        let Some(text) = params.get(parameter) else { return Ok(None) };
-        let names: Vec<&str> = text.split(',').map(str::trim).collect();
-        match names.iter().find(|name| all().all(|known| known != **name)) {
-            None => Ok(Some(names)),
+        let names: Vec<&str> = names(params, parameter).collect();
+        match names.iter().find(|name| **name != GEOMETRY && all().all(|known| known != **name)) {
+            None => Ok(Some(names).filter(|names| !names.is_empty())),
             Some(other) => {
-                let known: Vec<&str> = all().collect();
+                let known: Vec<&str> = all().chain([GEOMETRY]).collect();
                 let (other, known) = (shorten(other), known.join("、"));
-                let detail =
-                    format!("{parameter} 中的“{other}”不是图层“{}”的属性；现有属性：{known}", layer.title.zh);
+                let detail = format!("{parameter} 中的“{other}”不是图层“{}”的属性；现有属性：{known}", layer.title.zh);
                 Err(Error::invalid("property_unknown", detail))
             }
         }
@@ -63,9 +70,7 @@ fn properties(params: &Params, layer: &Layer) -> Result<Option<Vec<&'static str>
         (None, None) => Ok(None),
         (Some(wanted), None) => Ok(Some(all().filter(|name| wanted.contains(name)).collect())),
         (None, Some(unwanted)) => Ok(Some(all().filter(|name| !unwanted.contains(name)).collect())),
-        (Some(_), Some(_)) => {
-            Err(Error::invalid("option_not_possible", "properties 与 exclude-properties 只能给一个"))
-        }
+        (Some(_), Some(_)) => Err(Error::invalid("option_not_possible", "properties 与 exclude-properties 只能给一个")),
     }
 }
 
@@ -83,7 +88,8 @@ fn offset(params: &Params, crs: PublishedCrs) -> Result<Option<f64>> {
             offset.map(Some).ok_or_else(|| wrong("max-allowable-offset", &rule, text))
         }
         (None, Some(text)) => {
-            let zoom = text.parse().ok().filter(|zoom: &u32| *zoom <= MAX_ZOOM && text.bytes().all(|b| b.is_ascii_digit()));
+            let zoom =
+                text.parse().ok().filter(|zoom: &u32| *zoom <= MAX_ZOOM && text.bytes().all(|b| b.is_ascii_digit()));
             let zoom = zoom.ok_or_else(|| wrong("zoom-level", &format!(" 0 到 {MAX_ZOOM} 的整数"), text))?;
             Ok(Some(half_a_pixel(zoom, crs)))
         }
@@ -126,6 +132,18 @@ mod tests {
         let rest = names("exclude-properties=name,valid_from").ok().flatten().expect("names");
         assert_eq!(rest.len(), declaration::PARKS.properties.len());
         assert!(!rest.contains(&"name") && !rest.contains(&"valid_from") && rest.contains(&"valid_to"));
+        assert_eq!(names("properties=geometry"), Ok(Some(vec![])));
+        assert_eq!(
+            names("exclude-properties=geometry").map(|names| names.map(|n| n.len())),
+            Ok(Some(declaration::PARKS.properties.len() + 2))
+        );
+        for (query, skipped) in [
+            ("properties=name", false),
+            ("exclude-properties=name,geometry", true),
+            ("properties=geometry&skipGeometry=true", true),
+        ] {
+            assert_eq!(read(query).map(|shape| shape.skip_geometry).ok(), Some(skipped), "{query}");
+        }
         for bad in ["properties=", "properties=nmae", "properties=name,", "exclude-properties=geom"] {
             assert_eq!(names(bad), Err("property_unknown"), "{bad}");
         }

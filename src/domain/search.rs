@@ -127,7 +127,8 @@ struct Initials {
 const FIRST: u32 = 0x3000;
 
 static INITIALS: LazyLock<Initials> = LazyLock::new(|| {
-    let mut table = Initials { near: vec![0; 0x1_0000 - FIRST as usize], far: HashMap::new(), of_letter: HashMap::new() };
+    let mut table =
+        Initials { near: vec![0; 0x1_0000 - FIRST as usize], far: HashMap::new(), of_letter: HashMap::new() };
     // The planes of Han characters.
     for c in (FIRST..0x4_0000).filter_map(char::from_u32) {
         let Some(readings) = c.to_pinyin_multi() else { continue };

@@ -161,7 +161,11 @@ mod tests {
             let back = from_authority(crs, crs.turned([plane.x, plane.y])).expect("within reach");
             assert!((back.x - at.x).abs() < 1e-11 && (back.y - at.y).abs() < 1e-11, "{crs:?}: {back:?}");
             if crs.is_north_first() {
-                assert_ne!(from_authority(crs, [plane.x, plane.y]), Some(back), "{crs:?}: the other order is another place");
+                assert_ne!(
+                    from_authority(crs, [plane.x, plane.y]),
+                    Some(back),
+                    "{crs:?}: the other order is another place"
+                );
             }
         }
         assert_eq!(from_authority(PublishedCrs::Gcj02, [112.98, 28.19]), None, "nothing comes in it");

@@ -164,9 +164,7 @@ mod tests {
 
     #[test]
     fn vertices_within_the_offset_go_and_the_others_stay() {
-        let square = coords(&[
-            (0.0, 0.0), (5.0, 0.4), (10.0, 0.0), (10.0, 10.0), (5.0, 12.0), (0.0, 10.0), (0.0, 0.0),
-        ]);
+        let square = coords(&[(0.0, 0.0), (5.0, 0.4), (10.0, 0.0), (10.0, 10.0), (5.0, 12.0), (0.0, 10.0), (0.0, 0.0)]);
         let corners = coords(&[(0.0, 0.0), (10.0, 0.0), (10.0, 10.0), (5.0, 12.0), (0.0, 10.0), (0.0, 0.0)]);
         assert_eq!(ring(&square, 0.5), corners);
         assert_eq!(ring(&square, 0.3), square);
@@ -187,7 +185,14 @@ mod tests {
     fn rings_that_would_cross_get_vertices_back() {
         // A bay that reaches round a hole: without the bay's corners the shell would cut the hole.
         let shell = coords(&[
-            (0.0, 0.0), (100.0, 0.0), (100.0, 100.0), (60.0, 100.0), (50.0, 109.0), (40.0, 100.0), (0.0, 100.0), (0.0, 0.0),
+            (0.0, 0.0),
+            (100.0, 0.0),
+            (100.0, 100.0),
+            (60.0, 100.0),
+            (50.0, 109.0),
+            (40.0, 100.0),
+            (0.0, 100.0),
+            (0.0, 0.0),
         ]);
         let hole = coords(&[(47.0, 99.0), (50.0, 106.0), (53.0, 99.0), (47.0, 99.0)]);
         let shape = MultiPolygon(vec![Polygon::new(LineString(shell), vec![LineString(hole)])]);

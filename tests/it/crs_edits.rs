@@ -25,7 +25,11 @@ fn in_system(geometry: &Value, crs: PublishedCrs) -> Value {
 
 /// Vertices as they are stored, longitude first.
 async fn stored(db: &Database, id: &str) -> Vec<[f64; 2]> {
-    let text: String = db.value(&format!("SELECT ST_AsGeoJSON(geom, 15, 0) FROM turnover_parcel WHERE id = '{id}' AND valid_to = 'infinity'")).await;
+    let text: String = db
+        .value(&format!(
+            "SELECT ST_AsGeoJSON(geom, 15, 0) FROM turnover_parcel WHERE id = '{id}' AND valid_to = 'infinity'"
+        ))
+        .await;
     positions(&serde_json::from_str(&text).expect("GeoJSON"))
 }
 
@@ -105,15 +109,23 @@ async fn the_wrong_system_or_order_is_refused() {
         (5, "<http://www.opengis.net/def/crs/EPSG/0/4525>", &zone, "feature_refused"),
         (6, "<http://www.opengis.net/def/crs/EPSG/0/4526>", &degrees, "feature_refused"),
         (7, "<http://www.opengis.net/def/crs/OGC/1.3/CRS84>", &zone, "feature_refused"),
-        (8, "<http://www.opengis.net/def/crs/EPSG/0/4526>", &json!({"type": "Polygon", "coordinates": [[["a", 1], [2]], 3, null]}), "feature_refused"),
+        (
+            8,
+            "<http://www.opengis.net/def/crs/EPSG/0/4526>",
+            &json!({"type": "Polygon", "coordinates": [[["a", 1], [2]], 3, null]}),
+            "feature_refused",
+        ),
     ] {
-        let sent = send_in(&db, Method::POST, TURNOVER, &[("content-crs", system)], &feature(properties(n), geometry.clone())).await;
+        let sent =
+            send_in(&db, Method::POST, TURNOVER, &[("content-crs", system)], &feature(properties(n), geometry.clone()))
+                .await;
         sent.assert_problem(400, code);
     }
     assert_eq!(db.value::<i64>("SELECT count(*) FROM turnover_parcel").await, before);
     let split = format!("{TURNOVER}/{COUNTY}-W-1/split");
     let crs = [("content-crs", "<http://www.opengis.net/def/crs/EPSG/0/4526>")];
-    let request = authorised(Method::POST, &split).insert_header(crs[0]).insert_header(("content-type", "application/json"));
+    let request =
+        authorised(Method::POST, &split).insert_header(crs[0]).insert_header(("content-type", "application/json"));
     call(&db, request.set_payload("{}")).await.assert_problem(400, "option_not_possible");
 }
 

@@ -51,7 +51,11 @@ async fn items_are_where_proj_has_them_in_the_authoritys_order() {
         let body = answer.json();
         assert_eq!(body["coordRefSys"], if crs.epsg().is_some() { json!(uri) } else { Value::Null }, "{uri}");
         let judge = crs.epsg().map(Judge::of);
-        assert_eq!(judge.as_ref().is_some_and(Judge::is_north_first), crs.is_north_first(), "{uri}: the register's axes");
+        assert_eq!(
+            judge.as_ref().is_some_and(Judge::is_north_first),
+            crs.is_north_first(),
+            "{uri}: the register's axes"
+        );
         // Half of the last decimal, and what PROJ and the stored digits differ by.
         let most = if crs.is_degrees() { 0.5e-8 + 1e-11 } else { 0.5e-4 + 1e-6 };
         let features = body["features"].as_array().expect("features");
@@ -182,7 +186,10 @@ async fn boxes_beyond_a_systems_reach_hold_nothing_and_fail_nothing() {
     }
     // A feature that a zone does not reach stops nobody from asking there.
     // No register of Hunan holds such a one; a table that an operator publishes may.
-    sqlx::query("ALTER TABLE division DROP CONSTRAINT division_geom_in_province").execute(&db.pool).await.expect("dropped");
+    sqlx::query("ALTER TABLE division DROP CONSTRAINT division_geom_in_province")
+        .execute(&db.pool)
+        .await
+        .expect("dropped");
     db.write("UPDATE division SET geom = ST_Multi(ST_MakeEnvelope(13, 27, 114, 28, 4490)) WHERE code = '430100'").await;
     let far = get(&db, "/api/collections/divisions/items/430100?crs=EPSG:4526").await.json();
     assert_eq!(far["geometry"], Value::Null, "where the zone does not reach there is no geometry");
@@ -250,12 +257,16 @@ async fn thinned_outlines_stay_valid_and_near() {
     };
     let mut last = count(&whole);
     for offset in [5.0, 50.0, 500.0, 50_000.0] {
-        let body = get(&db, &format!("/api/collections/parks/items?limit=200&crs=EPSG:4526&max-allowable-offset={offset}"))
-            .await
-            .json();
+        let body =
+            get(&db, &format!("/api/collections/parks/items?limit=200&crs=EPSG:4526&max-allowable-offset={offset}"))
+                .await
+                .json();
         let found = count(&body);
         // The last offset is larger than any park: what its rings leave room for.
-        assert!(found < if offset > 500.0 { count(&whole) / 2 } else { last }, "{offset} m: {found} of {last} vertices");
+        assert!(
+            found < if offset > 500.0 { count(&whole) / 2 } else { last },
+            "{offset} m: {found} of {last} vertices"
+        );
         last = found;
         let features: Vec<String> =
             body["features"].as_array().expect("features").iter().map(|f| f["geometry"].to_string()).collect();
@@ -277,7 +288,8 @@ async fn thinned_outlines_stay_valid_and_near() {
     }
     let by_zoom = get(&db, "/api/collections/parks/items?limit=200&zoom-level=10").await.json();
     let by_offset =
-        get(&db, &format!("/api/collections/parks/items?limit=200&max-allowable-offset={}", 360.0 / 512.0 / 1024.0)).await;
+        get(&db, &format!("/api/collections/parks/items?limit=200&max-allowable-offset={}", 360.0 / 512.0 / 1024.0))
+            .await;
     assert_eq!(by_zoom["features"], by_offset.json()["features"]);
     assert!(count(&by_zoom) < count(&whole));
 }

@@ -27,6 +27,13 @@ async fn chosen_properties_are_those_of_the_whole_feature() {
         joined.extend(rest["properties"].as_object().expect("rest").clone());
         assert_eq!(Value::Object(joined), whole["properties"], "what is chosen and what is not make the whole");
     }
+    // The geometry is one of the names, and goes only where it is excluded.
+    let bare = get(&db, &format!("{PARKS}?limit=200&properties=geometry")).await.json();
+    let without = get(&db, &format!("{PARKS}?limit=200&exclude-properties=geometry")).await.json();
+    for ((whole, bare), without) in features(&whole).iter().zip(features(&bare)).zip(features(&without)) {
+        assert_eq!((&bare["geometry"], &bare["properties"]), (&whole["geometry"], &json!({})));
+        assert_eq!((&without["geometry"], &without["properties"]), (&Value::Null, &whole["properties"]));
+    }
     let one = get(&db, &format!("{PARKS}/G431176?properties=name&skipGeometry=true")).await.json();
     assert_eq!((names(&one), &one["geometry"], &one["id"]), (vec!["name"], &Value::Null, &json!("G431176")));
 }
@@ -38,7 +45,9 @@ async fn features_without_geometry_are_found_by_theirs_all_the_same() {
     let with = get(&db, &format!("{PARKS}?{question}")).await.json();
     let without = get(&db, &format!("{PARKS}?{question}&skipGeometry=true")).await.json();
     assert_eq!(without["numberMatched"], with["numberMatched"]);
-    for (with, without) in with["features"].as_array().expect("some").iter().zip(without["features"].as_array().expect("some")) {
+    for (with, without) in
+        with["features"].as_array().expect("some").iter().zip(without["features"].as_array().expect("some"))
+    {
         assert_eq!((&without["id"], &without["properties"]), (&with["id"], &with["properties"]));
         assert_eq!(without["geometry"], Value::Null, "a member that GeoJSON requires");
         assert!(with["geometry"].is_object());
@@ -46,7 +55,10 @@ async fn features_without_geometry_are_found_by_theirs_all_the_same() {
     let next = path_of(link(&without, "next").expect("more"));
     let second = get(&db, &next).await.json();
     assert_eq!(second["features"][0]["geometry"], Value::Null, "and so on the next page");
-    assert_eq!(get(&db, &format!("{PARKS}?skipGeometry=false&limit=3&bbox=112.8,28,113.2,28.4")).await.json()["features"], with["features"]);
+    assert_eq!(
+        get(&db, &format!("{PARKS}?skipGeometry=false&limit=3&bbox=112.8,28,113.2,28.4")).await.json()["features"],
+        with["features"]
+    );
 }
 
 #[actix_web::test]
@@ -82,5 +94,7 @@ async fn options_that_do_not_go_together_are_refused() {
     }
     get(&db, &format!("{PARKS}/G431176?zoom-level=x")).await.assert_problem(400, "value_invalid");
     // An internal layer's names are told to nobody who may not know of it.
-    get(&db, "/api/collections/turnover_parcels/items?properties=nonsense").await.assert_problem(404, "collection_not_found");
+    get(&db, "/api/collections/turnover_parcels/items?properties=nonsense")
+        .await
+        .assert_problem(404, "collection_not_found");
 }

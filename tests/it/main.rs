@@ -40,6 +40,7 @@ mod exports_ledgers;
 mod exports_tables;
 mod exports_vector;
 mod file_systems;
+mod forwarded;
 mod health;
 mod history;
 mod hostile_archives;

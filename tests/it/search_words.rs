@@ -63,15 +63,47 @@ async fn names_are_found_by_words_initials_and_further_names() {
 async fn database_and_memory_find_the_same() {
     let db = Database::with_sample().await;
     let searches = [
-        "长沙", "cs", "zs", "csjk", "yy", "gxq", "kfq", "jkq", "hn", "43", "g43", "G431", "经开", "高新 ", "a", "第1", "e", "示意",
-        "（", "-1", "ylxjj", "x", "2", "qkk", "开发区", "开f", "jjjskfq", "abcdefghijklm", "zzzz", "^", "$", "(", "a|b",
+        "长沙",
+        "cs",
+        "zs",
+        "csjk",
+        "yy",
+        "gxq",
+        "kfq",
+        "jkq",
+        "hn",
+        "43",
+        "g43",
+        "G431",
+        "经开",
+        "高新 ",
+        "a",
+        "第1",
+        "e",
+        "示意",
+        "（",
+        "-1",
+        "ylxjj",
+        "x",
+        "2",
+        "qkk",
+        "开发区",
+        "开f",
+        "jjjskfq",
+        "abcdefghijklm",
+        "zzzz",
+        "^",
+        "$",
+        "(",
+        "a|b",
     ];
     let mut found = 0;
     for layer in layers() {
         let all = features(&db, layer, "").await;
         for text in searches {
             let search = Search::new(text.trim());
-            let wanted: Vec<&str> = ids(&all).into_iter().zip(&all).filter(|(_, f)| fits(layer, f, &search)).map(|(id, _)| id).collect();
+            let wanted: Vec<&str> =
+                ids(&all).into_iter().zip(&all).filter(|(_, f)| fits(layer, f, &search)).map(|(id, _)| id).collect();
             let judged = features(&db, layer, &format!("q={}", encode(text))).await;
             assert_eq!(ids(&judged), wanted, "{} {text}", layer.id);
             found += usize::from(!wanted.is_empty() && wanted.len() < all.len());
@@ -96,7 +128,13 @@ async fn the_past_is_searched_like_the_present() {
 #[actix_web::test]
 async fn the_longest_search_is_answered_in_time() {
     let db = Database::with_sample().await;
-    for (text, status) in [("zyzyzyzyzyzy", 200), (&"z".repeat(100), 200), (&"长".repeat(100), 200), (&"z".repeat(101), 400)] {
-        assert_eq!(get(&db, &format!("/api/collections/parks/items?limit=1&q={}", encode(text))).await.status, status, "{text}");
+    for (text, status) in
+        [("zyzyzyzyzyzy", 200), (&"z".repeat(100), 200), (&"长".repeat(100), 200), (&"z".repeat(101), 400)]
+    {
+        assert_eq!(
+            get(&db, &format!("/api/collections/parks/items?limit=1&q={}", encode(text))).await.status,
+            status,
+            "{text}"
+        );
     }
 }

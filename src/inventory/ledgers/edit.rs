@@ -177,8 +177,7 @@ async fn judge(
         Mode::Merge => ledgers::optional(edit.ledger).into_iter().filter(|name| !is_given(name, &given)).collect(),
     };
     let text = json!({"type": "Feature", "properties": texts(&properties), "geometry": geometry}).to_string();
-    let options =
-        ReadOptions { vocabulary: Vocabulary::Ledger(edit.ledger), crs: edit.crs, ..ReadOptions::default() };
+    let options = ReadOptions { vocabulary: Vocabulary::Ledger(edit.ledger), crs: edit.crs, ..ReadOptions::default() };
     let mut reading = geojson::read(text.as_bytes(), &options);
     reading.findings.retain(|f| f.code != "geometry_missing");
     let request = FeatureRequest {

@@ -315,8 +315,14 @@ impl Work<'_> {
         for (at, child) in (1_u64..).zip(children) {
             let mut feature = child.feature.clone();
             feature.entry("county_code").or_insert_with(|| json!(county.as_str()));
-            let edit =
-                Edit { ledger: self.ledger, id: None, feature: Value::Null, mode: Mode::Create, allow: Vec::new(), crs: None };
+            let edit = Edit {
+                ledger: self.ledger,
+                id: None,
+                feature: Value::Null,
+                mode: Mode::Create,
+                allow: Vec::new(),
+                crs: None,
+            };
             let id: RecordId = record_id(&edit, &feature)?;
             if id.division() != county {
                 let detail = format!("第 {at} 个新地块的县区是 {}，应与原地块相同（{county}）", id.division());
