@@ -10,7 +10,7 @@ async fn get_with(db: &Database, headers: &[(&str, &str)]) -> Answer {
     let request = TestRequest::get()
         .uri("/api/collections/parks/items?limit=1&crs=EPSG:4526")
         .insert_header(("host", "inside:8080"));
-    call(db, headers.iter().fold(request, |request, header| request.insert_header(*header))).await
+    call(db, headers.iter().fold(request, |request, header| request.append_header(*header))).await
 }
 
 #[actix_web::test]
