@@ -29,6 +29,29 @@ pub fn members(object: &str, keep: impl Fn(&str) -> bool) -> String {
     kept
 }
 
+/// The value of a member of an object, as it is written.
+pub fn member<'t>(object: &'t str, name: &str) -> Option<&'t str> {
+    let mut rest = Scanner { bytes: object.as_bytes(), at: 0 };
+    if !rest.take(b'{') {
+        return None;
+    }
+    while !rest.take(b'}') {
+        let begin = rest.blank();
+        let name_end = rest.string()?;
+        let found = object.get(begin + 1..name_end - 1)? == name;
+        if !rest.take(b':') {
+            return None;
+        }
+        let begin = rest.blank();
+        let end = rest.value()?;
+        if found {
+            return object.get(begin..end);
+        }
+        rest.take(b',');
+    }
+    None
+}
+
 struct Scanner<'t> {
     bytes: &'t [u8],
     at: usize,
@@ -117,6 +140,9 @@ mod tests {
             assert_eq!(members(text, |name| names.contains(&name)), expected);
         }
         assert_eq!(members(" { \"a\" : 1 , \"b\" : [ 2 ] } ", |n| n == "b"), "{\"b\" : [ 2 ]}");
+        let feature = format!("{{\"type\" : \"Feature\", \"id\" : \"properties\", \"properties\" : {text}}}");
+        assert_eq!(member(&feature, "properties"), Some(text));
+        assert_eq!((member(&feature, "id"), member(&feature, "geometry")), (Some("\"properties\""), None));
         for odd in ["{}", "null", "{\"a\"", "{\"a\":", "{\"a\":\"\\", "{a:1}", ""] {
             let kept = members(odd, |_| true);
             assert_eq!(kept, odd, "{odd}");
@@ -155,6 +181,7 @@ mod tests {
         #[test]
         fn no_text_makes_it_stumble(text in "[{}\\[\\]\",:a\\\\ ]{0,40}") {
             members(&text, |_| true);
+            member(&text, "a");
         }
     }
 }
