@@ -283,7 +283,11 @@ pub(super) async fn the_item(
         format!("\"v{version}-{rest}\"")
     };
     let by_memory = state.held(layer).filter(|held| {
-        period.is_none() && past.revision.is_none() && remarks.is_empty() && held.snapshot.knows(&viewer.jurisdiction)
+        // The answer to an edit shows what it wrote, which memory does not hold yet.
+        request.method().is_safe()
+            && period.is_none()
+            && past.revision.is_none()
+            && held.snapshot.knows(&viewer.jurisdiction)
     });
     let (id, mut parsed, revision) = if let Some(held) = by_memory {
         let picked = held.snapshot.find(id, &viewer.jurisdiction).ok_or_else(not_found)?;
