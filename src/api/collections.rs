@@ -11,6 +11,7 @@ use super::representation::{self, Form};
 use super::state::State;
 use crate::domain::access::Viewer;
 use crate::domain::layer::{GeometryKind, Layer, Property, PropertyKind};
+use crate::domain::published_crs::PublishedCrs;
 use crate::error::Error;
 use crate::store::features::{self, LayerExtent};
 
@@ -108,8 +109,8 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
     collection.insert("title_en".into(), json!(layer.title.en));
     collection.insert("description".into(), json!(layer.description.zh));
     collection.insert("itemType".into(), json!("feature"));
-    collection.insert("crs".into(), json!([CRS84]));
-    collection.insert("storageCrs".into(), json!("http://www.opengis.net/def/crs/EPSG/0/4490"));
+    collection.insert("crs".into(), json!(PublishedCrs::LISTED.map(PublishedCrs::uri)));
+    collection.insert("storageCrs".into(), json!(PublishedCrs::Cgcs2000.uri()));
     let mut spans = Map::new();
     if let Some(bbox) = extent.bbox {
         spans.insert("spatial".into(), json!({"bbox": [bbox], "crs": CRS84}));

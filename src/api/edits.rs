@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::auth;
 use super::collections::layer_of;
+use super::crs;
 use super::if_match;
 use super::items::{self, Asked, item_not_found};
 use super::json_body::{self, Members};
@@ -21,9 +22,12 @@ use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
 use crate::domain::access::Viewer;
+use crate::domain::items_query::Shape;
 use crate::domain::layer::Layer;
+use crate::domain::published_crs::PublishedCrs;
 use crate::domain::{Finding, Ledger};
 use crate::error::{Error, Result};
+use crate::geometry::published;
 use crate::inventory::ledgers::{self, Deed, Done, Edit, Mode, MoveRequest, StepInput, Written};
 use crate::inventory::today;
 use crate::store::features;
@@ -298,24 +302,42 @@ impl Target {
         let params = Params::read_with_lists(request, &["allow"], &["allow"])?;
         let types: &[&str] = if mode == Mode::Merge { &MERGE_TYPES } else { &FEATURE_TYPES };
         let body = json_body::bytes(request, payload, types, FEATURE_LIMIT).await?;
-        let feature = json_strict::parse(&body)?;
+        let crs = crs::of_body(request)?;
+        let mut feature = json_strict::parse(&body)?;
         let id = request.match_info().get("item").map(str::to_owned);
         let allow =
             params.text("allow").map(|list| list.split(',').map(|c| shorten(c.trim())).collect()).unwrap_or_default();
         let submitted = feature.clone();
-        let edit = Edit { ledger: self.ledger, id, feature, mode, allow };
+        if let Some(crs) = crs {
+            crs::turn_geometry(&mut feature, crs);
+        }
+        let edit = Edit { ledger: self.ledger, id, feature, mode, allow, crs: crs.and_then(published::projected_as) };
         let deed = self.deed(request, &body)?;
         match ledgers::write_feature(&state.pool, &deed, edit).await {
-            Ok(Written { done, remarks }) => self.stored(request, state, done, &remarks).await,
+            Ok(Written { done, remarks }) => {
+                self.stored_in(request, state, done, &remarks, crs.unwrap_or_default()).await
+            }
             Err(error) => Err(self.refuse(request, state, error, Some(submitted)).await),
         }
     }
 
     /// The stored feature, as GET gives it; what the judge had to remark is a member `warnings` beside its own.
     async fn stored(&self, request: &HttpRequest, state: &web::Data<State>, done: Done, remarks: &[Finding]) -> Answer {
+        self.stored_in(request, state, done, remarks, PublishedCrs::default()).await
+    }
+
+    /// The same in the system that the edit came in.
+    async fn stored_in(
+        &self,
+        request: &HttpRequest,
+        state: &web::Data<State>,
+        done: Done,
+        remarks: &[Finding],
+        crs: PublishedCrs,
+    ) -> Answer {
         let base = representation::base_url(request, state);
-        let plain = Params::none();
-        let asked = Asked { params: &plain, form: Form::Json, remarks };
+        let (plain, shape) = (Params::none(), Shape { crs, ..Shape::default() });
+        let asked = Asked { params: &plain, form: Form::Json, shape: &shape, remarks };
         let mut answer = items::the_item(request, state, &self.viewer, self.layer, &done.id, asked).await?;
         let headers = answer.headers_mut();
         if let Some(revision) = done.revision {
@@ -345,7 +367,7 @@ impl Target {
         let mut problem = Problem::from(error);
         let Some(id) = request.match_info().get("item").filter(|_| stale) else { return problem };
         if let Ok(Some(found)) = features::find_versioned(&state.pool, &self.viewer, self.layer, id).await {
-            let current = items::feature_value(&found.feature).unwrap_or(Value::Null);
+            let current = items::feature_value(&found.feature, &Shape::default()).unwrap_or(Value::Null);
             problem = problem.with("current_version", json!(found.version)).with("current", current);
             if let Some(submitted) = submitted {
                 problem = problem.with("submitted", submitted);
@@ -371,7 +393,10 @@ pub(super) fn deed_of<'a>(
         }
     };
     let mut hasher = Sha256::new();
-    for part in [request.method().as_str().as_bytes(), request.uri().to_string().as_bytes(), body] {
+    // The same numbers in another system are another request.
+    let system = request.headers().get(crs::CONTENT_CRS).map(HeaderValue::as_bytes);
+    let uri = request.uri().to_string();
+    for part in [request.method().as_str().as_bytes(), uri.as_bytes(), body].into_iter().chain(system) {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
     }

@@ -15,15 +15,17 @@ use futures_util::stream::{self, unfold};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::auth;
+use super::crs::{CONTENT_CRS, content_crs};
 use super::params::{self, EXPORT_PARAMS, Params};
 use super::past::Past;
 use super::problem::Answer;
 use super::representation::{self, VARY};
 use super::state::State;
-use super::{html, items};
+use super::{html, items, shape};
 use crate::domain::export::{ExportFormat, Headings, TextEncoding};
 use crate::domain::items_query::ItemsQuery;
 use crate::domain::layer::Layer;
+use crate::domain::published_crs::PublishedCrs;
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::inventory::export::{self, ExportOptions, ExportRequest};
@@ -82,9 +84,9 @@ pub fn wanted(request: &HttpRequest, params: &Params) -> Result<Option<ExportFor
     }
 }
 
-/// What only a download has.
+/// What only a download has; `crs` is a page's as well.
 pub fn refuse_options(params: &Params) -> Result<()> {
-    match EXPORT_PARAMS.iter().find(|name| params.get(name).is_some()) {
+    match EXPORT_PARAMS.iter().find(|name| **name != "crs" && params.get(name).is_some()) {
         None => Ok(()),
         Some(name) => {
             let message = format!("参数 {name} 只用于下载；请同时用 f 指定格式，例如 f=csv");
@@ -104,7 +106,8 @@ fn options(params: &Params) -> Result<ExportOptions> {
         })
     };
     let crs = |text: &str| {
-        Crs::parse(text).ok_or_else(|| {
+        // `[EPSG:4526]` is a short name as well.
+        Crs::parse(text.trim().trim_start_matches('[').trim_end_matches(']')).ok_or_else(|| {
             let message = format!("不认识坐标系“{}”；请写 EPSG 代码，例如 EPSG:4526", params::shorten(text));
             Error::invalid("crs_unknown", message)
         })
@@ -129,6 +132,7 @@ async fn export_request(
     params: &Params,
     format: ExportFormat,
 ) -> Result<ExportRequest> {
+    shape::refuse_in_downloads(params)?;
     let viewer = auth::viewer(request, state).await?;
     let revision = Past::read(params, state).await?.revision;
     if let Some(name) = ["offset", "cursor"].iter().find(|name| params.get(name).is_some()) {
@@ -253,7 +257,7 @@ impl Head {
             .insert_header((header::CACHE_CONTROL, "no-cache"))
             .insert_header((header::VARY, VARY));
         if self.format.is_geojson() {
-            response.insert_header(("content-crs", "<http://www.opengis.net/def/crs/OGC/1.3/CRS84>"));
+            response.insert_header((CONTENT_CRS, content_crs(PublishedCrs::Crs84)));
         }
         if self.left_out > 0 {
             response.insert_header(("x-features-left-out", self.left_out.to_string()));

@@ -17,7 +17,8 @@ use crate::error::{Error, Result};
 use crate::store::features;
 
 /// Parameters, besides the layer's own properties.
-pub const FACET_PARAMS: [&str; 7] = ["properties", "bbox", "datetime", "revision", "q", "division", "within"];
+pub const FACET_PARAMS: [&str; 8] =
+    ["properties", "bbox", "bbox-crs", "datetime", "revision", "q", "division", "within"];
 /// Properties counted at once.
 const MAX_PROPERTIES: usize = 10;
 

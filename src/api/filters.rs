@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::params::{parse_day, parse_moment, shorten};
 use crate::domain::items_query::{FilterValue, SortKey};
 use crate::domain::layer::{Layer, Property, PropertyKind};
+use crate::domain::search::Search;
 use crate::domain::{DivisionCode, Severity};
 use crate::error::{Error, Result};
 use crate::geometry::validity;
@@ -104,11 +105,11 @@ fn range<T: PartialOrd>(
 }
 
 /// `q`: a text to look for.
-pub fn search(text: &str) -> Result<String> {
+pub fn search(text: &str) -> Result<Search> {
     if text.chars().count() > MAX_SEARCH || text.chars().any(char::is_control) {
         return Err(Error::invalid("value_invalid", format!("q 应为不超过 {MAX_SEARCH} 个字的一行文字")));
     }
-    Ok(text.to_owned())
+    Ok(Search::new(text))
 }
 
 /// `division`: a province, prefecture or county; features of it and below.

@@ -5,6 +5,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
+use super::crs;
 use super::edits::{self, FEATURE_LIMIT, Target, day, seen_revision};
 use super::items::item_not_found;
 use super::json_body::{self, Members};
@@ -25,6 +26,7 @@ pub async fn split_item(
     state: web::Data<State>,
 ) -> Answer {
     let target = parcels(&request, &state, &path.0, Some(&path.1)).await?;
+    crs::only_crs84(&request)?;
     let options = Params::read_with_lists(&request, &["allow", "dry_run"], &["allow"])?;
     let body = json_body::bytes(&request, payload, &["application/json"], FEATURE_LIMIT).await?;
     let members = Members::parse(&body, &["effective_on", "document_no", "reason", "parts"])?;
@@ -46,6 +48,7 @@ pub async fn merge_items(
     state: web::Data<State>,
 ) -> Answer {
     let target = parcels(&request, &state, &path, None).await?;
+    crs::only_crs84(&request)?;
     let options = Params::read_with_lists(&request, &["allow", "dry_run"], &["allow"])?;
     let body = json_body::bytes(&request, payload, &["application/json"], FEATURE_LIMIT).await?;
     let known = ["effective_on", "document_no", "reason", "from", "into", "seen_revision"];

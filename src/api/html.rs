@@ -14,7 +14,7 @@ header nav a{margin-right:1rem;display:inline-block;min-height:24px}a{color:var(
 th{background:var(--soft);white-space:nowrap}td:not(.n){min-width:5rem}td.long{min-width:18rem}th.n{text-align:right}td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1rem}
 dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}@media(max-width:30rem){dl{grid-template-columns:1fr}dd{margin-bottom:.5rem}}
 .badge{border:1px solid currentColor;border-radius:.25rem;padding:0 .375rem;font-size:.875rem;white-space:nowrap}.warning,.doubtful{color:var(--warn)}.error,.inconsistent{color:var(--bad)}.consistent{color:var(--good)}
-dd a,.choice{display:inline-block;margin-right:.75rem}td:first-child a{white-space:nowrap}[aria-current]{font-weight:600}code,p a{overflow-wrap:anywhere}.muted{opacity:.8}a:focus-visible{outline:3px solid var(--link);outline-offset:2px}";
+dd a,.choice{display:inline-block;margin-right:.75rem}td:first-child a,td:first-child code{white-space:nowrap}[aria-current]{font-weight:600}code,p a{overflow-wrap:anywhere}.muted{opacity:.8}a:focus-visible{outline:3px solid var(--link);outline-offset:2px}";
 
 /// Text for element content and quoted attributes.
 pub fn escape(text: &str) -> String {

@@ -14,7 +14,9 @@ use actix_web::web::{self, Bytes};
 
 use super::problem::Answer;
 use super::state::State;
+use crate::domain::items_query::Shape;
 use crate::layers::snapshot::{Picked, Snapshot};
+use crate::layers::{selection, shaped};
 
 /// Seconds since which the database was not seen: what is shown may have changed.
 pub const STALE_HEADER: HeaderName = HeaderName::from_static("sizhi-stale");
@@ -41,6 +43,27 @@ impl PickedBody {
         let size = (opening.len() + features.saturating_sub(1) + END.len()) as u64;
         Self { snapshot, picked, opening: opening.into(), next: 0, size }
     }
+}
+
+/// The feature as a question wants it. Its properties are cut out of its ready text; its outline lies beside.
+pub fn write_shaped(out: &mut String, snapshot: &Snapshot, picked: Picked, shape: &Shape) {
+    let json = snapshot.json(picked, false);
+    let text = std::str::from_utf8(&json).unwrap_or_default();
+    let properties = selection::member(text, "properties").unwrap_or("{}");
+    shaped::feature(out, snapshot.id(picked), properties, snapshot.geometry(picked), shape);
+}
+
+/// A feature collection of features that are not sent as they lie.
+pub fn shaped_text(snapshot: &Snapshot, opening: String, picked: &[Picked], shape: &Shape) -> String {
+    let mut text = opening;
+    for (at, picked) in picked.iter().enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        write_shaped(&mut text, snapshot, *picked, shape);
+    }
+    text.push_str("]}");
+    text
 }
 
 impl MessageBody for PickedBody {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use actix_web::body::MessageBody;
+use actix_web::error::BlockingError;
 use actix_web::http::Method;
 use actix_web::{HttpRequest, web};
 use chrono::{SecondsFormat, Utc};
@@ -15,22 +17,24 @@ use super::params::{self, EXPORT_PARAMS, ITEMS_PARAMS, Params};
 use super::past::Past;
 use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
+use super::shape::{self, SHAPE_PARAMS};
 use super::state::State;
 use super::{READ_TIME, exports, html};
 use crate::domain::access::Viewer;
-use crate::domain::items_query::{After, ItemsQuery};
+use crate::domain::items_query::{After, ItemsQuery, Shape};
 use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
+use crate::domain::published_crs::PublishedCrs;
 use crate::domain::{Finding, Ledger};
 use crate::error::{Error, Result};
 use crate::inventory::wire;
-use crate::layers::encode::{self, CoordForm};
+use crate::layers::shaped;
 use crate::store::features::{self, FeatureRow, Page};
 use crate::store::{as_of, extra};
 
 pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
     let layer = layer_of(&state, &path, &viewer)?;
-    let allowed: Vec<&str> = ITEMS_PARAMS.into_iter().chain(EXPORT_PARAMS).collect();
+    let allowed: Vec<&str> = ITEMS_PARAMS.into_iter().chain(SHAPE_PARAMS).chain(EXPORT_PARAMS).collect();
     let params = Params::read(&request, &allowed, |name| params::parameter_of(layer, name).is_some())?;
     if let Some(format) = exports::wanted(&request, &params)? {
         return exports::download(&request, &state, layer, &params, format).await;
@@ -48,7 +52,7 @@ async fn list_page(
     params: &Params,
 ) -> Answer {
     let form = representation::form(request, params)?;
-    let mut query = params::items_query(params, layer)?;
+    let mut query = ItemsQuery { shape: shape::of(params, layer)?, ..params::items_query(params, layer)? };
     let base = representation::base_url(request, state);
     let past = Past::read(params, state).await?;
     query.revision = past.revision;
@@ -66,10 +70,17 @@ async fn list_page(
             let id = held.snapshot.id(*last).to_owned();
             After { id, from: held.snapshot.from_day(*last), keys: Vec::new() }
         });
-        let opening =
-            opening(selection.matched, selection.picked.len(), &page_links(layer, &base, params, next, form, past));
-        let body = PickedBody::new(Arc::clone(&held.snapshot), opening, selection.picked);
-        let answer = past.mark(representation::geojson(&etag, body), held.revision, layer.visibility);
+        let links = page_links(layer, &base, params, next, form, past);
+        let (crs, shape) = (query.shape.crs, query.shape);
+        let opening = opening(selection.matched, selection.picked.len(), &links, crs);
+        let snapshot = Arc::clone(&held.snapshot);
+        let body = if shape == Shape::default() {
+            PickedBody::new(snapshot, opening, selection.picked).boxed()
+        } else {
+            let write = move || in_memory::shaped_text(&snapshot, opening, &selection.picked, &shape);
+            web::block(write).await.map_err(of_writing)?.boxed()
+        };
+        let answer = past.mark(representation::geojson(&etag, body, crs), held.revision, layer.visibility);
         return in_memory::told_stale(answer, state);
     }
     let page = features::list_items(&state.pool, viewer, layer, &query).await?;
@@ -77,7 +88,8 @@ async fn list_page(
     let next = next.map(|last| After { id: last.id.clone(), from: last.from, keys: last.keys.clone() });
     let links = page_links(layer, &base, params, next, form, past);
     if form == Form::Html {
-        let body = items_page(layer, &base, &page, &links) + &exports::ways_to_download(layer, &base, params);
+        let body =
+            items_page(layer, &base, &page, &links, &query.shape) + &exports::ways_to_download(layer, &base, params);
         let json_url = format!(
             "{base}/api/collections/{}/items?{}",
             layer.id,
@@ -86,7 +98,13 @@ async fn list_page(
         let page_of_people = html::page(&base, layer.title.zh, &body, &json_url);
         return past.mark(representation::html(Some(&etag), page_of_people), page.revision, layer.visibility);
     }
-    past.mark(representation::geojson(&etag, collection_text(&page, &links)), page.revision, layer.visibility)
+    let (revision, crs) = (page.revision, query.shape.crs);
+    let body = match query.shape.offset {
+        None => collection_text(&page, &links, &query.shape),
+        // Thinning looks at every vertex several times: not on a thread that others wait for.
+        Some(_) => web::block(move || collection_text(&page, &links, &query.shape)).await.map_err(of_writing)?,
+    };
+    past.mark(representation::geojson(&etag, body, crs), revision, layer.visibility)
 }
 
 /// The register's revision, and who may see it where not everybody sees the same: a browser that changes hands must not
@@ -105,36 +123,45 @@ pub(super) async fn mark(state: &State, layer: &Layer, viewer: &Viewer, revision
 }
 
 /// A feature collection up to its first feature.
-fn opening(matched: impl std::fmt::Display, returned: usize, links: &Value) -> String {
+fn opening(matched: impl std::fmt::Display, returned: usize, links: &Value, crs: PublishedCrs) -> String {
     let stamp = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    // A file that was kept must say by itself what its numbers are.
+    let system = match crs {
+        PublishedCrs::Crs84 => String::new(),
+        crs => format!("\"coordRefSys\":\"{}\",", crs.uri()),
+    };
     format!(
-        "{{\"type\":\"FeatureCollection\",\"numberMatched\":{matched},\"numberReturned\":{returned},\"timeStamp\":\"{stamp}\",\"links\":{links},\"features\":["
+        "{{\"type\":\"FeatureCollection\",{system}\"numberMatched\":{matched},\"numberReturned\":{returned},\"timeStamp\":\"{stamp}\",\"links\":{links},\"features\":["
     )
 }
 
+fn of_writing(cause: BlockingError) -> Error {
+    Error::internal("写出要素时程序出错", cause)
+}
+
 /// The page as a feature collection.
-fn collection_text(page: &Page, links: &Value) -> String {
-    let mut text = opening(page.matched, page.features.len(), links);
+fn collection_text(page: &Page, links: &Value, shape: &Shape) -> String {
+    let mut text = opening(page.matched, page.features.len(), links, shape.crs);
     text.reserve(1_024 * page.features.len());
     for (i, feature) in page.features.iter().enumerate() {
         if i > 0 {
             text.push(',');
         }
-        write_feature(&mut text, feature);
+        write_feature(&mut text, feature, shape);
     }
     text.push_str("]}");
     text
 }
 
 /// The feature as GeoJSON.
-pub(super) fn write_feature(out: &mut String, row: &FeatureRow) {
-    encode::feature(out, &row.id, &row.properties, row.geometry.as_ref(), CoordForm::LON_LAT);
+pub(super) fn write_feature(out: &mut String, row: &FeatureRow, shape: &Shape) {
+    shaped::feature(out, &row.id, &row.properties, row.geometry.as_ref(), shape);
 }
 
 /// The feature as a JSON value, to be read or added to.
-pub(super) fn feature_value(row: &FeatureRow) -> Result<Value> {
+pub(super) fn feature_value(row: &FeatureRow, shape: &Shape) -> Result<Value> {
     let mut text = String::new();
-    write_feature(&mut text, row);
+    write_feature(&mut text, row, shape);
     serde_json::from_str(&text).map_err(|cause| Error::internal("要素无法解读", cause))
 }
 
@@ -157,9 +184,10 @@ fn page_links(layer: &Layer, base: &str, params: &Params, next: Option<After>, f
     Value::Array(links)
 }
 
-fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
+fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value, shape: &Shape) -> String {
     // The id stands in front, as the link.
-    let shown_properties: Vec<&Property> = layer.properties.iter().filter(|p| p.name != "id").collect();
+    let wanted = |p: &Property| shape.properties.as_ref().is_none_or(|names| names.contains(&p.name));
+    let shown_properties: Vec<&Property> = layer.properties.iter().filter(|p| p.name != "id" && wanted(p)).collect();
     let headings: Vec<String> = shown_properties.iter().map(|p| p.heading_zh()).collect();
     let head: Vec<&str> = std::iter::once("标识").chain(headings.iter().map(String::as_str)).collect();
     let rows: Vec<Vec<String>> = page
@@ -200,16 +228,21 @@ fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
     )
 }
 
+/// Parameters of one feature, besides those of its shape.
+const ITEM_PARAMS: [&str; 4] = ["datetime", "revision", "crs", "f"];
+
 pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, state: web::Data<State>) -> Answer {
     let (collection, id) = path.into_inner();
     let viewer = auth::viewer(&request, &state).await?;
     let layer = layer_of(&state, &collection, &viewer)?;
-    let params = Params::read(&request, &["datetime", "revision", "f"], |_| false)?;
+    let allowed: Vec<&str> = ITEM_PARAMS.into_iter().chain(SHAPE_PARAMS).collect();
+    let params = Params::read(&request, &allowed, |_| false)?;
     let form = representation::form(&request, &params)?;
+    let shape = shape::of(&params, layer)?;
     if id.contains('\0') {
         return Err(item_not_found(layer, &id).into());
     }
-    let asked = Asked { params: &params, form, remarks: &[] };
+    let asked = Asked { params: &params, form, shape: &shape, remarks: &[] };
     the_item(&request, &state, &viewer, layer, &id, asked).await
 }
 
@@ -217,6 +250,7 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
 pub(super) struct Asked<'a> {
     pub params: &'a Params,
     pub form: Form,
+    pub shape: &'a Shape,
     /// What the judge of an edit had to say: a member `warnings` of the feature.
     pub remarks: &'a [Finding],
 }
@@ -229,14 +263,20 @@ pub(super) async fn the_item(
     viewer: &Viewer,
     layer: &Layer,
     id: &str,
-    Asked { params, form, remarks }: Asked<'_>,
+    Asked { params, form, shape, remarks }: Asked<'_>,
 ) -> Answer {
     let base = representation::base_url(request, state);
     params::refuse_time(params, layer)?;
     let period = params::period(params)?;
     let past = Past::read(params, state).await?;
     let not_found = || item_not_found(layer, id);
-    let mut etag = representation::etag(request, &base, form, &mark(state, layer, viewer, past.revision).await?);
+    // An edit names its system by a header, which is no part of the address.
+    let representation_of = [&[form as u8], shape.crs.uri().as_bytes()].concat();
+    let revision_mark = mark(state, layer, viewer, past.revision).await?;
+    let mut etag = representation::etag_of(request, &base, &representation_of, &revision_mark);
+    // A page for people shows the whole feature.
+    let plain = Shape::default();
+    let shown_as = if form == Form::Html { &plain } else { shape };
     let is_ledger = Ledger::of_layer(layer.id).is_some();
     let versioned = |etag: &str, version: i64| {
         let rest = etag.trim_start_matches("W/").trim_matches('"');
@@ -244,27 +284,30 @@ pub(super) async fn the_item(
     };
     let by_memory = state.held(layer).filter(|held| {
         // What answers a write is read from where it was written.
-        let only_reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        only_reads && period.is_none() && past.revision.is_none() && held.snapshot.knows(&viewer.jurisdiction)
+        request.method().is_safe()
+            && period.is_none()
+            && past.revision.is_none()
+            && held.snapshot.knows(&viewer.jurisdiction)
     });
     let (id, mut parsed, revision) = if let Some(held) = by_memory {
         let picked = held.snapshot.find(id, &viewer.jurisdiction).ok_or_else(not_found)?;
         if is_ledger {
             etag = versioned(&etag, held.snapshot.version(picked));
         }
-        let parsed = serde_json::from_slice(&held.snapshot.json(picked, false));
-        let parsed: Value = parsed.map_err(|cause| Error::internal("要素无法解读", cause))?;
+        let mut text = String::new();
+        in_memory::write_shaped(&mut text, &held.snapshot, picked, shown_as);
+        let parsed: Value = serde_json::from_str(&text).map_err(|cause| Error::internal("要素无法解读", cause))?;
         (held.snapshot.id(picked).to_owned(), parsed, held.revision)
     } else if is_ledger && period.is_none() && past.revision.is_none() {
         let found = features::find_versioned(&state.pool, viewer, layer, id).await?.ok_or_else(not_found)?;
         etag = versioned(&etag, found.version);
-        let parsed = feature_value(&found.feature)?;
+        let parsed = feature_value(&found.feature, shown_as)?;
         (found.feature.id, parsed, found.newest)
     } else {
         let query = ItemsQuery { period, revision: past.revision, ..ItemsQuery::default() };
         let (feature, revision) = features::find_item(&state.pool, viewer, layer, id, &query).await?;
         let feature = feature.ok_or_else(not_found)?;
-        let parsed = feature_value(&feature)?;
+        let parsed = feature_value(&feature, shown_as)?;
         (feature.id, parsed, revision)
     };
     if representation::is_current(request, &etag) && matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -294,12 +337,15 @@ pub(super) async fn the_item(
             links.push(json!({"rel": "related", "type": "application/json", "title": "附件", "href": format!("{url}/attachments")}));
         }
         object.insert("links".into(), links);
+        if shape.crs != PublishedCrs::Crs84 {
+            object.insert("coordRefSys".into(), json!(shape.crs.uri()));
+        }
         if !remarks.is_empty() {
             object.insert("warnings".into(), wire::findings(remarks));
         }
     }
     in_memory::told_stale(
-        past.mark(representation::geojson(&etag, parsed.to_string()), revision, layer.visibility),
+        past.mark(representation::geojson(&etag, parsed.to_string(), shape.crs), revision, layer.visibility),
         state,
     )
 }

@@ -9,12 +9,15 @@ use super::problem::Answer;
 use super::representation::{self, Form};
 use super::state::State;
 
-/// Classes of OGC API Features Part 1 that this service really has.
-pub const CONFORMANCE: [&str; 4] = [
+/// Classes of OGC API Features that this service really has.
+pub const CONFORMANCE: [&str; 7] = [
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/oas30",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/html",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/geojson",
+    "http://www.opengis.net/spec/ogcapi-features-2/1.0/conf/crs",
+    "http://www.opengis.net/spec/ogcapi-features-6/1.0/conf/properties",
+    "http://www.opengis.net/spec/ogcapi-features-6/1.0/conf/properties-features",
 ];
 
 const TITLE: &str = "四至：产业园区土地清单";

@@ -267,7 +267,11 @@ fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
     let list = read("list_items", "要素列表；用 f 下载全部", &content)
         .parameters(openapi_queries::items_parameters(layer))
         .errors(&["400", "403", "406"])
-        .tries(&[&format!("{items}?limit=5"), &format!("{items}?bbox=112,27,114,29&limit=5")]);
+        .tries(&[
+            &format!("{items}?limit=5"),
+            &format!("{items}?bbox=112,27,114,29&limit=5"),
+            &format!("{items}?crs=EPSG:4526&limit=5"),
+        ]);
     paths.insert(items.clone(), list.get());
     let item =
         read("get_item", "一个要素", &[(GEOJSON, schemas::layer_reference(layer)), (HTML, json!({"type": "string"}))])
@@ -289,6 +293,7 @@ fn item_parameters(layer: &Layer) -> Vec<Value> {
     if layer.has_past() {
         list.extend([datetime_parameter(), revision_parameter()]);
     }
+    list.extend(openapi_queries::shape_parameters(layer));
     list.push(form_parameter());
     list
 }

@@ -71,6 +71,12 @@ pub(super) fn idempotency_key() -> Value {
     header("Idempotency-Key", title, false, "7f0c2c4e-5d0b-4a8e-9a53-2f6d1c0b7e11")
 }
 
+/// The system of a body.
+fn content_crs() -> Value {
+    let title = "图形的坐标系，坐标按该坐标系规定的顺序；应答也用它。不给时按 GeoJSON 为经度、纬度";
+    header("Content-Crs", title, false, "<http://www.opengis.net/def/crs/EPSG/0/4526>")
+}
+
 pub(super) fn id(layer: &Layer) -> Value {
     segment("featureId", "记录标识", example_of(layer))
 }
@@ -98,14 +104,14 @@ fn stored(operation: Operation, status: &str, what: &str, layer: &Layer) -> Oper
 
 fn create(layer: &Layer) -> Operation {
     let what = "登记一条记录；属性中写明 county_code 和 number";
-    let create = operation(layer, "create_item", what, vec![allow(), idempotency_key()])
+    let create = operation(layer, "create_item", what, vec![allow(), content_crs(), idempotency_key()])
         .field("requestBody", body(layer, &[GEOJSON, JSON]));
     // The same request again, by its key.
     stored(create, "201", "登记后的记录；地址在 Location", layer)
 }
 
 fn edits(layer: &Layer) -> [Operation; 3] {
-    let parameters = || vec![id(layer), allow(), if_match(), idempotency_key()];
+    let parameters = || vec![id(layer), allow(), content_crs(), if_match(), idempotency_key()];
     let replace = operation(layer, "replace_item", "整条改写；没有给出的属性清空", parameters())
         .field("requestBody", body(layer, &[GEOJSON, JSON]));
     let update = operation(layer, "update_item", "改动部分属性；没有给出的不变，null 表示清空", parameters())

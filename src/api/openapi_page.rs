@@ -78,6 +78,7 @@ fn values(schema: &Value, example: &Value) -> String {
         "integer" => "整数",
         "number" => "数",
         "boolean" => "true 或 false",
+        "array" if schema["items"]["type"] == "string" => "逗号分隔的文字",
         "array" => "逗号分隔的数",
         other => other,
     };

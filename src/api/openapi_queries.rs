@@ -8,8 +8,10 @@ use super::openapi::{
 };
 use super::openapi_schemas::reference;
 use super::params::parameter_of;
+use super::shape::MAX_ZOOM;
 use crate::domain::export::ExportFormat;
 use crate::domain::layer::{Layer, PropertyKind};
+use crate::domain::published_crs::PublishedCrs;
 
 /// Formats with a media type of their own; all of a layer as GeoJSON has that of a page.
 pub fn downloads() -> impl Iterator<Item = ExportFormat> {
@@ -23,7 +25,6 @@ fn download_parameters() -> Vec<Value> {
     vec![
         query("f", "表示形式；json、html 为一页，其余为下载：符合条件的全部，或前 limit 个", words(&forms)),
         query("encoding", "下载 csv、txt、shp 的编码；默认 utf-8", words(&["utf-8", "gbk"])),
-        text_parameter("crs", "下载 txt、shp、gpkg、fgb 的坐标系，例如 EPSG:4526"),
         query("headings", "下载 csv、xlsx、shp、gpkg、fgb 的字段名；默认 zh", words(&["zh", "en"])),
         query("geometry", "下载 csv 时带 WKT 图形列", words(&["wkt"])),
     ]
@@ -40,17 +41,62 @@ pub fn items_parameters(layer: &Layer) -> Vec<Value> {
         offset_parameter(),
         text_parameter("cursor", "接着上一页，见 next 链接；不要自己拼写"),
     ]);
+    list.extend(shape_parameters(layer));
     list.extend(download_parameters());
     list.extend(property_parameters(layer));
     list
+}
+
+/// The systems that an answer, or a box, may be in.
+fn system_schema(of_answer: bool) -> Value {
+    let shown = PublishedCrs::LISTED.into_iter().chain(of_answer.then_some(PublishedCrs::Gcj02));
+    let names: Vec<String> = shown.map(PublishedCrs::uri).collect();
+    json!({"type": "string", "format": "uri", "enum": names, "default": PublishedCrs::Crs84.uri()})
+}
+
+/// How features are to be written.
+pub fn shape_parameters(layer: &Layer) -> Vec<Value> {
+    let names = |name: &str, title: &str| {
+        let mut parameter = query(name, title, json!({"type": "array", "items": {"type": "string"}, "minItems": 1}));
+        parameter["example"] = json!([example_property(layer)]);
+        parameter
+    };
+    vec![
+        query(
+            "crs",
+            "坐标系；坐标按该坐标系规定的顺序（4490、4326 为纬度、经度，高斯克吕格带为北、东），应答头 Content-Crs 写明；urn:sizhi:crs:gcj02 仅供叠加显示。下载 txt、shp、gpkg、fgb 时为文件的坐标系，也可写 EPSG:4526",
+            system_schema(true),
+        ),
+        names("properties", "只要这些属性，用逗号隔开；id 总在"),
+        names("exclude-properties", "不要这些属性，用逗号隔开；不能与 properties 同用"),
+        query("skipGeometry", "不要图形：geometry 为 null", json!({"type": "boolean", "default": false})),
+        query(
+            "max-allowable-offset",
+            "简化图形：偏离不超过这么多，单位随坐标系（度或米）；环不会消失，也不会互相交叉",
+            json!({"type": "number", "minimum": 0}),
+        ),
+        query(
+            "zoom-level",
+            "简化图形到这一缩放级别的半个像素；不能与 max-allowable-offset 同用",
+            json!({"type": "integer", "minimum": 0, "maximum": MAX_ZOOM}),
+        ),
+    ]
 }
 
 /// What is asked of a layer, whether features or counts are wanted.
 fn question_parameters(layer: &Layer) -> Vec<Value> {
     let bbox = json!({"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}});
     let mut list = vec![
-        query("bbox", "范围：西,南,东,北（度）；6 个数时第 3、6 个是高度，不起作用；西大于东时跨 180° 经线", bbox),
-        text_parameter("q", "名称、编号等文字中含有的字，不超过 100 个"),
+        query(
+            "bbox",
+            "范围：西,南,东,北（度）；6 个数时第 3、6 个是高度，不起作用；西大于东时跨 180° 经线；用 bbox-crs 时按该坐标系的坐标顺序",
+            bbox,
+        ),
+        query("bbox-crs", "bbox 的坐标系；默认 CRS84（经度、纬度）", system_schema(false)),
+        text_parameter(
+            "q",
+            "名称、编号、别名等文字中含有的字，不超过 100 个；字母也按拼音首字母查找，如 csjkq 找长沙经开区（不超过 12 个）",
+        ),
         text_parameter("within", "完全位于此范围内：GeoJSON 的 Polygon 或 MultiPolygon，不超过 8 kB"),
     ];
     if layer.has_past() {

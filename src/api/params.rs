@@ -4,8 +4,9 @@ use actix_web::HttpRequest;
 use actix_web::web::Query;
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, TimeDelta, Utc};
 
+use super::crs::{self, Boxes};
 use super::{cursor, filters};
-use crate::domain::items_query::{self, After, Filter, ItemsQuery, Period};
+use crate::domain::items_query::{self, After, Filter, ItemsQuery, Period, Shape};
 use crate::domain::layer::{Layer, Property, PropertyKind};
 use crate::error::{Error, Result};
 
@@ -170,8 +171,8 @@ pub fn shorten(text: &str) -> String {
 }
 
 /// Parameters of `…/items`, besides the layer's own properties.
-pub const ITEMS_PARAMS: [&str; 11] =
-    ["bbox", "datetime", "revision", "q", "division", "within", "sortby", "limit", "offset", "cursor", "f"];
+pub const ITEMS_PARAMS: [&str; 12] =
+    ["bbox", "bbox-crs", "datetime", "revision", "q", "division", "within", "sortby", "limit", "offset", "cursor", "f"];
 
 /// Parameters of a download, besides those of `…/items`.
 pub const EXPORT_PARAMS: [&str; 4] = ["encoding", "crs", "headings", "geometry"];
@@ -211,7 +212,7 @@ pub fn refuse_time(params: &Params, layer: &Layer) -> Result<()> {
 
 /// The question of these parameters of `…/items`, given another way than by a query string.
 pub fn query_of_pairs(pairs: Vec<(String, String)>, layer: &Layer) -> Result<ItemsQuery> {
-    let allowed = ["bbox", "datetime", "q", "division", "within"];
+    let allowed = ["bbox", "bbox-crs", "datetime", "q", "division", "within"];
     let params =
         Params::of_pairs(pairs, |name| allowed.contains(&name) || parameter_of(layer, name).is_some(), &allowed, &[])?;
     items_query(&params, layer)
@@ -230,8 +231,15 @@ pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
     if after.as_ref().is_some_and(|after| !fits(after)) {
         return Err(Error::invalid("cursor_invalid", "cursor 与 sortby 不相配；请从第一页的 next 链接开始"));
     }
+    let bbox_crs = crs::of_input(params, "bbox-crs")?;
+    let (boxes, plane_box) = match params.get("bbox").map(|text| crs::parse_bbox(text, bbox_crs)).transpose()? {
+        Some(Boxes::Plane(area)) => (Vec::new(), Some(area)),
+        Some(Boxes::Degrees(boxes)) => (boxes, None),
+        None => (Vec::new(), None),
+    };
     let mut query = ItemsQuery {
-        boxes: params.get("bbox").map(parse_bbox).transpose()?.unwrap_or_default(),
+        boxes,
+        plane_box,
         period: period(params)?,
         // A number is settled where the register can be asked.
         revision: None,
@@ -243,6 +251,8 @@ pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
         limit: params.limit(items_query::DEFAULT_LIMIT)?,
         offset: params.offset()?,
         after,
+        // Downloads have their own, by their formats.
+        shape: Shape::default(),
     };
     for (name, value) in &params.0 {
         if let Some(property) = parameter_of(layer, name) {
@@ -255,34 +265,6 @@ pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
 /// `datetime`: when it applied.
 pub fn period(params: &Params) -> Result<Option<Period>> {
     params.get("datetime").map(parse_datetime).transpose()
-}
-
-/// 4 numbers, or 6 with heights that are checked and set aside. West greater than east crosses the antimeridian: two
-/// boxes.
-fn parse_bbox(text: &str) -> Result<Vec<items_query::Bbox>> {
-    let invalid = |why: &str| Error::invalid("bbox_invalid", format!("bbox“{}”不合规则：{why}", shorten(text)));
-    let numbers: Option<Vec<f64>> =
-        text.split(',').map(|n| n.trim().parse().ok().filter(|n: &f64| n.is_finite())).collect();
-    let numbers = numbers.ok_or_else(|| invalid("应为逗号分隔的有限数"))?;
-    let [west, south, east, north] = match numbers.as_slice() {
-        [w, s, e, n] => [*w, *s, *e, *n],
-        [w, s, low, e, n, high] if low <= high => [*w, *s, *e, *n],
-        [_, _, _, _, _, _] => return Err(invalid("最低高度大于最高高度")),
-        _ => return Err(invalid("应为 4 个数（西,南,东,北）或 6 个数（含高度）")),
-    };
-    if !(west.abs() <= 180.0 && east.abs() <= 180.0) {
-        return Err(invalid("经度应在 -180 到 180 之间"));
-    }
-    if !(south.abs() <= 90.0 && north.abs() <= 90.0) {
-        return Err(invalid("纬度应在 -90 到 90 之间"));
-    }
-    if south > north {
-        return Err(invalid("南边的纬度大于北边的纬度"));
-    }
-    if west > east {
-        return Ok(vec![[west, south, 180.0, north], [-180.0, south, east, north]]);
-    }
-    Ok(vec![[west, south, east, north]])
 }
 
 /// An instant, or `from/to` with `..` or nothing for an open end (but not two).
@@ -365,27 +347,6 @@ mod tests {
 
     fn day(text: &str) -> Option<NaiveDate> {
         text.parse().ok()
-    }
-
-    #[test]
-    fn boxes() {
-        assert_eq!(parse_bbox("112,28,113,29").ok(), Some(vec![[112., 28., 113., 29.]]));
-        assert_eq!(parse_bbox("112,28,-10,113,29,500").ok(), Some(vec![[112., 28., 113., 29.]]));
-        assert_eq!(parse_bbox("170,-10,-170,10").ok(), Some(vec![[170., -10., 180., 10.], [-180., -10., -170., 10.]]));
-        for bad in [
-            "",
-            "1,2,3",
-            "a,b,c,d",
-            "NaN,0,1,1",
-            "inf,0,1,1",
-            "0,10,1,5",
-            "0,0,181,1",
-            "0,-91,1,1",
-            "1,2,9,3,4,5",
-            "1,2,3,4,5",
-        ] {
-            assert_eq!(parse_bbox(bad).err().map(|e| e.code()), Some("bbox_invalid"), "{bad}");
-        }
     }
 
     #[test]

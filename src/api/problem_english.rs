@@ -8,7 +8,12 @@ pub const ENGLISH: &[(&str, &str)] = &[
     ("query_invalid", "The query string is not percent-encoded UTF-8."),
     ("parameter_unknown", "Unknown query parameter."),
     ("parameter_repeated", "A query parameter is given more than once."),
-    ("bbox_invalid", "bbox must be 4 or 6 finite numbers: west,south,east,north in degrees."),
+    (
+        "bbox_invalid",
+        "bbox must be 4 or 6 finite numbers: west,south,east,north in degrees, or two corners in the axis order of bbox-crs.",
+    ),
+    ("crs_display_only", "GCJ-02 is for display alone: nothing is asked or sent in it."),
+    ("property_unknown", "The layer has no property of that name; see its schema."),
     (
         "datetime_invalid",
         "datetime must be an RFC 3339 date or date-time, or an interval of two with .. for open ends.",

@@ -6,9 +6,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::crs::{CONTENT_CRS, content_crs};
 use super::params::Params;
 use super::problem::{Answer, Problem};
 use super::state::State;
+use crate::domain::published_crs::PublishedCrs;
 use crate::error::Error;
 
 /// Request headers that shape an answer; the same for 200 and 304.
@@ -156,11 +158,10 @@ pub fn json(etag: Option<&str>, document: &Value) -> Answer {
     answer("application/json; charset=utf-8", etag, document.to_string())
 }
 
-/// GeoJSON; the header says what RFC 7946 does: longitude and latitude (OGC API Features Part 2).
-pub fn geojson(etag: &str, body: impl MessageBody + 'static) -> Answer {
+/// GeoJSON in this system, which the header names (OGC API Features Part 2).
+pub fn geojson(etag: &str, body: impl MessageBody + 'static, crs: PublishedCrs) -> Answer {
     let mut response = answer("application/geo+json; charset=utf-8", Some(etag), body)?;
-    let crs = header::HeaderValue::from_static("<http://www.opengis.net/def/crs/OGC/1.3/CRS84>");
-    response.headers_mut().insert(header::HeaderName::from_static("content-crs"), crs);
+    response.headers_mut().insert(CONTENT_CRS, content_crs(crs));
     Ok(response)
 }
 

@@ -5,6 +5,8 @@ use geo::MultiPolygon;
 
 use super::DivisionCode;
 use super::layer::Property;
+use super::published_crs::{PlaneBox, PublishedCrs};
+use super::search::Search;
 
 /// Largest page.
 pub const MAX_LIMIT: u32 = 10_000;
@@ -24,13 +26,15 @@ pub type Bbox = [f64; 4];
 pub struct ItemsQuery {
     /// Boxes joined by “or”: one, or two where a box crosses the antimeridian.
     pub boxes: Vec<Bbox>,
+    /// A box in metres, beside which there are no others.
+    pub plane_box: Option<PlaneBox>,
     /// `Some((None, None))` asks for all times.
     pub period: Option<Period>,
     /// The register as of this revision; `None` = as it stands.
     pub revision: Option<i64>,
     pub filters: Vec<Filter>,
-    /// A text that one of the names, numbers and words of a feature holds.
-    pub search: Option<String>,
+    /// What one of the names, numbers and words of a feature holds.
+    pub search: Option<Search>,
     /// A division that the feature's own lies in.
     pub division: Option<DivisionCode>,
     /// An area that the feature lies in altogether.
@@ -41,6 +45,19 @@ pub struct ItemsQuery {
     pub offset: u32,
     /// Feature after which the page begins.
     pub after: Option<After>,
+    /// What of each feature is wanted.
+    pub shape: Shape,
+}
+
+/// How a feature is written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Shape {
+    pub crs: PublishedCrs,
+    /// The names of the properties that are wanted; `None` = all of them.
+    pub properties: Option<Vec<&'static str>>,
+    pub skip_geometry: bool,
+    /// How far an outline may leave its place to have fewer vertices, in the unit of `crs`.
+    pub offset: Option<f64>,
 }
 
 /// A place in the order of pages: by feature id, and the lives of one id by the day they began.

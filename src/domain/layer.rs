@@ -245,6 +245,11 @@ impl Property {
         CODES.contains(&self.name)
     }
 
+    /// Whether `q=` looks through it: what may be asked for by name, and the further names of a thing.
+    pub fn is_searched(&self) -> bool {
+        self.queryable && self.kind == PropertyKind::Text || self.name == "aliases"
+    }
+
     /// The unit as Chinese readers write it.
     pub fn unit_zh(&self) -> Option<&'static str> {
         self.unit.map(|unit| match unit {

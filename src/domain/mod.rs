@@ -20,7 +20,9 @@ pub mod layer;
 pub mod ledger;
 pub mod lifecycle;
 pub mod park;
+pub mod published_crs;
 pub mod report;
+pub mod search;
 pub mod text;
 
 pub use area::{Hectares, Mu, SquareMetres};

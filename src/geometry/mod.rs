@@ -12,6 +12,8 @@ pub mod flat;
 pub mod gcj02;
 pub mod overlap;
 pub mod project;
+pub mod published;
 pub mod repair;
 mod segments;
+pub mod thin;
 pub mod validity;

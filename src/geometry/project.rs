@@ -58,8 +58,8 @@ pub fn inverse(crs: Crs, x: f64, y: f64) -> Option<(f64, f64)> {
         Crs::WebMercator => ((x / SEMI_MAJOR_AXIS_M).to_degrees(), (y / SEMI_MAJOR_AXIS_M).sinh().atan().to_degrees()),
         Crs::GaussKruger3 { .. } | Crs::GaussKruger6 { .. } => {
             let easting = x - crs.false_easting()?;
-            // A quarter meridian is about 10,002 km; eastings beyond ±1,100 km lie more than 10° away.
-            if easting.abs() > 1_100_000.0 || y.abs() > 10_010_000.0 {
+            // A quarter meridian is about 10,002 km; eastings beyond ±1,120 km lie more than 10° away.
+            if easting.abs() > 1_120_000.0 || y.abs() > 10_010_000.0 {
                 return None;
             }
             let (difference, latitude) = Series::cgcs2000().inverse(easting, y);

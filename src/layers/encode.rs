@@ -10,11 +10,13 @@ use crate::geometry::flat::{FlatGeometry, FlatKind};
 pub struct CoordForm {
     /// At most so many decimals.
     pub decimals: u8,
+    /// Whether the second number of a coordinate is written first.
+    pub north_first: bool,
 }
 
 impl CoordForm {
     /// Longitude and latitude (RFC 7946) with eight decimals: about a millimetre.
-    pub const LON_LAT: Self = Self { decimals: 8 };
+    pub const LON_LAT: Self = Self { decimals: 8, north_first: false };
 }
 
 /// A whole feature. `properties` is a JSON object as text.
@@ -109,10 +111,11 @@ fn line<'a>(out: &mut String, coords: impl Iterator<Item = &'a Coord<f64>>, form
 }
 
 fn coord(out: &mut String, c: Coord<f64>, form: CoordForm) {
+    let (first, second) = if form.north_first { (c.y, c.x) } else { (c.x, c.y) };
     out.push('[');
-    number(out, c.x, form.decimals);
+    number(out, first, form.decimals);
     out.push(',');
-    number(out, c.y, form.decimals);
+    number(out, second, form.decimals);
     out.push(']');
 }
 
@@ -121,8 +124,8 @@ pub fn number(out: &mut String, value: f64, decimals: u8) {
     const POWERS: [f64; 10] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
     let scaled = value.abs() * POWERS.get(usize::from(decimals)).copied().unwrap_or(f64::NAN);
     let whole = scaled.floor();
-    // The product is not exact (to 3e-5 below the bound): near a half only the long way is right. NaN goes that way too.
-    let quick = scaled < 2e11 && ((scaled - whole) - 0.5).abs() > 1e-4;
+    // The product is not exact (to 3.1e-5 below the bound): near a half only the long way is right. NaN goes that way too.
+    let quick = scaled < 5e11 && ((scaled - whole) - 0.5).abs() > 1e-4;
     if quick {
         let rounded = if scaled - whole > 0.5 { whole + 1.0 } else { whole } as u64;
         fixed(out, value.is_sign_negative(), rounded, usize::from(decimals));
@@ -195,6 +198,8 @@ mod tests {
             (2.5, 0, "2"),
             (1e15, 2, "1000000000000000"),
             (38_435_200.123_4, 3, "38435200.123"),
+            (38_435_200.123_45, 4, "38435200.1235"),
+            (38_435_200.123_44, 4, "38435200.1234"),
             (999_999.999_999_999, 8, "1000000"),
             (100.0, 0, "100"),
         ] {

@@ -7,4 +7,6 @@ pub mod encode;
 pub mod extra;
 pub mod geojson;
 mod ledgers;
+pub mod selection;
+pub mod shaped;
 pub mod snapshot;

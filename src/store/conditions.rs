@@ -7,9 +7,14 @@ use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 
-use super::geometry_column;
+use super::{geometry_column, search_pattern};
 use crate::domain::items_query::{Filter, FilterValue, ItemsQuery};
 use crate::domain::layer::{Layer, PropertyKind};
+use crate::domain::{published_crs, search};
+use crate::geometry::published;
+
+/// The system of every `geom`.
+const STORED: u32 = 4490;
 
 /// A value to bind.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +44,7 @@ impl Clauses {
     fn of(layer: &Layer, query: &ItemsQuery) -> Self {
         let mut clauses = Self { sql: vec!["TRUE".to_owned()], values: Vec::new() };
         clauses.boxes(query);
+        clauses.plane_box(query);
         clauses.period(layer, query);
         for filter in &query.filters {
             clauses.filter(filter);
@@ -56,16 +62,38 @@ impl Clauses {
             .boxes
             .iter()
             .map(|sides| {
-                let [w, s, e, n] = sides.map(|side| self.value(Bound::Number(side)));
-                // Not ST_MakeEnvelope: a box without width or height must become a line or a point, not a polygon
-                // without area, which meets nothing.
-                let area =
-                    format!("ST_SetSRID(ST_Envelope(ST_MakeLine(ST_Point({w}, {s}), ST_Point({e}, {n}))), 4490)");
+                let area = self.envelope(*sides, STORED);
                 // `&&` by itself too: it is leak-proof and may ask the index before row-level security, ST_Intersects may not.
                 format!("(geom && {area} AND ST_Intersects(geom, {area}))")
             })
             .collect();
         self.sql.push(format!("({})", boxes.join(" OR ")));
+    }
+
+    /// West, south, east, north as a geometry of this system.
+    fn envelope(&mut self, sides: [f64; 4], srid: u32) -> String {
+        let [w, s, e, n] = sides.map(|side| self.value(Bound::Number(side)));
+        // Not ST_MakeEnvelope: a box without width or height must become a line or a point, not a polygon
+        // without area, which meets nothing.
+        format!("ST_SetSRID(ST_Envelope(ST_MakeLine(ST_Point({w}, {s}), ST_Point({e}, {n}))), {srid})")
+    }
+
+    /// The box's sides are straight in its own system, so features are taken there; those that may meet it are found by degrees first.
+    fn plane_box(&mut self, query: &ItemsQuery) {
+        let Some(area) = query.plane_box else { return };
+        let (Some(near), Some(srid)) = (published::search_area(&area), area.crs.epsg()) else {
+            self.sql.push("FALSE".to_owned());
+            return;
+        };
+        let near = self.envelope(near, STORED);
+        let reach = self.envelope(published::reach(area.crs), STORED);
+        let sides = self.envelope(area.sides, srid);
+        // Web Mercator is defined over WGS 84, which degrees of CGCS2000 are taken for unchanged.
+        let stored = if area.crs == published_crs::PublishedCrs::WebMercator { 4326 } else { STORED };
+        // CASE keeps the order: PROJ refuses what lies far outside of a zone, and would end the whole statement.
+        self.sql.push(format!(
+            "(geom && {near} AND CASE WHEN geom @ {reach} THEN ST_Intersects(ST_Transform(ST_SetSRID(geom, {stored}), {srid}), {sides}) ELSE FALSE END)"
+        ));
     }
 
     fn period(&mut self, layer: &Layer, query: &ItemsQuery) {
@@ -118,17 +146,20 @@ impl Clauses {
     /// Whatever may be asked for by name is looked through.
     fn words(&mut self, layer: &Layer, query: &ItemsQuery) {
         let Some(search) = &query.search else { return };
-        let escaped = search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        let place = self.value(Bound::Text(format!("%{escaped}%")));
-        let texts: Vec<&str> =
-            layer.properties.iter().filter(|p| p.queryable && p.kind == PropertyKind::Text).map(|p| p.column).collect();
-        if texts.is_empty() {
-            self.values.pop();
+        if search::searched(layer).next().is_none() {
             self.sql.push("FALSE".to_owned());
             return;
         }
+        let place = self.value(Bound::Text(search_pattern::pattern(search)));
         // A gap that no text holds: two neighbours must not make a word together.
-        self.sql.push(format!("concat_ws(E'\\x1f', {}) ILIKE {place}", texts.join(", ")));
+        let gap = format!("E'\\x{:02x}'", u32::from(search::GAP));
+        let texts: Vec<String> = search::searched(layer)
+            .map(|p| match p.kind {
+                PropertyKind::TextList => format!("array_to_string({}, {gap})", p.column),
+                _ => p.column.to_owned(),
+            })
+            .collect();
+        self.sql.push(format!("concat_ws({gap}, {}) ~ {place}", texts.join(", ")));
     }
 
     fn places(&mut self, layer: &Layer, query: &ItemsQuery) {

@@ -37,6 +37,7 @@ mod pool;
 pub mod reports;
 pub mod revision;
 pub mod roles;
+mod search_pattern;
 pub mod sessions;
 pub mod undo;
 pub mod webhooks;

@@ -36,13 +36,22 @@ async fn the_landing_page_leads_everywhere() {
 }
 
 #[actix_web::test]
-async fn conformance_claims_part_one_and_nothing_else() {
+async fn conformance_claims_what_there_is_and_nothing_else() {
     let db = Database::empty().await;
     let body = get(&db, "/api/conformance").await.json();
-    let class = |name: &str| format!("http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/{name}");
-    assert_eq!(body, json!({"conformsTo": [class("core"), class("oas30"), class("html"), class("geojson")]}));
+    let classes = [
+        "1/1.0/conf/core",
+        "1/1.0/conf/oas30",
+        "1/1.0/conf/html",
+        "1/1.0/conf/geojson",
+        "2/1.0/conf/crs",
+        "6/1.0/conf/properties",
+        "6/1.0/conf/properties-features",
+    ];
+    let classes = classes.map(|class| format!("http://www.opengis.net/spec/ogcapi-features-{class}"));
+    assert_eq!(body, json!({"conformsTo": classes}));
     let page = get(&db, "/api/conformance?f=html").await.text();
-    assert!(["core", "oas30", "html", "geojson"].iter().all(|name| page.contains(&class(name))), "{page}");
+    assert!(classes.iter().all(|class| page.contains(class)), "{page}");
 }
 
 #[actix_web::test]
@@ -86,8 +95,11 @@ async fn collections_tell_where_and_since_when() {
                 json!({"interval": [[from, null]], "trs": "http://www.opengis.net/def/uom/ISO-8601/0/Gregorian"});
         }
         let url = format!("{API}/collections/{id}");
+        let epsg = [4490, 4326, 3857, 4524, 4525, 4526, 4545, 4546, 4547];
+        let epsg = epsg.map(|code| format!("http://www.opengis.net/def/crs/EPSG/0/{code}"));
+        let systems: Vec<String> = std::iter::once(CRS84.to_owned()).chain(epsg).collect();
         let expected = json!({
-            "id": id, "title": title, "title_en": title_en, "description": description, "itemType": "feature", "crs": [CRS84],
+            "id": id, "title": title, "title_en": title_en, "description": description, "itemType": "feature", "crs": systems,
             "storageCrs": "http://www.opengis.net/def/crs/EPSG/0/4490", "extent": extent,
             "links": [
                 {"rel": "self", "type": "application/json", "href": format!("{url}?f=json")},

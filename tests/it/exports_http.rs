@@ -118,7 +118,7 @@ async fn what_cannot_be_asked_of_a_download_is_a_bad_request() {
         ("f=csv&undeclared=1", "parameter_unknown"),
         ("encoding=gbk", "option_not_possible"),
         ("f=json&headings=en", "option_not_possible"),
-        ("f=html&crs=EPSG:4526", "option_not_possible"),
+        ("f=html&crs=EPSG:28992", "crs_unknown"),
     ] {
         get(&db, &format!("/api/collections/parks/items?{query}")).await.assert_problem(400, code);
     }

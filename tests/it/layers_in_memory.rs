@@ -9,6 +9,7 @@ use sizhi::domain::DivisionCode;
 use sizhi::domain::access::{Jurisdiction, Role, Viewer};
 use sizhi::domain::items_query::{After, Filter, FilterValue, ItemsQuery};
 use sizhi::domain::layer::{Layer, Property, PropertyKind, Visibility};
+use sizhi::domain::search::Search;
 use sizhi::inventory::live::{Held, Live};
 use sizhi::inventory::progress::Silent;
 use sizhi::inventory::sample;
@@ -135,7 +136,7 @@ impl Matter {
             filters: (0..filters).filter_map(|_| self.filter(dice)).collect(),
             division: (self.layer.division_property().is_some() && dice.one_in(4))
                 .then(|| DivisionCode::parse(counties[dice.below(counties.len())]).expect("code")),
-            search: dice.one_in(40).then(|| "产业".to_owned()),
+            search: dice.one_in(40).then(|| Search::new("产业")),
             limit: [1, 2, 7, 50, 10_000][dice.below(5)],
             offset: if dice.one_in(4) { dice.below(20) as u32 } else { 0 },
             after,

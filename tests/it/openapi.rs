@@ -347,10 +347,11 @@ fn sensible(parameter: &Value, cursor: &str) -> String {
         "quarter" => "2026Q2",
         "by" => "county,state",
         "county" => "430112",
+        _ if parameter["example"].is_array() => parameter["example"][0].as_str().unwrap_or_default(),
         _ if parameter["example"].is_string() => parameter["example"].as_str().unwrap_or_default(),
         _ => match (schema["enum"][0].as_str(), schema["type"].as_str()) {
             (Some(word), _) => return crate::support::http::encode(word),
-            (None, Some("integer")) => "1",
+            (None, Some("integer" | "number")) => "1",
             (None, Some("boolean")) => "true",
             _ => "%E9%A3%9F%E5%93%81",
         },
@@ -386,7 +387,6 @@ async fn declared_parameters_are_those_that_are_accepted() {
                 // What only a download has goes with its format.
                 let format = match name(parameter).as_str() {
                     "encoding" | "headings" | "geometry" => "&f=csv",
-                    "crs" => "&f=gpkg",
                     _ => "",
                 };
                 // What the address asks for already, but for this one.

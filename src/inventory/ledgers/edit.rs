@@ -10,6 +10,7 @@ use super::{Deed, Done, begin, check_jurisdiction, finish, must_be_new, open, pa
 use crate::domain::{DivisionCode, Finding, Ledger, Place, RecordId, Severity};
 use crate::error::{Error, Result};
 use crate::exchange::{ReadOptions, Vocabulary, geojson};
+use crate::geometry::crs::Crs;
 use crate::inventory::import::{self, FeatureRequest};
 use crate::store::{divisions, ledgers};
 
@@ -35,6 +36,8 @@ pub struct Edit {
     pub mode: Mode,
     /// Errors that the client insists on.
     pub allow: Vec<String>,
+    /// The system that the client says the geometry is in, easting or longitude first; `None` = as a file of GeoJSON is read.
+    pub crs: Option<Crs>,
 }
 
 /// What an edit wrote, and what its judge has to say of it beside.
@@ -174,7 +177,7 @@ async fn judge(
         Mode::Merge => ledgers::optional(edit.ledger).into_iter().filter(|name| !is_given(name, &given)).collect(),
     };
     let text = json!({"type": "Feature", "properties": texts(&properties), "geometry": geometry}).to_string();
-    let options = ReadOptions { vocabulary: Vocabulary::Ledger(edit.ledger), ..ReadOptions::default() };
+    let options = ReadOptions { vocabulary: Vocabulary::Ledger(edit.ledger), crs: edit.crs, ..ReadOptions::default() };
     let mut reading = geojson::read(text.as_bytes(), &options);
     reading.findings.retain(|f| f.code != "geometry_missing");
     let request = FeatureRequest {

@@ -93,7 +93,7 @@ fn columns_of_few_values_and_boxes_are_answered_and_the_rest_is_the_databases() 
     assert_eq!(of(filtered(is("illustrative", FilterValue::Boolean(false)))).as_deref(), Some(""));
     assert_eq!(of(filtered(is("held_state", FilterValue::Text(String::new())))).as_deref(), Some(""));
     assert_eq!(of(filtered(is("number", FilterValue::Text("1".into())))), None);
-    assert_eq!(of(ItemsQuery { search: Some("x".into()), ..everything() }), None);
+    assert_eq!(of(ItemsQuery { search: Some(crate::domain::search::Search::new("x")), ..everything() }), None);
     assert_eq!(of(ItemsQuery { revision: Some(1), ..everything() }), None);
     let boxed = |boxes: Vec<[f64; 4]>| ItemsQuery { boxes, ..everything() };
     assert_eq!(of(boxed(vec![[0., 0., 4., 4.]])).as_deref(), Some("ac"));

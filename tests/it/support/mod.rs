@@ -14,6 +14,7 @@ pub mod images;
 pub mod land;
 pub mod parcels;
 pub mod process;
+pub mod proj;
 pub mod proxy;
 pub mod replay;
 pub mod reports;

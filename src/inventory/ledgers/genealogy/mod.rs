@@ -134,7 +134,14 @@ struct Child {
 fn children_of(ledger: Ledger, features: &[Value], event: &Event, today: NaiveDate) -> Result<Vec<Child>> {
     let mut children = Vec::with_capacity(features.len());
     for (at, feature) in (1_u64..).zip(features) {
-        let edit = Edit { ledger, id: None, feature: feature.clone(), mode: Mode::Create, allow: event.allow.clone() };
+        let edit = Edit {
+            ledger,
+            id: None,
+            feature: feature.clone(),
+            mode: Mode::Create,
+            allow: event.allow.clone(),
+            crs: None,
+        };
         let mut kept = properties::written(&edit, today, None, properties::read(&edit)?)?;
         for told in ["state", "held_state", "state_on"] {
             if kept.remove(told).is_some_and(|value| !value.is_null()) {
@@ -308,8 +315,14 @@ impl Work<'_> {
         for (at, child) in (1_u64..).zip(children) {
             let mut feature = child.feature.clone();
             feature.entry("county_code").or_insert_with(|| json!(county.as_str()));
-            let edit =
-                Edit { ledger: self.ledger, id: None, feature: Value::Null, mode: Mode::Create, allow: Vec::new() };
+            let edit = Edit {
+                ledger: self.ledger,
+                id: None,
+                feature: Value::Null,
+                mode: Mode::Create,
+                allow: Vec::new(),
+                crs: None,
+            };
             let id: RecordId = record_id(&edit, &feature)?;
             if id.division() != county {
                 let detail = format!("第 {at} 个新地块的县区是 {}，应与原地块相同（{county}）", id.division());
