@@ -4,3 +4,4 @@ pub mod columns;
 pub mod declaration;
 pub mod geojson;
 mod ledgers;
+pub mod tiles;
