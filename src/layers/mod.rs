@@ -2,6 +2,7 @@
 
 pub mod columns;
 pub mod declaration;
+pub mod encode;
 pub mod geojson;
 mod ledgers;
 pub mod tiles;
