@@ -9,6 +9,7 @@ use super::params::Params;
 use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
+use super::tile_sets;
 use crate::domain::access::Viewer;
 use crate::domain::layer::{Layer, Property, PropertyKind};
 use crate::error::Error;
@@ -128,6 +129,7 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
             {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json", "href": format!("{url}/queryables")},
             {"rel": "changes", "type": "application/json", "title": "变更", "href": format!("{url}/changes?since=0")},
             {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},
+            {"rel": tile_sets::TILESETS, "type": "application/json", "title": "矢量瓦片", "href": format!("{url}/tiles")},
         ]),
     );
     Value::Object(collection)

@@ -34,6 +34,7 @@ mod openapi_page;
 mod openapi_queries;
 mod openapi_reports;
 mod openapi_schemas;
+mod openapi_tiles;
 mod openapi_time;
 mod params;
 mod park_json;
@@ -52,6 +53,8 @@ mod signals;
 mod state;
 mod status;
 mod stream;
+mod tile_sets;
+mod tiles;
 mod tokens;
 mod upload;
 
@@ -101,6 +104,14 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/api/collections/{collection}/queryables", Public, collections::get_queryables))
         .service(get("/api/collections/{collection}/schema", Public, collections::get_schema))
         .service(get("/api/collections/{collection}/facets", Public, facets::list_facets))
+        .service(get("/api/collections/{collection}/tiles", Public, tile_sets::list_tilesets))
+        .service(get("/api/collections/{collection}/tiles/{set}", Public, tile_sets::get_tileset))
+        .service(get("/api/collections/{collection}/tiles/{set}/{zoom}/{row}/{col}", Public, tiles::get_tile))
+        .service(get("/api/tiles", Public, tile_sets::list_dataset_tilesets))
+        .service(get("/api/tiles/{set}", Public, tile_sets::get_dataset_tileset))
+        .service(get("/api/tiles/{set}/{zoom}/{row}/{col}", Public, tiles::get_dataset_tile))
+        .service(get("/api/tileMatrixSets", Open, tile_sets::list_tile_matrix_sets))
+        .service(get("/api/tileMatrixSets/{set}", Open, tile_sets::get_tile_matrix_set))
         .service(
             address("/api/collections/{collection}/items", "GET, HEAD, POST").streams(Public, items::list_items).does(
                 Method::POST,

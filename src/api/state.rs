@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::rate::Allowances;
 use crate::config::HttpArgs;
+use crate::inventory::tiles::Tiles;
 
 /// Reports that are made at the same time; the others wait.
 const REPORTS_AT_ONCE: usize = 3;
@@ -26,6 +27,8 @@ pub struct State {
     pub allowances: Arc<Allowances>,
     /// Room for downloads of attachments.
     pub downloads: Arc<Semaphore>,
+    /// Vector tiles and their cache.
+    pub tiles: Arc<Tiles>,
 }
 
 impl State {
@@ -34,6 +37,7 @@ impl State {
         let reports = Arc::new(Semaphore::new(REPORTS_AT_ONCE));
         let allowances = Arc::new(Allowances::new(http.rate_limit));
         let downloads = Arc::new(Semaphore::new(DOWNLOADS_AT_ONCE));
-        Self { pool, http, exports, reports, allowances, downloads }
+        let tiles = Arc::new(Tiles::new(http.tile_cache_mb.saturating_mul(1 << 20), None));
+        Self { pool, http, exports, reports, allowances, downloads, tiles }
     }
 }

@@ -13,6 +13,7 @@ pub mod ledgers;
 pub mod progress;
 pub mod reports;
 pub mod sample;
+pub mod tiles;
 pub mod webhooks;
 pub mod wire;
 

@@ -36,6 +36,7 @@ pub mod reports;
 pub mod revision;
 pub mod roles;
 pub mod sessions;
+pub mod tile_rows;
 pub mod undo;
 pub mod webhooks;
 

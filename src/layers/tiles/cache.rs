@@ -47,6 +47,11 @@ impl MadeTile {
         self.gzip.get_or_init(|| self.compressed().unwrap_or_default().into()).clone()
     }
 
+    /// The compressed bytes, where they were asked for before.
+    pub fn known_gzip(&self) -> Option<Bytes> {
+        self.gzip.get().cloned()
+    }
+
     fn compressed(&self) -> std::io::Result<Vec<u8>> {
         let mut encoder = GzEncoder::new(Vec::with_capacity(self.plain.len() / 2), Compression::new(GZIP_LEVEL));
         encoder.write_all(&self.plain)?;
@@ -66,7 +71,7 @@ pub struct Content {
     /// Who may see it, where not everybody sees the same; empty for the public.
     pub scope: Arc<str>,
     /// The state it is of, where states are not told apart by [`TileCache::invalidate`].
-    pub state: i64,
+    pub state: Arc<str>,
 }
 
 impl Content {

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::*;
 
 fn content(layers: &str, scope: &str) -> Content {
-    Content { layers: layers.into(), scope: scope.into(), state: 0 }
+    Content { layers: layers.into(), scope: scope.into(), state: "".into() }
 }
 
 fn tile_at(zoom: u8, longitude: f64, latitude: f64) -> Tile {

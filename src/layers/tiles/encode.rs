@@ -1,5 +1,7 @@
 //! Features → one layer of one tile.
 
+use std::cell::RefCell;
+
 use geo::Coord;
 
 use super::attributes::{self, pairs, put_count, put_text};
@@ -62,7 +64,28 @@ const ID_KEY: usize = 0;
 const COUNT_KEY: usize = 1;
 const FIRST_PROPERTY: usize = 2;
 
+/// Bytes that an encoder keeps between tiles: a whole country's tile must not stay in every thread.
+const KEPT_BYTES: usize = 4 << 20;
+
+thread_local! {
+    static OF_THREAD: RefCell<Encoder> = RefCell::default();
+}
+
 impl Encoder {
+    /// The thread's own encoder; a fresh one where it is at work already.
+    pub fn with<T>(work: impl FnOnce(&mut Encoder) -> T) -> T {
+        OF_THREAD.with(|own| match own.try_borrow_mut() {
+            Ok(mut encoder) => {
+                let made = work(&mut encoder);
+                if encoder.main.features.capacity() + encoder.main.values.fields.capacity() > KEPT_BYTES {
+                    *encoder = Encoder::default();
+                }
+                made
+            }
+            Err(_) => work(&mut Encoder::default()),
+        })
+    }
+
     /// Adds the layer to a tile: `features` hands over all whose box meets [`Tile::reach`], in an order of its own. A layer without
     /// features adds nothing. A tile of several layers is theirs, one behind the other.
     pub fn layer(

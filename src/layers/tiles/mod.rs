@@ -16,6 +16,7 @@ pub mod grid;
 pub mod label;
 mod projection;
 mod shape;
+pub mod source;
 mod values;
 mod wire;
 

@@ -265,6 +265,7 @@ pub fn http_args() -> HttpArgs {
         export_limit: 100_000,
         streams: 200,
         rate_limit: 100,
+        tile_cache_mb: 16,
         workers: Some(1),
     }
 }
