@@ -61,7 +61,8 @@ fn parcels(layer: &TileLayer) -> Vec<Parcel> {
             let geometry = builder.finish();
             let id = format!("4301{estate:03}-{at}");
             let state = ["approved", "supplied", "built"][at % 3];
-            let properties = format!(r#"{{"state":"{state}","name":"地块{at}","county_code":"4301{:02}"}}"#, estate % 20);
+            let properties =
+                format!(r#"{{"state":"{state}","name":"地块{at}","county_code":"4301{:02}"}}"#, estate % 20);
             parcels.push(Parcel {
                 bbox: geometry.bbox().expect("a ring"),
                 attributes: attributes::ready(layer, &properties),

@@ -264,7 +264,10 @@ fn described(shown: &Shown) -> Vec<Value> {
     };
     let id = || ("id".to_owned(), json!({"type": "string", "title": "标识", "x-title-en": "Id"}));
     let mut properties = Map::from_iter([id()]);
-    properties.insert("count".into(), json!({"type": "integer", "title": count_title(), "x-title-en": "Features gathered in this pixel"}));
+    properties.insert(
+        "count".into(),
+        json!({"type": "integer", "title": count_title(), "x-title-en": "Features gathered in this pixel"}),
+    );
     properties.extend(shown.properties().map(|p| (p.name.to_owned(), property_schema(p))));
     let mut layers = vec![own(&tiles.name, layer.title.zh.to_owned(), 2, properties)];
     if let Some(label) = tiles.label.and_then(|at| tiles.properties.get(at)) {

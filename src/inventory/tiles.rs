@@ -83,18 +83,20 @@ impl Tiles {
         };
         if let [layer] = layers {
             let content = content(&[layer.id]);
-            let made = self.cache.get(&content, asked.tile, self.make(pool, asked, layer)).await?;
+            // Boxed: what a statement needs to wait is large, and lies in every future around it.
+            let made = self.cache.get(&content, asked.tile, Box::pin(self.make(pool, asked, layer))).await?;
             return self.served(&content, asked.tile, made, gzip).await;
         }
         let ids: Vec<&str> = layers.iter().map(|layer| layer.id).collect();
-        let together = async {
+        let together = Box::pin(async {
             let mut bytes = Vec::new();
             for layer in layers {
-                let one = self.cache.get(&content(&[layer.id]), asked.tile, self.make(pool, asked, layer)).await?;
+                let make = Box::pin(self.make(pool, asked, layer));
+                let one = self.cache.get(&content(&[layer.id]), asked.tile, make).await?;
                 bytes.extend_from_slice(&one.plain);
             }
             Ok::<_, Error>(bytes)
-        };
+        });
         let content = content(&ids);
         let made = self.cache.get(&content, asked.tile, together).await?;
         self.served(&content, asked.tile, made, gzip).await
@@ -109,11 +111,8 @@ impl Tiles {
         let bytes = match known {
             Some(bytes) => bytes,
             None => {
-                let compressed = if plain.len() < LONG_TO_COMPRESS {
-                    made.gzip()
-                } else {
-                    beside(move || made.gzip()).await?
-                };
+                let compressed =
+                    if plain.len() < LONG_TO_COMPRESS { made.gzip() } else { beside(move || made.gzip()).await? };
                 self.cache.recount(content, tile);
                 compressed
             }

@@ -85,6 +85,8 @@ mod round_trips;
 mod sample;
 mod streams;
 mod support;
+mod tile_geometry;
+mod tiles_http;
 mod time_declared;
 mod undo;
 mod webhooks;

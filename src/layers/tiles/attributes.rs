@@ -162,12 +162,20 @@ impl<'de> Visitor<'de> for OneValue<'_> {
 
     // A number of the declaration is always a double: readers take a column's type from the first value.
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        if self.is_number() { put_double(self.out, value as f64) } else { put_count(self.out, value) }
+        if self.is_number() {
+            put_double(self.out, value as f64)
+        } else {
+            put_count(self.out, value)
+        }
         Ok(())
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        if self.is_number() { put_double(self.out, value as f64) } else { put_signed(self.out, value) }
+        if self.is_number() {
+            put_double(self.out, value as f64)
+        } else {
+            put_signed(self.out, value)
+        }
         Ok(())
     }
 
@@ -218,7 +226,8 @@ mod tests {
 
     #[test]
     fn values_take_the_form_of_their_kind() {
-        let text = r#"{"x":{"y":[1,{}]},"name":"园\n区","area":5,"count":-3,"drawn":true,"codes":["43","44"],"last":null}"#;
+        let text =
+            r#"{"x":{"y":[1,{}]},"name":"园\n区","area":5,"count":-3,"drawn":true,"codes":["43","44"],"last":null}"#;
         let form = ready(&layer(), text);
         let found: Vec<(usize, Vec<u8>)> = pairs(&form).map(|(at, value)| (at, value.to_vec())).collect();
         let mut double = vec![0x19];

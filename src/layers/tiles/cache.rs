@@ -262,7 +262,9 @@ impl Shard {
         // What was invalidated leaves its entry in the order, and its bytes with it.
         if self.order.len() > 2 * self.places + 64 {
             let mut order = std::mem::take(&mut self.order);
-            order.retain(|(content, tile, place)| self.held(content, *tile).is_some_and(|held| Arc::ptr_eq(held, place)));
+            order.retain(|(content, tile, place)| {
+                self.held(content, *tile).is_some_and(|held| Arc::ptr_eq(held, place))
+            });
             self.order = order;
         }
     }

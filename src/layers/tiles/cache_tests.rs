@@ -103,8 +103,7 @@ fn whoever_goes_away_hands_the_work_on_and_leaves_nothing() {
 /// Every order of the five steps of a maker (begin, read, finish) and a writer (publish, invalidate) that keeps each one's own order.
 #[test]
 fn no_tile_of_an_older_state_is_found_after_the_invalidation() {
-    let orders: [&str; 10] =
-        ["brfpi", "brpfi", "brpif", "bprfi", "bprif", "bpirf", "pbrfi", "pbrif", "pbirf", "pibrf"];
+    let orders: [&str; 10] = ["brfpi", "brpfi", "brpif", "bprfi", "bprif", "bpirf", "pbrfi", "pbrif", "pbirf", "pibrf"];
     for order in orders {
         let cache = TileCache::new(1 << 20);
         let (content, tile) = (content("parks", ""), tile_at(9, CHANGSHA.0, CHANGSHA.1));
@@ -158,7 +157,8 @@ fn no_tile_of_an_older_state_is_found_after_the_invalidation() {
 #[test]
 fn an_edit_drops_the_tiles_it_touches_at_every_zoom_and_no_other() {
     let cache = TileCache::new(64 << 20);
-    let contents = [content("parks", ""), content("parcels", "4301"), content("parcels,parks", ""), content("park", "")];
+    let contents =
+        [content("parks", ""), content("parcels", "4301"), content("parcels,parks", ""), content("park", "")];
     let changed = around(CHANGSHA, 0.004);
     let mut held = Vec::new();
     for zoom in 0..=16 {
@@ -180,10 +180,8 @@ fn an_edit_drops_the_tiles_it_touches_at_every_zoom_and_no_other() {
     for content in &contents {
         for tile in &held {
             let reach = tile.reach();
-            let meets = changed[0] <= reach[2]
-                && changed[2] >= reach[0]
-                && changed[1] <= reach[3]
-                && changed[3] >= reach[1];
+            let meets =
+                changed[0] <= reach[2] && changed[2] >= reach[0] && changed[1] <= reach[3] && changed[3] >= reach[1];
             let expected = !(meets && content.has("parks"));
             assert_eq!(cache.find(content, *tile).is_some(), expected, "{content:?} {tile:?}");
             dropped += usize::from(!expected);

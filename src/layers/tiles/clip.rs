@@ -90,9 +90,7 @@ fn visible(a: Place, b: Place) -> Option<(Place, Place)> {
         leave = leave.min(low.max(high));
     }
     let at = |share: f64| [0, 1].map(|axis| (a[axis] + share * (b[axis] - a[axis])).round());
-    (enter <= leave).then(|| {
-        (if enter > 0.0 { at(enter) } else { a }, if leave < 1.0 { at(leave) } else { b })
-    })
+    (enter <= leave).then(|| (if enter > 0.0 { at(enter) } else { a }, if leave < 1.0 { at(leave) } else { b }))
 }
 
 #[cfg(test)]

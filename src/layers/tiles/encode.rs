@@ -355,12 +355,7 @@ impl Pen {
     }
 
     /// A polygon's rings, the exterior first; without it there is none.
-    fn polygon<'g>(
-        &mut self,
-        projection: &Projection,
-        rings: impl Iterator<Item = &'g [Coord<f64>]>,
-        inside: bool,
-    ) {
+    fn polygon<'g>(&mut self, projection: &Projection, rings: impl Iterator<Item = &'g [Coord<f64>]>, inside: bool) {
         for (at, coords) in rings.enumerate() {
             self.ring.clear();
             projection.snap(coords, &mut self.ring);

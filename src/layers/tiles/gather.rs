@@ -55,7 +55,11 @@ impl Gathered {
     }
 
     /// Hands out each pixel with its north-west corner, the count, and the feature that is alone in it; and forgets all.
-    pub fn drain(&mut self, mut areas: impl FnMut([f64; 2], u32), mut others: impl FnMut([f64; 2], u32, Option<&[u8]>)) {
+    pub fn drain(
+        &mut self,
+        mut areas: impl FnMut([f64; 2], u32),
+        mut others: impl FnMut([f64; 2], u32, Option<&[u8]>),
+    ) {
         if std::mem::take(&mut self.any_area) {
             drain(&mut self.areas, |pixel, count| areas(corner(pixel), count));
         }

@@ -57,7 +57,9 @@ impl TileLayer {
         let properties: Vec<TileProperty> = layer
             .properties
             .iter()
-            .filter_map(|p| Some(TileProperty { name: p.name.to_owned(), kind: p.kind, from_zoom: from_zoom(layer, p)? }))
+            .filter_map(|p| {
+                Some(TileProperty { name: p.name.to_owned(), kind: p.kind, from_zoom: from_zoom(layer, p)? })
+            })
             .collect();
         let has_labels = layer.id == "parks";
         let label = properties.iter().position(|p| has_labels && p.name == "name");
@@ -72,7 +74,8 @@ impl TileLayer {
 
 /// From which zoom on a property is an attribute: what a map is coloured, labelled and pointed at by. The rest is one request away.
 fn from_zoom(layer: &Layer, property: &Property) -> Option<u8> {
-    let wanted = property.is_code() || matches!(property.name, "name" | "number") || property.kind == PropertyKind::Boolean;
+    let wanted =
+        property.is_code() || matches!(property.name, "name" | "number") || property.kind == PropertyKind::Boolean;
     let zoom = if layer.visibility == Visibility::Public { 0 } else { SINGLES_FROM };
     wanted.then_some(zoom)
 }

@@ -154,9 +154,16 @@ mod tests {
 
     #[test]
     fn the_polynomial_is_as_near_as_it_says_and_gives_way_where_it_is_not() {
-        for (zoom, row, col) in
-            [(0, 0, 0), (1, 1, 1), (3, 3, 6), (5, 13, 26), (8, 107, 207), (12, 1714, 3330), (14, 6857, 13321), (22, 1_755_433, 3_410_301)]
-        {
+        for (zoom, row, col) in [
+            (0, 0, 0),
+            (1, 1, 1),
+            (3, 3, 6),
+            (5, 13, 26),
+            (8, 107, 207),
+            (12, 1714, 3330),
+            (14, 6857, 13321),
+            (22, 1_755_433, 3_410_301),
+        ] {
             let tile = Tile::new(zoom, row, col).expect("tile");
             let projection = Projection::of(tile);
             let [_, south, _, north] = tile.reach();

@@ -172,8 +172,17 @@ mod tests {
     fn spikes_and_what_has_no_area_go() {
         let square = [[0.0, 0.0], [8.0, 0.0], [8.0, 8.0], [0.0, 8.0]];
         assert_eq!(cleaned(&square), square);
-        let spiked =
-            [[0.0, 0.0], [4.0, 0.0], [4.0, -5.0], [4.0, -9.0], [4.0, 0.0], [8.0, 0.0], [8.0, 8.0], [8.0, 8.0], [0.0, 8.0]];
+        let spiked = [
+            [0.0, 0.0],
+            [4.0, 0.0],
+            [4.0, -5.0],
+            [4.0, -9.0],
+            [4.0, 0.0],
+            [8.0, 0.0],
+            [8.0, 8.0],
+            [8.0, 8.0],
+            [0.0, 8.0],
+        ];
         assert_eq!(cleaned(&spiked), square);
         // The spike is where the ring begins.
         let mut turned = spiked;

@@ -177,7 +177,8 @@ mod tests {
         ];
         rings.into_iter().for_each(|ring| geometry.ring(ring.iter().copied()));
         let expected = [
-            9, 0, 0, 26, 20, 0, 0, 20, 19, 0, 15, 9, 22, 2, 26, 18, 0, 0, 18, 17, 0, 15, 9, 4, 13, 26, 0, 8, 8, 0, 0, 7, 15,
+            9, 0, 0, 26, 20, 0, 0, 20, 19, 0, 15, 9, 22, 2, 26, 18, 0, 0, 18, 17, 0, 15, 9, 4, 13, 26, 0, 8, 8, 0, 0,
+            7, 15,
         ];
         assert_eq!(geometry.bytes, expected);
     }

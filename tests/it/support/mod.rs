@@ -16,6 +16,7 @@ pub mod process;
 pub mod proxy;
 pub mod replay;
 pub mod reports;
+pub mod tiles;
 pub mod tools;
 
 use std::path::{Path, PathBuf};
