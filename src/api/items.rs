@@ -1,5 +1,7 @@
 //! `…/items` and `…/items/{id}`: the features of a layer.
 
+use std::sync::Arc;
+
 use actix_web::http::Method;
 use actix_web::{HttpRequest, web};
 use chrono::{SecondsFormat, Utc};
@@ -8,6 +10,7 @@ use serde_json::{Value, json};
 use super::auth;
 use super::collections::{LIFE, layer_of};
 use super::cursor;
+use super::in_memory::{self, PickedBody};
 use super::params::{self, EXPORT_PARAMS, ITEMS_PARAMS, Params};
 use super::park_pages;
 use super::past::Past;
@@ -55,8 +58,25 @@ async fn list_page(
     if representation::is_current(request, &etag) {
         return representation::not_modified(&etag);
     }
+    if form == Form::Json
+        && let Some(held) = state.held(layer)
+        && let Some(selection) = held.snapshot.select(&query, &viewer.jurisdiction)
+    {
+        let next = selection.picked.last().filter(|_| selection.more);
+        let next = next.map(|last| {
+            let id = held.snapshot.id(*last).to_owned();
+            After { id, from: held.snapshot.from_day(*last), keys: Vec::new() }
+        });
+        let opening =
+            opening(selection.matched, selection.picked.len(), &page_links(layer, &base, params, next, form, past));
+        let body = PickedBody::new(Arc::clone(&held.snapshot), opening, selection.picked);
+        let answer = past.mark(representation::geojson(&etag, body), held.revision, layer.visibility);
+        return in_memory::told_stale(answer, state);
+    }
     let page = features::list_items(&state.pool, viewer, layer, &query).await?;
-    let links = page_links(layer, &base, params, &page, form, past);
+    let next = page.features.last().filter(|_| page.more);
+    let next = next.map(|last| After { id: last.id.clone(), from: last.from, keys: last.keys.clone() });
+    let links = page_links(layer, &base, params, next, form, past);
     if form == Form::Html {
         let body = items_page(layer, &base, &page, &links) + &exports::ways_to_download(layer, &base, params);
         let json_url = format!(
@@ -73,25 +93,28 @@ async fn list_page(
 /// The register's revision, and who may see it where not everybody sees the same: a browser that changes hands must not
 /// be told that what it holds is current.
 pub(super) async fn mark(state: &State, layer: &Layer, viewer: &Viewer, revision: Option<i64>) -> Result<String> {
-    let revision = as_of::mark(&state.pool, revision).await?;
+    let revision = match state.held(layer).filter(|_| revision.is_none()) {
+        Some(held) => held.mark.clone(),
+        None => as_of::mark(&state.pool, revision).await?,
+    };
     Ok(match layer.visibility {
         Visibility::Public => revision,
         Visibility::Internal => format!("{revision}-{}", auth::scope_mark(viewer)),
     })
 }
 
+/// A feature collection up to its first feature.
+fn opening(matched: impl std::fmt::Display, returned: usize, links: &Value) -> String {
+    let stamp = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    format!(
+        "{{\"type\":\"FeatureCollection\",\"numberMatched\":{matched},\"numberReturned\":{returned},\"timeStamp\":\"{stamp}\",\"links\":{links},\"features\":["
+    )
+}
+
 /// The page as a feature collection.
 fn collection_text(page: &Page, links: &Value) -> String {
-    let mut text = String::with_capacity(1_024 * (1 + page.features.len()));
-    text.push_str("{\"type\":\"FeatureCollection\",\"numberMatched\":");
-    text.push_str(&page.matched.to_string());
-    text.push_str(",\"numberReturned\":");
-    text.push_str(&page.features.len().to_string());
-    text.push_str(",\"timeStamp\":\"");
-    text.push_str(&Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true));
-    text.push_str("\",\"links\":");
-    text.push_str(&links.to_string());
-    text.push_str(",\"features\":[");
+    let mut text = opening(page.matched, page.features.len(), links);
+    text.reserve(1_024 * page.features.len());
     for (i, feature) in page.features.iter().enumerate() {
         if i > 0 {
             text.push(',');
@@ -114,7 +137,7 @@ pub(super) fn feature_value(row: &FeatureRow) -> Result<Value> {
     serde_json::from_str(&text).map_err(|cause| Error::internal("要素无法解读", cause))
 }
 
-fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: Form, past: Past) -> Value {
+fn page_links(layer: &Layer, base: &str, params: &Params, next: Option<After>, form: Form, past: Past) -> Value {
     let url = format!("{base}/api/collections/{}/items", layer.id);
     let href = |pairs: &[(String, String)]| format!("{url}?{}", representation::query_string(pairs));
     let rel = |this: Form| if this == form { "self" } else { "alternate" };
@@ -123,13 +146,10 @@ fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: For
         json!({"rel": rel(Form::Html), "type": "text/html", "title": "HTML", "href": href(&params.with("f", "html"))}),
         json!({"rel": "collection", "type": "application/json", "title": layer.title.zh, "href": format!("{base}/api/collections/{}", layer.id)}),
     ];
-    if let Some(last) = page.features.last().filter(|_| page.more) {
+    if let Some(after) = next {
         let mut pairs = params.without(&["cursor", "offset"]);
         past.settle(&mut pairs);
-        pairs.push((
-            "cursor".into(),
-            cursor::text(&After { id: last.id.clone(), from: last.from, keys: last.keys.clone() }),
-        ));
+        pairs.push(("cursor".into(), cursor::text(&after)));
         let kind = if form == Form::Json { "application/geo+json" } else { "text/html" };
         links.push(json!({"rel": "next", "type": kind, "title": "下一页", "href": href(&pairs)}));
     }
@@ -215,24 +235,41 @@ pub(super) async fn the_item(
     let past = Past::read(params, state).await?;
     let not_found = || item_not_found(layer, id);
     let mut etag = representation::etag(request, &base, form, &mark(state, layer, viewer, past.revision).await?);
-    let (feature, revision) = if Ledger::of_layer(layer.id).is_some() && period.is_none() && past.revision.is_none() {
-        let found = features::find_versioned(&state.pool, viewer, layer, id).await?.ok_or_else(not_found)?;
+    let is_ledger = Ledger::of_layer(layer.id).is_some();
+    let versioned = |etag: &str, version: i64| {
         let rest = etag.trim_start_matches("W/").trim_matches('"');
-        etag = format!("\"v{}-{rest}\"", found.version);
-        (found.feature, found.newest)
+        format!("\"v{version}-{rest}\"")
+    };
+    let by_memory = state.held(layer).filter(|held| {
+        period.is_none() && past.revision.is_none() && remarks.is_empty() && held.snapshot.knows(&viewer.jurisdiction)
+    });
+    let (id, mut parsed, revision) = if let Some(held) = by_memory {
+        let picked = held.snapshot.find(id, &viewer.jurisdiction).ok_or_else(not_found)?;
+        if is_ledger {
+            etag = versioned(&etag, held.snapshot.version(picked));
+        }
+        let parsed = serde_json::from_slice(&held.snapshot.json(picked, false));
+        let parsed: Value = parsed.map_err(|cause| Error::internal("要素无法解读", cause))?;
+        (held.snapshot.id(picked).to_owned(), parsed, held.revision)
+    } else if is_ledger && period.is_none() && past.revision.is_none() {
+        let found = features::find_versioned(&state.pool, viewer, layer, id).await?.ok_or_else(not_found)?;
+        etag = versioned(&etag, found.version);
+        let parsed = feature_value(&found.feature)?;
+        (found.feature.id, parsed, found.newest)
     } else {
         let query = ItemsQuery { period, revision: past.revision, ..ItemsQuery::default() };
         let (feature, revision) = features::find_item(&state.pool, viewer, layer, id, &query).await?;
-        (feature.ok_or_else(not_found)?, revision)
+        let feature = feature.ok_or_else(not_found)?;
+        let parsed = feature_value(&feature)?;
+        (feature.id, parsed, revision)
     };
     if representation::is_current(request, &etag) && matches!(*request.method(), Method::GET | Method::HEAD) {
         return representation::not_modified(&etag);
     }
-    let url = format!("{base}/api/collections/{}/items/{}", layer.id, representation::encode(&feature.id));
-    let mut parsed = feature_value(&feature)?;
+    let url = format!("{base}/api/collections/{}/items/{}", layer.id, representation::encode(&id));
     if form == Form::Html {
         let name = html::text_of(&parsed["properties"]["name"]);
-        let title = format!("{} {} {name}", layer.title.zh, feature.id);
+        let title = format!("{} {id} {name}", layer.title.zh);
         let body = ways_on(layer, &base, &parsed) + &item_page(layer, &parsed);
         let json_url = format!("{url}?{}", representation::query_string(&params.with("f", "json")));
         let page = html::page(&base, title.trim(), &body, &json_url);
@@ -254,7 +291,10 @@ pub(super) async fn the_item(
             object.insert("warnings".into(), wire::findings(remarks));
         }
     }
-    past.mark(representation::geojson(&etag, parsed.to_string()), revision, layer.visibility)
+    in_memory::told_stale(
+        past.mark(representation::geojson(&etag, parsed.to_string()), revision, layer.visibility),
+        state,
+    )
 }
 
 /// 404 for a feature that there is not, or not for this viewer.

@@ -5,6 +5,7 @@ mod accounts;
 mod attachments;
 mod auth;
 mod bulk;
+mod callers;
 mod cards;
 mod changes;
 mod collections;
@@ -20,6 +21,7 @@ mod history;
 mod html;
 mod if_match;
 mod imports;
+mod in_memory;
 mod items;
 mod json_body;
 mod json_strict;
@@ -60,6 +62,7 @@ mod upload;
 
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_cors::Cors;
@@ -78,6 +81,10 @@ pub use state::State;
 
 use crate::config::HttpArgs;
 use crate::error::{Error, Result};
+use crate::inventory::live::Live;
+use crate::inventory::tiles as inventory_tiles;
+use crate::layers::declaration;
+use crate::layers::tiles::cache::TileCache;
 use access::{Access, Routes, Rule, Ruled};
 use feed::Background;
 use problem::Problem;
@@ -334,6 +341,7 @@ fn app_with(
             "content-crs",
             "content-disposition",
             "sizhi-revision",
+            "sizhi-stale",
             "x-features-left-out",
             "x-request-id",
         ])
@@ -343,6 +351,7 @@ fn app_with(
         .app_data(web::Data::new(feed))
         .configure(|config| routes(&mut Routes::to_serve(config)))
         .default_service(web::to(no_such_address))
+        .wrap(from_fn(in_memory::own_writes_layer))
         // The last one is the outermost. Problems are written outside of compression and CORS, which refuse things too.
         .wrap(from_fn(rate::rate_layer))
         .wrap(Compress::default())
@@ -355,8 +364,12 @@ fn app_with(
 /// Serves until a signal; `ready` is told the address once the port is bound.
 pub async fn serve(http: &HttpArgs, pool: PgPool, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let workers = http.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)).max(1);
-    let background = Background::prepare(&pool, http);
-    let (state, feed) = (State::new(pool, http.clone()), background.feed());
+    let cache = Arc::new(TileCache::new(http.tile_cache_mb.saturating_mul(1 << 20)));
+    let told = inventory_tiles::listener(Arc::clone(&cache));
+    let live = Live::new(pool.clone(), declaration::LAYERS.iter(), inventory_tiles::attributes_of, vec![told]);
+    let state = State::new(pool, http.clone()).with_live_tiles(Arc::new(live), cache);
+    let background = Background::prepare(&state);
+    let feed = background.feed();
     let server = HttpServer::new(move || app_with(state.clone(), feed.clone()))
         .workers(workers)
         .keep_alive(Duration::from_secs(15))

@@ -1,13 +1,18 @@
 //! What every handler may need.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
+use super::callers::Callers;
 use super::rate::Allowances;
 use crate::config::HttpArgs;
-use crate::inventory::tiles::Tiles;
+use crate::domain::layer::Layer;
+use crate::inventory::live::{Held, Live};
+use crate::inventory::tiles::{LiveSource, Tiles};
+use crate::layers::tiles::cache::TileCache;
 
 /// Reports that are made at the same time; the others wait.
 const REPORTS_AT_ONCE: usize = 3;
@@ -29,6 +34,10 @@ pub struct State {
     pub downloads: Arc<Semaphore>,
     /// Vector tiles and their cache.
     pub tiles: Arc<Tiles>,
+    /// The layers in memory; `None` = all is read from the database.
+    pub live: Option<Arc<Live>>,
+    /// Who asked lately.
+    pub callers: Arc<Callers>,
 }
 
 impl State {
@@ -37,7 +46,34 @@ impl State {
         let reports = Arc::new(Semaphore::new(REPORTS_AT_ONCE));
         let allowances = Arc::new(Allowances::new(http.rate_limit));
         let downloads = Arc::new(Semaphore::new(DOWNLOADS_AT_ONCE));
-        let tiles = Arc::new(Tiles::new(http.tile_cache_mb.saturating_mul(1 << 20), None));
-        Self { pool, http, exports, reports, allowances, downloads, tiles }
+        let callers = Arc::new(Callers::default());
+        let tiles = Arc::new(Tiles::of_database(http.tile_cache_mb.saturating_mul(1 << 20)));
+        Self { pool, http, exports, reports, allowances, downloads, tiles, live: None, callers }
+    }
+
+    /// The same with layers in memory.
+    pub fn with_live(self, live: Arc<Live>) -> Self {
+        let tiles = Tiles::of_marked(self.http.tile_cache_mb.saturating_mul(1 << 20), self.tile_source(&live));
+        Self { live: Some(live), tiles: Arc::new(tiles), ..self }
+    }
+
+    /// The same with layers in memory that tell this cache of every change.
+    pub fn with_live_tiles(self, live: Arc<Live>, cache: Arc<TileCache>) -> Self {
+        let tiles = Tiles::of_told(cache, self.tile_source(&live));
+        Self { live: Some(live), tiles: Arc::new(tiles), ..self }
+    }
+
+    fn tile_source(&self, live: &Arc<Live>) -> LiveSource {
+        LiveSource { live: Arc::clone(live), stale_limit: Duration::from_secs(self.http.stale_limit_s) }
+    }
+
+    /// The layer as memory holds it, unless that is too old to be shown.
+    pub fn held(&self, layer: &Layer) -> Option<Arc<Held>> {
+        let live = self.live.as_ref()?;
+        let limit = Duration::from_secs(self.http.stale_limit_s);
+        if live.silent_for().is_some_and(|silence| silence > limit) {
+            return None;
+        }
+        live.held(layer)
     }
 }

@@ -10,6 +10,7 @@ pub mod history;
 pub mod import;
 pub mod land;
 pub mod ledgers;
+pub mod live;
 pub mod progress;
 pub mod reports;
 pub mod sample;

@@ -5,4 +5,5 @@ pub mod declaration;
 pub mod encode;
 pub mod geojson;
 mod ledgers;
+pub mod snapshot;
 pub mod tiles;

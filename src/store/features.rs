@@ -51,7 +51,7 @@ pub(super) fn feature_expression(layer: &Layer) -> String {
 }
 
 /// The properties as JSON. As a row: a function takes a hundred arguments, and a ledger has more.
-fn properties_expression(layer: &Layer) -> String {
+pub(super) fn properties_expression(layer: &Layer) -> String {
     let mut sql = String::from("(SELECT row_to_json(p) FROM (SELECT ");
     for property in layer.properties {
         let name = property.name;

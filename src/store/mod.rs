@@ -27,6 +27,7 @@ pub mod geometry_column;
 pub mod history;
 pub mod idempotency;
 pub mod import_batches;
+pub mod layer_rows;
 pub mod ledgers;
 pub mod login_failures;
 pub mod park_cards;

@@ -26,8 +26,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sizhi::config::HttpArgs;
 use sizhi::domain::access::Viewer;
 use sizhi::inventory::import::{self, ImportRequest, Imported};
+use sizhi::inventory::live::Live;
 use sizhi::inventory::progress::Silent;
 use sizhi::inventory::sample;
+use sizhi::layers::declaration;
 use sizhi::store::embedded::{self, Embedded, Options};
 use sizhi::store::{self, PoolLimits};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
@@ -128,6 +130,18 @@ pub struct Database {
     /// As the service's role.
     pub application: PgPool,
     pub name: String,
+    /// The layers in memory, as a server over this database holds them.
+    pub live: Arc<Live>,
+}
+
+/// The layers in memory over this database; they hold nothing yet.
+pub fn live_over(application: &PgPool) -> Arc<Live> {
+    Arc::new(Live::new(
+        application.clone(),
+        declaration::LAYERS.iter(),
+        sizhi::inventory::tiles::attributes_of,
+        Vec::new(),
+    ))
 }
 
 impl Database {
@@ -162,7 +176,8 @@ impl Database {
         cluster.make(&name, template).await;
         let options = cluster.embedded.connect_options().database(&name);
         let application = store::connect_as_application(options, PoolLimits::default());
-        Self { pool: cluster.pool(&name), application, name }
+        let live = live_over(&application);
+        Self { pool: cluster.pool(&name), application, name, live }
     }
 
     /// A connection that may do anything, as a tamperer would.
@@ -267,6 +282,7 @@ pub fn http_args() -> HttpArgs {
         streams: 200,
         rate_limit: 100,
         tile_cache_mb: 16,
+        stale_limit_s: 600,
         workers: Some(1),
     }
 }
