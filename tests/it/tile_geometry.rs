@@ -114,7 +114,7 @@ async fn judged(db: &Database, tile: Tile, condition: &str) -> BTreeMap<String, 
 async fn compare(db: &Database, ours: &Value, theirs: &str) -> (f64, f64) {
     sqlx::query_as(
         "SELECT ST_HausdorffDistance(a, b),
-             CASE WHEN ST_Dimension(a) = 2 THEN ST_Area(ST_SymDifference(ST_MakeValid(a), ST_MakeValid(b))) / greatest(ST_Perimeter(b), 1) ELSE 0 END
+             CASE WHEN ST_Dimension(a) = 2 THEN ST_Area(ST_SymDifference(ST_MakeValid(a, 'method=structure'), ST_MakeValid(b, 'method=structure'))) / greatest(ST_Perimeter(b), 1) ELSE 0 END
          FROM (SELECT ST_SetSRID(ST_GeomFromGeoJSON($1), 0) a, ST_SetSRID(ST_GeomFromGeoJSON($2), 0) b) x",
     )
     .bind(ours.to_string())
