@@ -238,7 +238,7 @@ async fn what_is_told_of_a_layer_that_is_not_there_is_a_404() {
     for path in [
         "/api/collections/",
         "/api/collections/parks/",
-        "/api/collections/parks/tiles",
+        "/api/collections/parks/styles",
         "/api/conformance/x",
         "/api/openapi.yaml",
     ] {

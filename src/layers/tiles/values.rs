@@ -45,8 +45,8 @@ impl ValueTable {
         let hash = hash(value);
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
-        loop {
-            let Some(span) = (self.slots[at] as usize).checked_sub(1).map(|index| self.spans[index]) else { break };
+        while let Some(index) = (self.slots[at] as usize).checked_sub(1) {
+            let span = self.spans[index];
             if span.hash == hash && self.fields[span.from as usize..span.to as usize] == *value {
                 return span.number;
             }

@@ -61,11 +61,10 @@ impl Geometry {
 
     #[inline]
     fn step(&mut self, place: Place) {
-        for axis in 0..2 {
+        for (cursor, to) in self.cursor.iter_mut().zip(place) {
             // Within the buffer: small whole numbers.
-            let to = place[axis] as i32;
-            let run = to - self.cursor[axis];
-            self.cursor[axis] = to;
+            let to = to as i32;
+            let run = to - std::mem::replace(cursor, to);
             let zigzag = ((run << 1) ^ (run >> 31)) as u32;
             if zigzag < 0x80 {
                 self.bytes.push(zigzag as u8);
