@@ -28,7 +28,11 @@ pub fn paths(paths: &mut Map<String, Value>) {
     add(paths, format!("/tileMatrixSets/{MATRIX_SET}"), document(set, &["json"], Vec::new()), true);
     let list = Operation::new("list_dataset_tilesets", TAG.0, "各图层合在一起的瓦片集");
     add(paths, "/tiles".into(), document(list, &["json"], Vec::new()), true);
-    let chosen = || vec![text_parameter("collections", "只要这些图层，逗号分隔")];
+    let chosen = || {
+        let mut parameter = text_parameter("collections", "只要这些图层，逗号分隔");
+        parameter["example"] = json!("parks");
+        vec![parameter]
+    };
     let tileset = Operation::new("get_dataset_tileset", TAG.0, "各图层合在一起的瓦片集的说明，或 TileJSON");
     add(paths, format!("/tiles/{MATRIX_SET}"), document(tileset, &["json", "tilejson"], chosen()), true);
     let one = tile(Operation::new("get_dataset_tile", TAG.0, "各图层合在一起的一张瓦片"), chosen());

@@ -110,12 +110,18 @@ async fn judged(db: &Database, tile: Tile, condition: &str) -> BTreeMap<String, 
     rows.into_iter().collect()
 }
 
-/// The greatest distance between our geometry and the judge's, with the area that only one of them covers.
+/// The greatest distance of a vertex of one geometry from the outline of the other, apart from the rim of the buffer; and the area that
+/// only one of them covers, by the outline's length.
 async fn compare(db: &Database, ours: &Value, theirs: &str) -> (f64, f64) {
     sqlx::query_as(
-        "SELECT ST_HausdorffDistance(a, b),
-             CASE WHEN ST_Dimension(a) = 2 THEN ST_Area(ST_SymDifference(ST_MakeValid(a, 'method=structure'), ST_MakeValid(b, 'method=structure'))) / greatest(ST_Perimeter(b), 1) ELSE 0 END
-         FROM (SELECT ST_SetSRID(ST_GeomFromGeoJSON($1), 0) a, ST_SetSRID(ST_GeomFromGeoJSON($2), 0) b) x",
+        "WITH x AS (SELECT ST_SetSRID(ST_GeomFromGeoJSON($1), 0) a, ST_SetSRID(ST_GeomFromGeoJSON($2), 0) b),
+         o AS (SELECT a, b, CASE ST_Dimension(a) WHEN 2 THEN ST_Boundary(a) ELSE a END oa,
+                   CASE ST_Dimension(b) WHEN 2 THEN ST_Boundary(b) ELSE b END ob FROM x),
+         v AS (SELECT (ST_DumpPoints(oa)).geom p, ob other FROM o UNION ALL SELECT (ST_DumpPoints(ob)).geom, oa FROM o)
+         SELECT coalesce((SELECT max(ST_Distance(p, other)) FROM v WHERE p && ST_MakeEnvelope(-62, -62, 4158, 4158)), 0),
+             CASE WHEN ST_Dimension(a) = 2 THEN
+                 ST_Area(ST_SymDifference(ST_MakeValid(a, 'method=structure'), ST_MakeValid(b, 'method=structure')))
+                 / greatest(ST_Perimeter(b), 1) ELSE 0 END FROM o",
     )
     .bind(ours.to_string())
     .bind(theirs)
