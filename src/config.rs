@@ -57,6 +57,9 @@ pub struct HttpArgs {
     /// 一个客户端地址、一个令牌或登录每秒的请求数，可一次用掉 5 秒的量；0 表示不限
     #[arg(long, env = "SIZHI_RATE_LIMIT", default_value_t = 1_000, value_name = "N")]
     pub rate_limit: u32,
+    /// 瓦片缓存的上限，单位 MB；0 表示不缓存
+    #[arg(long, env = "SIZHI_TILE_CACHE_MB", default_value_t = 256, value_name = "MB")]
+    pub tile_cache_mb: usize,
     /// 数据库中断时，内存中的图层（标明已过时）最多再提供多少秒；0 表示不提供
     #[arg(long = "stale-limit", env = "SIZHI_STALE_LIMIT", default_value_t = 600, value_name = "SECONDS")]
     pub stale_limit_s: u64,

@@ -9,6 +9,7 @@ use super::params::Params;
 use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
+use super::tile_sets;
 use crate::domain::access::Viewer;
 use crate::domain::layer::{GeometryKind, Layer, Property, PropertyKind};
 use crate::domain::published_crs::PublishedCrs;
@@ -131,10 +132,11 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
         {"rel": "items", "type": "text/html", "title": layer.title.zh, "href": format!("{url}/items?f=html")},
         {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json", "href": format!("{url}/queryables")},
         {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},
+        {"rel": tile_sets::TILESETS, "type": "application/json", "title": "矢量瓦片", "href": format!("{url}/tiles")},
     ]);
     if let (Some(links), true) = (links.as_array_mut(), layer.has_past()) {
         let changes = json!({"rel": "changes", "type": "application/json", "title": "变更", "href": format!("{url}/changes?since=0")});
-        links.insert(links.len() - 1, changes);
+        links.insert(links.len() - 2, changes);
     }
     collection.insert("links".into(), links);
     Value::Object(collection)

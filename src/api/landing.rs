@@ -8,9 +8,10 @@ use super::params::Params;
 use super::problem::Answer;
 use super::representation::{self, Form};
 use super::state::State;
+use super::tile_sets;
 
-/// Classes of OGC API Features that this service really has.
-pub const CONFORMANCE: [&str; 7] = [
+/// Classes of OGC API Features and of OGC API Tiles Part 1 that this service really has.
+pub const CONFORMANCE: [&str; 18] = [
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/oas30",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/html",
@@ -18,6 +19,17 @@ pub const CONFORMANCE: [&str; 7] = [
     "http://www.opengis.net/spec/ogcapi-features-2/1.0/conf/crs",
     "http://www.opengis.net/spec/ogcapi-features-6/1.0/conf/properties",
     "http://www.opengis.net/spec/ogcapi-features-6/1.0/conf/properties-features",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/core",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/tileset",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/tilesets-list",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/dataset-tilesets",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/geodata-tilesets",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/collections-selection",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/mvt",
+    "http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/oas30",
+    "http://www.opengis.net/spec/tms/2.0/conf/tilematrixset",
+    "http://www.opengis.net/spec/tms/2.0/conf/json-tilematrixset",
+    "http://www.opengis.net/spec/tms/2.0/conf/json-tilesetmetadata",
 ];
 
 const TITLE: &str = "四至：产业园区土地清单";
@@ -58,6 +70,8 @@ pub async fn landing(request: HttpRequest, state: web::Data<State>) -> Answer {
         {"rel": "service-doc", "type": "text/html", "title": "接口说明", "href": format!("{api}/docs")},
         {"rel": "conformance", "type": "application/json", "title": "符合的标准", "href": format!("{api}/conformance")},
         {"rel": "data", "type": "application/json", "title": "图层", "href": format!("{api}/collections")},
+        {"rel": tile_sets::TILESETS, "type": "application/json", "title": "矢量瓦片", "href": format!("{api}/tiles")},
+        {"rel": tile_sets::SCHEMES, "type": "application/json", "title": "瓦片矩阵集", "href": format!("{api}/tileMatrixSets")},
         {"rel": "http://www.opengis.net/def/rel/ogc/1.0/conformance", "type": "application/json", "title": "符合的标准", "href": format!("{api}/conformance")},
         {"rel": "http://www.opengis.net/def/rel/ogc/1.0/data", "type": "application/json", "title": "图层", "href": format!("{api}/collections")},
     ]);

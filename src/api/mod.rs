@@ -37,6 +37,7 @@ mod openapi_page;
 mod openapi_queries;
 mod openapi_reports;
 mod openapi_schemas;
+mod openapi_tiles;
 mod openapi_time;
 mod params;
 mod park_json;
@@ -56,6 +57,8 @@ mod signals;
 mod state;
 mod status;
 mod stream;
+mod tile_sets;
+mod tiles;
 mod tokens;
 mod upload;
 
@@ -81,8 +84,10 @@ pub use state::State;
 use crate::config::HttpArgs;
 use crate::error::{Error, Result};
 use crate::inventory::live::Live;
+use crate::inventory::tiles as inventory_tiles;
 use crate::layers::catalogue::Catalogue;
 use crate::layers::declaration;
+use crate::layers::tiles::cache::TileCache;
 use access::{Access, Routes, Rule, Ruled};
 use feed::Background;
 use problem::Problem;
@@ -109,6 +114,14 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/api/collections/{collection}/queryables", Public, collections::get_queryables))
         .service(get("/api/collections/{collection}/schema", Public, collections::get_schema))
         .service(get("/api/collections/{collection}/facets", Public, facets::list_facets))
+        .service(get("/api/collections/{collection}/tiles", Public, tile_sets::list_tilesets))
+        .service(get("/api/collections/{collection}/tiles/{set}", Public, tile_sets::get_tileset))
+        .service(get("/api/collections/{collection}/tiles/{set}/{zoom}/{row}/{col}", Public, tiles::get_tile))
+        .service(get("/api/tiles", Public, tile_sets::list_dataset_tilesets))
+        .service(get("/api/tiles/{set}", Public, tile_sets::get_dataset_tileset))
+        .service(get("/api/tiles/{set}/{zoom}/{row}/{col}", Public, tiles::get_dataset_tile))
+        .service(get("/api/tileMatrixSets", Open, tile_sets::list_tile_matrix_sets))
+        .service(get("/api/tileMatrixSets/{set}", Open, tile_sets::get_tile_matrix_set))
         .service(
             address("/api/collections/{collection}/items", "GET, HEAD, POST").streams(Public, items::list_items).does(
                 Method::POST,
@@ -354,8 +367,10 @@ fn app_with(
 /// Serves until a signal; `ready` is told the address once the port is bound.
 pub async fn serve(http: &HttpArgs, pool: PgPool, layers: Catalogue, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let workers = http.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)).max(1);
-    let live = Live::new(pool.clone(), declaration::LAYERS.iter(), |_, _| Vec::new(), Vec::new());
-    let state = State::new(pool, http.clone()).with_layers(layers).with_live(Arc::new(live));
+    let cache = Arc::new(TileCache::new(http.tile_cache_mb.saturating_mul(1 << 20)));
+    let told = inventory_tiles::listener(Arc::clone(&cache));
+    let live = Live::new(pool.clone(), declaration::LAYERS.iter(), inventory_tiles::attributes_of, vec![told]);
+    let state = State::new(pool, http.clone()).with_layers(layers).with_live_tiles(Arc::new(live), cache);
     let background = Background::prepare(&state);
     let feed = background.feed();
     let server = HttpServer::new(move || app_with(state.clone(), feed.clone()))

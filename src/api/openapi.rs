@@ -15,6 +15,7 @@ use super::openapi_page;
 use super::openapi_queries;
 use super::openapi_reports;
 use super::openapi_schemas as schemas;
+use super::openapi_tiles;
 use super::openapi_time;
 use super::params::Params;
 use super::problem::Answer;
@@ -68,6 +69,7 @@ fn describe(base: &str, upload_limit_mb: usize, layers: &Catalogue) -> Value {
     park_paths(&mut paths);
     import_paths(&mut paths, upload_limit_mb);
     openapi_ledgers::undo(&mut paths);
+    openapi_tiles::paths(&mut paths);
     openapi_access::paths(&mut paths);
     openapi_reports::paths(&mut paths);
     openapi_criteria::paths(&mut paths);
@@ -88,6 +90,7 @@ fn describe(base: &str, upload_limit_mb: usize, layers: &Catalogue) -> Value {
         "tags": [
             {"name": "service", "description": "服务"},
             {"name": "layers", "description": "图层（OGC API Features）"},
+            {"name": openapi_tiles::TAG.0, "description": openapi_tiles::TAG.1},
             {"name": "ledgers", "description": "台账：登记、改动、状态变更、方案步骤（编辑人员）"},
             {"name": "parks", "description": "园区名录"},
             {"name": "imports", "description": "导入（查询人员可看，编辑人员可写）"},
@@ -278,6 +281,7 @@ fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
             .parameters(item_parameters(layer))
             .errors(&["400", "404", "406"]);
     paths.insert(format!("{items}/{{featureId}}"), item.get());
+    openapi_tiles::layer_paths(paths, layer, &url);
     if layer.has_past() {
         openapi_time::paths(paths, layer, &url);
     }

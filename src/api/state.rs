@@ -11,7 +11,9 @@ use super::rate::Allowances;
 use crate::config::HttpArgs;
 use crate::domain::layer::Layer;
 use crate::inventory::live::{Held, Live};
+use crate::inventory::tiles::{LiveSource, Tiles};
 use crate::layers::catalogue::Catalogue;
+use crate::layers::tiles::cache::TileCache;
 
 /// Reports that are made at the same time; the others wait.
 const REPORTS_AT_ONCE: usize = 3;
@@ -33,6 +35,8 @@ pub struct State {
     pub downloads: Arc<Semaphore>,
     /// The layers that are served.
     pub layers: Arc<Catalogue>,
+    /// Vector tiles and their cache.
+    pub tiles: Arc<Tiles>,
     /// The layers in memory; `None` = all is read from the database.
     pub live: Option<Arc<Live>>,
     /// Who asked lately.
@@ -48,7 +52,8 @@ impl State {
         let downloads = Arc::new(Semaphore::new(DOWNLOADS_AT_ONCE));
         let callers = Arc::new(Callers::default());
         let layers = Arc::default();
-        Self { pool, http, exports, reports, allowances, downloads, layers, live: None, callers }
+        let tiles = Arc::new(Tiles::of_database(http.tile_cache_mb.saturating_mul(1 << 20)));
+        Self { pool, http, exports, reports, allowances, downloads, layers, tiles, live: None, callers }
     }
 
     /// The same, serving these layers.
@@ -58,7 +63,18 @@ impl State {
 
     /// The same with layers in memory.
     pub fn with_live(self, live: Arc<Live>) -> Self {
-        Self { live: Some(live), ..self }
+        let tiles = Tiles::of_marked(self.http.tile_cache_mb.saturating_mul(1 << 20), self.tile_source(&live));
+        Self { live: Some(live), tiles: Arc::new(tiles), ..self }
+    }
+
+    /// The same with layers in memory that tell this cache of every change.
+    pub fn with_live_tiles(self, live: Arc<Live>, cache: Arc<TileCache>) -> Self {
+        let tiles = Tiles::of_told(cache, self.tile_source(&live));
+        Self { live: Some(live), tiles: Arc::new(tiles), ..self }
+    }
+
+    fn tile_source(&self, live: &Arc<Live>) -> LiveSource {
+        LiveSource { live: Arc::clone(live), stale_limit: Duration::from_secs(self.http.stale_limit_s) }
     }
 
     /// The layer as memory holds it, unless that is too old to be shown.

@@ -15,6 +15,7 @@ pub mod live;
 pub mod progress;
 pub mod reports;
 pub mod sample;
+pub mod tiles;
 pub mod webhooks;
 pub mod wire;
 

@@ -10,3 +10,4 @@ mod ledgers;
 pub mod selection;
 pub mod shaped;
 pub mod snapshot;
+pub mod tiles;

@@ -79,14 +79,14 @@ fn quoted(name: &str) -> String {
 }
 
 /// The columns of a [`Row`].
-fn row_columns(layer: &Layer) -> String {
+pub(super) fn row_columns(layer: &Layer) -> String {
     format!("feature_id, valid_from, {}::text, ST_AsEWKB(geom)", properties_expression(layer))
 }
 
-type Row = (String, Option<NaiveDate>, String, Option<Vec<u8>>);
+pub(super) type Row = (String, Option<NaiveDate>, String, Option<Vec<u8>>);
 
 impl FeatureRow {
-    fn of((id, from, properties, geometry): Row, keys: Vec<Option<String>>) -> Result<Self> {
+    pub(super) fn of((id, from, properties, geometry): Row, keys: Vec<Option<String>>) -> Result<Self> {
         let geometry = geometry.as_deref().map(geometry_column::decode_flat).transpose()?;
         // An operator's table may hold empty shapes; they are shown as what they are: nothing.
         Ok(Self { id, from, properties, geometry: geometry.filter(|geometry| !geometry.is_empty()), keys })

@@ -39,6 +39,7 @@ pub mod revision;
 pub mod roles;
 mod search_pattern;
 pub mod sessions;
+pub mod tile_rows;
 pub mod undo;
 pub mod webhooks;
 

@@ -27,6 +27,8 @@ async fn the_landing_page_leads_everywhere() {
                 {"rel": "service-doc", "type": "text/html", "title": "接口说明", "href": format!("{API}/docs")},
                 {"rel": "conformance", "type": "application/json", "title": "符合的标准", "href": format!("{API}/conformance")},
                 {"rel": "data", "type": "application/json", "title": "图层", "href": format!("{API}/collections")},
+                {"rel": "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector", "type": "application/json", "title": "矢量瓦片", "href": format!("{API}/tiles")},
+                {"rel": "http://www.opengis.net/def/rel/ogc/1.0/tiling-schemes", "type": "application/json", "title": "瓦片矩阵集", "href": format!("{API}/tileMatrixSets")},
                 {"rel": "http://www.opengis.net/def/rel/ogc/1.0/conformance", "type": "application/json", "title": "符合的标准", "href": format!("{API}/conformance")},
                 {"rel": "http://www.opengis.net/def/rel/ogc/1.0/data", "type": "application/json", "title": "图层", "href": format!("{API}/collections")},
             ],
@@ -39,7 +41,7 @@ async fn the_landing_page_leads_everywhere() {
 async fn conformance_claims_what_there_is_and_nothing_else() {
     let db = Database::empty().await;
     let body = get(&db, "/api/conformance").await.json();
-    let classes = [
+    let features = [
         "1/1.0/conf/core",
         "1/1.0/conf/oas30",
         "1/1.0/conf/html",
@@ -47,8 +49,22 @@ async fn conformance_claims_what_there_is_and_nothing_else() {
         "2/1.0/conf/crs",
         "6/1.0/conf/properties",
         "6/1.0/conf/properties-features",
-    ];
-    let classes = classes.map(|class| format!("http://www.opengis.net/spec/ogcapi-features-{class}"));
+    ]
+    .map(|class| format!("http://www.opengis.net/spec/ogcapi-features-{class}"));
+    let tiles = [
+        "core",
+        "tileset",
+        "tilesets-list",
+        "dataset-tilesets",
+        "geodata-tilesets",
+        "collections-selection",
+        "mvt",
+        "oas30",
+    ]
+    .map(|name| format!("http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/{name}"));
+    let matrices = ["tilematrixset", "json-tilematrixset", "json-tilesetmetadata"]
+        .map(|name| format!("http://www.opengis.net/spec/tms/2.0/conf/{name}"));
+    let classes: Vec<String> = features.into_iter().chain(tiles).chain(matrices).collect();
     assert_eq!(body, json!({"conformsTo": classes}));
     let page = get(&db, "/api/conformance?f=html").await.text();
     assert!(classes.iter().all(|class| page.contains(class)), "{page}");
@@ -109,6 +125,7 @@ async fn collections_tell_where_and_since_when() {
                 {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json", "href": format!("{url}/queryables")},
                 {"rel": "changes", "type": "application/json", "title": "变更", "href": format!("{url}/changes?since=0")},
                 {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},
+                {"rel": "http://www.opengis.net/def/rel/ogc/1.0/tilesets-vector", "type": "application/json", "title": "矢量瓦片", "href": format!("{url}/tiles")},
             ],
         });
         // Read as the answer is read: serde_json parses to within one unit of the last place.
@@ -232,7 +249,7 @@ async fn what_is_told_of_a_layer_that_is_not_there_is_a_404() {
     for path in [
         "/api/collections/",
         "/api/collections/parks/",
-        "/api/collections/parks/tiles",
+        "/api/collections/parks/styles",
         "/api/conformance/x",
         "/api/openapi.yaml",
     ] {

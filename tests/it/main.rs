@@ -96,6 +96,8 @@ mod sample;
 mod search_words;
 mod streams;
 mod support;
+mod tile_geometry;
+mod tiles_http;
 mod time_declared;
 mod undo;
 mod webhooks;

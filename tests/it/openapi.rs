@@ -10,7 +10,7 @@ use crate::support::http::{authorised, call, get, get_authorised, link, post, up
 use crate::support::{Database, accounts, files, images, parcels};
 
 /// The URL table of `src/api/mod.rs`, as a reader would try it.
-const ADDRESSES: [(&str, &str); 109] = [
+const ADDRESSES: [(&str, &str); 132] = [
     ("/livez", "/livez"),
     ("/readyz", "/readyz"),
     ("/", "/api"),
@@ -181,6 +181,53 @@ const ADDRESSES: [(&str, &str); 109] = [
     ("", "/"),
     ("", "/api/"),
     ("", "/favicon.ico"),
+    ("/collections/parks/tiles", "/api/collections/parks/tiles"),
+    ("/collections/parks/tiles/WebMercatorQuad", "/api/collections/parks/tiles/WebMercatorQuad"),
+    (
+        "/collections/parks/tiles/WebMercatorQuad/{tileMatrix}/{tileRow}/{tileCol}",
+        "/api/collections/parks/tiles/WebMercatorQuad/0/0/0",
+    ),
+    ("/collections/park_blocks/tiles", "/api/collections/park_blocks/tiles"),
+    ("/collections/park_blocks/tiles/WebMercatorQuad", "/api/collections/park_blocks/tiles/WebMercatorQuad"),
+    (
+        "/collections/park_blocks/tiles/WebMercatorQuad/{tileMatrix}/{tileRow}/{tileCol}",
+        "/api/collections/park_blocks/tiles/WebMercatorQuad/0/0/0",
+    ),
+    ("/collections/divisions/tiles", "/api/collections/divisions/tiles"),
+    ("/collections/divisions/tiles/WebMercatorQuad", "/api/collections/divisions/tiles/WebMercatorQuad"),
+    (
+        "/collections/divisions/tiles/WebMercatorQuad/{tileMatrix}/{tileRow}/{tileCol}",
+        "/api/collections/divisions/tiles/WebMercatorQuad/0/0/0",
+    ),
+    ("/collections/turnover_parcels/tiles", "/api/collections/turnover_parcels/tiles"),
+    ("/collections/turnover_parcels/tiles/WebMercatorQuad", "/api/collections/turnover_parcels/tiles/WebMercatorQuad"),
+    (
+        "/collections/turnover_parcels/tiles/WebMercatorQuad/{tileMatrix}/{tileRow}/{tileCol}",
+        "/api/collections/turnover_parcels/tiles/WebMercatorQuad/0/0/0",
+    ),
+    ("/collections/low_efficiency_parcels/tiles", "/api/collections/low_efficiency_parcels/tiles"),
+    (
+        "/collections/low_efficiency_parcels/tiles/WebMercatorQuad",
+        "/api/collections/low_efficiency_parcels/tiles/WebMercatorQuad",
+    ),
+    (
+        "/collections/low_efficiency_parcels/tiles/WebMercatorQuad/{tileMatrix}/{tileRow}/{tileCol}",
+        "/api/collections/low_efficiency_parcels/tiles/WebMercatorQuad/0/0/0",
+    ),
+    ("/collections/redevelopment_plans/tiles", "/api/collections/redevelopment_plans/tiles"),
+    (
+        "/collections/redevelopment_plans/tiles/WebMercatorQuad",
+        "/api/collections/redevelopment_plans/tiles/WebMercatorQuad",
+    ),
+    (
+        "/collections/redevelopment_plans/tiles/WebMercatorQuad/{tileMatrix}/{tileRow}/{tileCol}",
+        "/api/collections/redevelopment_plans/tiles/WebMercatorQuad/0/0/0",
+    ),
+    ("/tiles", "/api/tiles"),
+    ("/tiles/WebMercatorQuad", "/api/tiles/WebMercatorQuad"),
+    ("/tiles/WebMercatorQuad/{tileMatrix}/{tileRow}/{tileCol}", "/api/tiles/WebMercatorQuad/0/0/0"),
+    ("/tileMatrixSets", "/api/tileMatrixSets"),
+    ("/tileMatrixSets/WebMercatorQuad", "/api/tileMatrixSets/WebMercatorQuad"),
 ];
 
 /// Deeds that want a body, or that have no POST: they have tests of their own (`accounts_http`, `accounts_sessions`).
@@ -322,7 +369,7 @@ async fn every_reference_resolves_and_every_operation_has_its_own_id() {
             assert!(operation["responses"].get("default").is_some(), "{id}: errors");
         }
     }
-    assert_eq!(ids.len(), 136);
+    assert_eq!(ids.len(), 159);
 }
 
 /// A value that the parameter takes.
@@ -494,7 +541,7 @@ async fn answers_have_the_declared_shape() {
         assert!(names.is_empty() || undeclared.is_empty(), "{address}: {undeclared:?} not declared");
         compared += 1;
     }
-    assert_eq!(compared, 82, "all but the page");
+    assert_eq!(compared, 98, "all but the page");
     let problem = get(&db, "/api/parks/x").await.json();
     let mut found = Vec::new();
     faults(&document, &json!({"$ref": "#/components/schemas/Problem"}), &problem, "", &mut found);

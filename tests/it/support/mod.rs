@@ -18,6 +18,7 @@ pub mod proj;
 pub mod proxy;
 pub mod replay;
 pub mod reports;
+pub mod tiles;
 pub mod tools;
 
 use std::path::{Path, PathBuf};
@@ -137,7 +138,12 @@ pub struct Database {
 
 /// The layers in memory over this database; they hold nothing yet.
 pub fn live_over(application: &PgPool) -> Arc<Live> {
-    Arc::new(Live::new(application.clone(), declaration::LAYERS.iter(), |_, _| Vec::new(), Vec::new()))
+    Arc::new(Live::new(
+        application.clone(),
+        declaration::LAYERS.iter(),
+        sizhi::inventory::tiles::attributes_of,
+        Vec::new(),
+    ))
 }
 
 impl Database {
@@ -277,6 +283,7 @@ pub fn http_args() -> HttpArgs {
         export_limit: 100_000,
         streams: 200,
         rate_limit: 100,
+        tile_cache_mb: 16,
         stale_limit_s: 600,
         workers: Some(1),
     }
