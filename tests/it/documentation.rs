@@ -13,7 +13,7 @@ use crate::support::root;
 /// Calls that are given a code as their first or second argument.
 const GIVERS: &str = "Finding::error Finding::warning Finding::info Finding::new Error::invalid Error::conflict \
     Error::not_found Error::too_large Error::unsupported Problem::new Problem::unsupported_media_type Self::new \
-    faults.error faults.push self.error";
+    faults.error faults.warning faults.push self.error";
 
 /// Helpers that hand a code on to one of those.
 const HELPERS: &str = "refuse step zone_finding compare unavailable";
