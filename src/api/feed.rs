@@ -63,12 +63,12 @@ impl Background {
         let Self { pool, public_url, feed, newest, stop, live, callers } = self;
         let delivering =
             tokio::spawn(webhooks::deliver(pool.clone(), public_url, feed.newest.clone(), feed.stopping.clone()));
-        let (access, rung) = watch::channel(0);
+        let ((access, rung), (layers, written)) = (watch::channel(0), watch::channel(0));
         let mut following = vec![
-            tokio::spawn(follow::follow(pool, newest, access)),
+            tokio::spawn(follow::follow(pool, newest, access, layers)),
             tokio::spawn(async move { callers.forget_when(rung).await }),
         ];
-        following.extend(live.map(|live| tokio::spawn(live::keep(live, feed.newest.clone()))));
+        following.extend(live.map(|live| tokio::spawn(live::keep(live, feed.newest.clone(), written))));
         Running { stop, following, delivering }
     }
 }

@@ -86,7 +86,6 @@ use crate::error::{Error, Result};
 use crate::inventory::live::Live;
 use crate::inventory::tiles as inventory_tiles;
 use crate::layers::catalogue::Catalogue;
-use crate::layers::declaration;
 use crate::layers::tiles::cache::TileCache;
 use access::{Access, Routes, Rule, Ruled};
 use feed::Background;
@@ -369,7 +368,7 @@ pub async fn serve(http: &HttpArgs, pool: PgPool, layers: Catalogue, ready: impl
     let workers = http.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)).max(1);
     let cache = Arc::new(TileCache::new(http.tile_cache_mb.saturating_mul(1 << 20)));
     let told = inventory_tiles::listener(Arc::clone(&cache));
-    let live = Live::new(pool.clone(), declaration::LAYERS.iter(), inventory_tiles::attributes_of, vec![told]);
+    let live = Live::new(pool.clone(), layers.all(), inventory_tiles::attributes_of, vec![told]);
     let state = State::new(pool, http.clone()).with_layers(layers).with_live_tiles(Arc::new(live), cache);
     let background = Background::prepare(&state);
     let feed = background.feed();

@@ -161,7 +161,7 @@ pub async fn list_dataset_tilesets(request: HttpRequest, state: web::Data<State>
     let viewer = auth::viewer(&request, &state).await?;
     json_alone(&request)?;
     let base = representation::base_url(&request, &state);
-    let layers = chosen_layers(&Params::none(), &viewer)?;
+    let layers = chosen_layers(&state, &Params::none(), &viewer)?;
     tilesets(&base, &Place::of_several(&base, &Params::none(), layers))
 }
 
@@ -187,7 +187,7 @@ pub async fn get_dataset_tileset(request: HttpRequest, path: web::Path<String>, 
     let params = Params::read_with_lists(&request, &["f", "collections"], &["collections"])?;
     check_matrix_set(&path)?;
     let base = representation::base_url(&request, &state);
-    let place = Place::of_several(&base, &params, chosen_layers(&params, &viewer)?);
+    let place = Place::of_several(&base, &params, chosen_layers(&state, &params, &viewer)?);
     tileset(&request, &state, &viewer, &params, &base, &place).await
 }
 

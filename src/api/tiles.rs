@@ -40,20 +40,20 @@ pub async fn get_tile(
 pub async fn get_dataset_tile(request: HttpRequest, path: web::Path<TilePath>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
     let params = Params::read_with_lists(&request, &["f", "collections"], &["collections"])?;
-    let layers = chosen_layers(&params, &viewer)?;
+    let layers = chosen_layers(&state, &params, &viewer)?;
     answer(&request, &state, &viewer, &layers, &params, &path).await
 }
 
 /// The layers that `collections` names, in the order of the collections page; all without it.
-pub fn chosen_layers(params: &Params, viewer: &Viewer) -> Result<Vec<&'static Layer>> {
-    let Some(text) = params.get("collections") else { return Ok(visible_layers(viewer).collect()) };
+pub fn chosen_layers(state: &State, params: &Params, viewer: &Viewer) -> Result<Vec<&'static Layer>> {
+    let Some(text) = params.get("collections") else { return Ok(state.layers.visible(viewer).collect()) };
     let wanted: Vec<&str> = text.split(',').map(str::trim).collect();
-    if let Some(unknown) = wanted.iter().find(|id| !visible_layers(viewer).any(|layer| layer.id == **id)) {
-        let known: Vec<&str> = visible_layers(viewer).map(|layer| layer.id).collect();
+    if let Some(unknown) = wanted.iter().find(|id| !state.layers.visible(viewer).any(|layer| layer.id == **id)) {
+        let known: Vec<&str> = state.layers.visible(viewer).map(|layer| layer.id).collect();
         let detail = format!("collections 中的“{}”不是图层；现有图层：{}", shorten(unknown), known.join("、"));
         return Err(Error::invalid("value_invalid", detail));
     }
-    Ok(visible_layers(viewer).filter(|layer| wanted.contains(&layer.id)).collect())
+    Ok(state.layers.visible(viewer).filter(|layer| wanted.contains(&layer.id)).collect())
 }
 
 /// 404 for a tile matrix set that is not ours.

@@ -3,20 +3,22 @@
 //! The log is the truth, a notification only a doorbell: a refresh reads what was touched since the held revision, from one state of
 //! the register, and swaps the next snapshots in. Any number of servers follow one database, each by itself.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::domain::Ledger;
-use crate::domain::layer::Layer;
+use crate::domain::layer::{Follow, Layer};
 use crate::error::{Error, Result};
 use crate::layers::snapshot::{Attributes, NewFeature, Snapshot, SnapshotBuilder, columns_of};
 use crate::store;
+use crate::store::extra::follow::{self, Mark, Touched};
 use crate::store::layer_rows::{LayerRow, Reading, Standing};
 
 /// A share of a layer that is read anew whole rather than feature by feature: one in so many.
@@ -59,8 +61,18 @@ struct Progress {
     standing: Option<Standing>,
     /// Layers that memory cannot hold.
     refused: HashSet<&'static str>,
+    /// How operators' tables are followed, by layer.
+    extras: HashMap<&'static str, Followed>,
     /// The number of the last refresh that came to its end.
     finished: u64,
+}
+
+/// An operator's table as it was read.
+#[derive(Debug, Clone)]
+struct Followed {
+    mark: Mark,
+    /// It is not looked at before.
+    not_before: Instant,
 }
 
 /// The layers in memory.
@@ -124,7 +136,10 @@ impl Live {
         let standing = reading.standing().await?;
         if progress.standing.as_ref() != Some(&standing) {
             self.follow(&mut reading, &mut progress, &standing).await?;
-            progress.standing = Some(standing);
+            progress.standing = Some(standing.clone());
+        }
+        for slot in self.slots.iter().filter(|slot| slot.layer.extra.is_some()) {
+            self.follow_extra(&mut reading, slot, &mut progress, standing.revision).await?;
         }
         reading.end().await?;
         progress.finished = number;
@@ -145,7 +160,7 @@ impl Live {
             }
             _ => Vec::new(),
         };
-        for slot in &self.slots {
+        for slot in self.slots.iter().filter(|slot| slot.layer.extra.is_none()) {
             if progress.refused.contains(slot.layer.id) {
                 continue;
             }
@@ -170,6 +185,49 @@ impl Live {
         Ok(())
     }
 
+    /// Brings an operator's table to where it stands in this reading.
+    async fn follow_extra(
+        &self,
+        reading: &mut Reading,
+        slot: &Slot,
+        progress: &mut Progress,
+        revision: i64,
+    ) -> Result<()> {
+        let layer = slot.layer;
+        let held = slot.held.load_full();
+        let known = progress.extras.get(layer.id).cloned();
+        if known.as_ref().is_some_and(|known| Instant::now() < known.not_before) || progress.refused.contains(layer.id)
+        {
+            return Ok(());
+        }
+        let touched = match (&known, &held) {
+            (Some(known), Some(_)) => follow::touched_since(reading.connection(), layer, &known.mark).await?,
+            _ => Touched::Everything(follow::mark_now(reading.connection(), layer).await?),
+        };
+        let begun = Instant::now();
+        let (mark, wait) = match (touched, held) {
+            (Touched::Ids(ids, mark), Some(held)) => {
+                self.follow_ids(reading, slot, &held, ids, (revision, mark_of_extra(&mark)), progress).await?;
+                (mark, Duration::ZERO)
+            }
+            (Touched::Ids(_, mark) | Touched::Everything(mark), _) => {
+                self.load(reading, slot, revision, mark_of_extra(&mark), progress).await?;
+                // A table that is read whole each time takes a tenth of the time at most.
+                (mark, begun.elapsed() * 10)
+            }
+            (Touched::Nothing, _) => match known {
+                Some(known) => (known.mark, Duration::ZERO),
+                None => return Ok(()),
+            },
+        };
+        let wait = match layer.follow {
+            Follow::ByPolling { seconds } => wait.max(Duration::from_secs(u64::from(seconds))),
+            _ => wait,
+        };
+        progress.extras.insert(layer.id, Followed { mark, not_before: Instant::now() + wait });
+        Ok(())
+    }
+
     async fn follow_layer(
         &self,
         reading: &mut Reading,
@@ -180,6 +238,19 @@ impl Live {
         progress: &mut Progress,
     ) -> Result<()> {
         let ids = reading.touched(slot.layer, since, until).await?;
+        self.follow_ids(reading, slot, held, ids, (until, mark), progress).await
+    }
+
+    /// Reads these features anew, or all where they are many.
+    async fn follow_ids(
+        &self,
+        reading: &mut Reading,
+        slot: &Slot,
+        held: &Held,
+        ids: Vec<String>,
+        (until, mark): (i64, String),
+        progress: &mut Progress,
+    ) -> Result<()> {
         if ids.len() > 1_000 && ids.len() > held.snapshot.len() / WHOLE {
             return self.load(reading, slot, until, mark, progress).await;
         }
@@ -251,7 +322,7 @@ impl Live {
 }
 
 /// Refreshes whenever the bell rings, and looks by itself in case one is missed. Ends when it is dropped.
-pub async fn keep(live: Arc<Live>, mut newest: watch::Receiver<i64>) {
+pub async fn keep(live: Arc<Live>, mut newest: watch::Receiver<i64>, mut written: watch::Receiver<u64>) {
     loop {
         // A database that hangs is given up on, to be asked again on another connection.
         if let Err(failure) = store::while_answering(&live.pool, live.refresh()).await {
@@ -259,7 +330,13 @@ pub async fn keep(live: Arc<Live>, mut newest: watch::Receiver<i64>) {
             tokio::time::sleep(PATIENCE / 4).await;
             continue;
         }
-        if let Ok(Err(_closed)) = tokio::time::timeout(PATIENCE, newest.changed()).await {
+        let rung = async {
+            tokio::select! {
+                rung = newest.changed() => rung,
+                rung = written.changed() => rung,
+            }
+        };
+        if let Ok(Err(_closed)) = tokio::time::timeout(PATIENCE, rung).await {
             return;
         }
     }
@@ -275,7 +352,13 @@ fn mark(standing: &Standing, by_day: bool) -> String {
     if by_day { format!("{revision}-{hash}-{day}") } else { format!("{revision}-{hash}") }
 }
 
+/// Short, and another for another state.
+fn mark_of_extra(mark: &Mark) -> String {
+    let digest = Sha256::digest(mark.as_str());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn new_feature(row: LayerRow) -> NewFeature {
-    let LayerRow { id, from, version, properties, geometry, columns } = row;
-    NewFeature { id, from, version, properties, geometry, columns }
+    let LayerRow { id, from, version, properties, geometry, division, columns } = row;
+    NewFeature { id, from, version, properties, geometry, division, columns }
 }

@@ -7,6 +7,7 @@ use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::watch;
 
 use super::as_of;
+use super::extra::follow as extra;
 use crate::error::Result;
 
 /// So long may a doorbell that was not heard keep a change from being told.
@@ -17,9 +18,9 @@ const ACCESS: &str = "sizhi_access";
 /// Rung by every revision.
 const REVISION: &str = "sizhi_revision";
 
-/// Tells `newest`, and counts `access` up when somebody's rights may have changed, until nobody asks any more (the task is dropped). One
+/// Tells `newest`, and counts `access` up when somebody's rights may have changed and `layers` when an operator's table was written, until nobody asks any more (the task is dropped). One
 /// connection of its own listens; while the database is away it is looked for.
-pub async fn follow(pool: PgPool, newest: watch::Sender<i64>, access: watch::Sender<u64>) {
+pub async fn follow(pool: PgPool, newest: watch::Sender<i64>, access: watch::Sender<u64>, layers: watch::Sender<u64>) {
     let mut listener = None;
     loop {
         if listener.is_none() {
@@ -38,8 +39,10 @@ pub async fn follow(pool: PgPool, newest: watch::Sender<i64>, access: watch::Sen
             match listener.as_mut() {
                 Some(listener) => match listener.try_recv().await {
                     Ok(Some(bell)) => {
-                        if bell.channel() == ACCESS {
-                            access.send_modify(|rung| *rung += 1);
+                        match bell.channel() {
+                            ACCESS => access.send_modify(|rung| *rung += 1),
+                            extra::CHANNEL => layers.send_modify(|rung| *rung += 1),
+                            _ => {}
                         }
                         true
                     }
@@ -62,7 +65,7 @@ async fn listen(pool: &PgPool) -> Result<PgListener> {
         .acquire_timeout(LOOK)
         .connect_lazy_with((*pool.connect_options()).clone());
     let mut listener = PgListener::connect_with(&own).await?;
-    listener.listen_all([REVISION, ACCESS]).await?;
+    listener.listen_all([REVISION, ACCESS, extra::CHANNEL]).await?;
     Ok(listener)
 }
 

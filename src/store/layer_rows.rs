@@ -39,6 +39,8 @@ pub struct LayerRow {
     pub version: i64,
     pub properties: String,
     pub geometry: Option<FlatGeometry>,
+    /// The division that decides who may see it.
+    pub division: Option<String>,
     pub columns: Vec<Option<String>>,
 }
 
@@ -131,22 +133,27 @@ impl Reading {
     }
 }
 
-type Row = (String, Option<NaiveDate>, i64, String, Option<Vec<u8>>, Vec<Option<String>>);
+type Row = (String, Option<NaiveDate>, i64, String, Option<Vec<u8>>, Option<String>, Vec<Option<String>>);
 
-fn of_row((id, from, version, properties, geometry, columns): Row) -> Result<LayerRow> {
+fn of_row((id, from, version, properties, geometry, division, columns): Row) -> Result<LayerRow> {
     let geometry = geometry.as_deref().map(geometry_column::decode_flat).transpose()?;
     let geometry = geometry.filter(|geometry| !geometry.is_empty());
-    Ok(LayerRow { id, from, version, properties, geometry, columns })
+    Ok(LayerRow { id, from, version, properties, geometry, division, columns })
 }
 
 fn statement(layer: &Layer, columns: &[&'static Property], further: &str) -> String {
     let version = if Ledger::of_layer(layer.id).is_some() { "row_revision::bigint" } else { "0::bigint" };
+    let division = match (layer.extra, layer.division_property().and_then(|name| layer.property(name))) {
+        (Some(_), _) => "access_division".to_owned(),
+        (None, Some(property)) => format!("{}::text", property.column),
+        (None, None) => "NULL::text".to_owned(),
+    };
     let column = |p: &&'static Property| match p.kind {
         PropertyKind::TextList | PropertyKind::NumberList => format!("to_json({})::text", p.column),
         _ => format!("{}::text", p.column),
     };
     format!(
-        "SELECT feature_id, valid_from, {version}, {}::text, ST_AsEWKB(geom), ARRAY[{}]::text[] FROM {} WHERE {}{further}",
+        "SELECT feature_id, valid_from, {version}, {}::text, ST_AsEWKB(geom), {division}, ARRAY[{}]::text[] FROM {} WHERE {}{further}",
         properties_expression(layer),
         columns.iter().map(column).collect::<Vec<_>>().join(", "),
         as_of::relation(layer, None),

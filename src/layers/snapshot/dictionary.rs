@@ -64,9 +64,4 @@ impl Dictionary {
     pub(super) fn matching(&self, passes: impl Fn(&str) -> bool) -> Vec<bool> {
         self.values.iter().map(|members| members.iter().any(|member| passes(member))).collect()
     }
-
-    /// The text of a value that is no list.
-    pub(super) fn text(&self, number: u32) -> Option<&str> {
-        self.values.get(number as usize)?.first().map(|text| &**text)
-    }
 }

@@ -39,12 +39,14 @@ pub struct NewFeature {
     /// A JSON object as text.
     pub properties: String,
     pub geometry: Option<FlatGeometry>,
+    /// The division that decides who may see it.
+    pub division: Option<String>,
     /// The values of [`columns_of`], in that order: texts as they are, the others as JSON.
     pub columns: Vec<Option<String>>,
 }
 
-/// The properties that a snapshot knows by value: the one that decides who may see a feature, and those of few values that may
-/// be asked for by name.
+/// The properties that a snapshot knows by value: the division that a feature lies in, and those of few values that may be asked for by
+/// name.
 pub fn columns_of(layer: &Layer) -> Vec<&'static Property> {
     let few =
         |p: &Property| p.queryable && (p.is_code() || matches!(p.kind, PropertyKind::Boolean | PropertyKind::TextList));
@@ -62,6 +64,7 @@ pub struct Snapshot {
     tree: Tree,
     ids: Ids,
     columns: Vec<&'static Property>,
+    /// Of the division that decides who may see a feature, then of the columns.
     dictionaries: Arc<Vec<Dictionary>>,
     attributes: Attributes,
     from: Option<NaiveDate>,
@@ -92,14 +95,15 @@ pub struct SnapshotBuilder {
 impl SnapshotBuilder {
     pub fn new(layer: &'static Layer, attributes: Attributes) -> Self {
         let columns = columns_of(layer);
-        let dictionaries = columns.iter().map(|p| Dictionary::new(p.kind == PropertyKind::TextList)).collect();
+        let of_columns = columns.iter().map(|p| Dictionary::new(p.kind == PropertyKind::TextList));
+        let dictionaries = std::iter::once(Dictionary::new(false)).chain(of_columns).collect();
         Self { layer, columns, dictionaries, attributes, pieces: Vec::new() }
     }
 
     /// Writes the texts of these on all processors.
     pub fn add(&mut self, features: Vec<NewFeature>) {
         let numbers: Vec<Box<[u32]>> =
-            features.iter().map(|feature| numbers_of(&mut self.dictionaries, &feature.columns)).collect();
+            features.iter().map(|feature| numbers_of(&mut self.dictionaries, feature)).collect();
         let (layer, attributes) = (self.layer, self.attributes);
         let pieces = features
             .into_par_iter()
@@ -142,11 +146,16 @@ impl SnapshotBuilder {
     }
 }
 
-fn numbers_of(dictionaries: &mut [Dictionary], values: &[Option<String>]) -> Box<[u32]> {
+/// What a feature has for each dictionary.
+fn values_of(feature: &NewFeature) -> impl Iterator<Item = &Option<String>> {
+    std::iter::once(&feature.division).chain(&feature.columns)
+}
+
+fn numbers_of(dictionaries: &mut [Dictionary], feature: &NewFeature) -> Box<[u32]> {
     let number = |(dictionary, value): (&mut Dictionary, &Option<String>)| {
         value.as_ref().map_or(dictionary::MISSING, |value| dictionary.number(value))
     };
-    dictionaries.iter_mut().zip(values).map(number).collect()
+    dictionaries.iter_mut().zip(values_of(feature)).map(number).collect()
 }
 
 fn piece(
@@ -236,7 +245,7 @@ impl Snapshot {
                 ids.remove(&id);
                 continue;
             };
-            let columns = renumbered(&mut dictionaries, &feature.columns);
+            let columns = renumbered(&mut dictionaries, &feature);
             let mut piece =
                 piece(self.layer, self.attributes, feature, columns, |id| match before.and_then(|k| self.at(k)) {
                     Some((block, at)) => Arc::clone(self.blocks[block].id(at)),
@@ -318,11 +327,12 @@ impl Snapshot {
 }
 
 /// Numbers of values that may be new; the dictionaries are copied only then.
-fn renumbered(dictionaries: &mut Arc<Vec<Dictionary>>, values: &[Option<String>]) -> Box<[u32]> {
-    let known = dictionaries.iter().zip(values).map(|(dictionary, value)| dictionary.find(value.as_deref()));
+fn renumbered(dictionaries: &mut Arc<Vec<Dictionary>>, feature: &NewFeature) -> Box<[u32]> {
+    let known =
+        dictionaries.iter().zip(values_of(feature)).map(|(dictionary, value)| dictionary.find(value.as_deref()));
     match known.collect::<Option<Box<[u32]>>>() {
         Some(numbers) => numbers,
-        None => numbers_of(Arc::<Vec<Dictionary>>::make_mut(dictionaries), values),
+        None => numbers_of(Arc::<Vec<Dictionary>>::make_mut(dictionaries), feature),
     }
 }
 

@@ -11,7 +11,12 @@ use crate::domain::items_query::{Filter, FilterValue, ItemsQuery};
 use crate::domain::layer::{PropertyKind, Visibility};
 use crate::geometry::flat::{FlatGeometry, box_geometry};
 
-/// Which values of a column pass; by the column's place.
+/// The dictionary of the division that decides who may see a feature.
+const ACCESS: usize = 0;
+/// Digits of a county's code.
+const WHOLE_CODE: usize = 6;
+
+/// Which values of a dictionary pass; by its place.
 type Sieve = (usize, Vec<bool>);
 
 /// What a question found.
@@ -114,16 +119,21 @@ impl Snapshot {
             return Some(None);
         }
         let Jurisdiction::Divisions(own) = jurisdiction else { return Some(None) };
+        if self.dictionaries[ACCESS].is_closed() {
+            return None;
+        }
+        // As the database compares them (`jurisdiction_condition`): a county's code whole, the others by their first digits.
         let prefixes: Vec<&str> = own.iter().map(|code| code.prefix()).collect();
-        let column = self.column(self.layer.division_property()?)?;
-        Some(Some((
-            column,
-            self.dictionaries[column].matching(|v| prefixes.iter().any(|prefix| v.starts_with(prefix))),
-        )))
+        let covers = |division: &str| {
+            prefixes.iter().any(|prefix| {
+                if prefix.len() < WHOLE_CODE { division.starts_with(prefix) } else { division == *prefix }
+            })
+        };
+        Some(Some((ACCESS, self.dictionaries[ACCESS].matching(covers))))
     }
 
     fn column(&self, name: &str) -> Option<usize> {
-        let place = self.columns.iter().position(|p| p.name == name)?;
+        let place = 1 + self.columns.iter().position(|p| p.name == name)?;
         (!self.dictionaries[place].is_closed()).then_some(place)
     }
 
@@ -220,12 +230,6 @@ impl Snapshot {
     /// What was made ready for tiles.
     pub fn attributes(&self, picked: Picked) -> &[u8] {
         self.blocks[picked.block as usize].attributes(picked.at as usize)
-    }
-
-    /// The division that the feature lies in, where the layer has one.
-    pub fn division(&self, picked: Picked) -> Option<&str> {
-        let column = self.column(self.layer.division_property()?)?;
-        self.dictionaries[column].text(self.blocks[picked.block as usize].columns(picked.at as usize)[column])
     }
 }
 

@@ -42,6 +42,7 @@ fn parcel(id: &str, county: &str, state: &str, place: Option<(f64, f64)>) -> New
         version: 7,
         properties: format!("{{\"county_code\":\"{county}\",\"state\":\"{state}\"}}"),
         geometry: place.map(|(x, y)| square(x, y, 0.5)),
+        division: Some(county.to_owned()),
         columns: columns.collect(),
     }
 }

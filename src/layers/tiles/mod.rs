@@ -27,7 +27,7 @@ use geo::Coord;
 pub use encode::Encoder;
 
 use crate::domain::items_query::Bbox;
-use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
+use crate::domain::layer::{Layer, PropertyKind};
 use crate::geometry::flat::FlatGeometry;
 
 /// From this zoom on nothing is gathered: a pixel is 34 m in Hunan, and every parcel can be pointed at.
@@ -57,27 +57,21 @@ impl TileLayer {
         let properties: Vec<TileProperty> = layer
             .properties
             .iter()
-            .filter_map(|p| {
-                Some(TileProperty { name: p.name.to_owned(), kind: p.kind, from_zoom: from_zoom(layer, p)? })
-            })
+            .filter_map(|p| Some(TileProperty { name: p.name.to_owned(), kind: p.kind, from_zoom: p.from_zoom? }))
             .collect();
-        let has_labels = layer.id == "parks";
-        let label = properties.iter().position(|p| has_labels && p.name == "name");
-        Self { name: layer.id.to_owned(), properties, label, zooms: 0..=grid::MAX_ZOOM }
+        let label = layer.label.and_then(|name| properties.iter().position(|p| p.name == name));
+        Self {
+            name: layer.id.to_owned(),
+            properties,
+            label,
+            zooms: layer.min_zoom..=layer.max_zoom.min(grid::MAX_ZOOM),
+        }
     }
 
     /// The name of the layer with its labels.
     pub fn label_name(&self) -> String {
         format!("{}_labels", self.name)
     }
-}
-
-/// From which zoom on a property is an attribute: what a map is coloured, labelled and pointed at by. The rest is one request away.
-fn from_zoom(layer: &Layer, property: &Property) -> Option<u8> {
-    let wanted =
-        property.is_code() || matches!(property.name, "name" | "number") || property.kind == PropertyKind::Boolean;
-    let zoom = if layer.visibility == Visibility::Public { 0 } else { SINGLES_FROM };
-    wanted.then_some(zoom)
 }
 
 /// A feature as tiles want it.

@@ -14,6 +14,13 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark(String);
 
+impl Mark {
+    /// Another text for another state.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What has changed since a mark, as this transaction sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Touched {
