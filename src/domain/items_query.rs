@@ -4,6 +4,7 @@ use chrono::NaiveDate;
 use geo::MultiPolygon;
 
 use super::DivisionCode;
+use super::filter::Checked;
 use super::layer::Property;
 
 /// Largest page.
@@ -29,6 +30,8 @@ pub struct ItemsQuery {
     /// The register as of this revision; `None` = as it stands.
     pub revision: Option<i64>,
     pub filters: Vec<Filter>,
+    /// What of a CQL2 filter `filters` and `boxes` cannot say.
+    pub filter: Option<Checked>,
     /// A text that one of the names, numbers and words of a feature holds.
     pub search: Option<String>,
     /// A division that the feature's own lies in.

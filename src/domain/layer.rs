@@ -132,6 +132,8 @@ pub enum PropertyKind {
     Boolean,
     /// A day without a time zone.
     Date,
+    /// A moment: RFC 3339 in UTC.
+    DateTime,
 }
 
 impl Layer {

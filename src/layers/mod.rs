@@ -1,6 +1,7 @@
 //! Layers: their declarations and encoders. Never: SQL, HTTP.
 
 pub mod columns;
+pub mod cql2;
 pub mod declaration;
 pub mod geojson;
 mod ledgers;
