@@ -346,7 +346,7 @@ impl Target {
         let mut problem = Problem::from(error);
         let Some(id) = request.match_info().get("item").filter(|_| stale) else { return problem };
         if let Ok(Some(found)) = features::find_versioned(&state.pool, &self.viewer, self.layer, id).await {
-            let current: Value = serde_json::from_str(&found.feature.json).unwrap_or(Value::Null);
+            let current = items::feature_value(&found.feature).unwrap_or(Value::Null);
             problem = problem.with("current_version", json!(found.version)).with("current", current);
             if let Some(submitted) = submitted {
                 problem = problem.with("submitted", submitted);

@@ -21,8 +21,9 @@ use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
 use crate::domain::{DivisionLevel, Finding, Ledger};
 use crate::error::{Error, Result};
 use crate::inventory::wire;
+use crate::layers::encode::{self, CoordForm};
 use crate::store::as_of;
-use crate::store::features::{self, Page};
+use crate::store::features::{self, FeatureRow, Page};
 
 pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
@@ -79,10 +80,9 @@ pub(super) async fn mark(state: &State, layer: &Layer, viewer: &Viewer, revision
     })
 }
 
-/// The features are ready text: they are joined, not parsed.
+/// The page as a feature collection.
 fn collection_text(page: &Page, links: &Value) -> String {
-    let size: usize = page.features.iter().map(|f| f.json.len() + 1).sum();
-    let mut text = String::with_capacity(size + 1_024);
+    let mut text = String::with_capacity(1_024 * (1 + page.features.len()));
     text.push_str("{\"type\":\"FeatureCollection\",\"numberMatched\":");
     text.push_str(&page.matched.to_string());
     text.push_str(",\"numberReturned\":");
@@ -96,10 +96,22 @@ fn collection_text(page: &Page, links: &Value) -> String {
         if i > 0 {
             text.push(',');
         }
-        text.push_str(&feature.json);
+        write_feature(&mut text, feature);
     }
     text.push_str("]}");
     text
+}
+
+/// The feature as GeoJSON.
+pub(super) fn write_feature(out: &mut String, row: &FeatureRow) {
+    encode::feature(out, &row.id, &row.properties, row.geometry.as_ref(), CoordForm::LON_LAT);
+}
+
+/// The feature as a JSON value, to be read or added to.
+pub(super) fn feature_value(row: &FeatureRow) -> Result<Value> {
+    let mut text = String::new();
+    write_feature(&mut text, row);
+    serde_json::from_str(&text).map_err(|cause| Error::internal("要素无法解读", cause))
 }
 
 fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: Form, past: Past) -> Value {
@@ -133,7 +145,7 @@ fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
         .features
         .iter()
         .map(|feature| {
-            let parsed: Value = serde_json::from_str(&feature.json).unwrap_or(Value::Null);
+            let properties: Value = serde_json::from_str(&feature.properties).unwrap_or(Value::Null);
             let link = format!(
                 "<a href=\"{}/api/collections/{}/items/{}?f=html\">{}</a>",
                 html::escape(base),
@@ -141,7 +153,7 @@ fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
                 representation::encode(&feature.id),
                 html::escape(&feature.id)
             );
-            let cells = shown_properties.iter().map(|p| shown(p, &parsed["properties"][p.name]));
+            let cells = shown_properties.iter().map(|p| shown(p, &properties[p.name]));
             std::iter::once(link).chain(cells).collect()
         })
         .collect();
@@ -217,8 +229,7 @@ pub(super) async fn the_item(
         return representation::not_modified(&etag);
     }
     let url = format!("{base}/api/collections/{}/items/{}", layer.id, representation::encode(&feature.id));
-    let mut parsed: Value =
-        serde_json::from_str(&feature.json).map_err(|cause| Error::internal("要素无法解读", cause))?;
+    let mut parsed = feature_value(&feature)?;
     if form == Form::Html {
         let name = html::text_of(&parsed["properties"]["name"]);
         let title = format!("{} {} {name}", layer.title.zh, feature.id);

@@ -8,6 +8,7 @@ mod boundary;
 pub mod crs;
 pub mod difference;
 pub mod extremes;
+pub mod flat;
 pub mod gcj02;
 pub mod overlap;
 pub mod project;

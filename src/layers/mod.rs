@@ -3,5 +3,6 @@
 pub mod columns;
 pub mod cql2;
 pub mod declaration;
+pub mod encode;
 pub mod geojson;
 mod ledgers;

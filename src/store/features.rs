@@ -9,18 +9,22 @@ use sqlx::{AssertSqlSafe, PgPool};
 
 use super::as_of;
 use super::conditions::{Order, bind, conditions, parameter_count};
+use super::geometry_column;
 use super::pool::begin_read_as;
 use crate::domain::access::Viewer;
 use crate::domain::items_query::ItemsQuery;
 use crate::domain::layer::{Layer, Property, PropertyKind};
 use crate::error::Result;
+use crate::geometry::flat::FlatGeometry;
 
-/// One feature as GeoJSON text, with its id and the day its life began.
+/// One feature, with the day its life began.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FeatureText {
+pub struct FeatureRow {
     pub id: String,
     pub from: Option<NaiveDate>,
-    pub json: String,
+    /// A JSON object as text, in the order of the declaration.
+    pub properties: String,
+    pub geometry: Option<FlatGeometry>,
     /// The values that the page was sorted by.
     pub keys: Vec<Option<String>>,
 }
@@ -28,7 +32,7 @@ pub struct FeatureText {
 /// One page of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
-    pub features: Vec<FeatureText>,
+    pub features: Vec<FeatureRow>,
     /// All features that match, on this page or not.
     pub matched: i64,
     /// Whether more follow.
@@ -37,12 +41,18 @@ pub struct Page {
     pub revision: i64,
 }
 
-/// The feature as RFC 7946 has it: exterior rings counter-clockwise, eight decimals, no `crs` member (option 0). The properties as a
-/// row: a function takes a hundred arguments, and a ledger has more.
+/// The feature as RFC 7946 has it: exterior rings counter-clockwise, eight decimals, no `crs` member (option 0). `layers::encode` writes
+/// the same.
 pub(super) fn feature_expression(layer: &Layer) -> String {
-    let mut sql = String::from(
-        "json_build_object('type', 'Feature', 'id', feature_id, 'geometry', ST_AsGeoJSON(ST_ForcePolygonCCW(geom), 8, 0)::json, 'properties', (SELECT row_to_json(p) FROM (SELECT ",
-    );
+    format!(
+        "json_build_object('type', 'Feature', 'id', feature_id, 'geometry', ST_AsGeoJSON(ST_ForcePolygonCCW(geom), 8, 0)::json, 'properties', {})::text",
+        properties_expression(layer)
+    )
+}
+
+/// The properties as JSON. As a row: a function takes a hundred arguments, and a ledger has more.
+fn properties_expression(layer: &Layer) -> String {
+    let mut sql = String::from("(SELECT row_to_json(p) FROM (SELECT ");
     for property in layer.properties {
         let name = property.name;
         let _ = match property.kind {
@@ -52,8 +62,22 @@ pub(super) fn feature_expression(layer: &Layer) -> String {
         };
     }
     // `valid_from` and `valid_to` are every layer's temporal properties.
-    sql.push_str("valid_from, valid_to) p))::text");
+    sql.push_str("valid_from, valid_to) p)");
     sql
+}
+
+/// The columns of a [`Row`].
+fn row_columns(layer: &Layer) -> String {
+    format!("feature_id, valid_from, {}::text, ST_AsEWKB(geom)", properties_expression(layer))
+}
+
+type Row = (String, Option<NaiveDate>, String, Option<Vec<u8>>);
+
+impl FeatureRow {
+    fn of((id, from, properties, geometry): Row, keys: Vec<Option<String>>) -> Result<Self> {
+        let geometry = geometry.as_deref().map(geometry_column::decode_flat).transpose()?;
+        Ok(Self { id, from, properties, geometry, keys })
+    }
 }
 
 /// One page and the number of all that match, from one state of the register; ordered by feature id; the lives of one id, where a period shows several, by the day they began.
@@ -71,10 +95,10 @@ pub async fn list_items(pool: &PgPool, viewer: &Viewer, layer: &Layer, query: &I
         transaction.commit().await?;
         return Ok(Page { features: Vec::new(), matched, more: false, revision });
     }
-    let feature = feature_expression(layer);
+    let columns = row_columns(layer);
     let order = Order::of(query, n);
     let page_sql = format!(
-        "SELECT feature_id, valid_from, {feature}, ARRAY[{}]::text[] FROM {relation}
+        "SELECT {columns}, ARRAY[{}]::text[] FROM {relation}
          WHERE {conditions} AND {} ORDER BY {} LIMIT ${} OFFSET ${}",
         order.values,
         order.after,
@@ -84,12 +108,14 @@ pub async fn list_items(pool: &PgPool, viewer: &Viewer, layer: &Layer, query: &I
     );
     // One more than asked for tells whether there is a next page.
     let page = order.bind(bind(sqlx::query_as(AssertSqlSafe(page_sql)), layer, query), query);
-    let rows: Vec<(String, Option<NaiveDate>, String, Vec<Option<String>>)> =
+    let rows: Vec<(String, Option<NaiveDate>, String, Option<Vec<u8>>, Vec<Option<String>>)> =
         page.bind(i64::from(query.limit) + 1).bind(i64::from(query.offset)).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
     let more = rows.len() > query.limit as usize;
     let features = rows.into_iter().take(query.limit as usize);
-    let features = features.map(|(id, from, json, keys)| FeatureText { id, from, json, keys }).collect();
+    let features = features
+        .map(|(id, from, properties, geometry, keys)| FeatureRow::of((id, from, properties, geometry), keys))
+        .collect::<Result<_>>()?;
     Ok(Page { features, matched, more, revision })
 }
 
@@ -101,21 +127,21 @@ pub async fn find_item(
     layer: &Layer,
     id: &str,
     query: &ItemsQuery,
-) -> Result<(Option<FeatureText>, i64)> {
+) -> Result<(Option<FeatureRow>, i64)> {
     let moment = ItemsQuery { period: query.period, revision: query.revision, ..ItemsQuery::default() };
     let sql = format!(
-        "SELECT feature_id, valid_from, {} FROM {} WHERE {} AND feature_id = ${} ORDER BY valid_to DESC NULLS FIRST LIMIT 1",
-        feature_expression(layer),
+        "SELECT {} FROM {} WHERE {} AND feature_id = ${} ORDER BY valid_to DESC NULLS FIRST LIMIT 1",
+        row_columns(layer),
         as_of::relation(layer, moment.revision),
         conditions(layer, &moment),
         parameter_count(layer, &moment) + 1,
     );
     let mut transaction = begin_read_as(pool, viewer).await?;
     let revision = as_of::look_back(&mut transaction, moment.revision, moment.period).await?;
-    let row: Option<(String, Option<NaiveDate>, String)> =
+    let row: Option<Row> =
         bind(sqlx::query_as(AssertSqlSafe(sql)), layer, &moment).bind(id).fetch_optional(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok((row.map(|(id, from, json)| FeatureText { id, from, json, keys: Vec::new() }), revision))
+    Ok((row.map(|row| FeatureRow::of(row, Vec::new())).transpose()?, revision))
 }
 
 /// Box and earliest date of a layer: its extent.
@@ -142,7 +168,7 @@ pub async fn extent(pool: &PgPool, viewer: &Viewer, layer: &Layer) -> Result<Lay
 /// A feature that may be edited.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VersionedFeature {
-    pub feature: FeatureText,
+    pub feature: FeatureRow,
     /// The revision that wrote its row: what an edit must be decided on.
     pub version: i64,
     /// The newest revision of the register that was read.
@@ -157,20 +183,20 @@ pub async fn find_versioned(
     id: &str,
 ) -> Result<Option<VersionedFeature>> {
     let sql = format!(
-        "SELECT feature_id, valid_from, {}, row_revision FROM {} WHERE feature_id = $1 AND valid_to IS NULL",
-        feature_expression(layer),
+        "SELECT {}, row_revision FROM {} WHERE feature_id = $1 AND valid_to IS NULL",
+        row_columns(layer),
         layer.relation
     );
     let mut transaction = begin_read_as(pool, viewer).await?;
     let newest = as_of::newest(&mut transaction).await?;
-    let row: Option<(String, Option<NaiveDate>, String, i64)> =
+    let row: Option<(String, Option<NaiveDate>, String, Option<Vec<u8>>, i64)> =
         sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok(row.map(|(id, from, json, version)| VersionedFeature {
-        feature: FeatureText { id, from, json, keys: Vec::new() },
-        version,
-        newest,
-    }))
+    row.map(|(id, from, properties, geometry, version)| {
+        let feature = FeatureRow::of((id, from, properties, geometry), Vec::new())?;
+        Ok(VersionedFeature { feature, version, newest })
+    })
+    .transpose()
 }
 
 /// Values counted for one property; what is beyond is counted together.
