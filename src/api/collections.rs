@@ -170,9 +170,7 @@ fn json_schema(
             .collect();
         let further =
             |name: &str, zh: &str, en: &str| vec![format!("<code>{name}</code>"), zh.into(), en.into(), String::new()];
-        if what.0 == "schema" {
-            rows.extend(LIFE.map(|(name, _, zh, en)| further(name, zh, en)));
-        }
+        rows.extend(LIFE.map(|(name, _, zh, en)| further(name, zh, en)));
         rows.push(further("geometry", "图形", "Geometry"));
         let title = format!("{}：{}", layer.title.zh, what.1);
         let body = html::table(what.1, &["字段", "含义", "英文", "单位"], &rows);
@@ -182,8 +180,15 @@ fn json_schema(
     let mut properties: Map<String, Value> = chosen().map(|p| (p.name.to_owned(), property_schema(p))).collect();
     if what.0 == "schema" {
         properties.values_mut().for_each(or_null);
-        properties.extend(LIFE.map(|(name, role, zh, en)| (name.to_owned(), life_schema(role, zh, en))));
     }
+    properties.extend(LIFE.map(|(name, role, zh, en)| {
+        let mut schema = life_schema(role, zh, en);
+        if what.0 == "queryables" {
+            // What a filter compares with is a day.
+            schema["type"] = json!("string");
+        }
+        (name.to_owned(), schema)
+    }));
     properties.insert(
         "geometry".into(),
         json!({"format": "geometry-multipolygon", "x-ogc-role": "primary-geometry", "title": "图形"}),
@@ -220,6 +225,7 @@ pub fn property_schema(property: &Property) -> Value {
         PropertyKind::Integer => json!({"type": "integer"}),
         PropertyKind::Boolean => json!({"type": "boolean"}),
         PropertyKind::Date => json!({"type": "string", "format": "date"}),
+        PropertyKind::DateTime => json!({"type": "string", "format": "date-time"}),
     };
     if let Some(object) = schema.as_object_mut() {
         object.insert("title".into(), json!(property.title.zh));

@@ -50,6 +50,7 @@ pub fn value(property: &Property, text: &str) -> Result<FilterValue> {
                 None => parse_day(text).map(FilterValue::Date).ok_or_else(|| wrong(name, kind, text)),
             }
         }
+        PropertyKind::DateTime => Err(wrong(name, "filter 的条件：时刻按 filter 查询", text)),
         PropertyKind::Text | PropertyKind::TextList if property.is_code() && text.contains(',') => {
             let values: Vec<String> = text.split(',').map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()).collect();
             if values.is_empty() || values.len() > MAX_VALUES {

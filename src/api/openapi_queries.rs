@@ -9,6 +9,7 @@ use super::openapi::{
 use super::openapi_schemas::reference;
 use crate::domain::export::ExportFormat;
 use crate::domain::layer::{Layer, PropertyKind};
+use crate::layers::cql2::Language;
 
 /// Formats with a media type of their own; all of a layer as GeoJSON has that of a page.
 pub fn downloads() -> impl Iterator<Item = ExportFormat> {
@@ -54,10 +55,22 @@ fn question_parameters(layer: &Layer) -> Vec<Value> {
         text_parameter("q", "名称、编号等文字中含有的字，不超过 100 个"),
         text_parameter("within", "完全位于此范围内：GeoJSON 的 Polygon 或 MultiPolygon，不超过 8 kB"),
     ];
+    list.extend(filter_parameters(layer));
     if layer.division_property().is_some() {
         list.push(text_parameter("division", "行政区划代码：省、市州或县区，含其下级"));
     }
     list
+}
+
+/// A filter, how it is written, and the system of its coordinates.
+fn filter_parameters(layer: &Layer) -> [Value; 3] {
+    let mut filter = text_parameter("filter", "CQL2 条件，不超过 8 kB；属性见 queryables，图形写作 geometry");
+    let property = example_property(layer);
+    filter["example"] = json!(format!("{property} IS NOT NULL AND S_INTERSECTS(geometry,BBOX(112,28,114,30))"));
+    let languages = json!({"type": "string", "enum": Language::ALL.map(Language::as_str), "default": Language::default().as_str()});
+    let mut crs = text_parameter("filter-crs", "filter 中坐标的坐标系（URI）；默认 CRS84，经度在前；EPSG:4490、EPSG:4326 纬度在前");
+    crs["example"] = json!("http://www.opengis.net/def/crs/OGC/1.3/CRS84");
+    [filter, query("filter-lang", "filter 的写法；默认 cql2-text", languages), crs]
 }
 
 /// One for each property that may be asked for by name.
@@ -66,7 +79,7 @@ fn property_parameters(layer: &Layer) -> impl Iterator<Item = Value> {
         // A list is asked for by one of its members; of numbers and days also ranges.
         let (schema, how) = match property.kind {
             PropertyKind::TextList => (json!({"type": "string"}), ""),
-            PropertyKind::Number | PropertyKind::Integer | PropertyKind::Date => {
+            PropertyKind::Number | PropertyKind::Integer | PropertyKind::Date | PropertyKind::DateTime => {
                 (json!({"type": "string"}), "；可写范围，如 10..20、2024-01-01..")
             }
             PropertyKind::Text if property.is_code() => (property_schema(property), "；可写多个，用逗号隔开"),

@@ -4,7 +4,7 @@ use actix_web::HttpRequest;
 use actix_web::web::Query;
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, TimeDelta};
 
-use super::{cursor, filters};
+use super::{cursor, filter_params, filters};
 use crate::domain::items_query::{self, After, Filter, ItemsQuery, Period};
 use crate::domain::layer::{Layer, PropertyKind};
 use crate::error::{Error, Result};
@@ -170,15 +170,29 @@ pub fn shorten(text: &str) -> String {
 }
 
 /// Parameters of `…/items`, besides the layer's own properties.
-pub const ITEMS_PARAMS: [&str; 11] =
-    ["bbox", "datetime", "revision", "q", "division", "within", "sortby", "limit", "offset", "cursor", "f"];
+pub const ITEMS_PARAMS: [&str; 14] = [
+    "bbox",
+    "datetime",
+    "revision",
+    "q",
+    "division",
+    "within",
+    "filter",
+    "filter-lang",
+    "filter-crs",
+    "sortby",
+    "limit",
+    "offset",
+    "cursor",
+    "f",
+];
 
 /// Parameters of a download, besides those of `…/items`.
 pub const EXPORT_PARAMS: [&str; 4] = ["encoding", "crs", "headings", "geometry"];
 
 /// The question of these parameters of `…/items`, given another way than by a query string.
 pub fn query_of_pairs(pairs: Vec<(String, String)>, layer: &Layer) -> Result<ItemsQuery> {
-    let allowed = ["bbox", "datetime", "q", "division", "within"];
+    let allowed = ["bbox", "datetime", "q", "division", "within", "filter", "filter-lang", "filter-crs"];
     let params =
         Params::of_pairs(pairs, |name| allowed.contains(&name) || layer.queryable(name).is_some(), &allowed, &[])?;
     items_query(&params, layer)
@@ -202,6 +216,7 @@ pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
         // A number is settled where the register can be asked.
         revision: None,
         filters: Vec::new(),
+        filter: None,
         search: params.text("q").map(|text| filters::search(&text)).transpose()?,
         division: params.text("division").map(|text| filters::division(&text, layer)).transpose()?,
         within: params.get("within").map(filters::within).transpose()?,
@@ -215,6 +230,7 @@ pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
             query.filters.push(Filter { property, value: filters::value(property, value)? });
         }
     }
+    filter_params::add(params, layer, &mut query)?;
     Ok(query)
 }
 
@@ -296,6 +312,7 @@ fn is_of_kind(text: &str, kind: PropertyKind) -> bool {
         PropertyKind::Number => text.len() <= 40 && text.parse::<f64>().is_ok_and(f64::is_finite),
         PropertyKind::Integer => text.parse::<i64>().is_ok(),
         PropertyKind::Boolean => matches!(text, "true" | "false"),
+        PropertyKind::DateTime => DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z").is_ok(),
         PropertyKind::Date => matches!(text, "infinity" | "-infinity") || parse_day(text).is_some(),
     }
 }

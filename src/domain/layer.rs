@@ -132,7 +132,7 @@ pub enum PropertyKind {
     Boolean,
     /// A day without a time zone.
     Date,
-    /// A moment: RFC 3339 in UTC.
+    /// A moment, shown by RFC 3339 in UTC.
     DateTime,
 }
 

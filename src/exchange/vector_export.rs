@@ -73,7 +73,7 @@ pub fn write(format: VectorFormat, rows: Rows<'_>, options: &VectorOptions, fold
 
 fn kind_of(kind: PropertyKind) -> FieldKind {
     match kind {
-        PropertyKind::Text | PropertyKind::TextList => FieldKind::Text,
+        PropertyKind::Text | PropertyKind::TextList | PropertyKind::DateTime => FieldKind::Text,
         PropertyKind::Number => FieldKind::Number,
         PropertyKind::Integer => FieldKind::Integer,
         PropertyKind::Boolean => FieldKind::Boolean,

@@ -2,7 +2,7 @@
 //!
 //! Names come from the declaration alone; every value of a request is bound.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
@@ -13,24 +13,26 @@ use crate::domain::layer::{Layer, PropertyKind};
 
 /// A value to bind.
 #[derive(Debug, Clone, PartialEq)]
-enum Bound {
+pub(super) enum Bound {
     Text(String),
     Texts(Vec<String>),
+    Integer(i64),
     Number(f64),
     Boolean(bool),
     Day(Option<NaiveDate>),
+    Moment(DateTime<Utc>),
     Bytes(Vec<u8>),
 }
 
 /// Conditions and values while they are put together.
-struct Clauses {
+pub(super) struct Clauses {
     sql: Vec<String>,
     values: Vec<Bound>,
 }
 
 impl Clauses {
     /// The place of the value.
-    fn value(&mut self, value: Bound) -> String {
+    pub(super) fn value(&mut self, value: Bound) -> String {
         self.values.push(value);
         format!("${}", self.values.len())
     }
@@ -44,6 +46,10 @@ impl Clauses {
         }
         clauses.words(layer, query);
         clauses.places(layer, query);
+        if let Some(filter) = &query.filter {
+            let condition = clauses.expression(filter);
+            clauses.sql.push(condition);
+        }
         clauses
     }
 
@@ -152,9 +158,11 @@ pub(super) fn bind<'q, O>(sql: Page<'q, O>, layer: &Layer, query: &ItemsQuery) -
     Clauses::of(layer, query).values.into_iter().fold(sql, |sql, value| match value {
         Bound::Text(text) => sql.bind(text),
         Bound::Texts(texts) => sql.bind(texts),
+        Bound::Integer(whole) => sql.bind(whole),
         Bound::Number(number) => sql.bind(number),
         Bound::Boolean(boolean) => sql.bind(boolean),
         Bound::Day(day) => sql.bind(day),
+        Bound::Moment(moment) => sql.bind(moment),
         Bound::Bytes(bytes) => sql.bind(bytes),
     })
 }
@@ -216,6 +224,7 @@ fn cast_of(kind: PropertyKind) -> &'static str {
         PropertyKind::Number | PropertyKind::Integer => "::numeric",
         PropertyKind::Boolean => "::boolean",
         PropertyKind::Date => "::date",
+        PropertyKind::DateTime => "::timestamptz",
         PropertyKind::Text | PropertyKind::TextList => "",
     }
 }

@@ -11,7 +11,7 @@ use geo::Geometry;
 
 use super::items_query::Bbox;
 use super::layer::{Property, PropertyKind};
-pub use simplify::{Simplified, simplify};
+pub use simplify::{Simplified, and_meets, simplify};
 pub use words::{ArrayRelation, Comparison, Function, Kind, Operator, SpatialRelation, TemporalRelation};
 
 /// Bytes of a filter, in either encoding.

@@ -1,6 +1,6 @@
 //! What of a filter plain parameters can say: the snapshot answers those from its columns, and the database by its indexes.
 
-use super::{ArrayRelation, Checked, Column, Comparison, Node, SpatialRelation};
+use super::{ArrayRelation, At, Checked, Column, Comparison, Node, SpatialRelation};
 use crate::domain::items_query::{Bbox, Filter, FilterValue};
 use crate::domain::layer::{Property, PropertyKind};
 
@@ -153,4 +153,16 @@ fn bbox(part: &Checked) -> Option<Bbox> {
         }
         _ => None,
     }
+}
+
+/// The filter, and that the geometry meets this box.
+pub fn and_meets(filter: &mut Option<Checked>, bbox: Bbox) {
+    let at = At::default();
+    let geometry = Checked::new(at, Node::Property(Column::Geometry));
+    let pair = Box::new([geometry, Checked::new(at, Node::Box(bbox))]);
+    let meets = Checked::new(at, Node::Spatial(SpatialRelation::Intersects, pair));
+    *filter = Some(match filter.take() {
+        Some(rest) => Checked::new(at, Node::And(vec![rest, meets])),
+        None => meets,
+    });
 }

@@ -134,7 +134,7 @@ fn begin<'a>(
         // A Chinese character is two digits wide.
         let heading: usize = column.heading.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
         let content = match column.kind {
-            PropertyKind::Text | PropertyKind::TextList => 20,
+            PropertyKind::Text | PropertyKind::TextList | PropertyKind::DateTime => 20,
             PropertyKind::Number => 14,
             PropertyKind::Date => 12,
             PropertyKind::Integer | PropertyKind::Boolean => 8,
