@@ -88,7 +88,8 @@ impl Clauses {
     }
 
     fn filter(&mut self, filter: &Filter) {
-        let name = filter.property.name;
+        // Quoted, as in `filter_sql`: an operator's table may have a column `end`.
+        let name = &format!("\"{}\"", filter.property.name.replace('"', "\"\""));
         let is_list = filter.property.kind == PropertyKind::TextList;
         let equal =
             |place: String| if is_list { format!("{place} = ANY({name})") } else { format!("{name} = {place}") };

@@ -134,17 +134,15 @@ impl Clauses {
             let [w, s, e, n] = [west, south, east, north].map(|side| self.value(Bound::Number(side)));
             format!("ST_SetSRID(ST_Envelope(ST_MakeLine(ST_Point({w}, {s}), ST_Point({e}, {n}))), 4490)")
         };
+        // What ends at the antimeridian has no width on its other side.
         if west <= east {
-            return part(west, east);
-        }
-        let (left, right) = (part(west, 180.0), part(-180.0, east));
-        // A box that ends at the antimeridian has no width on the other side: collected by dimension, the larger is meant.
-        if east <= -180.0 {
-            left
+            part(west, east)
+        } else if east <= -180.0 {
+            part(west, 180.0)
         } else if west >= 180.0 {
-            right
+            part(-180.0, east)
         } else {
-            format!("ST_Collect({left}, {right})")
+            format!("ST_Collect({}, {})", part(west, 180.0), part(-180.0, east))
         }
     }
 

@@ -3,17 +3,19 @@
 use super::conditions::Clauses;
 use crate::domain::filter::{Checked, End, Kind, Node, TemporalRelation};
 
-/// An end of an operand: an expression and whether it is a day, or no end.
-enum Bound {
-    Known { sql: String, kind: Kind },
+/// An end of an operand: a day or a moment, or no end.
+#[derive(Clone, Copy)]
+enum Bound<'a> {
+    Known(&'a Checked),
     /// `infinity` or `-infinity`.
     Open(&'static str),
 }
 
 /// From, to, both included. Of an instant they are the same.
-struct Span {
-    from: Bound,
-    to: Bound,
+#[derive(Clone, Copy)]
+struct Span<'a> {
+    from: Bound<'a>,
+    to: Bound<'a>,
 }
 
 /// The day that a moment is, in UTC as CQL2 has it.
@@ -23,72 +25,48 @@ pub(super) fn day_of(moment: &str) -> String {
 
 pub(super) fn related(clauses: &mut Clauses, relation: TemporalRelation, pair: &[Checked; 2]) -> String {
     use TemporalRelation as T;
-    let (a, b) = (span(clauses, &pair[0]), span(clauses, &pair[1]));
-    let condition = match relation {
-        T::After => after(&a.from, &b.to),
-        T::Before => before(&a.to, &b.from),
-        T::Equals => all([same(&a.from, &b.from), same(&a.to, &b.to)]),
-        T::Intersects => intersects(&a, &b),
-        T::Disjoint => format!("NOT ({})", intersects(&a, &b)),
-        T::Contains => all([before(&a.from, &b.from), after(&a.to, &b.to)]),
-        T::During => all([after(&a.from, &b.from), before(&a.to, &b.to)]),
-        T::FinishedBy => all([before(&a.from, &b.from), same(&a.to, &b.to)]),
-        T::Finishes => all([after(&a.from, &b.from), same(&a.to, &b.to)]),
-        T::Meets => same(&a.to, &b.from),
-        T::MetBy => same(&a.from, &b.to),
-        T::Overlaps => all([before(&a.from, &b.from), after(&a.to, &b.from), before(&a.to, &b.to)]),
-        T::OverlappedBy => all([after(&a.from, &b.from), before(&a.from, &b.to), after(&a.to, &b.to)]),
-        T::StartedBy => all([same(&a.from, &b.from), after(&a.to, &b.to)]),
-        T::Starts => all([same(&a.from, &b.from), before(&a.to, &b.to)]),
+    let (a, b) = (span(&pair[0]), span(&pair[1]));
+    // Comparisons of ends that must all hold. (A value is bound where it is compared: one that is bound must be used.)
+    let comparisons: &[(Bound<'_>, &str, Bound<'_>)] = &match relation {
+        T::After => vec![(a.from, ">", b.to)],
+        T::Before => vec![(a.to, "<", b.from)],
+        T::Equals => vec![(a.from, "=", b.from), (a.to, "=", b.to)],
+        T::Intersects | T::Disjoint => vec![(a.from, "<=", b.to), (a.to, ">=", b.from)],
+        T::Contains => vec![(a.from, "<", b.from), (a.to, ">", b.to)],
+        T::During => vec![(a.from, ">", b.from), (a.to, "<", b.to)],
+        T::FinishedBy => vec![(a.from, "<", b.from), (a.to, "=", b.to)],
+        T::Finishes => vec![(a.from, ">", b.from), (a.to, "=", b.to)],
+        T::Meets => vec![(a.to, "=", b.from)],
+        T::MetBy => vec![(a.from, "=", b.to)],
+        T::Overlaps => vec![(a.from, "<", b.from), (a.to, ">", b.from), (a.to, "<", b.to)],
+        T::OverlappedBy => vec![(a.from, ">", b.from), (a.from, "<", b.to), (a.to, ">", b.to)],
+        T::StartedBy => vec![(a.from, "=", b.from), (a.to, ">", b.to)],
+        T::Starts => vec![(a.from, "=", b.from), (a.to, "<", b.to)],
     };
-    format!("({condition})")
+    let all: Vec<String> = comparisons.iter().map(|(a, operator, b)| compare(clauses, *a, operator, *b)).collect();
+    let negated = if relation == T::Disjoint { "NOT " } else { "" };
+    format!("({negated}({}))", all.join(" AND "))
 }
 
-fn span(clauses: &mut Clauses, operand: &Checked) -> Span {
-    let mut known = |one: &Checked| Bound::Known { sql: clauses.expression(one), kind: one.kind() };
-    match &operand.node {
-        Node::Interval(ends) => {
-            let mut bound = |end: &End<_>, open| match end {
-                End::Open => Bound::Open(open),
-                End::At(one) => known(one),
-            };
-            Span { from: bound(&ends[0], "-infinity"), to: bound(&ends[1], "infinity") }
-        }
-        _ => Span { from: known(operand), to: known(operand) },
-    }
-}
-
-fn all<const N: usize>(conditions: [String; N]) -> String {
-    conditions.join(" AND ")
-}
-
-fn intersects(a: &Span, b: &Span) -> String {
-    all([compare(&a.from, "<=", &b.to), compare(&a.to, ">=", &b.from)])
-}
-
-fn before(a: &Bound, b: &Bound) -> String {
-    compare(a, "<", b)
-}
-
-fn after(a: &Bound, b: &Bound) -> String {
-    compare(a, ">", b)
-}
-
-fn same(a: &Bound, b: &Bound) -> String {
-    compare(a, "=", b)
+fn span(operand: &Checked) -> Span<'_> {
+    let Node::Interval(ends) = &operand.node else {
+        return Span { from: Bound::Known(operand), to: Bound::Known(operand) };
+    };
+    let bound = |end, open| match end {
+        &End::Open => Bound::Open(open),
+        End::At(one) => Bound::Known(one),
+    };
+    Span { from: bound(&ends[0], "-infinity"), to: bound(&ends[1], "infinity") }
 }
 
 /// A day and a moment compare as days, as in `=` and `<`.
-fn compare(a: &Bound, operator: &str, b: &Bound) -> String {
-    let kind = match (a, b) {
-        (Bound::Known { kind: Kind::Moment, .. }, Bound::Known { kind: Kind::Moment, .. } | Bound::Open(_))
-        | (Bound::Open(_), Bound::Known { kind: Kind::Moment, .. }) => Kind::Moment,
-        _ => Kind::Date,
-    };
-    let side = |bound: &Bound| match bound {
-        Bound::Known { sql, kind: Kind::Moment } if kind == Kind::Date => day_of(sql),
-        Bound::Known { sql, .. } => sql.clone(),
-        Bound::Open(end) => format!("'{end}'::{}", if kind == Kind::Moment { "timestamptz" } else { "date" }),
+fn compare(clauses: &mut Clauses, a: Bound<'_>, operator: &str, b: Bound<'_>) -> String {
+    let is_day = |bound: &Bound<'_>| matches!(bound, Bound::Known(one) if one.kind() == Kind::Date);
+    let as_days = is_day(&a) || is_day(&b);
+    let mut side = |bound: Bound<'_>| match bound {
+        Bound::Known(one) if as_days && one.kind() == Kind::Moment => day_of(&clauses.expression(one)),
+        Bound::Known(one) => clauses.expression(one),
+        Bound::Open(end) => format!("'{end}'::{}", if as_days { "date" } else { "timestamptz" }),
     };
     format!("{} {operator} {}", side(a), side(b))
 }

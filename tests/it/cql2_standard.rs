@@ -216,7 +216,7 @@ const THINGS: &str = "CREATE TABLE cql2_things AS SELECT * FROM (VALUES
     ('c', ARRAY['x'], -1, 'NaN', NULL, NULL, 'Ström%\\', ST_GeomFromText('GEOMETRYCOLLECTION(POINT(112 28),LINESTRING(112 28,113 29))', 4490)),
     ('d', '{}', NULL, NULL, '-infinity', 'infinity', '', ST_GeomFromText('POLYGON((112 28,113 29,113 28,112 29,112 28))', 4490)),
     ('e', NULL, 2147483647, 0.1, '2024-02-29', '2024-02-29T00:00:00Z', NULL, NULL),
-    ('f', ARRAY['z',NULL], 2, 'Infinity', '9999-12-31', '2024-02-29T12:00:00Z', 'e\u0301clair', ST_GeomFromText('LINESTRING EMPTY', 4490))
+    ('f', ARRAY['z',NULL], 2, 'Infinity', '9999-12-31', '2024-02-29T12:00:00Z', 'e\u{301}clair', ST_GeomFromText('LINESTRING EMPTY', 4490))
   ) t (feature_id, tags, n, x, day, moment, word, geom)";
 
 async fn things() -> (Database, &'static Layer) {
@@ -290,7 +290,7 @@ async fn what_cannot_be_reckoned_matches_nothing_or_is_refused() {
         ("n^0.5>=0", Ok("abef")),
         ("x*10>0", Err("number_out_of_range")),
         ("n^1000>5", Err("number_out_of_range")),
-        ("x%3=0", Ok("ab")),
+        ("x%5=0", Ok("ab")),
         ("abs(x)>1e300", Ok("abcf")),
         ("n+1>0", Ok("abef")),
         ("n=2147483647.0 OR n=-1", Ok("ce")),

@@ -97,7 +97,7 @@ fn call(name: &str, arguments: &[Read]) -> Option<String> {
     Some(format!("{}({})", name.to_uppercase(), joined(arguments, Binding::Or, ", ")?))
 }
 
-/// Here brackets are a list, even around one value; what else begins with one needs a second pair.
+/// Here brackets around all of it are a list, even of one value.
 fn array(operand: &Read) -> Option<String> {
     match &operand.node {
         Node::List(list) => Some(format!("({})", joined(list, Binding::Or, ", ")?)),

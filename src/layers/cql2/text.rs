@@ -356,10 +356,29 @@ impl Parser {
     /// Here brackets are a list, even around one value.
     fn array_operand(&mut self) -> Parsed<Read> {
         let at = self.at();
-        if self.take("(") {
+        if self.is_list_of_operand() {
+            self.next += 1;
             return self.list(")").map(|list| Expression::new(at, Node::List(list)));
         }
         self.expression()
+    }
+
+    /// Whether the bracket that opens here closes right before the end of the operand: `('a')`, not `(1) + 2`.
+    fn is_list_of_operand(&self) -> bool {
+        let mut open = 0_usize;
+        for (i, (_, token)) in self.tokens.iter().enumerate().skip(self.next) {
+            match token {
+                Token::Mark("(" | "[") => open += 1,
+                Token::Mark(")" | "]") => open = open.saturating_sub(1),
+                _ => {}
+            }
+            if open == 0 {
+                let ends = |token: &Token| matches!(token, Token::Mark("," | ")") | Token::End);
+                return i > self.next && self.tokens.get(i + 1).is_none_or(|(_, token)| ends(token));
+            }
+        }
+        // It never closes: the list says so.
+        self.is_mark("(")
     }
 
     fn instant(&mut self, at: At, name: &str) -> Parsed<Read> {
