@@ -6,3 +6,4 @@ pub mod declaration;
 pub mod encode;
 pub mod geojson;
 mod ledgers;
+pub mod snapshot;

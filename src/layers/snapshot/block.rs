@@ -1,0 +1,202 @@
+//! Some dozens of features that lie together, with their ready text in one piece.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::NaiveDate;
+
+use super::tree::{Bbox, NOTHING, union};
+use crate::geometry::flat::FlatGeometry;
+
+/// Features of a block that is made; one may grow to twice as many before it is split.
+pub(super) const BLOCK: usize = 64;
+
+/// Where a feature is: its place on the curve, and the label of its id, which no other has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub hilbert: u64,
+    pub label: u64,
+}
+
+/// A feature on its way into a block.
+#[derive(Debug, Clone)]
+pub(super) struct Piece {
+    pub key: Key,
+    pub id: Arc<str>,
+    pub from: Option<NaiveDate>,
+    pub version: i64,
+    pub bbox: Option<Bbox>,
+    /// With a comma behind it.
+    pub json: Text,
+    pub attributes: Text,
+    pub columns: Box<[u32]>,
+    pub geometry: Option<Arc<FlatGeometry>>,
+}
+
+/// Bytes of its own, or of a block that is taken apart.
+#[derive(Debug, Clone)]
+pub(super) enum Text {
+    New(Vec<u8>),
+    Held(Bytes),
+}
+
+impl Text {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Text::New(bytes) => bytes,
+            Text::Held(bytes) => bytes,
+        }
+    }
+}
+
+/// Bytes of several, one behind the other.
+#[derive(Debug, Default)]
+struct Texts {
+    bytes: Bytes,
+    ends: Box<[u32]>,
+}
+
+impl Texts {
+    fn of<'a>(texts: impl Iterator<Item = &'a Text> + Clone) -> Self {
+        let mut bytes = Vec::with_capacity(texts.clone().map(|text| text.bytes().len()).sum());
+        let ends = texts
+            .map(|text| {
+                bytes.extend_from_slice(text.bytes());
+                bytes.len() as u32
+            })
+            .collect();
+        Self { bytes: bytes.into(), ends }
+    }
+
+    fn range(&self, at: usize) -> std::ops::Range<usize> {
+        let begin = if at == 0 { 0 } else { self.ends[at - 1] as usize };
+        begin..self.ends[at] as usize
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.bytes.len() + size_of_val(&*self.ends)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Facts {
+    id: Arc<str>,
+    from: Option<NaiveDate>,
+    version: i64,
+    geometry: Option<Arc<FlatGeometry>>,
+}
+
+/// Features in the order of their keys.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub bbox: Bbox,
+    pub keys: Box<[Key]>,
+    pub boxes: Box<[Bbox]>,
+    /// Numbers of values, so many to a feature.
+    columns: Box<[u32]>,
+    width: usize,
+    json: Texts,
+    attributes: Texts,
+    facts: Box<[Facts]>,
+}
+
+impl Block {
+    /// Of pieces in order; none is no block.
+    pub(super) fn of(pieces: &[Piece]) -> Self {
+        let boxes: Box<[Bbox]> = pieces.iter().map(|piece| piece.bbox.unwrap_or(NOTHING)).collect();
+        Self {
+            bbox: boxes.iter().copied().fold(NOTHING, union),
+            keys: pieces.iter().map(|piece| piece.key).collect(),
+            boxes,
+            columns: pieces.iter().flat_map(|piece| piece.columns.iter().copied()).collect(),
+            width: pieces.first().map_or(0, |piece| piece.columns.len()),
+            json: Texts::of(pieces.iter().map(|piece| &piece.json)),
+            attributes: Texts::of(pieces.iter().map(|piece| &piece.attributes)),
+            facts: pieces
+                .iter()
+                .map(|p| Facts {
+                    id: Arc::clone(&p.id),
+                    from: p.from,
+                    version: p.version,
+                    geometry: p.geometry.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// The pieces that it was made of.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece> {
+        (0..self.len()).map(|at| {
+            let facts = &self.facts[at];
+            Piece {
+                key: self.keys[at],
+                id: Arc::clone(&facts.id),
+                from: facts.from,
+                version: facts.version,
+                bbox: Some(self.boxes[at]).filter(|bbox| bbox[0] <= bbox[2]),
+                json: Text::Held(self.json.bytes.slice(self.json.range(at))),
+                attributes: Text::Held(self.attributes.bytes.slice(self.attributes.range(at))),
+                columns: self.columns(at).into(),
+                geometry: facts.geometry.clone(),
+            }
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(super) fn columns(&self, at: usize) -> &[u32] {
+        &self.columns[at * self.width..(at + 1) * self.width]
+    }
+
+    pub(super) fn id(&self, at: usize) -> &Arc<str> {
+        &self.facts[at].id
+    }
+
+    pub(super) fn from(&self, at: usize) -> Option<NaiveDate> {
+        self.facts[at].from
+    }
+
+    /// The earliest day that a life in it began.
+    pub(super) fn first_day(&self) -> Option<NaiveDate> {
+        self.facts.iter().filter_map(|facts| facts.from).min()
+    }
+
+    pub(super) fn version(&self, at: usize) -> i64 {
+        self.facts[at].version
+    }
+
+    pub(super) fn geometry(&self, at: usize) -> Option<&FlatGeometry> {
+        self.facts[at].geometry.as_deref()
+    }
+
+    /// Bytes of the feature's text, without the comma.
+    pub(super) fn json_len(&self, at: usize) -> usize {
+        self.json.range(at).len() - 1
+    }
+
+    /// The feature's text, without copying it.
+    pub(super) fn json(&self, at: usize, with_comma: bool) -> Bytes {
+        let mut range = self.json.range(at);
+        range.end -= usize::from(!with_comma);
+        self.json.bytes.slice(range)
+    }
+
+    pub(super) fn attributes(&self, at: usize) -> &[u8] {
+        &self.attributes.bytes[self.attributes.range(at)]
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        let geometries =
+            self.facts.iter().flat_map(|f| &f.geometry).map(|g| size_of::<FlatGeometry>() + 16 + g.heap_bytes());
+        let ids = self.facts.iter().map(|f| 16 + f.id.len());
+        size_of_val(&*self.keys)
+            + size_of_val(&*self.boxes)
+            + size_of_val(&*self.columns)
+            + size_of_val(&*self.facts)
+            + self.json.heap_bytes()
+            + self.attributes.heap_bytes()
+            + geometries.chain(ids).sum::<usize>()
+    }
+}

@@ -1,0 +1,320 @@
+//! A layer held in memory: features as ready text in an R-tree packed along the Hilbert curve, with the few columns that decide who may
+//! see them and that most questions ask about (design.md §4). Never changed: a change makes the next snapshot, which shares with
+//! the last all but the blocks that it touches.
+//!
+//! Never: SQL, a clock, a lock.
+
+mod block;
+mod dictionary;
+mod hilbert;
+mod ids;
+mod select;
+mod tree;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use rayon::prelude::*;
+
+use block::{BLOCK, Block, Key, Piece, Text};
+use dictionary::Dictionary;
+use ids::Ids;
+use tree::Tree;
+
+pub use select::{Picked, Selection};
+
+use super::encode::{self, CoordForm};
+use crate::domain::layer::{Layer, Property, PropertyKind};
+use crate::geometry::flat::FlatGeometry;
+
+/// A feature as the database tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewFeature {
+    pub id: String,
+    /// The day its life began.
+    pub from: Option<NaiveDate>,
+    /// The revision that wrote its row; 0 where it has none.
+    pub version: i64,
+    /// A JSON object as text.
+    pub properties: String,
+    pub geometry: Option<FlatGeometry>,
+    /// The values of [`columns_of`], in that order: texts as they are, the others as JSON.
+    pub columns: Vec<Option<String>>,
+}
+
+/// The properties that a snapshot knows by value: the one that decides who may see a feature, and those of few values that may
+/// be asked for by name.
+pub fn columns_of(layer: &Layer) -> Vec<&'static Property> {
+    let few =
+        |p: &Property| p.queryable && (p.is_code() || matches!(p.kind, PropertyKind::Boolean | PropertyKind::TextList));
+    layer.properties.iter().filter(|p| few(p) || layer.division_property() == Some(p.name)).collect()
+}
+
+/// Turns a feature's properties into its ready attributes for tiles.
+pub type Attributes = fn(&Layer, &NewFeature) -> Vec<u8>;
+
+/// A layer at one revision.
+#[derive(Debug)]
+pub struct Snapshot {
+    layer: &'static Layer,
+    blocks: Vec<Arc<Block>>,
+    tree: Tree,
+    ids: Ids,
+    columns: Vec<&'static Property>,
+    dictionaries: Arc<Vec<Dictionary>>,
+    attributes: Attributes,
+    from: Option<NaiveDate>,
+}
+
+/// Two features of one id: such a layer cannot be held.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Repeated(pub String);
+
+/// A change that was made to a snapshot.
+#[derive(Debug)]
+pub struct Applied {
+    pub snapshot: Snapshot,
+    /// The boxes that features had before or have now.
+    pub touched: Vec<[f64; 4]>,
+}
+
+/// Takes features in any order and makes a snapshot of them.
+#[derive(Debug)]
+pub struct SnapshotBuilder {
+    layer: &'static Layer,
+    columns: Vec<&'static Property>,
+    dictionaries: Vec<Dictionary>,
+    attributes: Attributes,
+    pieces: Vec<Piece>,
+}
+
+impl SnapshotBuilder {
+    pub fn new(layer: &'static Layer, attributes: Attributes) -> Self {
+        let columns = columns_of(layer);
+        let dictionaries = columns.iter().map(|p| Dictionary::new(p.kind == PropertyKind::TextList)).collect();
+        Self { layer, columns, dictionaries, attributes, pieces: Vec::new() }
+    }
+
+    /// Writes the texts of these on all processors.
+    pub fn add(&mut self, features: Vec<NewFeature>) {
+        let numbers: Vec<Box<[u32]>> =
+            features.iter().map(|feature| numbers_of(&mut self.dictionaries, &feature.columns)).collect();
+        let (layer, attributes) = (self.layer, self.attributes);
+        let pieces = features
+            .into_par_iter()
+            .zip(numbers)
+            .map(|(feature, columns)| piece(layer, attributes, feature, columns, |id| Arc::from(id)));
+        self.pieces.par_extend(pieces);
+    }
+
+    pub fn finish(mut self) -> Result<Snapshot, Repeated> {
+        self.pieces.par_sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        if let Some(pair) = self.pieces.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            return Err(Repeated(pair[0].id.to_string()));
+        }
+        for (rank, piece) in self.pieces.iter_mut().enumerate() {
+            piece.key.label = ids::first_label(rank);
+        }
+        let ids = Ids::of(self.pieces.iter().map(|piece| (Arc::clone(&piece.id), piece.key)));
+        self.pieces.par_sort_unstable_by_key(|piece| piece.key);
+        // Texts are copied into their block and freed as it is made.
+        let mut blocks = Vec::with_capacity(self.pieces.len() / BLOCK + 1);
+        let mut rest = self.pieces.into_iter();
+        loop {
+            let some: Vec<Vec<Piece>> =
+                (0..512).map(|_| rest.by_ref().take(BLOCK).collect()).take_while(|p: &Vec<_>| !p.is_empty()).collect();
+            if some.is_empty() {
+                break;
+            }
+            blocks.par_extend(some.into_par_iter().map(|pieces| Arc::new(Block::of(&pieces))));
+        }
+        Ok(Snapshot::of(self.layer, blocks, ids, self.columns, Arc::new(self.dictionaries), self.attributes))
+    }
+}
+
+fn numbers_of(dictionaries: &mut [Dictionary], values: &[Option<String>]) -> Box<[u32]> {
+    let number = |(dictionary, value): (&mut Dictionary, &Option<String>)| {
+        value.as_ref().map_or(dictionary::MISSING, |value| dictionary.number(value))
+    };
+    dictionaries.iter_mut().zip(values).map(number).collect()
+}
+
+fn piece(
+    layer: &Layer,
+    attributes: Attributes,
+    feature: NewFeature,
+    columns: Box<[u32]>,
+    id: impl FnOnce(&str) -> Arc<str>,
+) -> Piece {
+    let mut json = String::with_capacity(feature.properties.len() + 128);
+    encode::feature(&mut json, &feature.id, &feature.properties, feature.geometry.as_ref(), CoordForm::LON_LAT);
+    json.push(',');
+    let bbox = feature.geometry.as_ref().and_then(FlatGeometry::bbox);
+    Piece {
+        key: Key { hilbert: hilbert::of_box(bbox), label: 0 },
+        id: id(&feature.id),
+        from: feature.from,
+        version: feature.version,
+        bbox,
+        json: Text::New(json.into_bytes()),
+        attributes: Text::New(attributes(layer, &feature)),
+        columns,
+        geometry: feature.geometry.map(Arc::new),
+    }
+}
+
+impl Snapshot {
+    fn of(
+        layer: &'static Layer,
+        blocks: Vec<Arc<Block>>,
+        ids: Ids,
+        columns: Vec<&'static Property>,
+        dictionaries: Arc<Vec<Dictionary>>,
+        attributes: Attributes,
+    ) -> Self {
+        let tree = Tree::of(blocks.iter().map(|block| block.bbox).collect());
+        let from = blocks.iter().filter_map(|block| block.first_day()).min();
+        Self { layer, blocks, tree, ids, columns, dictionaries, attributes, from }
+    }
+
+    pub fn layer(&self) -> &'static Layer {
+        self.layer
+    }
+
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The box of all features.
+    pub fn bbox(&self) -> Option<[f64; 4]> {
+        self.tree.bbox()
+    }
+
+    /// The earliest day that a life began.
+    pub fn from(&self) -> Option<NaiveDate> {
+        self.from
+    }
+
+    /// Bytes on the heap, about.
+    pub fn heap_bytes(&self) -> usize {
+        self.blocks.par_iter().map(|block| block.heap_bytes()).sum()
+    }
+
+    /// The next snapshot: each of these features as it is now, or gone.
+    pub fn apply(&self, changes: Vec<(String, Option<NewFeature>)>) -> Applied {
+        // The last word on an id counts.
+        let changes: BTreeMap<String, Option<NewFeature>> = changes.into_iter().collect();
+        let mut dictionaries = Arc::clone(&self.dictionaries);
+        let mut ids = self.ids.clone();
+        let mut touched = Vec::with_capacity(2 * changes.len());
+        let mut gone: HashSet<u64> = HashSet::new();
+        let mut places: Vec<Key> = Vec::new();
+        let mut come: Vec<Piece> = Vec::new();
+        let mut crowded = false;
+        for (id, change) in changes {
+            let before = self.ids.find(&id);
+            if let Some(key) = before {
+                gone.insert(key.label);
+                places.push(key);
+                touched.extend(self.at(key).and_then(|(block, at)| self.box_of(block, at)));
+            }
+            let Some(feature) = change else {
+                ids.remove(&id);
+                continue;
+            };
+            let columns = renumbered(&mut dictionaries, &feature.columns);
+            let mut piece =
+                piece(self.layer, self.attributes, feature, columns, |id| match before.and_then(|k| self.at(k)) {
+                    Some((block, at)) => Arc::clone(self.blocks[block].id(at)),
+                    None => Arc::from(id),
+                });
+            touched.extend(piece.bbox);
+            match ids.put(&piece.id, piece.key.hilbert) {
+                Ok(key) => piece.key = key,
+                Err(ids::NoRoom) => crowded = true,
+            }
+            places.push(piece.key);
+            come.push(piece);
+        }
+        let snapshot = if crowded {
+            self.relabelled(&gone, come, dictionaries)
+        } else {
+            let blocks = self.with(&gone, places, come);
+            Self::of(self.layer, blocks, ids, self.columns.clone(), dictionaries, self.attributes)
+        };
+        Applied { snapshot, touched }
+    }
+
+    /// The blocks without what is gone and with what has come; those in which nothing happens are shared.
+    fn with(&self, gone: &HashSet<u64>, places: Vec<Key>, come: Vec<Piece>) -> Vec<Arc<Block>> {
+        let mut by_block: HashMap<usize, Vec<Piece>> = HashMap::new();
+        for key in places {
+            by_block.entry(self.block_for(key)).or_default();
+        }
+        for piece in come {
+            by_block.entry(self.block_for(piece.key)).or_default().push(piece);
+        }
+        let mut blocks = Vec::with_capacity(self.blocks.len() + 1);
+        for at in 0..self.blocks.len().max(1) {
+            let held = self.blocks.get(at);
+            let Some(come) = by_block.remove(&at) else {
+                blocks.extend(held.cloned());
+                continue;
+            };
+            let stay = held.into_iter().flat_map(|block| block.pieces()).filter(|p| !gone.contains(&p.key.label));
+            let mut pieces: Vec<Piece> = stay.chain(come).collect();
+            pieces.sort_unstable_by_key(|piece| piece.key);
+            // One that has grown too big is split evenly.
+            let parts = if pieces.len() > 2 * BLOCK { pieces.len().div_ceil(BLOCK) } else { 1 };
+            let size = pieces.len().div_ceil(parts).max(1);
+            blocks.extend(pieces.chunks(size).map(|pieces| Arc::new(Block::of(pieces))));
+        }
+        blocks
+    }
+
+    /// The same where a new id has no label: all are labelled anew.
+    fn relabelled(&self, gone: &HashSet<u64>, come: Vec<Piece>, dictionaries: Arc<Vec<Dictionary>>) -> Self {
+        let stay = self.blocks.iter().flat_map(|block| block.pieces()).filter(|p| !gone.contains(&p.key.label));
+        let builder = SnapshotBuilder {
+            layer: self.layer,
+            columns: self.columns.clone(),
+            dictionaries: Arc::unwrap_or_clone(dictionaries),
+            attributes: self.attributes,
+            pieces: stay.chain(come).collect(),
+        };
+        builder.finish().expect("each id is held once")
+    }
+
+    /// The block that this key is in or would come into.
+    fn block_for(&self, key: Key) -> usize {
+        self.blocks.partition_point(|block| block.keys[0] <= key).saturating_sub(1)
+    }
+
+    /// Block and place of a key that is held.
+    fn at(&self, key: Key) -> Option<(usize, usize)> {
+        let block = self.block_for(key);
+        let at = self.blocks.get(block)?.keys.binary_search(&key).ok()?;
+        Some((block, at))
+    }
+
+    fn box_of(&self, block: usize, at: usize) -> Option<[f64; 4]> {
+        Some(self.blocks[block].boxes[at]).filter(|bbox| bbox[0] <= bbox[2])
+    }
+}
+
+/// Numbers of values that may be new; the dictionaries are copied only then.
+fn renumbered(dictionaries: &mut Arc<Vec<Dictionary>>, values: &[Option<String>]) -> Box<[u32]> {
+    let known = dictionaries.iter().zip(values).map(|(dictionary, value)| dictionary.find(value.as_deref()));
+    match known.collect::<Option<Box<[u32]>>>() {
+        Some(numbers) => numbers,
+        None => numbers_of(Arc::<Vec<Dictionary>>::make_mut(dictionaries), values),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,244 @@
+//! Questions to a snapshot: which features, in the order of their ids, a page of them.
+
+use bytes::Bytes;
+use chrono::NaiveDate;
+use geo::Intersects;
+
+use super::Snapshot;
+use super::tree::{self, Bbox};
+use crate::domain::access::Jurisdiction;
+use crate::domain::items_query::{Filter, FilterValue, ItemsQuery};
+use crate::domain::layer::{PropertyKind, Visibility};
+use crate::geometry::flat::{FlatGeometry, box_geometry};
+
+/// Which values of a column pass; by the column's place.
+type Sieve = (usize, Vec<bool>);
+
+/// What a question found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selection {
+    /// All that match, on this page or not.
+    pub matched: usize,
+    /// The page.
+    pub picked: Vec<Picked>,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+/// A feature of the snapshot that was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Picked {
+    block: u32,
+    at: u32,
+}
+
+/// A feature found in a block, with the label that puts it in order.
+type Found = (u64, Picked);
+
+impl Snapshot {
+    /// The page that is asked for, as somebody of this jurisdiction may see it; `None` where the database must be asked.
+    pub fn select(&self, query: &ItemsQuery, jurisdiction: &Jurisdiction) -> Option<Selection> {
+        let by_memory = query.period.is_none()
+            && query.revision.is_none()
+            && query.search.is_none()
+            && query.within.is_none()
+            && query.sort.is_empty();
+        if !by_memory {
+            return None;
+        }
+        let sieves = self.sieves(query, jurisdiction)?;
+        let after = query.after.as_ref().map_or(0, |after| self.ids.label_up_to(&after.id));
+        let (offset, limit) = (query.offset as usize, query.limit as usize);
+        if query.boxes.is_empty() && sieves.is_empty() {
+            return Some(self.page_of_all(after, offset, limit));
+        }
+        let mut found: Vec<Found> = Vec::new();
+        let mut before = 0;
+        self.each(
+            &query.boxes,
+            &sieves,
+            |label, picked| if label > after { found.push((label, picked)) } else { before += 1 },
+        );
+        let matched = found.len() + before;
+        let end = (offset + limit).min(found.len());
+        // Only what is up to the page's end is put in order.
+        if end < found.len() && end > 0 {
+            found.select_nth_unstable_by_key(end, |(label, _)| *label);
+        }
+        let more = end < found.len();
+        found.truncate(end);
+        found.sort_unstable_by_key(|(label, _)| *label);
+        let picked = found.iter().skip(offset).map(|(_, picked)| *picked).collect();
+        Some(Selection { matched, picked, more })
+    }
+
+    fn page_of_all(&self, after: u64, offset: usize, limit: usize) -> Selection {
+        let behind = self.ids.count_after(after).saturating_sub(offset);
+        let keys = self.ids.keys_after(after, offset).take(limit);
+        let picked =
+            keys.filter_map(|key| self.at(key)).map(|(block, at)| Picked { block: block as u32, at: at as u32 });
+        Selection { matched: self.len(), picked: picked.collect(), more: behind > limit }
+    }
+
+    /// The feature of this id, if somebody of this jurisdiction may see it.
+    pub fn find(&self, id: &str, jurisdiction: &Jurisdiction) -> Option<Picked> {
+        let sieve = self.sight(jurisdiction)?;
+        let (block, at) = self.at(self.ids.find(id)?)?;
+        let passes = sieve.is_none_or(|(column, values)| values[self.blocks[block].columns(at)[column] as usize]);
+        passes.then_some(Picked { block: block as u32, at: at as u32 })
+    }
+
+    /// Whether the snapshot knows who of this jurisdiction may see what.
+    pub fn knows(&self, jurisdiction: &Jurisdiction) -> bool {
+        self.sight(jurisdiction).is_some()
+    }
+
+    /// Calls `found` with what lies in the box and may be seen, by its bounding box alone.
+    pub fn near(&self, bbox: &Bbox, jurisdiction: &Jurisdiction, mut found: impl FnMut(&Self, Picked, &Bbox)) {
+        let Some(sight) = self.sight(jurisdiction) else { return };
+        let sieves: Vec<Sieve> = sight.into_iter().collect();
+        self.tree.search(bbox, &mut |number| {
+            let block = &self.blocks[number];
+            for (at, held) in block.boxes.iter().enumerate() {
+                if tree::meets(held, bbox) && passes(&sieves, block.columns(at)) {
+                    found(self, Picked { block: number as u32, at: at as u32 }, held);
+                }
+            }
+        });
+    }
+
+    /// What everybody who may see the layer is shown apart by: `None` = the snapshot does not know.
+    fn sight(&self, jurisdiction: &Jurisdiction) -> Option<Option<Sieve>> {
+        if self.layer.visibility == Visibility::Public || *jurisdiction == Jurisdiction::Everywhere {
+            return Some(None);
+        }
+        let Jurisdiction::Divisions(own) = jurisdiction else { return Some(None) };
+        let prefixes: Vec<&str> = own.iter().map(|code| code.prefix()).collect();
+        let column = self.column(self.layer.division_property()?)?;
+        Some(Some((
+            column,
+            self.dictionaries[column].matching(|v| prefixes.iter().any(|prefix| v.starts_with(prefix))),
+        )))
+    }
+
+    fn column(&self, name: &str) -> Option<usize> {
+        let place = self.columns.iter().position(|p| p.name == name)?;
+        (!self.dictionaries[place].is_closed()).then_some(place)
+    }
+
+    /// All conditions but the boxes; `None` where one is the database's.
+    fn sieves(&self, query: &ItemsQuery, jurisdiction: &Jurisdiction) -> Option<Vec<Sieve>> {
+        let mut sieves: Vec<Sieve> = self.sight(jurisdiction)?.into_iter().collect();
+        if let Some(division) = &query.division {
+            let column = self.column(self.layer.division_property()?)?;
+            sieves.push((column, self.dictionaries[column].matching(|value| value.starts_with(division.prefix()))));
+        }
+        for filter in &query.filters {
+            sieves.push(self.sieve(filter)?);
+        }
+        Some(sieves)
+    }
+
+    fn sieve(&self, filter: &Filter) -> Option<Sieve> {
+        let column = self.column(filter.property.name)?;
+        let dictionary = &self.dictionaries[column];
+        let values = match (&filter.value, filter.property.kind) {
+            (FilterValue::Text(text), PropertyKind::Text | PropertyKind::TextList) => {
+                dictionary.matching(|value| value == text)
+            }
+            (FilterValue::AnyOf(texts), PropertyKind::Text | PropertyKind::TextList) => {
+                dictionary.matching(|value| texts.iter().any(|text| text == value))
+            }
+            (FilterValue::Boolean(wanted), PropertyKind::Boolean) => {
+                dictionary.matching(|value| value == if *wanted { "true" } else { "false" })
+            }
+            _ => return None,
+        };
+        Some((column, values))
+    }
+
+    /// Every feature that is in one of the boxes (in any, where there is none) and passes.
+    fn each(&self, boxes: &[Bbox], sieves: &[Sieve], mut found: impl FnMut(u64, Picked)) {
+        if boxes.is_empty() {
+            for (number, block) in self.blocks.iter().enumerate() {
+                for at in 0..block.len() {
+                    if passes(sieves, block.columns(at)) {
+                        found(block.keys[at].label, Picked { block: number as u32, at: at as u32 });
+                    }
+                }
+            }
+            return;
+        }
+        for (nth, bbox) in boxes.iter().enumerate() {
+            self.tree.search(bbox, &mut |number| {
+                let block = &self.blocks[number];
+                for at in 0..block.len() {
+                    let held = &block.boxes[at];
+                    // One that meets two boxes is found once.
+                    if tree::meets(held, bbox)
+                        && passes(sieves, block.columns(at))
+                        && shape_meets(held, block.geometry(at), bbox)
+                        && !boxes[..nth]
+                            .iter()
+                            .any(|b| tree::meets(held, b) && shape_meets(held, block.geometry(at), b))
+                    {
+                        found(block.keys[at].label, Picked { block: number as u32, at: at as u32 });
+                    }
+                }
+            });
+        }
+    }
+
+    /// The feature's text, without copying it.
+    pub fn json(&self, picked: Picked, with_comma: bool) -> Bytes {
+        self.blocks[picked.block as usize].json(picked.at as usize, with_comma)
+    }
+
+    /// Bytes of the feature's text.
+    pub fn json_len(&self, picked: Picked) -> usize {
+        self.blocks[picked.block as usize].json_len(picked.at as usize)
+    }
+
+    pub fn id(&self, picked: Picked) -> &str {
+        self.blocks[picked.block as usize].id(picked.at as usize)
+    }
+
+    pub fn from_day(&self, picked: Picked) -> Option<NaiveDate> {
+        self.blocks[picked.block as usize].from(picked.at as usize)
+    }
+
+    /// The revision that wrote the feature's row; 0 where it has none.
+    pub fn version(&self, picked: Picked) -> i64 {
+        self.blocks[picked.block as usize].version(picked.at as usize)
+    }
+
+    pub fn geometry(&self, picked: Picked) -> Option<&FlatGeometry> {
+        self.blocks[picked.block as usize].geometry(picked.at as usize)
+    }
+
+    /// What was made ready for tiles.
+    pub fn attributes(&self, picked: Picked) -> &[u8] {
+        self.blocks[picked.block as usize].attributes(picked.at as usize)
+    }
+
+    /// The division that the feature lies in, where the layer has one.
+    pub fn division(&self, picked: Picked) -> Option<&str> {
+        let column = self.column(self.layer.division_property()?)?;
+        self.dictionaries[column].text(self.blocks[picked.block as usize].columns(picked.at as usize)[column])
+    }
+}
+
+fn passes(sieves: &[Sieve], columns: &[u32]) -> bool {
+    sieves.iter().all(|(column, values)| values[columns[*column] as usize])
+}
+
+/// Whether the shape itself meets a box that its own box meets.
+fn shape_meets(held: &Bbox, geometry: Option<&FlatGeometry>, bbox: &Bbox) -> bool {
+    if tree::contains(bbox, held) {
+        return true;
+    }
+    let Some(geometry) = geometry else { return false };
+    let in_box = |c: &geo::Coord<f64>| bbox[0] <= c.x && c.x <= bbox[2] && bbox[1] <= c.y && c.y <= bbox[3];
+    // Most that meet it have a vertex in it; the others are few.
+    geometry.coords().iter().any(in_box) || geometry.to_geo().intersects(&box_geometry(*bbox))
+}

@@ -1,0 +1,91 @@
+//! The upper levels of the R-tree: boxes of blocks, packed in the order of the Hilbert curve, [`FANOUT`] to a node.
+//!
+//! Made anew with every snapshot: for a million features that is some thousand boxes.
+
+/// West, south, east, north.
+pub(super) type Bbox = [f64; 4];
+
+/// A box that nothing lies in.
+pub(super) const NOTHING: Bbox = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
+
+const FANOUT: usize = 16;
+
+/// Levels of boxes, those of the blocks first.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    levels: Vec<Vec<Bbox>>,
+}
+
+pub(super) fn union(a: Bbox, b: Bbox) -> Bbox {
+    [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])]
+}
+
+/// Whether two boxes have a point in common, be it on their sides.
+pub(super) fn meets(a: &Bbox, b: &Bbox) -> bool {
+    a[0] <= b[2] && b[0] <= a[2] && a[1] <= b[3] && b[1] <= a[3]
+}
+
+/// Whether `inner` lies in `outer`.
+pub(super) fn contains(outer: &Bbox, inner: &Bbox) -> bool {
+    outer[0] <= inner[0] && outer[1] <= inner[1] && inner[2] <= outer[2] && inner[3] <= outer[3]
+}
+
+impl Tree {
+    pub(super) fn of(blocks: Vec<Bbox>) -> Self {
+        let mut levels = vec![blocks];
+        while let Some(below) = levels.last().filter(|level| level.len() > FANOUT) {
+            levels.push(below.chunks(FANOUT).map(|boxes| boxes.iter().copied().fold(NOTHING, union)).collect());
+        }
+        Self { levels }
+    }
+
+    /// The box of everything.
+    pub(super) fn bbox(&self) -> Option<Bbox> {
+        let all = self.levels.last()?.iter().copied().fold(NOTHING, union);
+        (all[0] <= all[2]).then_some(all)
+    }
+
+    /// Calls `found` with the number of each block whose box meets this one, in their order.
+    pub(super) fn search(&self, bbox: &Bbox, found: &mut impl FnMut(usize)) {
+        if let Some(top) = self.levels.len().checked_sub(1) {
+            self.descend(top, 0, self.levels[top].len(), bbox, found);
+        }
+    }
+
+    fn descend(&self, level: usize, from: usize, to: usize, bbox: &Bbox, found: &mut impl FnMut(usize)) {
+        for at in from..to {
+            if !meets(&self.levels[level][at], bbox) {
+                continue;
+            }
+            match level.checked_sub(1) {
+                None => found(at),
+                Some(below) => {
+                    let end = ((at + 1) * FANOUT).min(self.levels[below].len());
+                    self.descend(below, at * FANOUT, end, bbox, found);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_search_finds_what_a_look_at_all_finds(
+            boxes in prop::collection::vec((0.0..100.0f64, 0.0..100.0f64, 0.0..5.0f64, 0.0..5.0f64), 0..700),
+            (w, s, width, height) in (0.0..100.0f64, 0.0..100.0f64, 0.0..50.0f64, 0.0..50.0f64),
+        ) {
+            let boxes: Vec<Bbox> = boxes.into_iter().map(|(w, s, x, y)| [w, s, w + x, s + y]).collect();
+            let asked = [w, s, w + width, s + height];
+            let expected: Vec<usize> = (0..boxes.len()).filter(|at| meets(&boxes[*at], &asked)).collect();
+            let mut found = Vec::new();
+            Tree::of(boxes).search(&asked, &mut |at| found.push(at));
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
