@@ -13,7 +13,7 @@ use sizhi::store::features;
 use sqlx::AssertSqlSafe;
 
 use crate::support::tools::{arg, gdal};
-use crate::support::{Database, root};
+use crate::support::{Database, fixture, root};
 use PropertyKind::{Boolean, Date, DateTime, Integer, Number, Text, TextList};
 
 /// The shared data, or `None` where it is absent: CI has it and must not skip.
@@ -114,6 +114,11 @@ fn as_json(filter: &str) -> String {
     cql2::to_json(&cql2::read(filter, Language::Text).expect("readable")).to_string()
 }
 
+/// Rows that count otherwise than the table says, whose 2 is left over from an earlier writing (`Ko%`, `kØ%`): opengeospatial/ogcapi-features,
+/// issue 1011. Chengdu, Chicago and Chișinău begin with “Ch”; Chișinău alone with “Chis”.
+const ERRATA: [(&str, i64, i64); 2] =
+    [("ACCENTI(name) LIKE accenti('Ch%')", 2, 3), ("ACCENTI(CASEI(name)) LIKE accenti(casei('cHis%'))", 2, 1)];
+
 #[actix_web::test]
 async fn every_row_of_the_standards_table_counts_as_it_says() {
     let Some(db) = loaded().await else { return };
@@ -124,6 +129,8 @@ async fn every_row_of_the_standards_table_counts_as_it_says() {
     let mut wrong = Vec::new();
     for row in &rows {
         let (filter, expected) = (row["filter"].as_str().expect("filter"), row["count"].as_i64().expect("count"));
+        let erratum = ERRATA.iter().find(|(wrong, told, _)| *wrong == filter && *told == expected);
+        let expected = erratum.map_or(expected, |(.., right)| *right);
         let layer = layers.iter().find(|layer| layer.id == row["collection"]).expect("one of the three");
         let counts = [
             count(&db, layer, filter, Language::Text).await,
@@ -190,6 +197,13 @@ const JUDGED: [(usize, &str, &str); 39] = [
     (0, "area(geometry) > 5000000000000", "ST_Area(geom::geography) > 5e12"),
 ];
 
+/// What another program made of a filter's text: see `fixtures/cql2`.
+fn by_another_hand(filter: &str) -> Option<String> {
+    let peer = std::fs::read_to_string(fixture("cql2/peer.json")).expect("fixture");
+    let peer: Vec<Value> = serde_json::from_str(&peer).expect("JSON");
+    peer.iter().find(|pair| pair["text"] == filter).map(|pair| pair["json"].to_string())
+}
+
 #[actix_web::test]
 async fn what_the_table_leaves_out_counts_as_postgis_does() {
     let Some(db) = loaded().await else { return };
@@ -198,10 +212,14 @@ async fn what_the_table_leaves_out_counts_as_postgis_does() {
     for (layer, filter, condition) in JUDGED {
         let layer = layers[layer];
         let expected: i64 = db.value(&format!("SELECT count(*) FROM {} WHERE {condition}", layer.relation)).await;
-        let counts = [
+        let mut counts = vec![
             count(&db, layer, filter, Language::Text).await,
             count(&db, layer, &as_json(filter), Language::Json).await,
         ];
+        match by_another_hand(filter) {
+            Some(json) => counts.push(count(&db, layer, &json, Language::Json).await),
+            None => assert!(filter.contains("\\'"), "not in the fixture: {filter}"),
+        }
         if counts.iter().any(|count| count.as_ref().ok() != Some(&expected)) {
             wrong.push(format!("{filter}: {expected}, not {counts:?}"));
         }
@@ -213,7 +231,7 @@ async fn what_the_table_leaves_out_counts_as_postgis_does() {
 const THINGS: &str = "CREATE TABLE cql2_things AS SELECT * FROM (VALUES
     ('a', ARRAY['x','y'], 1, 1e308::float8, '2024-02-29'::date, '2024-02-29T23:59:59.999999Z'::timestamptz, 'ẞtraße', ST_GeomFromText('POINT(112 28)', 4490)),
     ('b', ARRAY['y','x','x'], 0, -1e308, '2024-03-01', '2024-03-01T00:00:00Z', 'STRASSSE', ST_GeomFromText('POLYGON((112 28,113 28,113 29,112 28))', 4490)),
-    ('c', ARRAY['x'], -1, 'NaN', NULL, NULL, 'Ström%\\', ST_GeomFromText('GEOMETRYCOLLECTION(POINT(112 28),LINESTRING(112 28,113 29))', 4490)),
+    ('c', ARRAY['x'], -1, 'NaN', NULL, NULL, 'Ström%\\x', ST_GeomFromText('GEOMETRYCOLLECTION(POINT(112 28),LINESTRING(112 28,113 29))', 4490)),
     ('d', '{}', NULL, NULL, '-infinity', 'infinity', '', ST_GeomFromText('POLYGON((112 28,113 29,113 28,112 29,112 28))', 4490)),
     ('e', NULL, 2147483647, 0.1, '2024-02-29', '2024-02-29T00:00:00Z', NULL, NULL),
     ('f', ARRAY['z',NULL], 2, 'Infinity', '9999-12-31', '2024-02-29T12:00:00Z', 'e\u{301}clair', ST_GeomFromText('LINESTRING EMPTY', 4490))
@@ -303,14 +321,14 @@ async fn what_cannot_be_reckoned_matches_nothing_or_is_refused() {
         ("moment<=TIMESTAMP('2024-02-29T12:00:00Z')", Ok("ef")),
         ("t_before(day,moment)", Ok("d")),
         ("t_equals(day,moment)", Ok("abe")),
-        ("t_disjoint(INTERVAL(day,moment),INTERVAL('2024-03-01','..'))", Ok("ae")),
+        ("t_disjoint(INTERVAL(day,moment),INTERVAL('2024-03-01','..'))", Ok("aef")),
         ("t_intersects(INTERVAL('..',day),INTERVAL(moment,'..'))", Ok("abef")),
         ("CASEI(word)=casei('Strasse')", Ok("")),
         ("CASEI(word)=casei('SSTRASSE')", Ok("a")),
         ("CASEI(word) LIKE casei('ss%')", Ok("a")),
-        ("word LIKE '%\\%\\\\'", Ok("c")),
+        ("word LIKE '%\\%\\\\x'", Ok("c")),
         ("ACCENTI(word) LIKE accenti('strö%') OR ACCENTI(word)='eclair'", Ok("f")),
-        ("ACCENTI(CASEI(word)) LIKE accenti(casei('STRÖ__'))", Ok("c")),
+        ("ACCENTI(CASEI(word)) LIKE accenti(casei('STRÖ___'))", Ok("c")),
         ("length(word)=0", Ok("d")),
         ("word=''", Ok("d")),
         ("NOT word='x'", Ok("abcdf")),

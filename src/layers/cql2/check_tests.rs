@@ -20,7 +20,7 @@ fn what_makes_sense_of_a_layer_passes() {
     for source in [
         "state='approved'",
         "'approved'=state",
-        "\"state\" like 'a%' and name not like '%\\\\'",
+        "\"state\" like 'a%' and name not like '%\\\\x'",
         "casei(name) like casei(accenti('X\\%'))",
         "name=number or name<>county_name",
         "computed_area_m2/10000 between 1 and approval_age_years",

@@ -365,6 +365,9 @@ impl Parser {
 
     /// Whether the bracket that opens here closes right before the end of the operand: `('a')`, not `(1) + 2`.
     fn is_list_of_operand(&self) -> bool {
+        if !self.is_mark("(") {
+            return false;
+        }
         let mut open = 0_usize;
         for (i, (_, token)) in self.tokens.iter().enumerate().skip(self.next) {
             match token {
@@ -378,7 +381,7 @@ impl Parser {
             }
         }
         // It never closes: the list says so.
-        self.is_mark("(")
+        true
     }
 
     fn instant(&mut self, at: At, name: &str) -> Parsed<Read> {
