@@ -17,18 +17,8 @@ use crate::error::{Error, Result};
 use crate::store::features;
 
 /// Parameters, besides the layer's own properties.
-pub const FACET_PARAMS: [&str; 10] = [
-    "properties",
-    "bbox",
-    "datetime",
-    "revision",
-    "q",
-    "division",
-    "within",
-    "filter",
-    "filter-lang",
-    "filter-crs",
-];
+pub const FACET_PARAMS: [&str; 10] =
+    ["properties", "bbox", "datetime", "revision", "q", "division", "within", "filter", "filter-lang", "filter-crs"];
 /// Properties counted at once.
 const MAX_PROPERTIES: usize = 10;
 

@@ -67,8 +67,12 @@ fn filter_parameters(layer: &Layer) -> [Value; 3] {
     let mut filter = text_parameter("filter", "CQL2 条件，不超过 8 kB；属性见 queryables，图形写作 geometry");
     let property = example_property(layer);
     filter["example"] = json!(format!("{property} IS NOT NULL AND S_INTERSECTS(geometry,BBOX(112,28,114,30))"));
-    let languages = json!({"type": "string", "enum": Language::ALL.map(Language::as_str), "default": Language::default().as_str()});
-    let mut crs = text_parameter("filter-crs", "filter 中坐标的坐标系（URI）；默认 CRS84，经度在前；EPSG:4490、EPSG:4326 纬度在前");
+    let languages =
+        json!({"type": "string", "enum": Language::ALL.map(Language::as_str), "default": Language::default().as_str()});
+    let mut crs = text_parameter(
+        "filter-crs",
+        "filter 中坐标的坐标系（URI）；默认 CRS84，经度在前；EPSG:4490、EPSG:4326 纬度在前",
+    );
     crs["example"] = json!("http://www.opengis.net/def/crs/OGC/1.3/CRS84");
     [filter, query("filter-lang", "filter 的写法；默认 cql2-text", languages), crs]
 }

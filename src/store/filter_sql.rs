@@ -5,7 +5,9 @@
 
 use super::conditions::{Bound, Clauses};
 use super::{filter_time, geometry_literal};
-use crate::domain::filter::{ArrayRelation, Checked, Column, Comparison, Function, Kind, Node, Operator, SpatialRelation};
+use crate::domain::filter::{
+    ArrayRelation, Checked, Column, Comparison, Function, Kind, Node, Operator, SpatialRelation,
+};
 use crate::domain::items_query::Bbox;
 
 /// Marks that stand on or under a letter, by blocks: `regexp_replace` knows no `\p{M}`.
@@ -167,7 +169,9 @@ impl Clauses {
             ArrayRelation::ContainedBy => within("l", "r"),
             ArrayRelation::Overlaps => "l && r".to_owned(),
         };
-        format!("(SELECT CASE WHEN l IS NOT NULL AND r IS NOT NULL THEN {holds} END FROM (VALUES ({left}, {right})) s (l, r))")
+        format!(
+            "(SELECT CASE WHEN l IS NOT NULL AND r IS NOT NULL THEN {holds} END FROM (VALUES ({left}, {right})) s (l, r))"
+        )
     }
 
     /// A list of texts.
@@ -187,7 +191,9 @@ impl Clauses {
     fn json_set(&mut self, one: &Checked) -> String {
         let Node::List(list) = &one.node else {
             let column = self.expression(one);
-            return format!("(CASE WHEN {column} IS NOT NULL THEN ARRAY(SELECT to_jsonb(e) FROM unnest({column}) e) END)");
+            return format!(
+                "(CASE WHEN {column} IS NOT NULL THEN ARRAY(SELECT to_jsonb(e) FROM unnest({column}) e) END)"
+            );
         };
         let items: Vec<String> = list.iter().map(|item| self.json_member(item)).collect();
         format!("ARRAY[{}]::jsonb[]", items.join(", "))
@@ -210,7 +216,9 @@ impl Clauses {
         let left = format!("{}::float8", self.expression(&pair[0]));
         let right = format!("{}::float8", self.expression(&pair[1]));
         match operator {
-            Operator::Add | Operator::Subtract | Operator::Multiply => format!("({left} {} {right})", operator.as_str()),
+            Operator::Add | Operator::Subtract | Operator::Multiply => {
+                format!("({left} {} {right})", operator.as_str())
+            }
             Operator::Divide => format!("({left} / nullif({right}, 0))"),
             Operator::IntegerDivide => format!("trunc({left} / nullif({right}, 0))"),
             Operator::Modulo => format!("mod({left}::numeric, nullif({right}::numeric, 0))::float8"),
@@ -226,9 +234,9 @@ impl Clauses {
         let of = self.expression(argument);
         match function {
             // Full case folding as near as PostgreSQL comes before 18: through capitals (ß and SS, ς and σ, K and the kelvin sign).
-            Function::CaseI => format!(
-                "translate(lower(upper({of} COLLATE \"und-x-icu\") COLLATE \"und-x-icu\"), 'ς', 'σ')"
-            ),
+            Function::CaseI => {
+                format!("translate(lower(upper({of} COLLATE \"und-x-icu\") COLLATE \"und-x-icu\"), 'ς', 'σ')")
+            }
             Function::AccentI => format!(
                 "normalize(translate(regexp_replace(normalize({of} COLLATE \"C\", NFD), '{MARKS}', '', 'g'), '{}', '{}'), NFC)",
                 STROKES[0], STROKES[1]

@@ -1,6 +1,4 @@
-//! `filter` over HTTP: items, downloads and facets of the register's own layers, judged by SQL; what is refused, and how fast.
-
-use std::time::{Duration, Instant};
+//! `filter` over HTTP: items, downloads and facets of the register's own layers, judged by SQL; what is refused.
 
 use actix_web::http::Method;
 use serde_json::json;
@@ -27,14 +25,34 @@ async fn a_filter_chooses_what_the_same_condition_in_sql_chooses() {
     for (layer, filter, condition) in [
         ("parks", "level='国家级'", "level = '国家级'"),
         ("parks", "level='国家级' OR name LIKE '%高新%'", "level = '国家级' OR name LIKE '%高新%'"),
-        ("parks", "NOT level='国家级' AND status IN ('active','merged')", "level <> '国家级' AND status IN ('active','merged')"),
+        (
+            "parks",
+            "NOT level='国家级' AND status IN ('active','merged')",
+            "level <> '国家级' AND status IN ('active','merged')",
+        ),
         ("parks", "A_CONTAINS(leading_industries,('食品'))", "'食品' = ANY(leading_industries)"),
-        ("parks", "A_OVERLAPS(county_codes,('430121','430124')) AND illustrative=TRUE", "county_codes && '{430121,430124}' AND illustrative"),
+        (
+            "parks",
+            "A_OVERLAPS(county_codes,('430121','430124')) AND illustrative=TRUE",
+            "county_codes && '{430121,430124}' AND illustrative",
+        ),
         ("parks", "valid_to IS NULL AND valid_from IS NOT NULL", "valid_to IS NULL AND valid_from IS NOT NULL"),
         ("parks", "area(geometry) > 20000000", "ST_Area(geom::geography) > 2e7"),
-        ("parks", "S_INTERSECTS(geometry,BBOX(112.5,27.5,113.5,28.5)) AND S_DISJOINT(geometry,POINT(113 28))", "ST_Intersects(geom, ST_MakeEnvelope(112.5,27.5,113.5,28.5,4490)) AND NOT ST_Intersects(geom, ST_SetSRID(ST_Point(113,28),4490))"),
-        ("park_blocks", "S_WITHIN(geom,POLYGON((112 27,114 27,114 29,112 29,112 27))) AND number<>'1'", "ST_Within(geom, ST_MakeEnvelope(112,27,114,29,4490)) AND number <> '1' AND valid_to IS NULL"),
-        ("divisions", "level='county' AND code BETWEEN '430100' AND '430199'", "level = 'county' AND code COLLATE \"C\" BETWEEN '430100' AND '430199'"),
+        (
+            "parks",
+            "S_INTERSECTS(geometry,BBOX(112.5,27.5,113.5,28.5)) AND S_DISJOINT(geometry,POINT(113 28))",
+            "ST_Intersects(geom, ST_MakeEnvelope(112.5,27.5,113.5,28.5,4490)) AND NOT ST_Intersects(geom, ST_SetSRID(ST_Point(113,28),4490))",
+        ),
+        (
+            "park_blocks",
+            "S_WITHIN(geom,POLYGON((112 27,114 27,114 29,112 29,112 27))) AND number<>'1'",
+            "ST_Within(geom, ST_MakeEnvelope(112,27,114,29,4490)) AND number <> '1' AND valid_to IS NULL",
+        ),
+        (
+            "divisions",
+            "level='county' AND code BETWEEN '430100' AND '430199'",
+            "level = 'county' AND code COLLATE \"C\" BETWEEN '430100' AND '430199'",
+        ),
         ("divisions", "parent_code=code OR maps_to IS NOT NULL", "parent_code = code OR maps_to IS NOT NULL"),
     ] {
         let expected: i64 = db.value(&format!("SELECT count(*) FROM layer_{layer} WHERE {condition}")).await;
@@ -62,13 +80,18 @@ async fn downloads_facets_and_pages_go_by_the_filter() {
     assert_eq!(csv.status, 200);
     assert_eq!(csv.text().lines().count() as i64, expected + 1, "a heading and the rows");
     let facets = get(&db, &format!("/api/collections/parks/facets?properties=level&filter={filter}")).await.json();
-    assert_eq!((&facets["numberMatched"], &facets["facets"][0]["values"]), (&json!(expected), &json!([{"value": "国家级", "count": expected}])));
+    assert_eq!(
+        (&facets["numberMatched"], &facets["facets"][0]["values"]),
+        (&json!(expected), &json!([{"value": "国家级", "count": expected}]))
+    );
     // Page by page, each feature once.
     let mut path = format!("/api/collections/parks/items?limit=5&filter={filter}");
     let mut seen = Vec::new();
     loop {
         let page = get(&db, &path).await.json();
-        seen.extend(page["features"].as_array().expect("features").iter().map(|f| f["id"].as_str().expect("id").to_owned()));
+        seen.extend(
+            page["features"].as_array().expect("features").iter().map(|f| f["id"].as_str().expect("id").to_owned()),
+        );
         let next = page["links"].as_array().expect("links").iter().find(|link| link["rel"] == "next");
         let Some(next) = next.and_then(|link| link["href"].as_str()) else { break };
         path = next[next.find("/api").expect("an address of ours")..].to_owned();
@@ -82,7 +105,10 @@ async fn coordinates_of_a_filter_are_of_its_system() {
     let db = Database::with_sample().await;
     let expected = matched(&db, &items("parks", "S_INTERSECTS(geometry,BBOX(112.5,27.5,113.5,28.5))")).await;
     assert!(expected > 0);
-    let (east_first, north_first) = (encode("S_INTERSECTS(geometry,BBOX(112.5,27.5,113.5,28.5))"), encode("S_INTERSECTS(geometry,BBOX(27.5,112.5,28.5,113.5))"));
+    let (east_first, north_first) = (
+        encode("S_INTERSECTS(geometry,BBOX(112.5,27.5,113.5,28.5))"),
+        encode("S_INTERSECTS(geometry,BBOX(27.5,112.5,28.5,113.5))"),
+    );
     for (crs, filter) in [
         ("http://www.opengis.net/def/crs/OGC/1.3/CRS84", &east_first),
         ("http://www.opengis.net/def/crs/EPSG/0/4490", &north_first),
@@ -101,7 +127,10 @@ async fn a_filter_is_joined_with_the_jurisdiction_and_never_replaces_it() {
     let (x, y, _) = inside(&db, PARK).await;
     for (county, count, north) in [("430121", 3, 0.0), ("430181", 2, 0.002)] {
         let parcel = |n: i32| {
-            (json!({"地块编号": format!("Z{n}"), "状态": "已批准", "状态日期": "2024-05-06"}), square(x + f64::from(n) * 0.002, y + north, 0.001))
+            (
+                json!({"地块编号": format!("Z{n}"), "状态": "已批准", "状态日期": "2024-05-06"}),
+                square(x + f64::from(n) * 0.002, y + north, 0.001),
+            )
         };
         let path = file(&format!("{county}.geojson"), &(0..count).map(parcel).collect::<Vec<_>>());
         let imported = db.import(&path, |request| {
@@ -115,7 +144,8 @@ async fn a_filter_is_joined_with_the_jurisdiction_and_never_replaces_it() {
     let cookie = accounts::login(&db, "clerk").await;
     // Who is bound by no policy counts both.
     let mut judge = db.superuser().await;
-    let sql = "SELECT count(*) FILTER (WHERE county_code = '430121'), count(*) FROM turnover_parcel WHERE valid_to IS NULL";
+    let sql =
+        "SELECT count(*) FILTER (WHERE county_code = '430121'), count(*) FROM turnover_parcel WHERE valid_to IS NULL";
     let (own, all): (i64, i64) = sqlx::query_as(sql).fetch_one(&mut judge).await.expect("judged");
     assert_eq!((own, all), (3, 5));
     for (filter, expected) in [
@@ -181,8 +211,4 @@ async fn hostile_filters_are_refused_at_the_door() {
         let path = format!("/api/collections/parks/items?filter-lang={language}&filter={filter}");
         get(&db, &path).await.assert_problem(400, "filter_too_complex");
     }
-    // The bound is far above what a test machine may lose on the way.
-    let began = Instant::now();
-    let _ = sizhi::layers::cql2::read(&"NOT ".repeat(2_000), sizhi::layers::cql2::Language::Text);
-    assert!(began.elapsed() < Duration::from_secs(5));
 }

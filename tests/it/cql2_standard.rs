@@ -79,8 +79,18 @@ async fn loaded() -> Option<Database> {
     gdal(
         "ogr2ogr",
         &[
-            "-f", "PostgreSQL", &address, arg(&package), "-lco", "LAUNDER=NO", "-lco", "FID=fid", "-lco", "GEOMETRY_NAME=geom",
-            "-a_srs", "EPSG:4490",
+            "-f",
+            "PostgreSQL",
+            &address,
+            arg(&package),
+            "-lco",
+            "LAUNDER=NO",
+            "-lco",
+            "FID=fid",
+            "-lco",
+            "GEOMETRY_NAME=geom",
+            "-a_srs",
+            "EPSG:4490",
         ],
     );
     for layer in standard_layers() {
@@ -132,18 +142,24 @@ async fn every_row_of_the_standards_table_counts_as_it_says() {
         let erratum = ERRATA.iter().find(|(wrong, told, _)| *wrong == filter && *told == expected);
         let expected = erratum.map_or(expected, |(.., right)| *right);
         let layer = layers.iter().find(|layer| layer.id == row["collection"]).expect("one of the three");
-        let counts = [
+        let mut counts = vec![
             count(&db, layer, filter, Language::Text).await,
             count(&db, layer, &as_json(filter), Language::Json).await,
             count_whole(&db, layer, filter).await,
         ];
+        // TEMPORARY
+        if let Some(json) = by_another_hand(filter) {
+            counts.push(count(&db, layer, &json, Language::Json).await);
+            eprintln!("PEER");
+        }
         if counts.iter().any(|count| count.as_ref().ok() != Some(&expected)) {
             wrong.push(format!("{} {filter}: {expected}, not {counts:?}", row["cls"]));
         }
     }
     assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
     // What the standard wants refused.
-    for filter in ["S_INTERSECTS(geom,POINT(90 180))", "T_DURING(start,INTERVAL('2022-01-01','2022-12-31'))", "nope=1"] {
+    for filter in ["S_INTERSECTS(geom,POINT(90 180))", "T_DURING(start,INTERVAL('2022-01-01','2022-12-31'))", "nope=1"]
+    {
         let refused = count(&db, layers[1], filter, Language::Text).await.err().map(|e| e.code());
         assert_eq!(refused, Some("filter_invalid"), "{filter}");
     }
@@ -168,7 +184,11 @@ const JUDGED: [(usize, &str, &str); 39] = [
     (0, "CASEI(NAME_EL) = casei('ΡΟΥΜΑΝΊΑ')", "\"NAME_EL\" = 'Ρουμανία'"),
     (0, "ACCENTI(CASEI(NAME_EL)) = accenti(casei('ΡΟΥΜΑΝΙΑ'))", "\"NAME_EL\" = 'Ρουμανία'"),
     (1, "ACCENTI(name) = accenti('Kobenhavn')", "name = 'København'"),
-    (1, "lower(name)=nameascii OR upper(name)='ROME'", "lower(name COLLATE \"und-x-icu\") = nameascii OR name = 'Rome'"),
+    (
+        1,
+        "lower(name)=nameascii OR upper(name)='ROME'",
+        "lower(name COLLATE \"und-x-icu\") = nameascii OR name = 'Rome'",
+    ),
     (1, "length(name)=4", "char_length(name) = 4"),
     // Arithmetic.
     (1, "pop_max DIV 1000000 = 3", "pop_max BETWEEN 3000000 AND 3999999"),
@@ -182,17 +202,41 @@ const JUDGED: [(usize, &str, &str); 39] = [
     (1, "abs(0-pop_max) = ceil(pop_max - 0.5) AND floor(0.5)=0 AND round(2.5)=3", "TRUE"),
     // Times.
     (1, "start = DATE('2022-04-16')", "start::date = '2022-04-16'"),
-    (1, "start > DATE('2022-04-15') AND \"end\" < DATE('2023-04-01')", "start >= '2022-04-16' AND \"end\" < '2023-04-01'"),
+    (
+        1,
+        "start > DATE('2022-04-15') AND \"end\" < DATE('2023-04-01')",
+        "start >= '2022-04-16' AND \"end\" < '2023-04-01'",
+    ),
     (1, "t_intersects(start,INTERVAL('2022-04-16','2022-04-16'))", "start::date = '2022-04-16'"),
     (1, "t_intersects(INTERVAL(start,end),INTERVAL('..','..'))", "start IS NOT NULL AND \"end\" IS NOT NULL"),
-    (1, "t_meets(INTERVAL('2000-01-01T00:00:00Z','2022-04-16T10:13:19Z'),INTERVAL(start,end))", "start = '2022-04-16T10:13:19Z'"),
+    (
+        1,
+        "t_meets(INTERVAL('2000-01-01T00:00:00Z','2022-04-16T10:13:19Z'),INTERVAL(start,end))",
+        "start = '2022-04-16T10:13:19Z'",
+    ),
     (1, "t_overlappedBy(INTERVAL(start,end),INTERVAL('..',DATE('2022-04-16')))", "FALSE"),
     (1, "\"date\" BETWEEN TIMESTAMP('2022-04-16T23:59:59Z') AND DATE('2022-04-16')", "date = '2022-04-16'"),
     // Space.
-    (0, "s_within(geom,BBOX(170,-60,-170,0))", "ST_Within(geom, ST_GeomFromText('MULTIPOLYGON(((170 -60,180 -60,180 0,170 0,170 -60)),((-180 -60,-170 -60,-170 0,-180 0,-180 -60)))', 4490))"),
-    (0, "s_disjoint(geom,BBOX(170,-60,-170,80))", "ST_Disjoint(geom, ST_GeomFromText('MULTIPOLYGON(((170 -60,180 -60,180 80,170 80,170 -60)),((-180 -60,-170 -60,-170 80,-180 80,-180 -60)))', 4490))"),
-    (1, "s_intersects(geom,BBOX(12.4533865,41.9032822,12.4533865,41.9032822))", "ST_DWithin(geom, ST_SetSRID(ST_Point(12.4533865,41.9032822), 4490), 0)"),
-    (2, "s_crosses(geom,MULTILINESTRING((-180 0,180 0),(0 -90,0 90)))", "ST_Crosses(geom, ST_GeomFromText('MULTILINESTRING((-180 0,180 0),(0 -90,0 90))', 4490))"),
+    (
+        0,
+        "s_within(geom,BBOX(170,-60,-170,0))",
+        "ST_Within(geom, ST_GeomFromText('MULTIPOLYGON(((170 -60,180 -60,180 0,170 0,170 -60)),((-180 -60,-170 -60,-170 0,-180 0,-180 -60)))', 4490))",
+    ),
+    (
+        0,
+        "s_disjoint(geom,BBOX(170,-60,-170,80))",
+        "ST_Disjoint(geom, ST_GeomFromText('MULTIPOLYGON(((170 -60,180 -60,180 80,170 80,170 -60)),((-180 -60,-170 -60,-170 80,-180 80,-180 -60)))', 4490))",
+    ),
+    (
+        1,
+        "s_intersects(geom,BBOX(12.4533865,41.9032822,12.4533865,41.9032822))",
+        "ST_DWithin(geom, ST_SetSRID(ST_Point(12.4533865,41.9032822), 4490), 0)",
+    ),
+    (
+        2,
+        "s_crosses(geom,MULTILINESTRING((-180 0,180 0),(0 -90,0 90)))",
+        "ST_Crosses(geom, ST_GeomFromText('MULTILINESTRING((-180 0,180 0),(0 -90,0 90))', 4490))",
+    ),
     (2, "s_overlaps(geom,geometry) OR s_equals(geom,geom)", "TRUE"),
     (0, "area(geometry) > 5000000000000", "ST_Area(geom::geography) > 5e12"),
 ];
@@ -240,7 +284,8 @@ const THINGS: &str = "CREATE TABLE cql2_things AS SELECT * FROM (VALUES
 async fn things() -> (Database, &'static Layer) {
     let db = Database::empty().await;
     sqlx::raw_sql(THINGS).execute(&db.pool).await.expect("things");
-    let view = "CREATE VIEW cql2_things_view AS SELECT *, NULL::date AS valid_from, NULL::date AS valid_to FROM cql2_things";
+    let view =
+        "CREATE VIEW cql2_things_view AS SELECT *, NULL::date AS valid_from, NULL::date AS valid_to FROM cql2_things";
     sqlx::raw_sql(view).execute(&db.pool).await.expect("a view");
     let properties = [
         ("tags", TextList),
@@ -366,7 +411,9 @@ async fn every_relation_takes_every_shape_or_refuses_it() {
     ];
     for relation in sizhi::domain::filter::SpatialRelation::ALL {
         for shape in shapes {
-            for filter in [format!("{}(geometry,{shape})", relation.as_str()), format!("{}({shape},geometry)", relation.as_str())] {
+            for filter in
+                [format!("{}(geometry,{shape})", relation.as_str()), format!("{}({shape},geometry)", relation.as_str())]
+            {
                 let counted = count(&db, layer, &filter, Language::Text).await;
                 let any = matches!(relation.as_str(), "s_intersects" | "s_disjoint");
                 let mixed = shape.starts_with("GEOMETRYCOLLECTION");

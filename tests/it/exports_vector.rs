@@ -47,7 +47,9 @@ fn laid(bytes: &[u8], format: &str, layer: &Layer, work: &Path) -> PathBuf {
 fn differs(column: &str, property: &str, kind: PropertyKind) -> String {
     let (k, b) = (format!("k.\"{column}\""), format!("b.{property}"));
     match kind {
-        PropertyKind::Text | PropertyKind::DateTime => format!("nullif({k}::text, '') IS DISTINCT FROM nullif({b}, '')"),
+        PropertyKind::Text | PropertyKind::DateTime => {
+            format!("nullif({k}::text, '') IS DISTINCT FROM nullif({b}, '')")
+        }
         PropertyKind::TextList => {
             format!("nullif({k}::text, '') IS DISTINCT FROM nullif(array_to_string({b}, '、'), '')")
         }

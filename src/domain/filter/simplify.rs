@@ -64,9 +64,7 @@ fn plain(part: &Checked) -> Option<Filter> {
             let Node::List(list) = &right.node else { return None };
             let words = texts(list)?;
             match (relation, words.as_slice()) {
-                (ArrayRelation::Contains, [one]) => {
-                    Some(Filter { property, value: FilterValue::Text(one.clone()) })
-                }
+                (ArrayRelation::Contains, [one]) => Some(Filter { property, value: FilterValue::Text(one.clone()) }),
                 (ArrayRelation::Overlaps, _) => Some(Filter { property, value: FilterValue::AnyOf(words) }),
                 _ => None,
             }

@@ -3,7 +3,8 @@
 use super::tokens::short;
 use super::{Fault, LiteralCrs, Parsed, literal};
 use crate::domain::filter::{
-    At, Checked, Column, End, Expression, Function, Kind, MAX_ITEMS, Node, Pair, Read, SpatialRelation, TemporalRelation,
+    At, Checked, Column, End, Expression, Function, Kind, MAX_ITEMS, Node, Pair, Read, SpatialRelation,
+    TemporalRelation,
 };
 use crate::domain::layer::Layer;
 
@@ -102,7 +103,10 @@ impl Checker<'_> {
             _ => {
                 let known = known_names(self.layer).join("、");
                 let what = if is_declared { "不能按属性" } else { "没有属性" };
-                Err(Fault::new(at, format!("{what}“{}”{}；可查询的属性：{known}", short(name), if is_declared { "过滤" } else { "" })))
+                Err(Fault::new(
+                    at,
+                    format!("{what}“{}”{}；可查询的属性：{known}", short(name), if is_declared { "过滤" } else { "" }),
+                ))
             }
         }
     }
@@ -203,7 +207,6 @@ impl Checker<'_> {
         let end = |end: End<String>| {
             let End::At(read) = end else { return Ok(End::Open) };
             let at = read.at;
-            // A function that gave a day would have to be counted: it would stand several times in the statement.
             match self.expression(read)? {
                 (time, kind) if kind.is_instant() => Ok(End::At(time)),
                 (_, kind) => Err(Fault::new(at, format!("时段的一端应为日期或时刻，不是{}", kind.label()))),

@@ -132,8 +132,14 @@ fn coordinates_are_in_the_order_of_their_system() {
         assert_eq!(filter_crs(uri).ok(), expected, "{uri}");
     }
     let read = |source: &str, crs| read_for(parcels(), source, Language::Text, crs);
-    let lon_lat = read("s_within(geometry,BBOX(112,27,113,29)) and s_equals(geometry,POINT(112 28))", LiteralCrs::LongitudeLatitude);
-    let lat_lon = read("s_within(geometry,BBOX(27,112,29,113)) and s_equals(geometry,POINT(28 112))", LiteralCrs::LatitudeLongitude);
+    let lon_lat = read(
+        "s_within(geometry,BBOX(112,27,113,29)) and s_equals(geometry,POINT(112 28))",
+        LiteralCrs::LongitudeLatitude,
+    );
+    let lat_lon = read(
+        "s_within(geometry,BBOX(27,112,29,113)) and s_equals(geometry,POINT(28 112))",
+        LiteralCrs::LatitudeLongitude,
+    );
     assert_eq!(lon_lat.expect("read"), lat_lon.expect("read"));
     assert!(read("s_equals(geometry,POINT(112 28))", LiteralCrs::LatitudeLongitude).is_err(), "latitude 112");
 }

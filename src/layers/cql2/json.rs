@@ -16,9 +16,7 @@ pub fn parse(source: &str) -> (Parsed<Read>, Vec<String>) {
     // serde_json stops at 128 levels by itself.
     let read = match serde_json::from_str::<Value>(source) {
         Ok(value) => parser.expression(&value),
-        Err(fault) if fault.to_string().starts_with("recursion limit") => {
-            Err(Fault::bound(At(0), "JSON 嵌套太深"))
-        }
+        Err(fault) if fault.to_string().starts_with("recursion limit") => Err(Fault::bound(At(0), "JSON 嵌套太深")),
         Err(fault) => Err(Fault::new(At(0), format!("不是 JSON（第 {} 行第 {} 列）", fault.line(), fault.column()))),
     };
     (read, parser.pointers)

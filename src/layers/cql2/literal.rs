@@ -56,7 +56,8 @@ fn polygons(at: At, parts: Vec<Polygon<f64>>) -> Parsed<()> {
 fn merged(at: At, collection: GeometryCollection<f64>) -> Parsed<Geometry<f64>> {
     let mut members = Vec::new();
     flatten(collection, &mut members);
-    let points: Option<Vec<_>> = members.iter().map(|m| if let Geometry::Point(p) = m { Some(*p) } else { None }).collect();
+    let points: Option<Vec<_>> =
+        members.iter().map(|m| if let Geometry::Point(p) = m { Some(*p) } else { None }).collect();
     if let Some(points) = points {
         return Ok(Geometry::MultiPoint(MultiPoint(points)));
     }

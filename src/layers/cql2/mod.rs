@@ -96,7 +96,11 @@ impl Places {
             },
         };
         let detail = format!("filter {place}：{}", fault.message);
-        if fault.is_bound { Error::invalid("filter_too_complex", detail) } else { Error::invalid("filter_invalid", detail) }
+        if fault.is_bound {
+            Error::invalid("filter_too_complex", detail)
+        } else {
+            Error::invalid("filter_invalid", detail)
+        }
     }
 }
 

@@ -59,30 +59,60 @@ const SAME: [(&str, &str); 36] = [
         "T_DURING(INTERVAL(touchdown, liftOff), INTERVAL('1969-07-16T13:32:00Z', '..'))",
         r#"{"op":"t_during","args":[{"interval":[{"property":"touchdown"},{"property":"liftOff"}]},{"interval":["1969-07-16T13:32:00Z",".."]}]}"#,
     ),
-    ("t_metby(a, INTERVAL('..','1969-07-16'))", r#"{"op":"t_metBy","args":[{"property":"a"},{"interval":["..","1969-07-16"]}]}"#),
-    ("updated >= TIMESTAMP('2020-01-01T08:00:00+08:00')", r#"{"op":">=","args":[{"property":"updated"},{"timestamp":"2020-01-01T00:00:00Z"}]}"#),
-    ("A_CONTAINS(layer:ids, ('layers-ca','layers-us'))", r#"{"op":"a_contains","args":[{"property":"layer:ids"},["layers-ca","layers-us"]]}"#),
+    (
+        "t_metby(a, INTERVAL('..','1969-07-16'))",
+        r#"{"op":"t_metBy","args":[{"property":"a"},{"interval":["..","1969-07-16"]}]}"#,
+    ),
+    (
+        "updated >= TIMESTAMP('2020-01-01T08:00:00+08:00')",
+        r#"{"op":">=","args":[{"property":"updated"},{"timestamp":"2020-01-01T00:00:00Z"}]}"#,
+    ),
+    (
+        "A_CONTAINS(layer:ids, ('layers-ca','layers-us'))",
+        r#"{"op":"a_contains","args":[{"property":"layer:ids"},["layers-ca","layers-us"]]}"#,
+    ),
     ("a_equals(l, ('a'))", r#"{"op":"a_equals","args":[{"property":"l"},["a"]]}"#),
     ("a_overlaps(('a', true, 1), ['a'])", r#"{"op":"a_overlaps","args":[["a",true,1],["a"]]}"#),
     ("a_containedBy((), (DATE('1969-07-16')))", r#"{"op":"a_containedBy","args":[[],[{"date":"1969-07-16"}]]}"#),
     ("h > (c-1)", r#"{"op":">","args":[{"property":"h"},{"op":"-","args":[{"property":"c"},1]}]}"#),
     ("1-2-3=a", r#"{"op":"=","args":[{"op":"-","args":[{"op":"-","args":[1,2]},3]},{"property":"a"}]}"#),
     ("a=2^3^2", r#"{"op":"=","args":[{"property":"a"},{"op":"^","args":[2,{"op":"^","args":[3,2]}]}]}"#),
-    ("a=1+2*3 DIV 4", r#"{"op":"=","args":[{"property":"a"},{"op":"+","args":[1,{"op":"div","args":[{"op":"*","args":[2,3]},4]}]}]}"#),
+    (
+        "a=1+2*3 DIV 4",
+        r#"{"op":"=","args":[{"property":"a"},{"op":"+","args":[1,{"op":"div","args":[{"op":"*","args":[2,3]},4]}]}]}"#,
+    ),
     ("a=-b", r#"{"op":"=","args":[{"property":"a"},{"op":"*","args":[-1,{"property":"b"}]}]}"#),
     ("a=-5.5e-1", r#"{"op":"=","args":[{"property":"a"},-0.55]}"#),
-    ("NOT a=1 AND b=2 OR c=3", r#"{"op":"or","args":[{"op":"and","args":[{"op":"not","args":[{"op":"=","args":[{"property":"a"},1]}]},{"op":"=","args":[{"property":"b"},2]}]},{"op":"=","args":[{"property":"c"},3]}]}"#),
-    ("not (a=1 and (b=2 or c=3))", r#"{"op":"NOT","args":[{"op":"AND","args":[{"op":"=","args":[{"property":"a"},1]},{"op":"OR","args":[{"op":"=","args":[{"property":"b"},2]},{"op":"=","args":[{"property":"c"},3]}]}]}]}"#),
+    (
+        "NOT a=1 AND b=2 OR c=3",
+        r#"{"op":"or","args":[{"op":"and","args":[{"op":"not","args":[{"op":"=","args":[{"property":"a"},1]}]},{"op":"=","args":[{"property":"b"},2]}]},{"op":"=","args":[{"property":"c"},3]}]}"#,
+    ),
+    (
+        "not (a=1 and (b=2 or c=3))",
+        r#"{"op":"NOT","args":[{"op":"AND","args":[{"op":"=","args":[{"property":"a"},1]},{"op":"OR","args":[{"op":"=","args":[{"property":"b"},2]},{"op":"=","args":[{"property":"c"},3]}]}]}]}"#,
+    ),
     ("((a=1))", r#"{"op":"=","args":[{"property":"a"},1]}"#),
     ("a = (b = 1)", r#"{"op":"=","args":[{"property":"a"},{"op":"=","args":[{"property":"b"},1]}]}"#),
     ("TRUE", "true"),
     // Names that a keyword might be taken for.
     ("date=DATE('2022-04-16')", r#"{"op":"=","args":[{"property":"date"},{"date":"2022-04-16"}]}"#),
     ("\"date\" in (DATE('2022-04-16'))", r#"{"op":"in","args":[{"property":"date"},[{"date":"2022-04-16"}]]}"#),
-    ("start=end and boolean=true", r#"{"op":"and","args":[{"op":"=","args":[{"property":"start"},{"property":"end"}]},{"op":"=","args":[{"property":"boolean"},true]}]}"#),
-    ("notes=1 and android=2 or order=inland", r#"{"op":"or","args":[{"op":"and","args":[{"op":"=","args":[{"property":"notes"},1]},{"op":"=","args":[{"property":"android"},2]}]},{"op":"=","args":[{"property":"order"},{"property":"inland"}]}]}"#),
-    ("point=div div interval and \"not\"=1", r#"{"op":"and","args":[{"op":"=","args":[{"property":"point"},{"op":"div","args":[{"property":"div"},{"property":"interval"}]}]},{"op":"=","args":[{"property":"not"},1]}]}"#),
-    ("名称='长''沙' AND \"a \"\"b\"='x\\'y\\z'", r#"{"op":"and","args":[{"op":"=","args":[{"property":"名称"},"长'沙"]},{"op":"=","args":[{"property":"a \"b"},"x'y\\z"]}]}"#),
+    (
+        "start=end and boolean=true",
+        r#"{"op":"and","args":[{"op":"=","args":[{"property":"start"},{"property":"end"}]},{"op":"=","args":[{"property":"boolean"},true]}]}"#,
+    ),
+    (
+        "notes=1 and android=2 or order=inland",
+        r#"{"op":"or","args":[{"op":"and","args":[{"op":"=","args":[{"property":"notes"},1]},{"op":"=","args":[{"property":"android"},2]}]},{"op":"=","args":[{"property":"order"},{"property":"inland"}]}]}"#,
+    ),
+    (
+        "point=div div interval and \"not\"=1",
+        r#"{"op":"and","args":[{"op":"=","args":[{"property":"point"},{"op":"div","args":[{"property":"div"},{"property":"interval"}]}]},{"op":"=","args":[{"property":"not"},1]}]}"#,
+    ),
+    (
+        "名称='长''沙' AND \"a \"\"b\"='x\\'y\\z'",
+        r#"{"op":"and","args":[{"op":"=","args":[{"property":"名称"},"长'沙"]},{"op":"=","args":[{"property":"a \"b"},"x'y\\z"]}]}"#,
+    ),
 ];
 
 #[test]
@@ -266,7 +296,11 @@ fn hostile_filters_are_refused_before_they_cost_anything() {
         "[".repeat(8_000),
         format!("\"{}\"", "a".repeat(1_000_000)),
         format!(r#"{{"op":"and","args":[{}]}}"#, vec!["true"; 1_500].join(",")),
-        format!("{}{{\"type\":\"Point\",\"coordinates\":[1,2]}}{}", r#"{"type":"GeometryCollection","geometries":["#.repeat(20), "]}".repeat(20)),
+        format!(
+            "{}{{\"type\":\"Point\",\"coordinates\":[1,2]}}{}",
+            r#"{"type":"GeometryCollection","geometries":["#.repeat(20),
+            "]}".repeat(20)
+        ),
     ];
     // On a stack as small as a worker's may be.
     let small = std::thread::Builder::new().stack_size(1024 * 1024);
@@ -285,7 +319,10 @@ fn hostile_filters_are_refused_before_they_cost_anything() {
 fn unpaired_names_in_json_objects_are_data_like_any_other() {
     // A member that comes twice: the last one counts, as JSON parsers have it.
     assert_eq!(json(r#"{"op":"<","op":"=","args":[{"property":"a"},1]}"#), text("a=1"));
-    assert_eq!(to_json(&text("a=1")), serde_json::from_str::<Value>(r#"{"op":"=","args":[{"property":"a"},1]}"#).expect("JSON"));
+    assert_eq!(
+        to_json(&text("a=1")),
+        serde_json::from_str::<Value>(r#"{"op":"=","args":[{"property":"a"},1]}"#).expect("JSON")
+    );
     let quoted = Expression::new(At(0), Node::Property(String::new()));
     assert_eq!(text("\"\" is null"), Expression::new(At(0), Node::IsNull(Box::new(quoted))));
 }

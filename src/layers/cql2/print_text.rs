@@ -117,7 +117,8 @@ fn end(end: &End<String>) -> Option<String> {
 }
 
 fn name_of(name: &str) -> String {
-    let plain = name.chars().next().is_some_and(starts_name) && name.chars().all(|c| starts_name(c) || continues_name(c));
+    let plain =
+        name.chars().next().is_some_and(starts_name) && name.chars().all(|c| starts_name(c) || continues_name(c));
     if plain && !RESERVED.iter().any(|word| word.eq_ignore_ascii_case(name)) {
         name.to_owned()
     } else {

@@ -20,15 +20,13 @@ fn moment_of(text: &str) -> Option<DateTime<Utc>> {
 }
 
 pub fn date(at: At, text: &str) -> Parsed<Node<String>> {
-    day_of(text)
-        .map(Node::Date)
-        .ok_or_else(|| Fault::new(at, format!("日期应为 YYYY-MM-DD，不是“{}”", short(text))))
+    day_of(text).map(Node::Date).ok_or_else(|| Fault::new(at, format!("日期应为 YYYY-MM-DD，不是“{}”", short(text))))
 }
 
 pub fn timestamp(at: At, text: &str) -> Parsed<Node<String>> {
-    moment_of(text).map(Node::Timestamp).ok_or_else(|| {
-        Fault::new(at, format!("时刻应为 RFC 3339，例如 2024-05-01T08:00:00Z，不是“{}”", short(text)))
-    })
+    moment_of(text)
+        .map(Node::Timestamp)
+        .ok_or_else(|| Fault::new(at, format!("时刻应为 RFC 3339，例如 2024-05-01T08:00:00Z，不是“{}”", short(text))))
 }
 
 /// An end of an interval that is written as a text.
@@ -37,9 +35,8 @@ pub fn end_of_text(at: At, text: &str) -> Parsed<End<String>> {
         return Ok(End::Open);
     }
     let node = day_of(text).map(Node::Date).or_else(|| moment_of(text).map(Node::Timestamp));
-    node.map(|node| End::At(Expression::new(at, node))).ok_or_else(|| {
-        Fault::new(at, format!("时段的一端应为日期、RFC 3339 时刻、属性或 '..'，不是“{}”", short(text)))
-    })
+    node.map(|node| End::At(Expression::new(at, node)))
+        .ok_or_else(|| Fault::new(at, format!("时段的一端应为日期、RFC 3339 时刻、属性或 '..'，不是“{}”", short(text))))
 }
 
 pub fn line(at: At, points: Vec<Coord<f64>>) -> Parsed<LineString<f64>> {

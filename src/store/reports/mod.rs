@@ -260,7 +260,9 @@ async fn list(
 fn cell(row: &PgRow, column: &ReportColumn) -> Result<Cell> {
     let name = column.name.as_str();
     Ok(match column.kind {
-        PropertyKind::Text | PropertyKind::TextList | PropertyKind::DateTime => row.try_get::<Option<String>, _>(name)?.map(Cell::Text),
+        PropertyKind::Text | PropertyKind::TextList | PropertyKind::DateTime => {
+            row.try_get::<Option<String>, _>(name)?.map(Cell::Text)
+        }
         PropertyKind::Number => row.try_get::<Option<f64>, _>(name)?.map(Cell::Number),
         PropertyKind::Integer => row.try_get::<Option<i64>, _>(name)?.map(Cell::Integer),
         PropertyKind::Boolean => row.try_get::<Option<bool>, _>(name)?.map(Cell::Boolean),
