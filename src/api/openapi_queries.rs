@@ -55,7 +55,7 @@ fn question_parameters(layer: &Layer) -> Vec<Value> {
         text_parameter("q", "名称、编号等文字中含有的字，不超过 100 个"),
         text_parameter("within", "完全位于此范围内：GeoJSON 的 Polygon 或 MultiPolygon，不超过 8 kB"),
     ];
-    list.extend(filter_parameters(layer));
+    list.extend(filter_parameters());
     if layer.division_property().is_some() {
         list.push(text_parameter("division", "行政区划代码：省、市州或县区，含其下级"));
     }
@@ -63,10 +63,10 @@ fn question_parameters(layer: &Layer) -> Vec<Value> {
 }
 
 /// A filter, how it is written, and the system of its coordinates.
-fn filter_parameters(layer: &Layer) -> [Value; 3] {
+fn filter_parameters() -> [Value; 3] {
     let mut filter = text_parameter("filter", "CQL2 条件，不超过 8 kB；属性见 queryables，图形写作 geometry");
-    let property = example_property(layer);
-    filter["example"] = json!(format!("{property} IS NOT NULL AND S_INTERSECTS(geometry,BBOX(112,28,114,30))"));
+    // The address bar takes it as it is.
+    filter["example"] = json!("S_INTERSECTS(geometry,BBOX(112,28,114,30))");
     let languages =
         json!({"type": "string", "enum": Language::ALL.map(Language::as_str), "default": Language::default().as_str()});
     let mut crs = text_parameter(

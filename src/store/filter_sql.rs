@@ -233,9 +233,11 @@ impl Clauses {
         let Some(argument) = arguments.first() else { return "NULL".to_owned() };
         let of = self.expression(argument);
         match function {
-            // Full case folding as near as PostgreSQL comes before 18: through capitals (ß and SS, ς and σ, K and the kelvin sign).
+            // Full case folding as near as PostgreSQL comes before 18: down, so that ẞ is ß; up, so that ß is SS, ς is Σ and the kelvin
+            // sign is K; and down again.
             Function::CaseI => {
-                format!("translate(lower(upper({of} COLLATE \"und-x-icu\") COLLATE \"und-x-icu\"), 'ς', 'σ')")
+                let icu = "COLLATE \"und-x-icu\"";
+                format!("translate(lower(upper(lower({of} {icu}) {icu}) {icu}), 'ς', 'σ')")
             }
             Function::AccentI => format!(
                 "normalize(translate(regexp_replace(normalize({of} COLLATE \"C\", NFD), '{MARKS}', '', 'g'), '{}', '{}'), NFC)",

@@ -397,7 +397,8 @@ impl Parser {
 
     fn end(&mut self) -> Parsed<End<String>> {
         let at = self.at();
-        if let Token::Text(text) = self.peek().clone() {
+        let ends = matches!(self.ahead(1), Token::Mark("," | ")") | Token::End);
+        if let (Token::Text(text), true) = (self.peek().clone(), ends) {
             self.next += 1;
             return shapes::end_of_text(at, &text);
         }
