@@ -34,8 +34,8 @@ impl Checker<'_> {
             Node::And(parts) => Node::And(self.conditions(parts)?),
             Node::Or(parts) => Node::Or(self.conditions(parts)?),
             Node::Not(one) => Node::Not(Box::new(self.of_kind(*one, Kind::Boolean, "not 的对象")?)),
-            Node::Compare(comparison, pair) => Node::Compare(comparison, self.comparable(pair)?),
-            Node::Like(pair) => self.like(pair)?,
+            Node::Compare(comparison, pair) => Node::Compare(comparison, self.comparable(*pair)?),
+            Node::Like(pair) => self.like(*pair)?,
             Node::Between(three) => {
                 let [value, low, high] = *three;
                 let (value, kind) = self.simple(value)?;
@@ -46,8 +46,8 @@ impl Checker<'_> {
                 (_, Kind::Interval) => return Err(Fault::new(at, "时段总有值；请判断它的一端")),
                 (one, _) => Node::IsNull(Box::new(one)),
             },
-            Node::Spatial(relation, pair) => Node::Spatial(relation, self.shapes(relation, pair)?),
-            Node::Temporal(relation, pair) => Node::Temporal(relation, self.times(relation, pair)?),
+            Node::Spatial(relation, pair) => Node::Spatial(relation, self.shapes(relation, *pair)?),
+            Node::Temporal(relation, pair) => Node::Temporal(relation, self.times(relation, *pair)?),
             Node::Array(relation, pair) => {
                 let [left, right] = *pair;
                 let list = |read| self.of_kind(read, Kind::List, "列表函数的对象");
@@ -138,15 +138,15 @@ impl Checker<'_> {
         Err(Fault::new(at, format!("{}不能与{}比较{hint}", kind.label(), with.label())))
     }
 
-    fn comparable(&self, pair: Pair<String>) -> Parsed<Pair<Column>> {
-        let [left, right] = *pair;
+    fn comparable(&self, pair: [Read; 2]) -> Parsed<Pair<Column>> {
+        let [left, right] = pair;
         let (left, kind) = self.simple(left)?;
         let right = self.comparing(right, kind)?;
         Ok(Box::new([left, right]))
     }
 
-    fn like(&self, pair: Pair<String>) -> Parsed<Node<Column>> {
-        let [value, pattern] = *pair;
+    fn like(&self, pair: [Read; 2]) -> Parsed<Node<Column>> {
+        let [value, pattern] = pair;
         let value = self.of_kind(value, Kind::Text, "like 的对象")?;
         let at = pattern.at;
         let pattern = self.of_kind(pattern, Kind::Text, "like 的样式")?;
@@ -168,7 +168,7 @@ impl Checker<'_> {
         Ok(Node::In(Box::new(value), list?))
     }
 
-    fn shapes(&self, relation: SpatialRelation, pair: Pair<String>) -> Parsed<Pair<Column>> {
+    fn shapes(&self, relation: SpatialRelation, pair: [Read; 2]) -> Parsed<Pair<Column>> {
         let any_shape = matches!(relation, SpatialRelation::Intersects | SpatialRelation::Disjoint);
         let shape = |read: Read| {
             let at = read.at;
@@ -182,11 +182,11 @@ impl Checker<'_> {
                 _ => Ok(shape),
             }
         };
-        let [left, right] = *pair;
+        let [left, right] = pair;
         Ok(Box::new([shape(left)?, shape(right)?]))
     }
 
-    fn times(&self, relation: TemporalRelation, pair: Pair<String>) -> Parsed<Pair<Column>> {
+    fn times(&self, relation: TemporalRelation, pair: [Read; 2]) -> Parsed<Pair<Column>> {
         let time = |read: Read| {
             let at = read.at;
             match self.expression(read)? {
@@ -199,7 +199,7 @@ impl Checker<'_> {
                 (_, kind) => Err(Fault::new(at, format!("时间函数的对象应为日期、时刻或时段，不是{}", kind.label()))),
             }
         };
-        let [left, right] = *pair;
+        let [left, right] = pair;
         Ok(Box::new([time(left)?, time(right)?]))
     }
 
