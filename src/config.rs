@@ -13,6 +13,14 @@ pub struct DatabaseArgs {
     pub database_url: Option<String>,
 }
 
+/// Layers beyond the register's own.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct LayerArgs {
+    /// 附加图层的声明文件（TOML）：把库中的表或视图发布为只读图层；见 docs/operations.md
+    #[arg(long, env = "SIZHI_LAYERS", value_name = "FILE")]
+    pub layers: Option<PathBuf>,
+}
+
 /// How the HTTP service listens and limits itself.
 #[derive(Debug, Clone, clap::Args)]
 pub struct HttpArgs {
@@ -49,6 +57,9 @@ pub struct HttpArgs {
     /// 一个客户端地址、一个令牌或登录每秒的请求数，可一次用掉 5 秒的量；0 表示不限
     #[arg(long, env = "SIZHI_RATE_LIMIT", default_value_t = 1_000, value_name = "N")]
     pub rate_limit: u32,
+    /// 数据库中断时，内存中的图层（标明已过时）最多再提供多少秒；0 表示不提供
+    #[arg(long = "stale-limit", env = "SIZHI_STALE_LIMIT", default_value_t = 600, value_name = "SECONDS")]
+    pub stale_limit_s: u64,
     /// 工作线程数；不设置时等于处理器核数
     #[arg(long, env = "SIZHI_WORKERS")]
     pub workers: Option<usize>,

@@ -77,46 +77,66 @@ pub async fn caller(request: &HttpRequest, state: &State) -> Result<Caller> {
     if let Some(known) = request.extensions().get::<Caller>() {
         return Ok(known.clone());
     }
-    let caller = if request.headers().contains_key(header::AUTHORIZATION) {
-        by_token(request, state).await?
-    } else if let Some(secret) = session_cookie(request) {
-        let session = login::session(&state.pool, &secret).await?.ok_or_else(|| Error::Unauthenticated {
-            code: "session_ended",
-            detail: "登录已失效，请重新登录".to_owned(),
-        })?;
-        Caller {
-            viewer: Viewer {
-                actor: format!("account:{}", session.account),
-                role: session.role,
-                jurisdiction: session.jurisdiction.clone(),
-            },
-            account: Some(session.account.clone()),
-            login: Some(Login { secret, session }),
+    let caller = match (bearer(request)?, session_cookie(request)) {
+        (Some(token), _) if is_operators(&token, state) => {
+            Caller { viewer: Viewer::operator("http:admin"), account: None, login: None }
         }
-    } else {
-        Caller { viewer: Viewer::public(), account: None, login: None }
+        (Some(token), _) => known(state, &format!("token {token}"), by_token(&token, state)).await?,
+        (None, Some(secret)) => known(state, &format!("login {secret}"), by_login(&secret, state)).await?,
+        (None, None) => Caller { viewer: Viewer::public(), account: None, login: None },
     };
     request.extensions_mut().insert(caller.clone());
     Ok(caller)
 }
 
-async fn by_token(request: &HttpRequest, state: &State) -> Result<Caller> {
-    let given = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|v| v.to_str().ok())
+/// The caller of this credential as known lately, else as the database tells.
+async fn known(state: &State, credential: &str, look: impl Future<Output = Result<Caller>>) -> Result<Caller> {
+    if state.live.is_none() {
+        return look.await;
+    }
+    match state.callers.find(credential) {
+        Ok(caller) => Ok(caller),
+        Err(permission) => {
+            let caller = look.await?;
+            state.callers.keep(credential, &caller, permission);
+            Ok(caller)
+        }
+    }
+}
+
+async fn by_login(secret: &str, state: &State) -> Result<Caller> {
+    let session = login::session(&state.pool, secret)
+        .await?
+        .ok_or_else(|| Error::Unauthenticated {
+            code: "session_ended", detail: "登录已失效，请重新登录".to_owned()
+        })?;
+    Ok(Caller {
+        viewer: Viewer {
+            actor: format!("account:{}", session.account),
+            role: session.role,
+            jurisdiction: session.jurisdiction.clone(),
+        },
+        account: Some(session.account.clone()),
+        login: Some(Login { secret: secret.to_owned(), session }),
+    })
+}
+
+/// The token of the request; `None` where it brings no such header.
+fn bearer(request: &HttpRequest) -> Result<Option<String>> {
+    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
+    let given = value
+        .to_str()
+        .ok()
         .and_then(|v| v.split_once(' '))
         // The scheme's name is not case-sensitive (RFC 9110, 11.1).
         .and_then(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()));
-    let Some(given) = given else {
-        return Err(Error::Unauthenticated {
-            code: "token_missing",
-            detail: "请求头 Authorization 应为 Bearer <令牌>".to_owned(),
-        });
-    };
-    if is_operators(given, state) {
-        return Ok(Caller { viewer: Viewer::operator("http:admin"), account: None, login: None });
-    }
+    given.map(|token| Some(token.to_owned())).ok_or_else(|| Error::Unauthenticated {
+        code: "token_missing",
+        detail: "请求头 Authorization 应为 Bearer <令牌>".to_owned(),
+    })
+}
+
+async fn by_token(given: &str, state: &State) -> Result<Caller> {
     let token = tokens::present(&state.pool, given).await?;
     let viewer = Viewer {
         actor: format!("token:{}/{}", token.account, token.name),

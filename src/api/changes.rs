@@ -6,7 +6,7 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::auth;
-use super::collections::layer_of;
+use super::collections::{layer_of, with_past};
 use super::feed::Feed;
 use super::items;
 use super::params::Params;
@@ -34,7 +34,7 @@ pub async fn list_changes(
         return stream_changes(request, path, state, feed).await;
     }
     let viewer = auth::viewer(&request, &state).await?;
-    let layer = layer_of(&path, &viewer)?;
+    let layer = with_past(layer_of(&state, &path, &viewer)?)?;
     let params = Params::read(&request, &["since", "limit", "cursor"], |_| false)?;
     let since = params.get("since").ok_or_else(|| {
         Error::invalid("since_invalid", "请给出 since：已有数据的修订号（见 Sizhi-Revision 响应头），从头开始用 0")
@@ -66,7 +66,7 @@ pub async fn stream_changes(
     feed: web::Data<Feed>,
 ) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
-    let layer = layer_of(&path, &viewer)?;
+    let layer = with_past(layer_of(&state, &path, &viewer)?)?;
     let params = Params::read(&request, &["since"], |_| false)?;
     let newest = as_of::mark(&state.pool, None).await?;
     let newest: i64 = newest.split('-').next().and_then(|number| number.parse().ok()).unwrap_or(0);

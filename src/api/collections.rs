@@ -10,23 +10,26 @@ use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
 use super::state::State;
 use crate::domain::access::Viewer;
-use crate::domain::layer::{Layer, Property, PropertyKind};
+use crate::domain::layer::{GeometryKind, Layer, Property, PropertyKind};
 use crate::error::Error;
-use crate::layers::declaration;
 use crate::store::features::{self, LayerExtent};
 
 const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
 
-/// The layers that somebody may know of.
-pub fn visible_layers(viewer: &Viewer) -> impl Iterator<Item = &'static Layer> {
-    let role = viewer.role;
-    declaration::LAYERS.iter().filter(move |layer| layer.visibility.is_for(role))
+/// What is told of the past of a layer: an operator's table has none here.
+pub fn with_past(layer: &'static Layer) -> Result<&'static Layer, Problem> {
+    if layer.has_past() {
+        return Ok(layer);
+    }
+    let detail = format!("图层“{}”来自附加的数据表，没有历史和变更记录", layer.title.zh);
+    Err(Error::invalid("option_not_possible", detail).into())
 }
 
 /// The layer of the path, or 404: an internal one does not exist for the public.
-pub fn layer_of(id: &str, viewer: &Viewer) -> Result<&'static Layer, Problem> {
-    visible_layers(viewer).find(|layer| layer.id == id).ok_or_else(|| {
-        let known: Vec<&str> = visible_layers(viewer).map(|l| l.id).collect();
+pub fn layer_of(state: &State, id: &str, viewer: &Viewer) -> Result<&'static Layer, Problem> {
+    let visible = || state.layers.visible(viewer);
+    visible().find(|layer| layer.id == id).ok_or_else(|| {
+        let known: Vec<&str> = visible().map(|l| l.id).collect();
         Error::not_found("collection_not_found", format!("没有这个图层；现有图层：{}", known.join("、"))).into()
     })
 }
@@ -37,13 +40,15 @@ pub async fn list_collections(request: HttpRequest, state: web::Data<State>) -> 
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
     let mut collections = Vec::new();
-    for layer in visible_layers(&viewer) {
+    for layer in state.layers.visible(&viewer) {
         let extent = features::extent(&state.pool, &viewer, layer).await?;
         collections.push(describe(layer, &base, &extent));
     }
     let url = format!("{base}/api/collections");
     if form == Form::Html {
-        let rows: Vec<Vec<String>> = visible_layers(&viewer)
+        let rows: Vec<Vec<String>> = state
+            .layers
+            .visible(&viewer)
             .map(|l| {
                 vec![
                     format!("<a href=\"{}/{}?f=html\">{}</a>", html::escape(&url), l.id, html::escape(l.title.zh)),
@@ -66,7 +71,7 @@ pub async fn list_collections(request: HttpRequest, state: web::Data<State>) -> 
 pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
     let params = Params::read(&request, &["f"], |_| false)?;
-    let layer = layer_of(&path, &viewer)?;
+    let layer = layer_of(&state, &path, &viewer)?;
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
     let extent = features::extent(&state.pool, &viewer, layer).await?;
@@ -118,29 +123,32 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
     }
     collection.insert("extent".into(), Value::Object(spans));
     // The items without a parameter: GDAL asks for one of them by putting its id behind this address.
-    collection.insert(
-        "links".into(),
-        json!([
-            {"rel": "self", "type": "application/json", "href": format!("{url}?f=json")},
-            {"rel": "alternate", "type": "text/html", "href": format!("{url}?f=html")},
-            {"rel": "items", "type": "application/geo+json", "title": layer.title.zh, "href": format!("{url}/items")},
-            {"rel": "items", "type": "text/html", "title": layer.title.zh, "href": format!("{url}/items?f=html")},
-            {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json", "href": format!("{url}/queryables")},
-            {"rel": "changes", "type": "application/json", "title": "变更", "href": format!("{url}/changes?since=0")},
-            {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},
-        ]),
-    );
+    let mut links = json!([
+        {"rel": "self", "type": "application/json", "href": format!("{url}?f=json")},
+        {"rel": "alternate", "type": "text/html", "href": format!("{url}?f=html")},
+        {"rel": "items", "type": "application/geo+json", "title": layer.title.zh, "href": format!("{url}/items")},
+        {"rel": "items", "type": "text/html", "title": layer.title.zh, "href": format!("{url}/items?f=html")},
+        {"rel": "http://www.opengis.net/def/rel/ogc/1.0/queryables", "type": "application/schema+json", "href": format!("{url}/queryables")},
+        {"rel": "describedby", "type": "application/schema+json", "href": format!("{url}/schema")},
+    ]);
+    if let (Some(links), true) = (links.as_array_mut(), layer.has_past()) {
+        let changes = json!({"rel": "changes", "type": "application/json", "title": "变更", "href": format!("{url}/changes?since=0")});
+        links.insert(links.len() - 1, changes);
+    }
+    collection.insert("links".into(), links);
     Value::Object(collection)
 }
 
 pub async fn get_queryables(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
-    json_schema(&request, &state, layer_of(&path, &viewer), ("queryables", "可查询的属性"), |p| p.queryable)
+    json_schema(&request, &state, layer_of(&state, &path, &viewer), ("queryables", "可查询的属性"), |p| {
+        p.queryable
+    })
 }
 
 pub async fn get_schema(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
-    json_schema(&request, &state, layer_of(&path, &viewer), ("schema", "属性结构"), |_| true)
+    json_schema(&request, &state, layer_of(&state, &path, &viewer), ("schema", "属性结构"), |_| true)
 }
 
 /// `what`: the last segment of the address and the page's title.
@@ -170,8 +178,12 @@ fn json_schema(
             .collect();
         let further =
             |name: &str, zh: &str, en: &str| vec![format!("<code>{name}</code>"), zh.into(), en.into(), String::new()];
-        rows.extend(LIFE.map(|(name, _, zh, en)| further(name, zh, en)));
-        rows.push(further("geometry", "图形", "Geometry"));
+        if layer.has_past() {
+            rows.extend(LIFE.map(|(name, _, zh, en)| further(name, zh, en)));
+        }
+        if layer.geometry != GeometryKind::None {
+            rows.push(further("geometry", "图形", "Geometry"));
+        }
         let title = format!("{}：{}", layer.title.zh, what.1);
         let body = html::table(what.1, &["字段", "含义", "英文", "单位"], &rows);
         let page = html::page(&base, &title, &body, &format!("{url}?f=json"));
@@ -180,19 +192,24 @@ fn json_schema(
     let mut properties: Map<String, Value> = chosen().map(|p| (p.name.to_owned(), property_schema(p))).collect();
     if what.0 == "schema" {
         properties.values_mut().for_each(or_null);
+    } else {
+        chosen().for_each(|p| tell_values(p, &mut properties[p.name]));
     }
-    properties.extend(LIFE.map(|(name, role, zh, en)| {
-        let mut schema = life_schema(role, zh, en);
-        if what.0 == "queryables" {
-            // What a filter compares with is a day.
-            schema["type"] = json!("string");
-        }
-        (name.to_owned(), schema)
-    }));
-    properties.insert(
-        "geometry".into(),
-        json!({"format": "geometry-multipolygon", "x-ogc-role": "primary-geometry", "title": "图形"}),
-    );
+    if layer.has_past() {
+        properties.extend(LIFE.map(|(name, role, zh, en)| {
+            let mut schema = life_schema(role, zh, en);
+            if what.0 == "queryables" {
+                // What a filter compares with is a day.
+                schema["type"] = json!("string");
+            }
+            (name.to_owned(), schema)
+        }));
+    }
+    if layer.geometry != GeometryKind::None {
+        let format = layer.geometry.schema_format();
+        properties
+            .insert("geometry".into(), json!({"format": format, "x-ogc-role": "primary-geometry", "title": "图形"}));
+    }
     let document = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema", "$id": url, "type": "object",
         "title": layer.title.zh, "properties": properties, "additionalProperties": false,
@@ -208,6 +225,21 @@ pub const LIFE: [(&str, &str, &str, &str); 2] = [
 
 fn life_schema(role: &str, zh: &str, en: &str) -> Value {
     json!({"type": ["string", "null"], "format": "date", "title": zh, "x-title-en": en, "x-ogc-role": role})
+}
+
+/// The known values of a property with their titles, for whoever offers them; of codes there are no others.
+fn tell_values(property: &Property, schema: &mut Value) {
+    if property.values.is_empty() {
+        return;
+    }
+    let told = property.values.iter().map(|v| json!({"value": v.value, "title": v.title.zh, "x-title-en": v.title.en}));
+    schema["x-values"] = Value::Array(told.collect());
+    if property.is_code() {
+        let codes: Vec<&str> = property.values.iter().map(|v| v.value).collect();
+        // (Of a list each member is one.)
+        let of_one = if property.kind.is_list() { &mut schema["items"] } else { schema };
+        of_one["enum"] = json!(codes);
+    }
 }
 
 /// A value that a feature lacks is shown as `null`.
@@ -226,6 +258,7 @@ pub fn property_schema(property: &Property) -> Value {
         PropertyKind::Boolean => json!({"type": "boolean"}),
         PropertyKind::Date => json!({"type": "string", "format": "date"}),
         PropertyKind::DateTime => json!({"type": "string", "format": "date-time"}),
+        PropertyKind::NumberList => json!({"type": "array", "items": {"type": "number"}}),
     };
     if let Some(object) = schema.as_object_mut() {
         object.insert("title".into(), json!(property.title.zh));

@@ -128,7 +128,7 @@ pub async fn end_criteria(request: HttpRequest, path: web::Path<(String, String)
 pub async fn judge_item(request: HttpRequest, path: web::Path<(String, String)>, state: web::Data<State>) -> Answer {
     let (collection, id) = path.into_inner();
     let viewer = auth::viewer(&request, &state).await?;
-    let layer = layer_of(&collection, &viewer)?;
+    let layer = layer_of(&state, &collection, &viewer)?;
     if Ledger::of_layer(layer.id) != Some(Ledger::LowEfficiency) {
         return Err(Problem::no_such_address());
     }

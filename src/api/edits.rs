@@ -26,7 +26,6 @@ use crate::domain::{Finding, Ledger};
 use crate::error::{Error, Result};
 use crate::inventory::ledgers::{self, Deed, Done, Edit, Mode, MoveRequest, StepInput, Written};
 use crate::inventory::today;
-use crate::layers::declaration;
 use crate::store::features;
 
 /// Largest feature, in bytes (reliability.md: JSON body 5 MB).
@@ -240,7 +239,7 @@ impl Target {
         id: Option<&str>,
     ) -> std::result::Result<Self, Problem> {
         let viewer = auth::viewer(request, state).await?;
-        let layer = layer_of(collection, &viewer)?;
+        let layer = layer_of(state, collection, &viewer)?;
         let Some(ledger) = Ledger::of_layer(layer.id) else {
             return Err(of_read_layer(request));
         };
@@ -400,7 +399,8 @@ fn of_read_layer(request: &HttpRequest) -> Problem {
 
 /// A method that the address does not have, with those that it has: fewer at a layer that is no ledger.
 pub fn refuse_method(request: &HttpRequest, allow: &'static str) -> Problem {
-    let layer = request.match_info().get("collection").and_then(declaration::find);
+    let state = request.app_data::<web::Data<State>>();
+    let layer = request.match_info().get("collection").zip(state).and_then(|(id, state)| state.layers.find(id));
     match layer {
         Some(layer) if Ledger::of_layer(layer.id).is_none() => of_read_layer(request),
         _ => Problem::method_not_allowed(allow),

@@ -24,8 +24,8 @@ const MAX_PROPERTIES: usize = 10;
 
 pub async fn list_facets(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
-    let layer = layer_of(&path, &viewer)?;
-    let params = Params::read(&request, &FACET_PARAMS, |name| layer.queryable(name).is_some())?;
+    let layer = layer_of(&state, &path, &viewer)?;
+    let params = Params::read(&request, &FACET_PARAMS, |name| params::parameter_of(layer, name).is_some())?;
     let properties = wanted(&params, layer)?;
     let past = Past::read(&params, &state).await?;
     let query = ItemsQuery { revision: past.revision, ..params::items_query(&params, layer)? };

@@ -7,7 +7,9 @@ use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::HttpArgs;
+use super::callers::Callers;
+use super::state::State;
+use crate::inventory::live::{self, Live};
 use crate::inventory::webhooks;
 use crate::store::follow;
 
@@ -38,15 +40,19 @@ pub struct Background {
     feed: Feed,
     newest: watch::Sender<i64>,
     stop: watch::Sender<bool>,
+    live: Option<Arc<Live>>,
+    callers: Arc<Callers>,
 }
 
 impl Background {
-    pub fn prepare(pool: &PgPool, http: &HttpArgs) -> Self {
+    pub fn prepare(state: &State) -> Self {
+        let (pool, http) = (&state.pool, &state.http);
         let (newest, newest_seen) = watch::channel(0);
         let (stop, stopping) = watch::channel(false);
         let places = Arc::new(Semaphore::new(http.streams.min(Semaphore::MAX_PERMITS)));
         let feed = Feed { newest: newest_seen, stopping, places };
-        Self { pool: pool.clone(), public_url: http.public_url.clone(), feed, newest, stop }
+        let (live, callers) = (state.live.clone(), Arc::clone(&state.callers));
+        Self { pool: pool.clone(), public_url: http.public_url.clone(), feed, newest, stop, live, callers }
     }
 
     pub fn feed(&self) -> Feed {
@@ -54,10 +60,15 @@ impl Background {
     }
 
     pub fn start(self) -> Running {
-        let Self { pool, public_url, feed, newest, stop } = self;
+        let Self { pool, public_url, feed, newest, stop, live, callers } = self;
         let delivering =
             tokio::spawn(webhooks::deliver(pool.clone(), public_url, feed.newest.clone(), feed.stopping.clone()));
-        let following = tokio::spawn(follow::follow(pool, newest));
+        let (access, rung) = watch::channel(0);
+        let mut following = vec![
+            tokio::spawn(follow::follow(pool, newest, access)),
+            tokio::spawn(async move { callers.forget_when(rung).await }),
+        ];
+        following.extend(live.map(|live| tokio::spawn(live::keep(live, feed.newest.clone()))));
         Running { stop, following, delivering }
     }
 }
@@ -65,7 +76,7 @@ impl Background {
 /// The tasks beside the server, at work.
 pub struct Running {
     stop: watch::Sender<bool>,
-    following: JoinHandle<()>,
+    following: Vec<JoinHandle<()>>,
     delivering: JoinHandle<()>,
 }
 
@@ -78,7 +89,7 @@ impl Running {
     /// Waits for the end of all, a little longer than an attempt to deliver may take.
     pub async fn stop(self) {
         self.begin_stop();
-        self.following.abort();
+        self.following.iter().for_each(JoinHandle::abort);
         if tokio::time::timeout(Duration::from_secs(15), self.delivering).await.is_err() {
             tracing::warn!("a webhook delivery did not end in time; it will be repeated");
         }

@@ -1,9 +1,10 @@
 //! Values of `…/items` parameters: properties by value, list and range, text, division, area, order.
 
+use chrono::{DateTime, NaiveTime, Utc};
 use geo::{Coord, LineString, MultiPolygon, Polygon};
 use serde_json::Value;
 
-use super::params::{parse_day, shorten};
+use super::params::{parse_day, parse_moment, shorten};
 use crate::domain::items_query::{FilterValue, SortKey};
 use crate::domain::layer::{Layer, Property, PropertyKind};
 use crate::domain::{DivisionCode, Severity};
@@ -50,7 +51,24 @@ pub fn value(property: &Property, text: &str) -> Result<FilterValue> {
                 None => parse_day(text).map(FilterValue::Date).ok_or_else(|| wrong(name, kind, text)),
             }
         }
-        PropertyKind::DateTime => Err(wrong(name, "filter 的条件：时刻按 filter 查询", text)),
+        PropertyKind::DateTime => {
+            let kind = "时刻（RFC 3339）或日期（UTC），或范围（例如 2024-01-01T00:00:00Z..、2024-01-01..2024-12-31）";
+            let wrong = || wrong(name, kind, text);
+            let (from, to) = text.split_once("..").unwrap_or((text, text));
+            let end = |text: &str, last: bool| match text.trim() {
+                "" => Ok(None),
+                text => moment(text, last).map(Some).ok_or_else(wrong),
+            };
+            match (end(from, false)?, end(to, true)?) {
+                (None, None) => Err(wrong()),
+                (Some(from), Some(to)) if from > to => Err(wrong()),
+                (from, to) => Ok(FilterValue::MomentBetween(from, to)),
+            }
+        }
+        PropertyKind::NumberList => {
+            let number = text.trim().parse().ok().filter(|n: &f64| n.is_finite());
+            number.map(FilterValue::Number).ok_or_else(|| wrong(name, "数", text))
+        }
         PropertyKind::Text | PropertyKind::TextList if property.is_code() && text.contains(',') => {
             let values: Vec<String> = text.split(',').map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()).collect();
             if values.is_empty() || values.len() > MAX_VALUES {
@@ -59,6 +77,15 @@ pub fn value(property: &Property, text: &str) -> Result<FilterValue> {
             Ok(FilterValue::AnyOf(values))
         }
         PropertyKind::Text | PropertyKind::TextList => Ok(FilterValue::Text(text.to_owned())),
+    }
+}
+
+/// A moment, or the first or last one of a day in UTC. A `+` of the offset arrives as a blank when it was not encoded.
+fn moment(text: &str, last: bool) -> Option<DateTime<Utc>> {
+    let time = if last { NaiveTime::from_hms_micro_opt(23, 59, 59, 999_999)? } else { NaiveTime::MIN };
+    match parse_day(text) {
+        Some(day) => Some(day.and_time(time).and_utc()),
+        None => parse_moment(&text.replace(' ', "+")),
     }
 }
 
@@ -105,7 +132,7 @@ pub fn sort_keys(text: &str, layer: &Layer) -> Result<Vec<SortKey>> {
             Some(name) => (name, true),
             None => (part.strip_prefix('+').unwrap_or(part), false),
         };
-        let property = layer.queryable(name).filter(|p| p.kind != PropertyKind::TextList);
+        let property = layer.queryable(name).filter(|p| !p.kind.is_list());
         let Some(property) = property.filter(|_| keys.iter().all(|k| k.property.name != name)) else {
             return Err(Error::invalid(
                 "sortby_invalid",
@@ -191,6 +218,38 @@ mod tests {
             ("park_agrees", "yes", None),
         ] {
             assert_eq!(value(property(name), text).ok(), expected, "{name}={text}");
+        }
+    }
+
+    #[test]
+    fn moments_and_members_of_lists() {
+        let titles = crate::domain::layer::Titles { zh: "", en: "" };
+        let at = |text: &str| parse_moment(text);
+        for (kind, text, expected) in [
+            (
+                PropertyKind::DateTime,
+                "2024-01-01T08:00:00 08:00",
+                Some(FilterValue::MomentBetween(at("2024-01-01T00:00:00Z"), at("2024-01-01T00:00:00Z"))),
+            ),
+            (
+                PropertyKind::DateTime,
+                "2024-01-01",
+                Some(FilterValue::MomentBetween(at("2024-01-01T00:00:00Z"), at("2024-01-01T23:59:59.999999Z"))),
+            ),
+            (
+                PropertyKind::DateTime,
+                "2024-01-01..",
+                Some(FilterValue::MomentBetween(at("2024-01-01T00:00:00Z"), None)),
+            ),
+            (PropertyKind::DateTime, "..", None),
+            (PropertyKind::DateTime, "2024-01-02..2024-01-01", None),
+            (PropertyKind::DateTime, "+12024-01-01T00:00:00Z", None),
+            (PropertyKind::DateTime, "now", None),
+            (PropertyKind::NumberList, "2.5", Some(FilterValue::Number(2.5))),
+            (PropertyKind::NumberList, "NaN", None),
+            (PropertyKind::NumberList, "1..2", None),
+        ] {
+            assert_eq!(value(&Property::new("p", kind, titles), text).ok(), expected, "{kind:?} {text}");
         }
     }
 

@@ -7,7 +7,7 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use super::auth;
-use super::collections::{LIFE, layer_of};
+use super::collections::{LIFE, layer_of, with_past};
 use super::html;
 use super::items::{self, item_not_found};
 use super::params::{Params, shorten};
@@ -29,7 +29,7 @@ const MOST: u32 = 100;
 pub async fn list_history(request: HttpRequest, path: web::Path<(String, String)>, state: web::Data<State>) -> Answer {
     let (collection, id) = path.into_inner();
     let viewer = auth::viewer(&request, &state).await?;
-    let layer = layer_of(&collection, &viewer)?;
+    let layer = with_past(layer_of(&state, &collection, &viewer)?)?;
     let params = Params::read(&request, &["limit", "before", "f"], |_| false)?;
     let form = representation::form(&request, &params)?;
     let limit = params.limit(DEFAULT_LIMIT)?.min(MOST);

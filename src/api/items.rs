@@ -1,5 +1,7 @@
 //! `…/items` and `…/items/{id}`: the features of a layer.
 
+use std::sync::Arc;
+
 use actix_web::http::Method;
 use actix_web::{HttpRequest, web};
 use chrono::{SecondsFormat, Utc};
@@ -8,8 +10,8 @@ use serde_json::{Value, json};
 use super::auth;
 use super::collections::{LIFE, layer_of};
 use super::cursor;
+use super::in_memory::{self, PickedBody};
 use super::params::{self, EXPORT_PARAMS, ITEMS_PARAMS, Params};
-use super::park_pages;
 use super::past::Past;
 use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
@@ -18,18 +20,18 @@ use super::{READ_TIME, exports, html};
 use crate::domain::access::Viewer;
 use crate::domain::items_query::{After, ItemsQuery};
 use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
-use crate::domain::{DivisionLevel, Finding, Ledger};
+use crate::domain::{Finding, Ledger};
 use crate::error::{Error, Result};
 use crate::inventory::wire;
 use crate::layers::encode::{self, CoordForm};
-use crate::store::as_of;
 use crate::store::features::{self, FeatureRow, Page};
+use crate::store::{as_of, extra};
 
 pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
-    let layer = layer_of(&path, &viewer)?;
+    let layer = layer_of(&state, &path, &viewer)?;
     let allowed: Vec<&str> = ITEMS_PARAMS.into_iter().chain(EXPORT_PARAMS).collect();
-    let params = Params::read(&request, &allowed, |name| layer.queryable(name).is_some())?;
+    let params = Params::read(&request, &allowed, |name| params::parameter_of(layer, name).is_some())?;
     if let Some(format) = exports::wanted(&request, &params)? {
         return exports::download(&request, &state, layer, &params, format).await;
     }
@@ -55,8 +57,25 @@ async fn list_page(
     if representation::is_current(request, &etag) {
         return representation::not_modified(&etag);
     }
+    if form == Form::Json
+        && let Some(held) = state.held(layer)
+        && let Some(selection) = held.snapshot.select(&query, &viewer.jurisdiction)
+    {
+        let next = selection.picked.last().filter(|_| selection.more);
+        let next = next.map(|last| {
+            let id = held.snapshot.id(*last).to_owned();
+            After { id, from: held.snapshot.from_day(*last), keys: Vec::new() }
+        });
+        let opening =
+            opening(selection.matched, selection.picked.len(), &page_links(layer, &base, params, next, form, past));
+        let body = PickedBody::new(Arc::clone(&held.snapshot), opening, selection.picked);
+        let answer = past.mark(representation::geojson(&etag, body), held.revision, layer.visibility);
+        return in_memory::told_stale(answer, state);
+    }
     let page = features::list_items(&state.pool, viewer, layer, &query).await?;
-    let links = page_links(layer, &base, params, &page, form, past);
+    let next = page.features.last().filter(|_| page.more);
+    let next = next.map(|last| After { id: last.id.clone(), from: last.from, keys: last.keys.clone() });
+    let links = page_links(layer, &base, params, next, form, past);
     if form == Form::Html {
         let body = items_page(layer, &base, &page, &links) + &exports::ways_to_download(layer, &base, params);
         let json_url = format!(
@@ -73,25 +92,30 @@ async fn list_page(
 /// The register's revision, and who may see it where not everybody sees the same: a browser that changes hands must not
 /// be told that what it holds is current.
 pub(super) async fn mark(state: &State, layer: &Layer, viewer: &Viewer, revision: Option<i64>) -> Result<String> {
-    let revision = as_of::mark(&state.pool, revision).await?;
+    let revision = match state.held(layer).filter(|_| revision.is_none()) {
+        Some(held) => held.mark.clone(),
+        // The register's revision says nothing of an operator's table.
+        None if layer.extra.is_some() => extra::mark(&state.pool).await?,
+        None => as_of::mark(&state.pool, revision).await?,
+    };
     Ok(match layer.visibility {
         Visibility::Public => revision,
         Visibility::Internal => format!("{revision}-{}", auth::scope_mark(viewer)),
     })
 }
 
+/// A feature collection up to its first feature.
+fn opening(matched: impl std::fmt::Display, returned: usize, links: &Value) -> String {
+    let stamp = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    format!(
+        "{{\"type\":\"FeatureCollection\",\"numberMatched\":{matched},\"numberReturned\":{returned},\"timeStamp\":\"{stamp}\",\"links\":{links},\"features\":["
+    )
+}
+
 /// The page as a feature collection.
 fn collection_text(page: &Page, links: &Value) -> String {
-    let mut text = String::with_capacity(1_024 * (1 + page.features.len()));
-    text.push_str("{\"type\":\"FeatureCollection\",\"numberMatched\":");
-    text.push_str(&page.matched.to_string());
-    text.push_str(",\"numberReturned\":");
-    text.push_str(&page.features.len().to_string());
-    text.push_str(",\"timeStamp\":\"");
-    text.push_str(&Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true));
-    text.push_str("\",\"links\":");
-    text.push_str(&links.to_string());
-    text.push_str(",\"features\":[");
+    let mut text = opening(page.matched, page.features.len(), links);
+    text.reserve(1_024 * page.features.len());
     for (i, feature) in page.features.iter().enumerate() {
         if i > 0 {
             text.push(',');
@@ -114,7 +138,7 @@ pub(super) fn feature_value(row: &FeatureRow) -> Result<Value> {
     serde_json::from_str(&text).map_err(|cause| Error::internal("要素无法解读", cause))
 }
 
-fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: Form, past: Past) -> Value {
+fn page_links(layer: &Layer, base: &str, params: &Params, next: Option<After>, form: Form, past: Past) -> Value {
     let url = format!("{base}/api/collections/{}/items", layer.id);
     let href = |pairs: &[(String, String)]| format!("{url}?{}", representation::query_string(pairs));
     let rel = |this: Form| if this == form { "self" } else { "alternate" };
@@ -123,13 +147,10 @@ fn page_links(layer: &Layer, base: &str, params: &Params, page: &Page, form: For
         json!({"rel": rel(Form::Html), "type": "text/html", "title": "HTML", "href": href(&params.with("f", "html"))}),
         json!({"rel": "collection", "type": "application/json", "title": layer.title.zh, "href": format!("{base}/api/collections/{}", layer.id)}),
     ];
-    if let Some(last) = page.features.last().filter(|_| page.more) {
+    if let Some(after) = next {
         let mut pairs = params.without(&["cursor", "offset"]);
         past.settle(&mut pairs);
-        pairs.push((
-            "cursor".into(),
-            cursor::text(&After { id: last.id.clone(), from: last.from, keys: last.keys.clone() }),
-        ));
+        pairs.push(("cursor".into(), cursor::text(&after)));
         let kind = if form == Form::Json { "application/geo+json" } else { "text/html" };
         links.push(json!({"rel": "next", "type": kind, "title": "下一页", "href": href(&pairs)}));
     }
@@ -182,7 +203,7 @@ fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value) -> String {
 pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, state: web::Data<State>) -> Answer {
     let (collection, id) = path.into_inner();
     let viewer = auth::viewer(&request, &state).await?;
-    let layer = layer_of(&collection, &viewer)?;
+    let layer = layer_of(&state, &collection, &viewer)?;
     let params = Params::read(&request, &["datetime", "revision", "f"], |_| false)?;
     let form = representation::form(&request, &params)?;
     if id.contains('\0') {
@@ -211,28 +232,46 @@ pub(super) async fn the_item(
     Asked { params, form, remarks }: Asked<'_>,
 ) -> Answer {
     let base = representation::base_url(request, state);
+    params::refuse_time(params, layer)?;
     let period = params::period(params)?;
     let past = Past::read(params, state).await?;
     let not_found = || item_not_found(layer, id);
     let mut etag = representation::etag(request, &base, form, &mark(state, layer, viewer, past.revision).await?);
-    let (feature, revision) = if Ledger::of_layer(layer.id).is_some() && period.is_none() && past.revision.is_none() {
-        let found = features::find_versioned(&state.pool, viewer, layer, id).await?.ok_or_else(not_found)?;
+    let is_ledger = Ledger::of_layer(layer.id).is_some();
+    let versioned = |etag: &str, version: i64| {
         let rest = etag.trim_start_matches("W/").trim_matches('"');
-        etag = format!("\"v{}-{rest}\"", found.version);
-        (found.feature, found.newest)
+        format!("\"v{version}-{rest}\"")
+    };
+    let by_memory = state.held(layer).filter(|held| {
+        period.is_none() && past.revision.is_none() && remarks.is_empty() && held.snapshot.knows(&viewer.jurisdiction)
+    });
+    let (id, mut parsed, revision) = if let Some(held) = by_memory {
+        let picked = held.snapshot.find(id, &viewer.jurisdiction).ok_or_else(not_found)?;
+        if is_ledger {
+            etag = versioned(&etag, held.snapshot.version(picked));
+        }
+        let parsed = serde_json::from_slice(&held.snapshot.json(picked, false));
+        let parsed: Value = parsed.map_err(|cause| Error::internal("要素无法解读", cause))?;
+        (held.snapshot.id(picked).to_owned(), parsed, held.revision)
+    } else if is_ledger && period.is_none() && past.revision.is_none() {
+        let found = features::find_versioned(&state.pool, viewer, layer, id).await?.ok_or_else(not_found)?;
+        etag = versioned(&etag, found.version);
+        let parsed = feature_value(&found.feature)?;
+        (found.feature.id, parsed, found.newest)
     } else {
         let query = ItemsQuery { period, revision: past.revision, ..ItemsQuery::default() };
         let (feature, revision) = features::find_item(&state.pool, viewer, layer, id, &query).await?;
-        (feature.ok_or_else(not_found)?, revision)
+        let feature = feature.ok_or_else(not_found)?;
+        let parsed = feature_value(&feature)?;
+        (feature.id, parsed, revision)
     };
     if representation::is_current(request, &etag) && matches!(*request.method(), Method::GET | Method::HEAD) {
         return representation::not_modified(&etag);
     }
-    let url = format!("{base}/api/collections/{}/items/{}", layer.id, representation::encode(&feature.id));
-    let mut parsed = feature_value(&feature)?;
+    let url = format!("{base}/api/collections/{}/items/{}", layer.id, representation::encode(&id));
     if form == Form::Html {
         let name = html::text_of(&parsed["properties"]["name"]);
-        let title = format!("{} {} {name}", layer.title.zh, feature.id);
+        let title = format!("{} {id} {name}", layer.title.zh);
         let body = ways_on(layer, &base, &parsed) + &item_page(layer, &parsed);
         let json_url = format!("{url}?{}", representation::query_string(&params.with("f", "json")));
         let page = html::page(&base, title.trim(), &body, &json_url);
@@ -243,9 +282,12 @@ pub(super) async fn the_item(
         let mut links = json!([
             {"rel": "self", "type": "application/geo+json", "href": href("json")},
             {"rel": "alternate", "type": "text/html", "href": href("html")},
-            {"rel": "version-history", "type": "application/json", "title": "沿革", "href": format!("{url}/history?f=json")},
             {"rel": "collection", "type": "application/json", "title": layer.title.zh, "href": format!("{base}/api/collections/{}", layer.id)},
         ]);
+        if let (Some(links), true) = (links.as_array_mut(), layer.has_past()) {
+            // Ahead of the way back to the collection.
+            links.insert(2, json!({"rel": "version-history", "type": "application/json", "title": "沿革", "href": format!("{url}/history?f=json")}));
+        }
         if let (Some(links), Some(_)) = (links.as_array_mut(), Ledger::of_layer(layer.id)) {
             links.push(json!({"rel": "related", "type": "application/json", "title": "附件", "href": format!("{url}/attachments")}));
         }
@@ -254,7 +296,10 @@ pub(super) async fn the_item(
             object.insert("warnings".into(), wire::findings(remarks));
         }
     }
-    past.mark(representation::geojson(&etag, parsed.to_string()), revision, layer.visibility)
+    in_memory::told_stale(
+        past.mark(representation::geojson(&etag, parsed.to_string()), revision, layer.visibility),
+        state,
+    )
 }
 
 /// 404 for a feature that there is not, or not for this viewer.
@@ -270,15 +315,16 @@ fn shown(property: &Property, value: &Value) -> String {
         Some(_) => 2,
         None => 0,
     };
-    match (property.name, value) {
-        (_, Value::Number(n)) if property.unit.is_some() => {
-            n.as_f64().map(|n| format!("{n:.decimals$}")).unwrap_or_default()
-        }
-        ("status", status) => html::escape(park_pages::status_label(status)),
-        ("level", Value::String(word)) => {
-            html::escape(DivisionLevel::parse(word).map_or(word.as_str(), |level| level.label()))
-        }
-        (_, value) => html::escape(&html::text_of(value)),
+    let is_area = matches!(property.unit, Some("ha" | "m2" | "mu"));
+    // (The words of other codes stand in properties of their own.)
+    let known = value
+        .as_str()
+        .filter(|_| matches!(property.name, "status" | "level"))
+        .and_then(|word| property.values.iter().find(|known| known.value == word));
+    match value {
+        _ if known.is_some() => html::escape(known.map_or("", |known| known.title.zh)),
+        Value::Number(n) if is_area => n.as_f64().map(|n| format!("{n:.decimals$}")).unwrap_or_default(),
+        value => html::escape(&html::text_of(value)),
     }
 }
 
@@ -288,16 +334,21 @@ fn ways_on(layer: &Layer, base: &str, feature: &Value) -> String {
     let title = html::escape(layer.title.zh);
     let park = match layer.id {
         "parks" => feature["properties"]["code"].as_str(),
+        // (A column of this name in an operator's table may mean other parks.)
+        _ if layer.extra.is_some() => None,
         _ => feature["properties"]["park_code"].as_str(),
     };
     let card = park
         .map(|code| format!(" · <a href=\"{base}/api/parks/{}?f=html\">园区卡片</a>", representation::encode(code)));
-    let id = feature["id"].as_str().unwrap_or_default();
+    let id = representation::encode(feature["id"].as_str().unwrap_or_default());
+    let history = match layer.has_past() {
+        true => format!(" · <a href=\"{base}/api/collections/{}/items/{id}/history?f=html\">沿革</a>", layer.id),
+        false => String::new(),
+    };
     format!(
-        "<p><a href=\"{base}/api/collections?f=html\">图层</a> › <a href=\"{base}/api/collections/{0}/items?f=html\">{title}</a>{1} · <a href=\"{base}/api/collections/{0}/items/{2}/history?f=html\">沿革</a></p>",
+        "<p><a href=\"{base}/api/collections?f=html\">图层</a> › <a href=\"{base}/api/collections/{0}/items?f=html\">{title}</a>{1}{history}</p>",
         layer.id,
         card.unwrap_or_default(),
-        representation::encode(id)
     )
 }
 
@@ -305,10 +356,16 @@ fn ways_on(layer: &Layer, base: &str, feature: &Value) -> String {
 fn item_page(layer: &Layer, feature: &Value) -> String {
     let value = |name: &str| html::escape(&html::text_of(&feature["properties"][name]));
     let properties = layer.properties.iter().map(|p| (p.heading_zh(), shown(p, &feature["properties"][p.name])));
-    let life = LIFE.iter().map(|(name, _, title, _)| ((*title).to_owned(), value(name)));
+    let life = LIFE.iter().filter(|_| layer.has_past());
+    let life = life.map(|(name, _, title, _)| ((*title).to_owned(), value(name)));
     let geometry = match (feature["geometry"]["type"].as_str(), feature["geometry"]["coordinates"].as_array()) {
         (Some("MultiPolygon"), Some(parts)) => format!("面，{} 个部分", parts.len()),
         (Some("Polygon"), _) => "面，1 个部分".to_owned(),
+        (Some("Point"), _) => "点".to_owned(),
+        (Some("MultiPoint"), Some(parts)) => format!("点，{} 个", parts.len()),
+        (Some("LineString"), _) => "线，1 个部分".to_owned(),
+        (Some("MultiLineString"), Some(parts)) => format!("线，{} 个部分", parts.len()),
+        (Some("GeometryCollection"), _) => "多种图形的集合".to_owned(),
         _ => "没有图形".to_owned(),
     };
     let pairs: Vec<_> = properties.chain(life).chain([("图形".to_owned(), geometry)]).collect();

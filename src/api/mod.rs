@@ -5,6 +5,7 @@ mod accounts;
 mod attachments;
 mod auth;
 mod bulk;
+mod callers;
 mod cards;
 mod changes;
 mod collections;
@@ -21,6 +22,7 @@ mod history;
 mod html;
 mod if_match;
 mod imports;
+mod in_memory;
 mod items;
 mod json_body;
 mod json_strict;
@@ -58,6 +60,7 @@ mod upload;
 
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_cors::Cors;
@@ -76,6 +79,9 @@ pub use state::State;
 
 use crate::config::HttpArgs;
 use crate::error::{Error, Result};
+use crate::inventory::live::Live;
+use crate::layers::catalogue::Catalogue;
+use crate::layers::declaration;
 use access::{Access, Routes, Rule, Ruled};
 use feed::Background;
 use problem::Problem;
@@ -324,6 +330,7 @@ fn app_with(
             "content-crs",
             "content-disposition",
             "sizhi-revision",
+            "sizhi-stale",
             "x-features-left-out",
             "x-request-id",
         ])
@@ -333,6 +340,7 @@ fn app_with(
         .app_data(web::Data::new(feed))
         .configure(|config| routes(&mut Routes::to_serve(config)))
         .default_service(web::to(no_such_address))
+        .wrap(from_fn(in_memory::own_writes_layer))
         // The last one is the outermost. Problems are written outside of compression and CORS, which refuse things too.
         .wrap(from_fn(rate::rate_layer))
         .wrap(Compress::default())
@@ -343,10 +351,12 @@ fn app_with(
 }
 
 /// Serves until a signal; `ready` is told the address once the port is bound.
-pub async fn serve(http: &HttpArgs, pool: PgPool, ready: impl FnOnce(SocketAddr)) -> Result<()> {
+pub async fn serve(http: &HttpArgs, pool: PgPool, layers: Catalogue, ready: impl FnOnce(SocketAddr)) -> Result<()> {
     let workers = http.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)).max(1);
-    let background = Background::prepare(&pool, http);
-    let (state, feed) = (State::new(pool, http.clone()), background.feed());
+    let live = Live::new(pool.clone(), declaration::LAYERS.iter(), |_, _| Vec::new(), Vec::new());
+    let state = State::new(pool, http.clone()).with_layers(layers).with_live(Arc::new(live));
+    let background = Background::prepare(&state);
+    let feed = background.feed();
     let server = HttpServer::new(move || app_with(state.clone(), feed.clone()))
         .workers(workers)
         .keep_alive(Duration::from_secs(15))

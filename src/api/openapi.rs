@@ -25,7 +25,7 @@ use crate::domain::access::Role;
 use crate::domain::items_query::{DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET};
 use crate::domain::layer::Layer;
 use crate::domain::lifecycle::ParkStatus;
-use crate::layers::declaration::LAYERS;
+use crate::layers::catalogue::Catalogue;
 
 const MEDIA_TYPE: &str = "application/vnd.oai.openapi+json;version=3.0";
 pub const JSON: &str = "application/json";
@@ -40,7 +40,7 @@ pub async fn document(request: HttpRequest, state: web::Data<State>) -> Answer {
         return for_people(&request, &state);
     }
     let base = representation::base_url(&request, &state);
-    representation::answer(MEDIA_TYPE, None, describe(&base, state.http.upload_limit_mb).to_string())
+    representation::answer(MEDIA_TYPE, None, describe(&base, state.http.upload_limit_mb, &state.layers).to_string())
 }
 
 /// `/api/docs`: the same document for people, with links to try.
@@ -51,17 +51,18 @@ pub async fn page(request: HttpRequest, state: web::Data<State>) -> Answer {
 
 fn for_people(request: &HttpRequest, state: &State) -> Answer {
     let base = representation::base_url(request, state);
-    let body = openapi_page::body(&describe(&base, state.http.upload_limit_mb));
+    let body = openapi_page::body(&describe(&base, state.http.upload_limit_mb, &state.layers));
     let page = html::page(&base, "接口说明", &body, &format!("{base}/api/openapi.json"));
     representation::html(None, page)
 }
 
 /// The whole document for a service at `base`.
-fn describe(base: &str, upload_limit_mb: usize) -> Value {
+fn describe(base: &str, upload_limit_mb: usize, layers: &Catalogue) -> Value {
     let mut paths = Map::new();
     service_paths(&mut paths, base);
     // One document for everybody: internal layers answer at the same addresses, for those who may see them.
-    for layer in LAYERS.iter() {
+    let layers: Vec<&'static Layer> = layers.documented().collect();
+    for layer in &layers {
         layer_paths(&mut paths, layer);
     }
     park_paths(&mut paths);
@@ -97,7 +98,7 @@ fn describe(base: &str, upload_limit_mb: usize) -> Value {
             {"name": "tokens", "description": "程序用的令牌"},
         ],
         "paths": paths,
-        "components": schemas::components(&LAYERS),
+        "components": schemas::components(&layers),
     })
 }
 
@@ -270,20 +271,26 @@ fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
     paths.insert(items.clone(), list.get());
     let item =
         read("get_item", "一个要素", &[(GEOJSON, schemas::layer_reference(layer)), (HTML, json!({"type": "string"}))])
-            .parameters(vec![
-                segment("featureId", "要素标识", example_of(layer)),
-                datetime_parameter(),
-                revision_parameter(),
-                form_parameter(),
-            ])
+            .parameters(item_parameters(layer))
             .errors(&["400", "404", "406"]);
     paths.insert(format!("{items}/{{featureId}}"), item.get());
-    openapi_time::paths(paths, layer, &url);
+    if layer.has_past() {
+        openapi_time::paths(paths, layer, &url);
+    }
     openapi_ledgers::paths(paths, layer, &url);
     openapi_genealogy::paths(paths, layer, &url);
     if !layer.visibility.is_for(Role::Public) {
         mark_internal(paths, &url);
     }
+}
+
+fn item_parameters(layer: &Layer) -> Vec<Value> {
+    let mut list = vec![segment("featureId", "要素标识", example_of(layer))];
+    if layer.has_past() {
+        list.extend([datetime_parameter(), revision_parameter()]);
+    }
+    list.push(form_parameter());
+    list
 }
 
 /// Who is not logged in finds no such layer: each of its operations asks for credentials, and there is nothing to try by a click.
@@ -304,6 +311,7 @@ pub(super) fn example_of(layer: &Layer) -> &'static str {
         "park_blocks" => "G431176-1",
         "divisions" => "430100",
         "turnover_parcels" | "low_efficiency_parcels" | "redevelopment_plans" => "430121-001",
+        _ if layer.extra.is_some() => "1",
         _ => "G431176",
     }
 }
@@ -387,7 +395,7 @@ mod tests {
 
     #[test]
     fn every_operation_has_an_id_of_its_own_and_its_path_parameters() {
-        let document = describe("http://x", 50);
+        let document = describe("http://x", 50, &Catalogue::default());
         let mut seen = HashSet::new();
         for (path, method, operation) in operations(&document) {
             let id = operation["operationId"].as_str().expect("id").to_owned();
@@ -417,7 +425,7 @@ mod tests {
                 _ => {}
             }
         }
-        let document = describe("http://x", 50);
+        let document = describe("http://x", 50, &Catalogue::default());
         let mut found = Vec::new();
         references(&document, &mut found);
         assert!(found.len() > 50, "{}", found.len());

@@ -7,6 +7,7 @@ use super::openapi::{
     JSON, Operation, datetime_parameter, limit_parameter, offset_parameter, query, revision_parameter, text_parameter,
 };
 use super::openapi_schemas::reference;
+use super::params::parameter_of;
 use crate::domain::export::ExportFormat;
 use crate::domain::layer::{Layer, PropertyKind};
 use crate::layers::cql2::Language;
@@ -50,12 +51,13 @@ fn question_parameters(layer: &Layer) -> Vec<Value> {
     let bbox = json!({"type": "array", "minItems": 4, "maxItems": 6, "items": {"type": "number"}});
     let mut list = vec![
         query("bbox", "范围：西,南,东,北（度）；6 个数时第 3、6 个是高度，不起作用；西大于东时跨 180° 经线", bbox),
-        datetime_parameter(),
-        revision_parameter(),
         text_parameter("q", "名称、编号等文字中含有的字，不超过 100 个"),
         text_parameter("within", "完全位于此范围内：GeoJSON 的 Polygon 或 MultiPolygon，不超过 8 kB"),
     ];
     list.extend(filter_parameters());
+    if layer.has_past() {
+        list.splice(1..1, [datetime_parameter(), revision_parameter()]);
+    }
     if layer.division_property().is_some() {
         list.push(text_parameter("division", "行政区划代码：省、市州或县区，含其下级"));
     }
@@ -79,10 +81,11 @@ fn filter_parameters() -> [Value; 3] {
 
 /// One for each property that may be asked for by name.
 fn property_parameters(layer: &Layer) -> impl Iterator<Item = Value> {
-    layer.properties.iter().filter(|p| p.queryable).map(|property| {
+    layer.properties.iter().filter(|p| parameter_of(layer, p.name).is_some()).map(|property| {
         // A list is asked for by one of its members; of numbers and days also ranges.
         let (schema, how) = match property.kind {
             PropertyKind::TextList => (json!({"type": "string"}), ""),
+            PropertyKind::NumberList => (json!({"type": "number"}), ""),
             PropertyKind::Number | PropertyKind::Integer | PropertyKind::Date | PropertyKind::DateTime => {
                 (json!({"type": "string"}), "；可写范围，如 10..20、2024-01-01..")
             }
@@ -92,7 +95,7 @@ fn property_parameters(layer: &Layer) -> impl Iterator<Item = Value> {
         let mut parameter = query(property.name, &format!("{}{how}", property.title.zh), schema);
         match property.kind {
             PropertyKind::Number | PropertyKind::Integer => parameter["example"] = json!("1..20"),
-            PropertyKind::Date => parameter["example"] = json!("2024-01-01.."),
+            PropertyKind::Date | PropertyKind::DateTime => parameter["example"] = json!("2024-01-01.."),
             _ => {}
         }
         parameter

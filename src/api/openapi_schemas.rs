@@ -48,7 +48,7 @@ fn feature_name(layer: &Layer) -> String {
 }
 
 /// All components, with one feature schema a layer.
-pub fn components(layers: &[Layer]) -> Value {
+pub fn components(layers: &[&'static Layer]) -> Value {
     let mut schemas = Map::new();
     let groups = [
         common(),
@@ -67,7 +67,7 @@ pub fn components(layers: &[Layer]) -> Value {
     schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));
     schemas.extend(openapi_access::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema)));
     schemas.extend(layers.iter().map(|layer| (feature_name(layer), layer_feature(layer))));
-    schemas.extend(layers.iter().filter_map(openapi_ledgers::edit_schema));
+    schemas.extend(layers.iter().copied().filter_map(openapi_ledgers::edit_schema));
     let mut responses = Map::new();
     responses.insert("Problem".into(), problem("出错；服务器一侧的错误请把 instance 里的编号告诉运维人员"));
     responses.extend(PROBLEMS.map(|(status, meaning)| (format!("Problem{status}"), problem(meaning))));
@@ -254,7 +254,8 @@ fn layer_feature(layer: &Layer) -> Value {
         schema["nullable"] = json!(true);
         properties.insert(property.name.to_owned(), schema);
     }
-    for (name, title) in [("valid_from", "生效日期"), ("valid_to", "失效日期")] {
+    let life = [("valid_from", "生效日期"), ("valid_to", "失效日期")];
+    for (name, title) in life.into_iter().filter(|_| layer.has_past()) {
         properties.insert(name.to_owned(), day(title));
     }
     let own = json!({"properties": {"type": "object", "title": layer.title.zh, "properties": properties}});

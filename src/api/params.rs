@@ -2,11 +2,11 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::Query;
-use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, TimeDelta};
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, TimeDelta, Utc};
 
 use super::{cursor, filter_params, filters};
 use crate::domain::items_query::{self, After, Filter, ItemsQuery, Period};
-use crate::domain::layer::{Layer, PropertyKind};
+use crate::domain::layer::{Layer, Property, PropertyKind};
 use crate::error::{Error, Result};
 
 /// The parameters of one request, each name at most once.
@@ -190,16 +190,50 @@ pub const ITEMS_PARAMS: [&str; 14] = [
 /// Parameters of a download, besides those of `…/items`.
 pub const EXPORT_PARAMS: [&str; 4] = ["encoding", "crs", "headings", "geometry"];
 
+/// The property that this parameter asks for. What every layer is asked by goes first: a column of an operator's table may be called
+/// `limit`.
+pub fn parameter_of(layer: &Layer, name: &str) -> Option<&'static Property> {
+    let is_taken = ITEMS_PARAMS.contains(&name) || EXPORT_PARAMS.contains(&name) || RESERVED_PARAMS.contains(&name);
+    layer.queryable(name).filter(|_| !is_taken)
+}
+
+/// Parameters of facets, and of the options of items.
+const RESERVED_PARAMS: [&str; 11] = [
+    "properties",
+    "exclude-properties",
+    "skipGeometry",
+    "zoom-level",
+    "max-allowable-offset",
+    "bbox-crs",
+    "filter",
+    "filter-lang",
+    "filter-crs",
+    "collections",
+    "since",
+];
+
+/// What is asked of the register's past cannot be asked of a table that has none.
+pub fn refuse_time(params: &Params, layer: &Layer) -> Result<()> {
+    match ["datetime", "revision"].iter().find(|name| params.get(name).is_some()) {
+        Some(name) if !layer.has_past() => {
+            let detail = format!("图层“{}”来自附加的数据表，没有历史，不能用参数 {name}", layer.title.zh);
+            Err(Error::invalid("option_not_possible", detail))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The question of these parameters of `…/items`, given another way than by a query string.
 pub fn query_of_pairs(pairs: Vec<(String, String)>, layer: &Layer) -> Result<ItemsQuery> {
     let allowed = ["bbox", "datetime", "q", "division", "within", "filter", "filter-lang", "filter-crs"];
     let params =
-        Params::of_pairs(pairs, |name| allowed.contains(&name) || layer.queryable(name).is_some(), &allowed, &[])?;
+        Params::of_pairs(pairs, |name| allowed.contains(&name) || parameter_of(layer, name).is_some(), &allowed, &[])?;
     items_query(&params, layer)
 }
 
 /// The typed question to a layer.
 pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
+    refuse_time(params, layer)?;
     let sort = params.get("sortby").map(|text| filters::sort_keys(text, layer)).transpose()?.unwrap_or_default();
     let after = params.get("cursor").map(cursor::parse).transpose()?;
     let fits = |after: &After| {
@@ -226,7 +260,7 @@ pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
         after,
     };
     for (name, value) in &params.0 {
-        if let Some(property) = layer.queryable(name) {
+        if let Some(property) = parameter_of(layer, name) {
             query.filters.push(Filter { property, value: filters::value(property, value)? });
         }
     }
@@ -291,6 +325,14 @@ pub fn parse_day(text: &str) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|day| text.len() == 10 && day.year() > 0)
 }
 
+/// A moment as RFC 3339 or the database writes it (a blank for `T`, an offset of hours alone).
+pub fn parse_moment(text: &str) -> Option<DateTime<Utc>> {
+    let moment =
+        DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z"));
+    // Four digits of a year: the database reads no others.
+    moment.ok().map(|moment| moment.to_utc()).filter(|moment| (1..=9999).contains(&moment.year()))
+}
+
 /// A day, or a moment taken as the day it is in China (UTC+8): the register's dates have no time zone.
 fn parse_instant(text: &str) -> Option<NaiveDate> {
     if let Some(day) = parse_day(text) {
@@ -308,11 +350,11 @@ fn parse_instant(text: &str) -> Option<NaiveDate> {
 /// Whether the database can read the value of a sort key back: a cursor is opaque, not unforgeable.
 fn is_of_kind(text: &str, kind: PropertyKind) -> bool {
     match kind {
-        PropertyKind::Text | PropertyKind::TextList => true,
+        PropertyKind::Text | PropertyKind::TextList | PropertyKind::NumberList => true,
+        PropertyKind::DateTime => parse_moment(text).is_some(),
         PropertyKind::Number => text.len() <= 40 && text.parse::<f64>().is_ok_and(f64::is_finite),
         PropertyKind::Integer => text.parse::<i64>().is_ok(),
         PropertyKind::Boolean => matches!(text, "true" | "false"),
-        PropertyKind::DateTime => DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z").is_ok(),
         PropertyKind::Date => matches!(text, "infinity" | "-infinity") || parse_day(text).is_some(),
     }
 }

@@ -1,5 +1,6 @@
 //! Which representation, which links, which ETag: what all answers of the map side share.
 
+use actix_web::body::MessageBody;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
@@ -156,7 +157,7 @@ pub fn json(etag: Option<&str>, document: &Value) -> Answer {
 }
 
 /// GeoJSON; the header says what RFC 7946 does: longitude and latitude (OGC API Features Part 2).
-pub fn geojson(etag: &str, body: String) -> Answer {
+pub fn geojson(etag: &str, body: impl MessageBody + 'static) -> Answer {
     let mut response = answer("application/geo+json; charset=utf-8", Some(etag), body)?;
     let crs = header::HeaderValue::from_static("<http://www.opengis.net/def/crs/OGC/1.3/CRS84>");
     response.headers_mut().insert(header::HeaderName::from_static("content-crs"), crs);
@@ -164,14 +165,14 @@ pub fn geojson(etag: &str, body: String) -> Answer {
 }
 
 /// An answer of this type with its ETag; caches must ask again, which costs one number.
-pub fn answer(content_type: &str, etag: Option<&str>, body: impl Into<String>) -> Answer {
+pub fn answer(content_type: &str, etag: Option<&str>, body: impl MessageBody + 'static) -> Answer {
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CONTENT_TYPE, content_type)).insert_header((header::CACHE_CONTROL, "no-cache"));
     response.insert_header((header::VARY, VARY));
     if let Some(etag) = etag {
         response.insert_header((header::ETAG, etag));
     }
-    Ok(response.body(body.into()))
+    Ok(response.body(body))
 }
 
 /// A query string of these pairs, percent-encoded.

@@ -1,12 +1,17 @@
 //! What every handler may need.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
+use super::callers::Callers;
 use super::rate::Allowances;
 use crate::config::HttpArgs;
+use crate::domain::layer::Layer;
+use crate::inventory::live::{Held, Live};
+use crate::layers::catalogue::Catalogue;
 
 /// Reports that are made at the same time; the others wait.
 const REPORTS_AT_ONCE: usize = 3;
@@ -26,14 +31,43 @@ pub struct State {
     pub allowances: Arc<Allowances>,
     /// Room for downloads of attachments.
     pub downloads: Arc<Semaphore>,
+    /// The layers that are served.
+    pub layers: Arc<Catalogue>,
+    /// The layers in memory; `None` = all is read from the database.
+    pub live: Option<Arc<Live>>,
+    /// Who asked lately.
+    pub callers: Arc<Callers>,
 }
 
 impl State {
+    /// Serves the register's own layers.
     pub fn new(pool: PgPool, http: HttpArgs) -> Self {
         let exports = Arc::new(Semaphore::new(http.exports_at_once.clamp(1, 1_000)));
         let reports = Arc::new(Semaphore::new(REPORTS_AT_ONCE));
         let allowances = Arc::new(Allowances::new(http.rate_limit));
         let downloads = Arc::new(Semaphore::new(DOWNLOADS_AT_ONCE));
-        Self { pool, http, exports, reports, allowances, downloads }
+        let callers = Arc::new(Callers::default());
+        let layers = Arc::default();
+        Self { pool, http, exports, reports, allowances, downloads, layers, live: None, callers }
+    }
+
+    /// The same, serving these layers.
+    pub fn with_layers(self, layers: Catalogue) -> Self {
+        Self { layers: Arc::new(layers), ..self }
+    }
+
+    /// The same with layers in memory.
+    pub fn with_live(self, live: Arc<Live>) -> Self {
+        Self { live: Some(live), ..self }
+    }
+
+    /// The layer as memory holds it, unless that is too old to be shown.
+    pub fn held(&self, layer: &Layer) -> Option<Arc<Held>> {
+        let live = self.live.as_ref()?;
+        let limit = Duration::from_secs(self.http.stale_limit_s);
+        if live.silent_for().is_some_and(|silence| silence > limit) {
+            return None;
+        }
+        live.held(layer)
     }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{output, serve};
 use crate::config::DatabaseArgs;
 use crate::error::Result;
+use crate::inventory::extra_layers;
 use crate::store::backup;
 use crate::store::embedded::{self, Embedded, Options};
 
@@ -27,6 +28,16 @@ enum What {
     Status {
         #[command(flatten)]
         database: DatabaseArgs,
+        #[arg(long)]
+        json: bool,
+    },
+    /// 附加图层的触发器：列出，或去掉不再发布的
+    Layers {
+        #[command(flatten)]
+        database: DatabaseArgs,
+        /// 去掉这个图层的触发器和变化记录
+        #[arg(long, value_name = "ID")]
+        forget: Option<String>,
         #[arg(long)]
         json: bool,
     },
@@ -59,6 +70,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             output::print(if stopped { "✓ 数据库已停止" } else { "数据库没有在运行" });
         }
         What::Status { database, json } => print_status(&database, json)?,
+        What::Layers { database, forget, json } => layers(&database, forget.as_deref(), json).await?,
         What::Backup { file, database } => backup(&file, &database).await?,
         What::Restore { file, replace, database } => restore(&file, replace, &database).await?,
     }
@@ -81,6 +93,35 @@ fn print_status(database: &DatabaseArgs, as_json: bool) -> Result<()> {
         output::print(&format!("{state}：{}", status.cluster.display()));
         if status.exists {
             output::print(&format!("连接：psql \"{}\"", status.connection_string));
+        }
+    }
+    Ok(())
+}
+
+async fn layers(database: &DatabaseArgs, forget: Option<&str>, as_json: bool) -> Result<()> {
+    let opened = serve::open_database(database).await?;
+    let outcome = async {
+        match forget {
+            Some(id) => extra_layers::forget(opened.pool(), id).await.map(|()| Vec::new()),
+            None => extra_layers::installed(opened.pool()).await,
+        }
+    };
+    let outcome = outcome.await;
+    opened.close().await;
+    let installed = outcome?;
+    if let Some(id) = forget {
+        output::print(&format!("✓ 已去掉图层 {id} 的触发器"));
+    } else if as_json {
+        let list = installed.iter().map(|layer| {
+            json!({"layer": layer.layer, "table": layer.relation, "fires": layer.fires, "changes": layer.changes})
+        });
+        output::print_json(&json!(list.collect::<Vec<_>>()));
+    } else if installed.is_empty() {
+        output::print("没有附加图层的触发器");
+    } else {
+        for layer in &installed {
+            let state = if layer.fires { "有效" } else { "缺失或停用，下次启动时重建" };
+            output::print(&format!("{}  {}  {state}，变化记录 {} 条", layer.layer, layer.relation, layer.changes));
         }
     }
     Ok(())

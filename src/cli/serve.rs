@@ -10,10 +10,11 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::output;
 use crate::api;
-use crate::config::{DatabaseArgs, HttpArgs};
+use crate::config::{DatabaseArgs, HttpArgs, LayerArgs};
 use crate::error::{Error, Result};
 use crate::inventory::accounts::{self, passwords};
-use crate::inventory::sample;
+use crate::inventory::{extra_layers, sample};
+use crate::layers::catalogue::Catalogue;
 use crate::store::backup::Address;
 use crate::store::embedded::{Embedded, Options};
 use crate::store::roles::Standing;
@@ -25,6 +26,8 @@ pub struct Args {
     database: DatabaseArgs,
     #[command(flatten)]
     http: HttpArgs,
+    #[command(flatten)]
+    layers: LayerArgs,
     /// 不载入示例清单（自带数据库为空时默认载入）
     #[arg(long)]
     no_sample: bool,
@@ -120,13 +123,28 @@ async fn serve(args: &Args, database: &Database, begun: Instant) -> Result<()> {
         output::print(&seeded.to_string());
     }
     first_admin(args, database.pool()).await?;
-    let served = api::serve(&args.http, application.clone(), |address| {
+    let layers = extra_layers(&args.layers, database.pool(), &application).await?;
+    let served = api::serve(&args.http, application.clone(), layers, |address| {
         output::print(&format!("✓ 四至已启动（{:.1} 秒）：http://{address}/", begun.elapsed().as_secs_f64()));
         output::print(&format!("  接口 http://{address}/api    停止：Ctrl-C"));
     })
     .await;
     application.close().await;
     served
+}
+
+/// The register's layers and those of the operator's file. With a file that has faults the service does not start.
+async fn extra_layers(args: &LayerArgs, owner: &PgPool, application: &PgPool) -> Result<Catalogue> {
+    let Some(file) = &args.layers else { return Ok(Catalogue::default()) };
+    let text = std::fs::read_to_string(file).map_err(|cause| {
+        Error::invalid("layers_file_unreadable", format!("无法读取图层文件 {}：{cause}", file.display()))
+    })?;
+    let opened = extra_layers::open(owner, application, &text).await?;
+    for finding in &opened.findings {
+        tracing::warn!(code = %finding.code, line = finding.place.row, "{}", finding.message);
+    }
+    output::print(&format!("✓ 附加图层 {} 个（{}）", opened.layers.len(), file.display()));
+    Ok(Catalogue::with(opened.layers))
 }
 
 /// A register without any account gets an administrator. The password is printed once, to the terminal and to no log; over

@@ -1,7 +1,7 @@
 //! An export as data: formats, columns, rows. `store` reads rows, `exchange` writes them, and neither knows the other.
 
-use chrono::NaiveDate;
-use geo::MultiPolygon;
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use geo::Geometry;
 
 use super::layer::PropertyKind;
 
@@ -137,6 +137,7 @@ pub enum Cell {
     Integer(i64),
     Boolean(bool),
     Date(NaiveDate),
+    DateTime(DateTime<Utc>),
 }
 
 impl Cell {
@@ -150,6 +151,7 @@ impl Cell {
             Cell::Integer(number) => number.to_string(),
             Cell::Boolean(value) => value.to_string(),
             Cell::Date(day) => day.to_string(),
+            Cell::DateTime(moment) => moment.to_rfc3339_opts(SecondsFormat::AutoSi, true),
         }
     }
 }
@@ -161,7 +163,7 @@ pub struct ExportRow {
     /// One for each property of the layer, then the first and the last day of the life.
     pub cells: Vec<Cell>,
     /// Longitude, latitude in EPSG:4490, as stored.
-    pub geometry: Option<MultiPolygon<f64>>,
+    pub geometry: Option<Geometry<f64>>,
     /// A point inside.
     pub centre: Option<(f64, f64)>,
     /// The feature as GeoJSON text.

@@ -1,6 +1,6 @@
 //! A question to a layer, checked: boxes, time, property filters, a page.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use geo::MultiPolygon;
 
 use super::DivisionCode;
@@ -81,4 +81,5 @@ pub enum FilterValue {
     /// From, to, both included; one of them may be open.
     NumberBetween(Option<f64>, Option<f64>),
     DateBetween(Option<NaiveDate>, Option<NaiveDate>),
+    MomentBetween(Option<DateTime<Utc>>, Option<DateTime<Utc>>),
 }

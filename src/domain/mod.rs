@@ -11,6 +11,7 @@ pub mod directory;
 pub mod division;
 pub mod export;
 pub mod extents_check;
+pub mod extra_layer;
 pub mod filter;
 pub mod finding;
 pub mod four_extents;

@@ -16,6 +16,7 @@ pub mod limits;
 mod open;
 mod plain_table;
 mod rings;
+mod shape_text;
 mod spreadsheet;
 pub mod stated_area;
 pub mod table_export;

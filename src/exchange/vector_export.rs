@@ -4,16 +4,16 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use geo::MultiPolygon;
+use geo::{Coord, Geometry, MapCoords as _, MultiPolygon};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::dbf_text;
 use super::table_export::{Rows, failed};
-use super::vector::wire::{self, Feature, FieldKind, Message, Shape, WriteField, WriteHead};
+use super::vector::wire::{self, Feature, FieldKind, Message, Shape, ShapeKind, WriteField, WriteHead};
 use super::vector::{self, Format};
+use super::{dbf_text, shape_text};
 use crate::domain::export::{Cell, Column, ExportRow, TextEncoding};
-use crate::domain::layer::PropertyKind;
+use crate::domain::layer::{GeometryKind, PropertyKind};
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::geometry::project;
@@ -38,6 +38,8 @@ pub struct VectorOptions {
     pub crs: Crs,
     /// Of a Shapefile's texts.
     pub encoding: TextEncoding,
+    /// What its shapes are.
+    pub geometry: GeometryKind,
 }
 
 /// Writes the file into `folder`; its path there, and the number of its rows.
@@ -46,13 +48,15 @@ pub fn write(format: VectorFormat, rows: Rows<'_>, options: &VectorOptions, fold
         (VectorFormat::Shapefile, TextEncoding::Gbk) => "GBK",
         _ => "UTF-8",
     };
-    let field = |(_, column): &(usize, Column)| WriteField { name: column.heading.clone(), kind: kind_of(column.kind) };
+    let field =
+        |(_, column): &(usize, Column)| WriteField { name: column.heading.clone(), kind: kind_of(column.kind, format) };
     let head = WriteHead {
         layer: options.layer.clone(),
         title: options.title.clone(),
         epsg: options.crs.epsg(),
         encoding: encoding.to_owned(),
         fields: options.columns.iter().map(field).collect(),
+        shapes: shapes_of(options.geometry),
     };
     let (driver, name) = match format {
         VectorFormat::Shapefile => (Format::Shapefile, "data.shp"),
@@ -71,9 +75,25 @@ pub fn write(format: VectorFormat, rows: Rows<'_>, options: &VectorOptions, fold
     }
 }
 
-fn kind_of(kind: PropertyKind) -> FieldKind {
+/// Areas are all written as of several parts, as the register has them.
+fn shapes_of(kind: GeometryKind) -> ShapeKind {
     match kind {
-        PropertyKind::Text | PropertyKind::TextList | PropertyKind::DateTime => FieldKind::Text,
+        GeometryKind::Point => ShapeKind::Point,
+        GeometryKind::LineString => ShapeKind::LineString,
+        GeometryKind::MultiPoint => ShapeKind::MultiPoint,
+        GeometryKind::MultiLineString => ShapeKind::MultiLineString,
+        GeometryKind::Polygon | GeometryKind::MultiPolygon => ShapeKind::MultiPolygon,
+        GeometryKind::Any => ShapeKind::Any,
+        GeometryKind::None => ShapeKind::None,
+    }
+}
+
+fn kind_of(kind: PropertyKind, format: VectorFormat) -> FieldKind {
+    match kind {
+        // A DBF has days and no moments.
+        PropertyKind::DateTime if format == VectorFormat::Shapefile => FieldKind::Text,
+        PropertyKind::DateTime => FieldKind::DateTime,
+        PropertyKind::Text | PropertyKind::TextList | PropertyKind::NumberList => FieldKind::Text,
         PropertyKind::Number => FieldKind::Number,
         PropertyKind::Integer => FieldKind::Integer,
         PropertyKind::Boolean => FieldKind::Boolean,
@@ -149,13 +169,27 @@ fn dbf_cells(
 
 fn shape_of(row: &ExportRow, number: u64, crs: Crs) -> Result<Shape> {
     let Some(stored) = &row.geometry else { return Ok(Shape::None) };
-    if crs.is_geographic() {
-        return Ok(Shape::Polygons(parts(stored)));
-    }
-    let projected = project::from_cgcs2000(stored, crs).ok_or_else(|| {
+    let too_far = || {
         let message = format!("第 {number} 行（{}）离{}太远，不能用它写坐标；请换投影带", row.id, crs.label());
         Error::invalid("crs_zone_too_far", message)
-    })?;
+    };
+    let areas = match stored {
+        Geometry::MultiPolygon(areas) => areas,
+        Geometry::Polygon(area) => &MultiPolygon(vec![area.clone()]),
+        other => {
+            let projected = match crs.is_geographic() {
+                true => other.clone(),
+                false => other
+                    .try_map_coords(|c| project::forward(crs, c.x, c.y).map(|(x, y)| Coord { x, y }).ok_or(()))
+                    .map_err(|()| too_far())?,
+            };
+            return Ok(Shape::Bytes(shape_text::wkb(&projected)));
+        }
+    };
+    if crs.is_geographic() {
+        return Ok(Shape::Polygons(parts(areas)));
+    }
+    let projected = project::from_cgcs2000(areas, crs).ok_or_else(too_far)?;
     Ok(Shape::Polygons(parts(&projected)))
 }
 

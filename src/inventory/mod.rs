@@ -5,11 +5,13 @@
 pub mod accounts;
 pub mod criteria;
 pub mod export;
+pub mod extra_layers;
 pub mod geometry_report;
 pub mod history;
 pub mod import;
 pub mod land;
 pub mod ledgers;
+pub mod live;
 pub mod progress;
 pub mod reports;
 pub mod sample;

@@ -69,7 +69,10 @@ pub fn of_layer(layer: &Layer, format: ExportFormat, headings: Headings) -> Vec<
     let is_dbf = format == ExportFormat::Shapefile;
     let mut taken = HashSet::new();
     let mut columns = Vec::with_capacity(layer.properties.len() + LIFE.len());
-    let life = LIFE.iter().map(|(name, zh, _)| (*name, PropertyKind::Date, None, *zh, (*zh).to_owned()));
+    let life = LIFE
+        .iter()
+        .filter(|_| layer.has_past())
+        .map(|(name, zh, _)| (*name, PropertyKind::Date, None, *zh, (*zh).to_owned()));
     let properties = layer.properties.iter().map(|p| (p.name, p.kind, p.unit, p.title.zh, long_heading(p, format)));
     for (cell, (property, kind, unit, title, long)) in properties.chain(life).enumerate() {
         let wanted = match (headings, is_dbf) {

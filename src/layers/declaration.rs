@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use super::ledgers;
 use crate::domain::Ledger;
-use crate::domain::layer::{Layer, Property, PropertyKind, Shows, Source, Titles, Visibility};
+use crate::domain::layer::{
+    Classification, KnownValue, Layer, Property, PropertyKind, Shows, Source, Titles, Visibility,
+};
 use PropertyKind::{Boolean, Integer, Number, Text, TextList};
 
 const fn t(zh: &'static str, en: &'static str) -> Titles {
@@ -12,17 +14,36 @@ const fn t(zh: &'static str, en: &'static str) -> Titles {
 }
 
 const fn p(name: &'static str, kind: PropertyKind, zh: &'static str, en: &'static str) -> Property {
-    Property { name, kind, title: t(zh, en), unit: None, queryable: false }
+    Property::new(name, kind, t(zh, en))
 }
 
 /// A property that may be asked for by name.
 const fn q(name: &'static str, kind: PropertyKind, zh: &'static str, en: &'static str) -> Property {
-    Property { name, kind, title: t(zh, en), unit: None, queryable: true }
+    Property::new(name, kind, t(zh, en)).queryable()
 }
 
 const fn area(name: &'static str, zh: &'static str, en: &'static str, unit: &'static str) -> Property {
-    Property { name, kind: Number, title: t(zh, en), unit: Some(unit), queryable: false }
+    Property::new(name, Number, t(zh, en)).unit(unit)
 }
+
+const fn v(value: &'static str, zh: &'static str, en: &'static str) -> KnownValue {
+    KnownValue { value, title: t(zh, en) }
+}
+
+const PARK_LEVELS: &[KnownValue] = &[v("国家级", "国家级", "National"), v("省级", "省级", "Provincial")];
+const PARK_STATUSES: &[KnownValue] = &[
+    v("active", "正常", "Active"),
+    v("under_adjustment", "调整中", "Under adjustment"),
+    v("merged", "已合并", "Merged"),
+    v("revoked", "已撤销", "Revoked"),
+];
+const DIVISION_LEVELS: &[KnownValue] = &[
+    v("province", "省", "Province"),
+    v("prefecture", "市州", "Prefecture"),
+    v("county", "县区", "County"),
+    v("statistical", "统计用代码", "Statistical code"),
+    v("superseded", "已停用代码", "Superseded code"),
+];
 
 /// A table that everybody may see.
 const fn from(table: &'static str, id: &'static str, shows: Shows, zh: &'static str, en: &'static str) -> Source {
@@ -46,18 +67,17 @@ pub const PARKS: Layer = Layer {
         "Park directory with current boundaries, the blocks of a park as one multipolygon; illustrative = drawn, not surveyed",
     ),
     relation: "layer_parks",
-    current_only: false,
-    visibility: Visibility::Public,
     sources: &[
         from("park", "code", Shows::AsItself, "园区", "Park"),
         from("park_block", "id", Shows::InFeatureOf("park_code"), "区块", "Block"),
         from("division", "code", Shows::WhereProperty("prefecture_code"), "市州", "Prefecture"),
     ],
+    label: Some("name"),
     properties: &[
-        q("code", Text, "园区代码", "Park code"),
-        q("name", Text, "名称", "Name"),
+        q("code", Text, "园区代码", "Park code").from_zoom(0),
+        q("name", Text, "名称", "Name").from_zoom(0),
         p("aliases", TextList, "别名", "Aliases"),
-        q("level", Text, "级别", "Level"),
+        q("level", Text, "级别", "Level").from_zoom(0).values(PARK_LEVELS),
         q("type", Text, "类型", "Type"),
         q("prefecture_code", Text, "市州代码", "Prefecture code"),
         q("prefecture_name", Text, "市州", "Prefecture"),
@@ -70,11 +90,14 @@ pub const PARKS: Layer = Layer {
         area("computed_area_ha", "椭球面积", "Computed ellipsoidal area", "ha"),
         area("computed_area_mu", "椭球面积", "Computed ellipsoidal area", "mu"),
         p("block_count", Integer, "区块数", "Number of blocks"),
-        q("status", Text, "状态", "Status"),
+        q("status", Text, "状态", "Status").from_zoom(0).values(PARK_STATUSES),
         p("successor_code", Text, "并入园区", "Successor"),
         q("illustrative", Boolean, "示意", "Illustrative"),
-        p("source", Text, "来源", "Source"),
+        p("source", Text, "来源", "Source").not_in_tiles(),
     ],
+    visibility: Visibility::Public,
+    classification: Classification::Public,
+    ..Layer::OF_REGISTER
 };
 
 pub const PARK_BLOCKS: Layer = Layer {
@@ -83,7 +106,6 @@ pub const PARK_BLOCKS: Layer = Layer {
     description: t("园区的区块边界、四至文字与面积", "Blocks of parks: boundary, four-extents words, areas"),
     relation: "layer_park_blocks",
     current_only: true,
-    visibility: Visibility::Public,
     sources: &[
         from("park_block", "id", Shows::AsItself, "区块", "Block"),
         from("park", "code", Shows::WhereProperty("park_code"), "园区", "Park"),
@@ -98,16 +120,19 @@ pub const PARK_BLOCKS: Layer = Layer {
         area("computed_area_m2", "椭球面积", "Computed ellipsoidal area", "m2"),
         area("computed_area_ha", "椭球面积", "Computed ellipsoidal area", "ha"),
         area("computed_area_mu", "椭球面积", "Computed ellipsoidal area", "mu"),
-        p("east", Text, "东至", "East"),
-        p("south", Text, "南至", "South"),
-        p("west", Text, "西至", "West"),
-        p("north", Text, "北至", "North"),
-        p("four_extents", Text, "四至范围", "Four extents"),
+        p("east", Text, "东至", "East").not_in_tiles(),
+        p("south", Text, "南至", "South").not_in_tiles(),
+        p("west", Text, "西至", "West").not_in_tiles(),
+        p("north", Text, "北至", "North").not_in_tiles(),
+        p("four_extents", Text, "四至范围", "Four extents").not_in_tiles(),
         q("illustrative", Boolean, "示意", "Illustrative"),
-        p("source", Text, "来源", "Source"),
-        p("source_crs", Text, "原坐标系", "Source CRS"),
+        p("source", Text, "来源", "Source").not_in_tiles(),
+        p("source_crs", Text, "原坐标系", "Source CRS").not_in_tiles(),
         q("prefecture_code", Text, "市州代码", "Prefecture code"),
     ],
+    visibility: Visibility::Public,
+    classification: Classification::Public,
+    ..Layer::OF_REGISTER
 };
 
 pub const DIVISIONS: Layer = Layer {
@@ -118,16 +143,55 @@ pub const DIVISIONS: Layer = Layer {
         "Province, prefecture and county codes; prefectures with a generalised outline that decides no boundary",
     ),
     relation: "layer_divisions",
-    current_only: false,
-    visibility: Visibility::Public,
     sources: &[from("division", "code", Shows::AsItself, "行政区划", "Division")],
     properties: &[
-        q("code", Text, "代码", "Code"),
-        q("name", Text, "名称", "Name"),
-        q("level", Text, "级别", "Level"),
+        q("code", Text, "代码", "Code").from_zoom(0),
+        q("name", Text, "名称", "Name").from_zoom(0),
+        q("level", Text, "级别", "Level").from_zoom(0).values(DIVISION_LEVELS),
         q("parent_code", Text, "上级代码", "Parent code"),
         q("maps_to", Text, "对应代码", "Stands for"),
-        p("note", Text, "说明", "Note"),
-        p("source", Text, "来源", "Source"),
+        p("note", Text, "说明", "Note").not_in_tiles(),
+        p("source", Text, "来源", "Source").not_in_tiles(),
     ],
+    visibility: Visibility::Public,
+    classification: Classification::Public,
+    ..Layer::OF_REGISTER
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::DivisionLevel;
+    use crate::domain::lifecycle::ParkStatus;
+
+    #[test]
+    fn known_values_are_those_of_the_domain() {
+        let of = |values: &[KnownValue]| values.iter().map(|v| (v.value, v.title.zh)).collect::<Vec<_>>();
+        assert_eq!(of(PARK_STATUSES), ParkStatus::ALL.map(|s| (s.as_str(), s.label())));
+        assert_eq!(of(DIVISION_LEVELS), DivisionLevel::ALL.map(|l| (l.as_str(), l.label())));
+        for layer in LAYERS.iter() {
+            let state = layer.property("state");
+            let ledger = Ledger::ALL.into_iter().find(|l| l.layer() == layer.id);
+            assert_eq!(state.is_some(), ledger.is_some(), "{}", layer.id);
+            if let (Some(state), Some(ledger)) = (state, ledger) {
+                let states: Vec<_> = ledger.machine().states.iter().map(|s| (s.code, s.label)).collect();
+                assert_eq!(of(state.values), states, "{}", layer.id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_label_is_a_property() {
+        for layer in LAYERS.iter() {
+            assert!(layer.label.is_none_or(|label| layer.property(label).is_some()), "{}", layer.id);
+        }
+    }
+
+    #[test]
+    fn a_property_of_ours_is_the_column_of_its_name() {
+        let plain = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        for property in LAYERS.iter().flat_map(|layer| layer.properties) {
+            assert!(property.name == property.column && plain(property.name), "{property:?}");
+        }
+    }
+}

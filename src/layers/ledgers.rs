@@ -1,8 +1,10 @@
 //! The layers of the ledgers, made from their field tables.
 
 use crate::domain::Ledger;
-use crate::domain::layer::{Layer, Property, PropertyKind, Shows, Source, Titles, Visibility};
-use crate::domain::ledger::{Field, FieldKind};
+use crate::domain::layer::{
+    Classification, KnownValue, Layer, Property, PropertyKind, Shows, Source, Titles, Visibility,
+};
+use crate::domain::ledger::{DerivedSet, Field, FieldKind};
 use PropertyKind::{Boolean, Date, Integer, Number, Text, TextList};
 
 const fn property(
@@ -12,11 +14,11 @@ const fn property(
     zh: &'static str,
     en: &'static str,
 ) -> Property {
-    Property { name, kind, title: Titles { zh, en }, unit: None, queryable }
+    Property { queryable, ..Property::new(name, kind, Titles { zh, en }) }
 }
 
 const fn area(name: &'static str, zh: &'static str, en: &'static str, unit: &'static str) -> Property {
-    Property { unit: Some(unit), ..property(name, Number, true, zh, en) }
+    property(name, Number, true, zh, en).unit(unit)
 }
 
 /// Before the fields: what it is, where it lies, where it stands.
@@ -43,11 +45,11 @@ fn head(ledger: Ledger) -> Vec<Property> {
         ]);
     }
     head.extend([
-        property("state", Text, true, "状态代码", "State"),
+        property("state", Text, true, "状态代码", "State").from_zoom(0).values(states(ledger)),
         property("state_label", Text, false, "状态", "State in Chinese"),
     ]);
     if ledger != Ledger::Plan {
-        head.push(property("held_state", Text, true, "原状态", "State held meanwhile"));
+        head.push(property("held_state", Text, true, "原状态", "State held meanwhile").values(states(ledger)));
     }
     head.push(property("state_on", Date, true, "状态日期", "In this state since"));
     if ledger != Ledger::Plan {
@@ -61,6 +63,21 @@ fn head(ledger: Ledger) -> Vec<Property> {
     head
 }
 
+/// Declared once for the life of the program, as everything here is.
+fn known(values: impl Iterator<Item = (&'static str, &'static str)>) -> &'static [KnownValue] {
+    // The stable words are English already.
+    let english = |code: &str| -> &'static str { String::leak(code.replace('_', " ")) };
+    Vec::leak(values.map(|(value, zh)| KnownValue { value, title: Titles { zh, en: english(value) } }).collect())
+}
+
+fn states(ledger: Ledger) -> &'static [KnownValue] {
+    known(ledger.machine().states.iter().map(|state| (state.code, state.label)))
+}
+
+fn stocks() -> &'static [KnownValue] {
+    known(DerivedSet::ALL.into_iter().map(|set| (set.as_str(), set.label())))
+}
+
 fn of_field(field: &'static Field) -> Property {
     let kind = match field.kind {
         FieldKind::Text | FieldKind::Choice(_) => Text,
@@ -70,14 +87,19 @@ fn of_field(field: &'static Field) -> Property {
         FieldKind::Boolean => Boolean,
     };
     let unit = if field.kind == FieldKind::Area { Some("m2") } else { field.unit };
-    Property { name: field.name, kind, title: field.title, unit, queryable: field.queryable }
+    // The words of the papers, in Chinese alone.
+    let values: &'static [KnownValue] = match field.kind {
+        FieldKind::Choice(words) => known(words.iter().map(|word| (*word, *word))),
+        _ => &[],
+    };
+    Property { unit, queryable: field.queryable, values, ..Property::new(field.name, kind, field.title) }
 }
 
 /// Behind the fields: what is told of them.
 fn told(ledger: Ledger) -> Vec<Property> {
     match ledger {
         Ledger::Turnover => vec![
-            property("derived_sets", TextList, true, "存量类别", "Stocks"),
+            property("derived_sets", TextList, true, "存量类别", "Stocks").from_zoom(0).values(stocks()),
             property("approval_age_years", Integer, true, "批后年数", "Full years since approval"),
             property("approval_age", Text, true, "批后年限段", "Years since approval, bucketed"),
             property("start_overdue_days", Integer, true, "逾期开工天数", "Days past the agreed start"),
@@ -87,7 +109,7 @@ fn told(ledger: Ledger) -> Vec<Property> {
         Ledger::LowEfficiency => vec![
             property("plan_id", Text, true, "方案标识", "Plan"),
             property("plan_no", Text, false, "再开发方案编号", "Number of the plan"),
-            property("plan_state", Text, true, "方案状态", "State of the plan"),
+            property("plan_state", Text, true, "方案状态", "State of the plan").values(states(Ledger::Plan)),
             property("plan_deadline_on", Date, true, "方案期限", "Deadline of the plan"),
         ],
         Ledger::Plan => vec![
@@ -131,9 +153,9 @@ pub(super) fn layer(ledger: Ledger) -> Layer {
     properties.extend(told(ledger));
     properties.push(property("end_reason", Text, true, "终止原因", "Why its life ended"));
     properties.push(property("illustrative", Boolean, true, "示意", "Illustrative"));
-    properties.push(property("source", Text, false, "来源", "Source"));
+    properties.push(property("source", Text, false, "来源", "Source").not_in_tiles());
     if ledger != Ledger::Plan {
-        properties.push(property("source_crs", Text, false, "原坐标系", "Source CRS"));
+        properties.push(property("source_crs", Text, false, "原坐标系", "Source CRS").not_in_tiles());
     }
     let (title, description, relation) = match ledger {
         Ledger::Turnover => (
@@ -175,5 +197,8 @@ pub(super) fn layer(ledger: Ledger) -> Layer {
         properties: Vec::leak(properties),
         current_only: true,
         visibility: Visibility::Internal,
+        classification: Classification::Internal,
+        label: Some("name"),
+        ..Layer::OF_REGISTER
     }
 }

@@ -3,12 +3,17 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{PgConnection, PgPool};
 
+use super::extra;
 use crate::domain::items_query::Period;
 use crate::domain::layer::Layer;
 use crate::error::{Error, Result};
 
-/// The relation of a layer, as it stands or as of a revision ([`look_back`] says of which).
+/// The relation of a layer, as it stands or as of a revision ([`look_back`] says of which). An extra layer has no past; its relation has
+/// an alias of its own.
 pub fn relation(layer: &Layer, revision: Option<i64>) -> String {
+    if let Some(table) = layer.extra {
+        return extra::relation(layer, table);
+    }
     let schema = if revision.is_some() { "as_of" } else { "public" };
     format!("{schema}.{}", layer.relation)
 }

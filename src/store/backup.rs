@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use sqlx::{Connection, PgConnection, PgPool};
 
 use super::audit::{self, AuditReport};
-use super::{embedded, pool};
+use super::{embedded, extra, pool};
 use crate::error::{Error, Result};
 
 /// Tables without which a dump is not one of a register.
@@ -186,6 +186,10 @@ pub async fn restore(pool: &PgPool, address: &Address, file: &Path, replace: boo
         let detail = "登记库不是空的；要替换现有内容请加 --replace（会先自动备份）";
         return Err(Error::conflict("register_not_empty", detail));
     };
+    if !empty {
+        // Their function goes with the tables that are restored; the next start puts them on again.
+        extra::follow::forget_all(&mut guard).await?;
+    }
     pg_restore(address, file, !empty)?;
     guard.close().await?;
     pool::migrate(pool).await?;

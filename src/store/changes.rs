@@ -155,8 +155,19 @@ async fn touched_page(
 }
 
 /// The features of a layer without a `datetime`.
-fn current(layer: &Layer) -> &'static str {
+pub(super) fn current(layer: &Layer) -> &'static str {
     if layer.current_only { "valid_to IS NULL" } else { "TRUE" }
+}
+
+/// The features that these revisions touched, by the layer as it stands.
+pub(super) async fn touched_ids(
+    connection: &mut PgConnection,
+    layer: &Layer,
+    since: i64,
+    until: i64,
+) -> Result<Vec<String>> {
+    let sql = format!("SELECT touched_id FROM ({}) t", touched(layer, &as_of::relation(layer, None)));
+    Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(since).bind(until).fetch_all(connection).await?)
 }
 
 /// Every feature touched in ($1, $2] with the last revision that did; by the layer's relation at the window's end.

@@ -88,9 +88,8 @@ impl Clauses {
     }
 
     fn filter(&mut self, filter: &Filter) {
-        // Quoted, as in `filter_sql`: an operator's table may have a column `end`.
-        let name = &format!("\"{}\"", filter.property.name.replace('"', "\"\""));
-        let is_list = filter.property.kind == PropertyKind::TextList;
+        let name = filter.property.column;
+        let is_list = filter.property.kind.is_list();
         let equal =
             |place: String| if is_list { format!("{place} = ANY({name})") } else { format!("{name} = {place}") };
         let condition = match &filter.value {
@@ -108,6 +107,9 @@ impl Clauses {
             FilterValue::DateBetween(from, to) => {
                 self.between(name, from.map(|d| Bound::Day(Some(d))), to.map(|d| Bound::Day(Some(d))), "::date")
             }
+            FilterValue::MomentBetween(from, to) => {
+                self.between(name, from.map(Bound::Moment), to.map(Bound::Moment), "")
+            }
         };
         self.sql.push(condition);
     }
@@ -124,7 +126,12 @@ impl Clauses {
         let escaped = search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         let place = self.value(Bound::Text(format!("%{escaped}%")));
         let texts: Vec<&str> =
-            layer.properties.iter().filter(|p| p.queryable && p.kind == PropertyKind::Text).map(|p| p.name).collect();
+            layer.properties.iter().filter(|p| p.queryable && p.kind == PropertyKind::Text).map(|p| p.column).collect();
+        if texts.is_empty() {
+            self.values.pop();
+            self.sql.push("FALSE".to_owned());
+            return;
+        }
         // A gap that no text holds: two neighbours must not make a word together.
         self.sql.push(format!("concat_ws(E'\\x1f', {}) ILIKE {place}", texts.join(", ")));
     }
@@ -133,8 +140,11 @@ impl Clauses {
         if let Some(division) = &query.division {
             let prefix = division.prefix();
             let place = self.value(Bound::Text(prefix.to_owned()));
-            let own = layer.division_property().unwrap_or("feature_id");
-            self.sql.push(format!("left({own}, {}) = {place}", prefix.len()));
+            let own = layer
+                .division_property()
+                .and_then(|name| layer.property(name))
+                .map_or("feature_id", |property| property.column);
+            self.sql.push(format!("left({own}::text, {}) = {place}", prefix.len()));
         }
         if let Some(area) = &query.within {
             let place = self.value(Bound::Bytes(geometry_column::encode(area)));
@@ -184,17 +194,18 @@ impl Order {
     /// Parameters are numbered from `first` + 1 on.
     pub(super) fn of(query: &ItemsQuery, first: usize) -> Self {
         let keys: Vec<(&str, &str, bool)> =
-            query.sort.iter().map(|k| (k.property.name, cast_of(k.property.kind), k.descending)).collect();
+            query.sort.iter().map(|k| (k.property.column, cast_of(k.property.kind), k.descending)).collect();
         let mut by: Vec<String> = keys
             .iter()
             .map(|(name, _, descending)| format!("{name}{} NULLS LAST", if *descending { " DESC" } else { "" }))
             .collect();
-        by.push("feature_id".to_owned());
+        // By code point: what holds a layer in memory pages in the same order. (The register's own ids are of this collation.)
+        by.push("feature_id COLLATE \"C\"".to_owned());
         by.push("coalesce(valid_from, '-infinity')".to_owned());
         let (id, from) = (first + keys.len() + 1, first + keys.len() + 2);
         // The id and its day break every tie; each key in front of them is compared first.
         let mut after = format!(
-            "(feature_id > ${id} OR feature_id = ${id} AND coalesce(valid_from, '-infinity') > coalesce(${from}::date, '-infinity'))"
+            "(feature_id COLLATE \"C\" > ${id} OR feature_id = ${id} AND coalesce(valid_from, '-infinity') > coalesce(${from}::date, '-infinity'))"
         );
         for (at, (name, cast, descending)) in keys.iter().enumerate().rev() {
             let place = format!("${}::text{cast}", first + at + 1);
@@ -226,6 +237,6 @@ fn cast_of(kind: PropertyKind) -> &'static str {
         PropertyKind::Boolean => "::boolean",
         PropertyKind::Date => "::date",
         PropertyKind::DateTime => "::timestamptz",
-        PropertyKind::Text | PropertyKind::TextList => "",
+        PropertyKind::Text | PropertyKind::TextList | PropertyKind::NumberList => "",
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction};
 
@@ -41,11 +41,11 @@ pub struct Wanted {
 
 /// As pages have them, or as a paper has them where the layer has numbers.
 fn order_of(layer: &Layer, as_the_paper: bool) -> &'static str {
-    let has = |name: &str| layer.properties.iter().any(|p| p.name == name);
+    let has = |name: &str| layer.has_past() && layer.property(name).is_some();
     if as_the_paper && has("park_code") && has("number") {
-        "park_code, length(number), number, feature_id, coalesce(valid_from, '-infinity')"
+        "park_code, length(number), number, feature_id COLLATE \"C\", coalesce(valid_from, '-infinity')"
     } else {
-        "feature_id, coalesce(valid_from, '-infinity')"
+        "feature_id COLLATE \"C\", coalesce(valid_from, '-infinity')"
     }
 }
 
@@ -75,7 +75,8 @@ impl FeatureRows {
             .execute(&mut *transaction)
             .await?;
         let revision = as_of::look_back(&mut transaction, query.revision, query.period).await?;
-        let has = |name: &str| layer.properties.iter().any(|p| p.name == name);
+        // (An operator's columns of these names may mean anything.)
+        let has = |name: &str| layer.has_past() && layer.property(name).is_some();
         let drawn =
             if has("illustrative") && has("source") { "min(source) FILTER (WHERE illustrative)" } else { "NULL::text" };
         let order = order_of(layer, wanted.as_the_paper);
@@ -107,9 +108,9 @@ impl FeatureRows {
     /// The most bytes that each property's text has, by its place; 0 for what is no text.
     pub async fn longest_texts(&mut self) -> Result<Vec<u64>> {
         let longest = self.layer.properties.iter().map(|p| match p.kind {
-            PropertyKind::Text => format!("coalesce(max(octet_length({}::text)), 0)::bigint", p.name),
-            PropertyKind::TextList => {
-                format!("coalesce(max(octet_length(array_to_string({}, '、'))), 0)::bigint", p.name)
+            PropertyKind::Text => format!("coalesce(max(octet_length({}::text)), 0)::bigint", p.column),
+            PropertyKind::TextList | PropertyKind::NumberList => {
+                format!("coalesce(max(octet_length(array_to_string({}, '、'))), 0)::bigint", p.column)
             }
             _ => "0::bigint".to_owned(),
         });
@@ -127,13 +128,15 @@ impl FeatureRows {
     /// Opens the cursor over these parts of the first `limit` rows.
     pub async fn declare(&mut self, parts: RowParts, limit: u64) -> Result<()> {
         self.parts = parts;
-        let names: Vec<&str> = self.layer.properties.iter().map(|p| p.name).collect();
+        // An array of values, not `json_build_array`: a function takes a hundred arguments.
+        let cells = self.layer.properties.iter().map(|p| p.column).chain(["valid_from", "valid_to"]);
+        let cells: Vec<String> = cells.map(|column| format!("to_json({column})")).collect();
         let part = |wanted: bool, expression: String| if wanted { expression } else { "NULL".to_owned() };
         let sql = format!(
             "DECLARE export_rows NO SCROLL CURSOR FOR
              SELECT feature_id, {}::text AS cells, {}::bytea AS geometry, {}::float8[] AS centre, {}::text AS feature
              FROM {} WHERE {} ORDER BY {} LIMIT {limit}",
-            part(parts.cells, format!("json_build_array({}, valid_from, valid_to)", names.join(", "))),
+            part(parts.cells, format!("array_to_json(ARRAY[{}])", cells.join(", "))),
             part(parts.geometry, "ST_AsEWKB(geom)".to_owned()),
             // OFFSET 0: the point is looked for once.
             part(
@@ -174,7 +177,11 @@ impl FeatureRows {
             rows.push(ExportRow {
                 id: row.try_get("feature_id")?,
                 cells: cells.map(|text| cells_of(self.layer, &text)).transpose()?.unwrap_or_default(),
-                geometry: geometry.map(geometry_column::decode).transpose()?.filter(|g| !g.0.is_empty()),
+                geometry: geometry
+                    .map(geometry_column::decode_flat)
+                    .transpose()?
+                    .filter(|geometry| !geometry.is_empty())
+                    .map(|geometry| geometry.to_geo()),
                 centre: centre.as_deref().and_then(point),
                 feature: feature.unwrap_or_default(),
             });
@@ -208,6 +215,9 @@ fn cell(kind: PropertyKind, value: Value) -> Cell {
     match (kind, value) {
         (_, Value::Null) => Cell::Missing,
         (PropertyKind::Date, Value::String(text)) => text.parse::<NaiveDate>().map_or(Cell::Text(text), Cell::Date),
+        (PropertyKind::DateTime, Value::String(text)) => {
+            DateTime::parse_from_rfc3339(&text).map_or(Cell::Text(text), |moment| Cell::DateTime(moment.to_utc()))
+        }
         (_, Value::String(text)) => Cell::Text(text),
         (_, Value::Bool(value)) => Cell::Boolean(value),
         (PropertyKind::Integer, Value::Number(number)) if number.is_i64() => {
@@ -216,7 +226,11 @@ fn cell(kind: PropertyKind, value: Value) -> Cell {
         (_, Value::Number(number)) => number.as_f64().map_or(Cell::Missing, Cell::Number),
         (_, Value::Array(list)) if list.is_empty() => Cell::Missing,
         (_, Value::Array(list)) => {
-            let words = list.into_iter().filter_map(|v| if let Value::String(word) = v { Some(word) } else { None });
+            let words = list.into_iter().filter_map(|value| match value {
+                Value::Null => None,
+                Value::String(word) => Some(word),
+                other => Some(other.to_string()),
+            });
             Cell::Text(words.collect::<Vec<_>>().join("、"))
         }
         (_, other) => Cell::Text(other.to_string()),

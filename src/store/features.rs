@@ -51,19 +51,31 @@ pub(super) fn feature_expression(layer: &Layer) -> String {
 }
 
 /// The properties as JSON. As a row: a function takes a hundred arguments, and a ledger has more.
-fn properties_expression(layer: &Layer) -> String {
+pub(super) fn properties_expression(layer: &Layer) -> String {
     let mut sql = String::from("(SELECT row_to_json(p) FROM (SELECT ");
     for property in layer.properties {
-        let name = property.name;
+        let (column, name) = (property.column, quoted(property.name));
         let _ = match property.kind {
             // An empty list tells a client nothing of what is in the others: GDAL takes the column for JSON, and QGIS shows nothing.
-            PropertyKind::TextList => write!(sql, "nullif({name}, '{{}}') AS {name}, "),
-            _ => write!(sql, "{name}, "),
+            PropertyKind::TextList | PropertyKind::NumberList => write!(sql, "nullif({column}, '{{}}') AS {name}, "),
+            PropertyKind::DateTime => write!(sql, "replace(to_json({column}) #>> '{{}}', '+00:00', 'Z') AS {name}, "),
+            _ => write!(sql, "{column} AS {name}, "),
         };
     }
-    // `valid_from` and `valid_to` are every layer's temporal properties.
-    sql.push_str("valid_from, valid_to) p)");
+    if layer.has_past() {
+        // The temporal properties of every layer of the register.
+        sql.push_str("valid_from, valid_to, ");
+    }
+    // (Without any property the row is empty: `{}`.)
+    let end = sql.strip_suffix(", ").map_or(sql.len(), str::len);
+    sql.truncate(end);
+    sql.push_str(") p)");
     sql
+}
+
+/// A property's name as the name of a column: it is the key in the row's JSON.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// The columns of a [`Row`].
@@ -76,7 +88,8 @@ type Row = (String, Option<NaiveDate>, String, Option<Vec<u8>>);
 impl FeatureRow {
     fn of((id, from, properties, geometry): Row, keys: Vec<Option<String>>) -> Result<Self> {
         let geometry = geometry.as_deref().map(geometry_column::decode_flat).transpose()?;
-        Ok(Self { id, from, properties, geometry, keys })
+        // An operator's table may hold empty shapes; they are shown as what they are: nothing.
+        Ok(Self { id, from, properties, geometry: geometry.filter(|geometry| !geometry.is_empty()), keys })
     }
 }
 
@@ -157,7 +170,7 @@ pub async fn extent(pool: &PgPool, viewer: &Viewer, layer: &Layer) -> Result<Lay
     let sql = format!(
         "SELECT ST_XMin(e), ST_YMin(e), ST_XMax(e), ST_YMax(e), from_date
          FROM (SELECT ST_Extent(geom) AS e, min(valid_from) AS from_date FROM {}) x",
-        layer.relation
+        as_of::relation(layer, None)
     );
     let mut transaction = begin_read_as(pool, viewer).await?;
     let (w, s, e, n, from): Row = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await?;
@@ -185,7 +198,7 @@ pub async fn find_versioned(
     let sql = format!(
         "SELECT {}, row_revision FROM {} WHERE feature_id = $1 AND valid_to IS NULL",
         row_columns(layer),
-        layer.relation
+        as_of::relation(layer, None)
     );
     let mut transaction = begin_read_as(pool, viewer).await?;
     let newest = as_of::newest(&mut transaction).await?;
@@ -229,10 +242,14 @@ pub async fn facets(
         bind(sqlx::query_as(AssertSqlSafe(count)), layer, query).fetch_one(&mut *transaction).await?;
     let mut facets = Vec::with_capacity(properties.len());
     for property in properties {
-        let name = property.name;
+        let (name, column) = (property.name, property.column);
         let value = match property.kind {
-            PropertyKind::TextList => format!("unnest(coalesce(nullif({name}, '{{}}'), ARRAY[NULL::text]))"),
-            _ => format!("{name}::text"),
+            PropertyKind::TextList => format!("unnest(coalesce(nullif({column}, '{{}}'), ARRAY[NULL::text]))"),
+            PropertyKind::NumberList => {
+                format!("unnest(coalesce(nullif({column}, '{{}}'), ARRAY[NULL::float8]))::text")
+            }
+            PropertyKind::DateTime => format!("replace(to_json({column}) #>> '{{}}', '+00:00', 'Z')"),
+            _ => format!("{column}::text"),
         };
         let sql = format!(
             "SELECT value, count(*) FROM (SELECT {value} AS value FROM {relation} WHERE {conditions}) v

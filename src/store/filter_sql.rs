@@ -9,6 +9,7 @@ use crate::domain::filter::{
     ArrayRelation, Checked, Column, Comparison, Function, Kind, Node, Operator, SpatialRelation,
 };
 use crate::domain::items_query::Bbox;
+use crate::domain::layer::PropertyKind;
 
 /// Marks that stand on or under a letter, by blocks: `regexp_replace` knows no `\p{M}`.
 const MARKS: &str = "[\\u0300-\\u036f\\u1ab0-\\u1aff\\u1dc0-\\u1dff\\u20d0-\\u20ff\\ufe20-\\ufe2f]";
@@ -256,23 +257,27 @@ impl Clauses {
     }
 }
 
-/// Quoted, since an operator's table may have a column `end`; as the kind that the declaration says.
+/// As the kind that the declaration says.
 fn of_column(column: Column) -> String {
-    let name = format!("\"{}\"", column.name().replace('"', "\"\""));
+    let name = column.name();
     match (column, column.kind()) {
-        (Column::ValidFrom | Column::ValidTo | Column::Geometry, _) => name,
+        (Column::ValidFrom | Column::ValidTo | Column::Geometry, _) => name.to_owned(),
         (_, Kind::Text) => format!("{name}::text"),
         (_, Kind::Date) => format!("{name}::date"),
         (_, Kind::Moment) => format!("{name}::timestamptz"),
         // An empty list is shown as no value.
+        (Column::Property(property), Kind::List) if property.kind == PropertyKind::NumberList => {
+            format!("nullif({name}::float8[], '{{}}')")
+        }
         (_, Kind::List) => format!("nullif({name}::text[], '{{}}')"),
-        _ => name,
+        _ => name.to_owned(),
     }
 }
 
 fn is_text_list(one: &Checked) -> bool {
     match &one.node {
         Node::List(list) => list.iter().all(|item| item.kind() == Kind::Text),
-        _ => true,
+        Node::Property(Column::Property(property)) => property.kind == PropertyKind::TextList,
+        _ => false,
     }
 }

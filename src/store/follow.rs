@@ -12,13 +12,20 @@ use crate::error::Result;
 /// So long may a doorbell that was not heard keep a change from being told.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Tells `newest` until nobody asks any more (the task is dropped). One connection of its own listens; while the database is away
-/// it is looked for.
-pub async fn follow(pool: PgPool, newest: watch::Sender<i64>) {
+/// Rung when who may do what has changed (migration 0013).
+const ACCESS: &str = "sizhi_access";
+/// Rung by every revision.
+const REVISION: &str = "sizhi_revision";
+
+/// Tells `newest`, and counts `access` up when somebody's rights may have changed, until nobody asks any more (the task is dropped). One
+/// connection of its own listens; while the database is away it is looked for.
+pub async fn follow(pool: PgPool, newest: watch::Sender<i64>, access: watch::Sender<u64>) {
     let mut listener = None;
     loop {
         if listener.is_none() {
             listener = listen(&pool).await.ok();
+            // What rang meanwhile was not heard.
+            access.send_modify(|rung| *rung += 1);
         }
         match look(&pool).await {
             Ok(number) => {
@@ -29,7 +36,15 @@ pub async fn follow(pool: PgPool, newest: watch::Sender<i64>) {
         }
         let heard = async {
             match listener.as_mut() {
-                Some(listener) => listener.try_recv().await.is_ok_and(|bell| bell.is_some()),
+                Some(listener) => match listener.try_recv().await {
+                    Ok(Some(bell)) => {
+                        if bell.channel() == ACCESS {
+                            access.send_modify(|rung| *rung += 1);
+                        }
+                        true
+                    }
+                    _ => false,
+                },
                 None => std::future::pending().await,
             }
         };
@@ -47,7 +62,7 @@ async fn listen(pool: &PgPool) -> Result<PgListener> {
         .acquire_timeout(LOOK)
         .connect_lazy_with((*pool.connect_options()).clone());
     let mut listener = PgListener::connect_with(&own).await?;
-    listener.listen("sizhi_revision").await?;
+    listener.listen_all([REVISION, ACCESS]).await?;
     Ok(listener)
 }
 

@@ -34,13 +34,8 @@ static LAYER: Layer = Layer {
     relation: "layer_trial_parcels",
     current_only: false,
     visibility: Visibility::Internal,
-    properties: &[Property {
-        name: "id",
-        kind: PropertyKind::Text,
-        title: Titles { zh: "标识", en: "Id" },
-        unit: None,
-        queryable: true,
-    }],
+    properties: &[Property::new("id", PropertyKind::Text, Titles { zh: "标识", en: "Id" }).queryable()],
+    ..Layer::OF_REGISTER
 };
 
 fn viewer(role: Role, divisions: &[&str]) -> Viewer {

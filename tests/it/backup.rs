@@ -135,6 +135,8 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "directory_version",
             "division",
             "export_log",
+            "extra_change",
+            "extra_layer",
             "idempotency_key",
             "import_batch",
             "login_failure",

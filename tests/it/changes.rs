@@ -273,10 +273,11 @@ async fn a_viewer_is_told_of_nothing_outside_of_their_sight() {
         title: T,
         description: T,
         relation: "layer_plots",
-        properties: &[Property { name: "note", kind: PropertyKind::Text, title: T, unit: None, queryable: false }],
+        properties: &[Property::new("note", PropertyKind::Text, T)],
         current_only: true,
         visibility: Visibility::Internal,
         sources: &[Source { table: "plot", title: T, id: "id", shows: Shows::AsItself, division: Some("county_code") }],
+        ..Layer::OF_REGISTER
     };
     let db = Database::with_sample().await;
     let mut owner = db.superuser().await;

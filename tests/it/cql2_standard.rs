@@ -7,7 +7,7 @@ use serde_json::Value;
 use sizhi::domain::access::Viewer;
 use sizhi::domain::filter::simplify;
 use sizhi::domain::items_query::ItemsQuery;
-use sizhi::domain::layer::{Layer, Property, PropertyKind, Titles, Visibility};
+use sizhi::domain::layer::{GeometryKind, Layer, Property, PropertyKind, Titles, Visibility};
 use sizhi::layers::cql2::{self, Language, LiteralCrs};
 use sizhi::store::features;
 use sqlx::AssertSqlSafe;
@@ -30,16 +30,19 @@ fn data() -> Option<PathBuf> {
 /// A layer over a view, declared for the life of the test run.
 fn layer(id: &'static str, relation: &'static str, properties: &[(&'static str, PropertyKind)]) -> &'static Layer {
     let title = Titles { zh: id, en: id };
-    let property = |&(name, kind): &_| Property { name, kind, title, unit: None, queryable: true };
+    // As a statement names it: an operator's table may have a column `end`.
+    let column = |name: &str| -> &'static str { Box::leak(format!("\"{name}\"").into_boxed_str()) };
+    let property =
+        |&(name, kind): &_| Property { column: column(name), ..Property::new(name, kind, title).queryable() };
     Box::leak(Box::new(Layer {
         id,
         title,
         description: title,
         relation,
+        geometry: GeometryKind::Any,
         properties: Vec::leak(properties.iter().map(property).collect()),
-        current_only: false,
         visibility: Visibility::Public,
-        sources: &[],
+        ..Layer::OF_REGISTER
     }))
 }
 

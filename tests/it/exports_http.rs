@@ -243,19 +243,7 @@ async fn an_export_waits_for_its_turn_and_then_asks_to_come_again() {
 }
 
 /// Blocks as if they were for staff only.
-static INTERNAL: Layer = {
-    let blocks = declaration::PARK_BLOCKS;
-    Layer {
-        id: "internal_blocks",
-        title: blocks.title,
-        description: blocks.description,
-        relation: blocks.relation,
-        sources: blocks.sources,
-        properties: blocks.properties,
-        current_only: blocks.current_only,
-        visibility: Visibility::Internal,
-    }
-};
+static INTERNAL: Layer = Layer { id: "internal_blocks", visibility: Visibility::Internal, ..declaration::PARK_BLOCKS };
 
 #[tokio::test]
 async fn exports_of_internal_layers_are_logged_and_capped() {
@@ -316,15 +304,9 @@ async fn the_database_is_told_whom_an_export_is_for() {
         description: declaration::DIVISIONS.description,
         relation: "layer_probe",
         sources: &[],
-        properties: &[Property {
-            name: "code",
-            kind: PropertyKind::Text,
-            title: declaration::DIVISIONS.title,
-            unit: None,
-            queryable: true,
-        }],
-        current_only: false,
+        properties: &[Property::new("code", PropertyKind::Text, declaration::DIVISIONS.title).queryable()],
         visibility: Visibility::Public,
+        ..Layer::OF_REGISTER
     };
     let changsha = Jurisdiction::Divisions(vec![sizhi::domain::DivisionCode::parse("430100").expect("a code")]);
     for (jurisdiction, expected) in [

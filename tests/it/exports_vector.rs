@@ -47,16 +47,15 @@ fn laid(bytes: &[u8], format: &str, layer: &Layer, work: &Path) -> PathBuf {
 fn differs(column: &str, property: &str, kind: PropertyKind) -> String {
     let (k, b) = (format!("k.\"{column}\""), format!("b.{property}"));
     match kind {
-        PropertyKind::Text | PropertyKind::DateTime => {
-            format!("nullif({k}::text, '') IS DISTINCT FROM nullif({b}, '')")
-        }
-        PropertyKind::TextList => {
+        PropertyKind::Text => format!("nullif({k}::text, '') IS DISTINCT FROM nullif({b}, '')"),
+        PropertyKind::TextList | PropertyKind::NumberList => {
             format!("nullif({k}::text, '') IS DISTINCT FROM nullif(array_to_string({b}, '、'), '')")
         }
         PropertyKind::Number => format!("{k}::float8 IS DISTINCT FROM {b}::float8"),
         PropertyKind::Integer => format!("{k}::bigint IS DISTINCT FROM {b}::bigint"),
         PropertyKind::Boolean => format!("{k}::int::boolean IS DISTINCT FROM {b}"),
         PropertyKind::Date => format!("{k}::date IS DISTINCT FROM {b}"),
+        PropertyKind::DateTime => format!("{k}::timestamptz IS DISTINCT FROM {b}"),
     }
 }
 

@@ -177,10 +177,10 @@ pub enum Column {
 }
 
 impl Column {
-    /// The column of the layer's relation.
+    /// The column of the layer's relation, as statements name it.
     pub fn name(self) -> &'static str {
         match self {
-            Column::Property(property) => property.name,
+            Column::Property(property) => property.column,
             Column::Geometry => "geom",
             Column::ValidFrom => "valid_from",
             Column::ValidTo => "valid_to",
@@ -193,7 +193,7 @@ impl Column {
             Column::ValidFrom | Column::ValidTo => Kind::Date,
             Column::Property(property) => match property.kind {
                 PropertyKind::Text => Kind::Text,
-                PropertyKind::TextList => Kind::List,
+                PropertyKind::TextList | PropertyKind::NumberList => Kind::List,
                 PropertyKind::Number | PropertyKind::Integer => Kind::Number,
                 PropertyKind::Boolean => Kind::Boolean,
                 PropertyKind::Date => Kind::Date,

@@ -60,7 +60,7 @@ fn plain(part: &Checked) -> Option<Filter> {
         }
         Node::Array(relation, pair) => {
             let [left, right] = &**pair;
-            let property = property(left)?;
+            let property = property(left).filter(|p| p.kind == PropertyKind::TextList)?;
             let Node::List(list) = &right.node else { return None };
             let words = texts(list)?;
             match (relation, words.as_slice()) {

@@ -1,16 +1,15 @@
 //! CSV for spreadsheets: a byte order mark, CRLF, formulas made harmless; attributes, a point inside, WKT where asked for.
 
-use std::fmt::Write as _;
 use std::io::Write;
 
 use ::csv::{Terminator, WriterBuilder};
-use geo::MultiPolygon;
 
 use super::{Rows, failed, in_gbk};
 use crate::domain::export::{Cell, Column, TextEncoding};
 use crate::domain::layer::PropertyKind;
 use crate::error::{Error, Result};
 use crate::exchange::formula;
+use crate::exchange::shape_text::wkt;
 
 /// How the table is written.
 #[derive(Debug, Clone)]
@@ -95,46 +94,11 @@ fn text_of(cell: &Cell, kind: PropertyKind) -> String {
     match cell {
         Cell::Text(text) => formula::neutralise(text).into_owned(),
         // A number where the layer declares texts is a text to whoever opens the file.
-        Cell::Number(_) | Cell::Integer(_) if matches!(kind, PropertyKind::Text | PropertyKind::TextList) => {
+        Cell::Number(_) | Cell::Integer(_)
+            if matches!(kind, PropertyKind::Text | PropertyKind::TextList | PropertyKind::NumberList) =>
+        {
             formula::neutralise(&cell.text()).into_owned()
         }
         other => other.text(),
-    }
-}
-
-/// Well-known text with every digit that the stored number has.
-fn wkt(geometry: &MultiPolygon<f64>) -> String {
-    let mut text = String::from("MULTIPOLYGON (");
-    for (part, polygon) in geometry.iter().enumerate() {
-        text.push_str(if part == 0 { "(" } else { ",(" });
-        for (at, ring) in std::iter::once(polygon.exterior()).chain(polygon.interiors()).enumerate() {
-            text.push_str(if at == 0 { "(" } else { ",(" });
-            for (at, c) in ring.coords().enumerate() {
-                // Writing to a String cannot fail.
-                let _ = write!(text, "{}{} {}", if at == 0 { "" } else { "," }, c.x, c.y);
-            }
-            text.push(')');
-        }
-        text.push(')');
-    }
-    text.push(')');
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use geo::polygon;
-
-    use super::*;
-
-    #[test]
-    fn shapes_as_text() {
-        let hole = geo::LineString::from(vec![(0.1, 0.1), (0.2, 0.1), (0.2, 0.2), (0.1, 0.1)]);
-        let first = geo::Polygon::new(vec![(0., 0.), (1., 0.), (1., 1.5), (0., 0.)].into(), vec![hole]);
-        let second = polygon![(x: 5., y: 5.), (x: 6., y: 5.), (x: 6., y: 6.)];
-        assert_eq!(
-            wkt(&MultiPolygon(vec![first, second])),
-            "MULTIPOLYGON (((0 0,1 0,1 1.5,0 0),(0.1 0.1,0.2 0.1,0.2 0.2,0.1 0.1)),((5 5,6 5,6 6,5 5)))"
-        );
     }
 }

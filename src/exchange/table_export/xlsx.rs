@@ -33,6 +33,8 @@ struct Formats {
     heading: Format,
     quoted: Format,
     date: Format,
+    /// In UTC: a cell has no zone.
+    moment: Format,
     two_decimals: Format,
     four_decimals: Format,
     eight_decimals: Format,
@@ -45,6 +47,7 @@ impl Formats {
             heading: Format::new().set_bold().set_text_wrap(),
             quoted: Format::new().set_quote_prefix(),
             date: number("yyyy-mm-dd"),
+            moment: number("yyyy-mm-dd hh:mm:ss"),
             two_decimals: number("0.00"),
             four_decimals: number("0.0000"),
             eight_decimals: number("0.00000000"),
@@ -134,7 +137,8 @@ fn begin<'a>(
         // A Chinese character is two digits wide.
         let heading: usize = column.heading.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
         let content = match column.kind {
-            PropertyKind::Text | PropertyKind::TextList | PropertyKind::DateTime => 20,
+            PropertyKind::Text | PropertyKind::TextList | PropertyKind::NumberList => 20,
+            PropertyKind::DateTime => 19,
             PropertyKind::Number => 14,
             PropertyKind::Date => 12,
             PropertyKind::Integer | PropertyKind::Boolean => 8,
@@ -168,6 +172,10 @@ fn put_row(
                 // Before 1900 a spreadsheet knows no days.
                 None => put_text(page, at, place, &day.to_string(), formats)?,
             },
+            Cell::DateTime(moment) => match excel_moment(*moment) {
+                Some(shown) => page.write_datetime_with_format(at, place, shown, &formats.moment).map(drop)?,
+                None => put_text(page, at, place, &Cell::DateTime(*moment).text(), formats)?,
+            },
         }
     }
     if let Some((x, y)) = row.centre {
@@ -199,6 +207,13 @@ fn excel_day(day: chrono::NaiveDate) -> Option<ExcelDateTime> {
     use chrono::Datelike as _;
     let year = u16::try_from(day.year()).ok()?;
     ExcelDateTime::from_ymd(year, u8::try_from(day.month()).ok()?, u8::try_from(day.day()).ok()?).ok()
+}
+
+fn excel_moment(moment: chrono::DateTime<chrono::Utc>) -> Option<ExcelDateTime> {
+    use chrono::Timelike as _;
+    let (hour, minute) = (u16::try_from(moment.hour()).ok()?, u8::try_from(moment.minute()).ok()?);
+    let second = f64::from(moment.second()) + f64::from(moment.nanosecond()) / 1e9;
+    excel_day(moment.date_naive())?.and_hms(hour, minute, second.min(59.999)).ok()
 }
 
 fn put_notes(book: &mut Workbook, sheet: &Sheet, count: u64, formats: &Formats) -> std::result::Result<(), XlsxError> {

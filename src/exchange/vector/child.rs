@@ -15,7 +15,7 @@ use gdal::vector::{Feature, FieldDefn, Geometry, Layer, LayerAccess, LayerOption
 use gdal::{Dataset, DatasetOptions, DriverManager, GdalOpenFlags};
 use serde::{Deserialize, Serialize};
 
-use super::wire::{self, Done, Failure, FieldKind, Header, Message, Shape, WriteHead};
+use super::wire::{self, Done, Failure, FieldKind, Header, Message, Shape, ShapeKind, WriteHead};
 use super::{raw, srs};
 use crate::exchange::rings::Parts;
 use crate::geometry::crs::Crs;
@@ -256,7 +256,7 @@ fn make_layer<'a>(dataset: &'a mut Dataset, driver: &str, head: &WriteHead) -> g
     let layer = dataset.create_layer(LayerOptions {
         name: &head.layer,
         srs: Some(&reference),
-        ty: OGRwkbGeometryType::wkbMultiPolygon,
+        ty: kind_of(head.shapes),
         options: Some(&options),
     })?;
     for field in &head.fields {
@@ -270,6 +270,7 @@ fn make_layer<'a>(dataset: &'a mut Dataset, driver: &str, head: &WriteHead) -> g
             FieldKind::Integer => OGRFieldType::OFTInteger64,
             FieldKind::Boolean => OGRFieldType::OFTInteger,
             FieldKind::Date => OGRFieldType::OFTDate,
+            FieldKind::DateTime => OGRFieldType::OFTDateTime,
         };
         let definition = FieldDefn::new(&field.name, kind)?;
         if driver == "ESRI Shapefile" {
@@ -279,7 +280,7 @@ fn make_layer<'a>(dataset: &'a mut Dataset, driver: &str, head: &WriteHead) -> g
                 FieldKind::Number => (32, 15),
                 FieldKind::Integer => (18, 0),
                 FieldKind::Boolean => (1, 0),
-                FieldKind::Date => (10, 0),
+                FieldKind::Date | FieldKind::DateTime => (10, 0),
             };
             definition.set_width(width);
             definition.set_precision(precision);
@@ -287,6 +288,18 @@ fn make_layer<'a>(dataset: &'a mut Dataset, driver: &str, head: &WriteHead) -> g
         definition.add_to_layer(&layer)?;
     }
     Ok(layer)
+}
+
+fn kind_of(shapes: ShapeKind) -> OGRwkbGeometryType::Type {
+    match shapes {
+        ShapeKind::Point => OGRwkbGeometryType::wkbPoint,
+        ShapeKind::LineString => OGRwkbGeometryType::wkbLineString,
+        ShapeKind::MultiPoint => OGRwkbGeometryType::wkbMultiPoint,
+        ShapeKind::MultiLineString => OGRwkbGeometryType::wkbMultiLineString,
+        ShapeKind::MultiPolygon => OGRwkbGeometryType::wkbMultiPolygon,
+        ShapeKind::Any => OGRwkbGeometryType::wkbUnknown,
+        ShapeKind::None => OGRwkbGeometryType::wkbNone,
+    }
 }
 
 fn write_feature(layer: &Layer<'_>, head: &WriteHead, from: wire::Feature) -> gdal::errors::Result<()> {
@@ -300,8 +313,10 @@ fn write_feature(layer: &Layer<'_>, head: &WriteHead, from: wire::Feature) -> gd
             _ => feature.set_field_string(i, &text)?,
         }
     }
-    if let Shape::Polygons(parts) = from.shape {
-        feature.set_geometry(multi_polygon(&parts)?)?;
+    match from.shape {
+        Shape::Polygons(parts) => feature.set_geometry(multi_polygon(&parts)?)?,
+        Shape::Bytes(bytes) => feature.set_geometry(Geometry::from_wkb(&bytes)?)?,
+        _ => {}
     }
     feature.create(layer)
 }

@@ -201,7 +201,8 @@ impl Builder<'_> {
         let attributes = self.attributes(feature.values, findings);
         let geometry = match feature.shape {
             Shape::Polygons(parts) => self.geometry(parts, findings),
-            Shape::None => {
+            // (The child reads no others.)
+            Shape::None | Shape::Bytes(_) => {
                 findings.push(Finding::error("geometry_missing", Place::row(row), format!("第 {row} 条记录没有图形")));
                 None
             }

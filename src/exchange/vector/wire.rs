@@ -64,6 +64,8 @@ pub enum Shape {
     #[default]
     None,
     Polygons(Parts),
+    /// Any other kind, as well-known bytes; only on the way out.
+    Bytes(Vec<u8>),
     /// A kind that is no area, by GDAL's name for it.
     Other(String),
     /// More vertices than are taken: their number.
@@ -100,12 +102,25 @@ pub struct WriteHead {
     pub encoding: String,
     /// Values of every field come as text.
     pub fields: Vec<WriteField>,
+    pub shapes: ShapeKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WriteField {
     pub name: String,
     pub kind: FieldKind,
+}
+
+/// What the shapes of a written file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ShapeKind {
+    Point,
+    LineString,
+    MultiPoint,
+    MultiLineString,
+    MultiPolygon,
+    Any,
+    None,
 }
 
 /// What a written field holds.
@@ -118,6 +133,8 @@ pub enum FieldKind {
     Boolean,
     /// `2026-11-26`.
     Date,
+    /// `2026-11-26T08:00:00Z`.
+    DateTime,
 }
 
 fn bad(what: &str) -> io::Error {
@@ -234,6 +251,11 @@ fn feature_bytes(feature: &Feature) -> io::Result<Vec<u8>> {
             put(&mut out, name.len())?;
             out.extend_from_slice(name.as_bytes());
         }
+        Shape::Bytes(bytes) => {
+            out.push(4);
+            put(&mut out, bytes.len())?;
+            out.extend_from_slice(bytes);
+        }
         Shape::TooLarge(vertices) => {
             out.push(3);
             out.extend_from_slice(&vertices.to_le_bytes());
@@ -299,6 +321,10 @@ fn feature(payload: &[u8]) -> io::Result<Feature> {
             Shape::Other(String::from_utf8_lossy(cursor.take(n)?).into_owned())
         }
         3 => Shape::TooLarge(u64::from_le_bytes(cursor.array()?)),
+        4 => {
+            let n = cursor.count(1)?;
+            Shape::Bytes(cursor.take(n)?.to_vec())
+        }
         _ => return Err(bad("unknown shape")),
     };
     if cursor.bytes.is_empty() { Ok(Feature { damaged, values, shape }) } else { Err(bad("frame too long")) }
@@ -337,6 +363,7 @@ mod tests {
             parts.prop_map(Shape::Polygons),
             ".{0,20}".prop_map(Shape::Other),
             any::<u64>().prop_map(Shape::TooLarge),
+            prop::collection::vec(any::<u8>(), 0..20).prop_map(Shape::Bytes),
         ]
     }
 

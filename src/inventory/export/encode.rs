@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use geo::{CoordsIter as _, Geometry, MultiPolygon};
+
 use super::flow::Pieces;
 use super::{ExportRequest, day_in_china, moment_in_china};
 use crate::domain::Hectares;
@@ -53,7 +55,7 @@ impl Task {
 
     /// Boundary points carry what the paper says of a block beside its layer's properties.
     pub fn needs_papers(&self) -> bool {
-        self.request.format == ExportFormat::Txt && self.request.layer.relation == "layer_park_blocks"
+        self.request.format == ExportFormat::Txt && self.request.layer.id == "park_blocks"
     }
 
     fn columns(&self) -> Vec<(usize, Column)> {
@@ -119,6 +121,7 @@ pub fn write_file(task: &Task, pieces: Pieces, folder: &Path) -> Result<(PathBuf
         columns: task.columns(),
         crs: task.request.options.crs.unwrap_or(Crs::Cgcs2000),
         encoding: task.encoding(),
+        geometry: task.request.layer.geometry,
     };
     vector_export::write(vector, &mut pieces.map(|row| row.map(|(row, _)| row)), &options, folder)
 }
@@ -181,7 +184,7 @@ fn write_txt(task: &Task, pieces: Pieces, out: &mut dyn Write) -> Result<u64> {
 fn txt_zone(task: &Task, first: Option<&ExportRow>) -> Crs {
     let of_source = || Crs::parse(&task.cell(first?, "source_crs").text());
     let by_longitude = || {
-        let x = first?.geometry.as_ref()?.0.first()?.exterior().coords().next()?.x;
+        let x = first?.geometry.as_ref()?.coords_iter().next()?.x;
         // 3-degree zones are numbered by central meridian / 3.
         Some(Crs::GaussKruger3 { zone: (x / 3.0).round() as u8, prefixed: true })
     };
@@ -206,6 +209,11 @@ fn parcel(task: &Task, row: ExportRow, papers: Papers) -> TxtParcel {
         map_sheet: papers.map_sheet,
         land_use: papers.land_use,
         land_use_code: papers.land_use_code,
-        geometry: row.geometry.unwrap_or_else(|| geo::MultiPolygon(Vec::new())),
+        // Other layers than those of areas are not written as boundary points.
+        geometry: match row.geometry {
+            Some(Geometry::MultiPolygon(areas)) => areas,
+            Some(Geometry::Polygon(area)) => MultiPolygon(vec![area]),
+            _ => MultiPolygon(Vec::new()),
+        },
     }
 }

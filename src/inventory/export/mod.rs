@@ -23,7 +23,7 @@ use super::progress::{Progress, Silent};
 use crate::domain::access::Viewer;
 use crate::domain::export::{ExportCount, ExportFormat, Headings, TextEncoding};
 use crate::domain::items_query::ItemsQuery;
-use crate::domain::layer::{Layer, Visibility};
+use crate::domain::layer::{GeometryKind, Layer, Visibility};
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::store::export_log::{ExportEntry, log_export};
@@ -158,6 +158,7 @@ fn check_options(request: &ExportRequest) -> Result<()> {
     if headings.is_some() && (format.is_geojson() || format == F::Txt) {
         return fixed("字段名语言（headings）", "字段名是固定的");
     }
+    check_shapes(request.layer, format)?;
     if wkt && format != F::Csv {
         return fixed("图形列（geometry=wkt）", "只有 CSV 可以带 WKT 列");
     }
@@ -177,6 +178,20 @@ fn check_options(request: &ExportRequest) -> Result<()> {
 /// The day it is in China, which files are dated by.
 pub fn day_in_china(at: DateTime<Utc>) -> NaiveDate {
     at.naive_utc().checked_add_signed(TimeDelta::hours(8)).map_or_else(|| at.date_naive(), |there| there.date())
+}
+
+/// A file of one kind of shape cannot take several; boundary points are of areas.
+fn check_shapes(layer: &Layer, format: ExportFormat) -> Result<()> {
+    let why = match (format, layer.geometry) {
+        (ExportFormat::Shapefile, GeometryKind::Any) => "它的图形种类不一；请用 gpkg、fgb 或 geojson",
+        (ExportFormat::Shapefile | ExportFormat::FlatGeobuf, GeometryKind::None) => {
+            "它没有图形；请用 csv、xlsx 或 gpkg"
+        }
+        (ExportFormat::Txt, GeometryKind::Polygon | GeometryKind::MultiPolygon) => return Ok(()),
+        (ExportFormat::Txt, _) => "它不是只有面的图层",
+        _ => return Ok(()),
+    };
+    Err(Error::invalid("option_not_possible", format!("图层“{}”不能导出为 {}：{why}", layer.title.zh, format.label())))
 }
 
 /// The name of a file without its ending, in ASCII and in Chinese.

@@ -92,6 +92,7 @@ fn cell_json(cell: &Cell) -> Value {
         Cell::Number(number) => json!(number),
         Cell::Integer(number) => json!(number),
         Cell::Boolean(value) => json!(value),
+        Cell::DateTime(_) => json!(cell.text()),
         Cell::Date(day) => json!(day.to_string()),
     }
 }

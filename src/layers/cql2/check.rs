@@ -6,7 +6,7 @@ use crate::domain::filter::{
     At, Checked, Column, End, Expression, Function, Kind, MAX_ITEMS, Node, Pair, Read, SpatialRelation,
     TemporalRelation,
 };
-use crate::domain::layer::Layer;
+use crate::domain::layer::{GeometryKind, Layer};
 
 /// Names of the geometry, where no property has them: of the queryables, and of the layer's relation.
 const GEOMETRY_NAMES: [&str; 2] = ["geometry", "geom"];
@@ -14,7 +14,9 @@ const GEOMETRY_NAMES: [&str; 2] = ["geometry", "geom"];
 /// All names that a filter of this layer may have.
 pub fn known_names(layer: &Layer) -> Vec<&'static str> {
     let properties = layer.properties.iter().filter(|p| p.queryable).map(|p| p.name);
-    properties.chain(["valid_from", "valid_to", "geometry"]).collect()
+    let life = (["valid_from", "valid_to"].into_iter()).filter(|_| layer.has_past());
+    let geometry = Some("geometry").filter(|_| layer.geometry != GeometryKind::None);
+    properties.chain(life).chain(geometry).collect()
 }
 
 pub(super) fn check(layer: &Layer, crs: LiteralCrs, read: Read) -> Parsed<Checked> {
@@ -97,9 +99,11 @@ impl Checker<'_> {
         }
         let is_declared = self.layer.properties.iter().any(|p| p.name == name);
         match name {
-            "valid_from" if !is_declared => Ok(Column::ValidFrom),
-            "valid_to" if !is_declared => Ok(Column::ValidTo),
-            _ if GEOMETRY_NAMES.contains(&name) && !is_declared => Ok(Column::Geometry),
+            "valid_from" if !is_declared && self.layer.has_past() => Ok(Column::ValidFrom),
+            "valid_to" if !is_declared && self.layer.has_past() => Ok(Column::ValidTo),
+            _ if GEOMETRY_NAMES.contains(&name) && !is_declared && self.layer.geometry != GeometryKind::None => {
+                Ok(Column::Geometry)
+            }
             _ => {
                 let known = known_names(self.layer).join("、");
                 let what = if is_declared { "不能按属性" } else { "没有属性" };

@@ -11,7 +11,7 @@ mod turnover;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction};
@@ -260,13 +260,16 @@ async fn list(
 fn cell(row: &PgRow, column: &ReportColumn) -> Result<Cell> {
     let name = column.name.as_str();
     Ok(match column.kind {
-        PropertyKind::Text | PropertyKind::TextList | PropertyKind::DateTime => {
+        PropertyKind::Text | PropertyKind::TextList => {
             row.try_get::<Option<String>, _>(name)?.map(Cell::Text)
         }
         PropertyKind::Number => row.try_get::<Option<f64>, _>(name)?.map(Cell::Number),
         PropertyKind::Integer => row.try_get::<Option<i64>, _>(name)?.map(Cell::Integer),
         PropertyKind::Boolean => row.try_get::<Option<bool>, _>(name)?.map(Cell::Boolean),
         PropertyKind::Date => row.try_get::<Option<NaiveDate>, _>(name)?.map(Cell::Date),
+        PropertyKind::DateTime => row.try_get::<Option<DateTime<Utc>>, _>(name)?.map(Cell::DateTime),
+        // (No report has lists of numbers.)
+        PropertyKind::NumberList => None,
     }
     .unwrap_or(Cell::Missing))
 }

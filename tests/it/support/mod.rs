@@ -7,6 +7,7 @@ pub mod data_folder;
 pub mod deeds;
 pub mod edits;
 pub mod exports;
+pub mod extra;
 pub mod files;
 pub mod http;
 pub mod images;
@@ -25,8 +26,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sizhi::config::HttpArgs;
 use sizhi::domain::access::Viewer;
 use sizhi::inventory::import::{self, ImportRequest, Imported};
+use sizhi::inventory::live::Live;
 use sizhi::inventory::progress::Silent;
 use sizhi::inventory::sample;
+use sizhi::layers::declaration;
 use sizhi::store::embedded::{self, Embedded, Options};
 use sizhi::store::{self, PoolLimits};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
@@ -127,6 +130,13 @@ pub struct Database {
     /// As the service's role.
     pub application: PgPool,
     pub name: String,
+    /// The layers in memory, as a server over this database holds them.
+    pub live: Arc<Live>,
+}
+
+/// The layers in memory over this database; they hold nothing yet.
+pub fn live_over(application: &PgPool) -> Arc<Live> {
+    Arc::new(Live::new(application.clone(), declaration::LAYERS.iter(), |_, _| Vec::new(), Vec::new()))
 }
 
 impl Database {
@@ -161,7 +171,8 @@ impl Database {
         cluster.make(&name, template).await;
         let options = cluster.embedded.connect_options().database(&name);
         let application = store::connect_as_application(options, PoolLimits::default());
-        Self { pool: cluster.pool(&name), application, name }
+        let live = live_over(&application);
+        Self { pool: cluster.pool(&name), application, name, live }
     }
 
     /// A connection that may do anything, as a tamperer would.
@@ -265,6 +276,7 @@ pub fn http_args() -> HttpArgs {
         export_limit: 100_000,
         streams: 200,
         rate_limit: 100,
+        stale_limit_s: 600,
         workers: Some(1),
     }
 }

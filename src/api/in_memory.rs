@@ -1,0 +1,93 @@
+//! Answers out of memory: pages whose features are ready text, what is said of their age, and writers that read their own writes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::{self, Bytes};
+
+use super::problem::Answer;
+use super::state::State;
+use crate::layers::snapshot::{Picked, Snapshot};
+
+/// Seconds since which the database was not seen: what is shown may have changed.
+pub const STALE_HEADER: HeaderName = HeaderName::from_static("sizhi-stale");
+
+/// A writer waits so long at most until this server shows what it wrote. The write stands either way.
+const OWN_WRITE: Duration = Duration::from_secs(5);
+
+/// A feature collection whose features are sent as they lie in memory.
+pub struct PickedBody {
+    snapshot: Arc<Snapshot>,
+    picked: Vec<Picked>,
+    opening: Bytes,
+    /// The next to send: the opening, each feature, the end.
+    next: usize,
+    size: u64,
+}
+
+const END: &[u8] = b"]}";
+
+impl PickedBody {
+    pub fn new(snapshot: Arc<Snapshot>, opening: String, picked: Vec<Picked>) -> Self {
+        let features: usize = picked.iter().map(|p| snapshot.json_len(*p) + 1).sum();
+        // The last feature has no comma.
+        let size = (opening.len() + features.saturating_sub(1) + END.len()) as u64;
+        Self { snapshot, picked, opening: opening.into(), next: 0, size }
+    }
+}
+
+impl MessageBody for PickedBody {
+    type Error = std::convert::Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.size)
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let at = self.next;
+        self.next += 1;
+        let count = self.picked.len();
+        Poll::Ready(match at {
+            0 => Some(Ok(self.opening.clone())),
+            n if n <= count => Some(Ok(self.snapshot.json(self.picked[n - 1], n < count))),
+            n if n == count + 1 => Some(Ok(Bytes::from_static(END))),
+            _ => None,
+        })
+    }
+}
+
+/// Says so where the database has not been seen for some time.
+pub fn told_stale(answer: Answer, state: &State) -> Answer {
+    let mut answer = answer?;
+    if let Some(silence) = state.live.as_ref().and_then(|live| live.silent_for()) {
+        answer.headers_mut().insert(STALE_HEADER, HeaderValue::from(silence.as_secs()));
+    }
+    Ok(answer)
+}
+
+/// Lets a writer read its own write: its answer waits until the layers in memory hold it.
+pub async fn own_writes_layer<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let state = writes.then(|| request.app_data::<web::Data<State>>().cloned()).flatten();
+    let answer = next.call(request).await?;
+    if let Some(state) = state
+        && let Some(live) = &state.live
+    {
+        // Whatever came of it: rights may have changed.
+        state.callers.forget();
+        if answer.status().is_success() && tokio::time::timeout(OWN_WRITE, live.refresh()).await.is_err() {
+            tracing::warn!("a write is not to be seen in the layers yet");
+        }
+    }
+    Ok(answer)
+}

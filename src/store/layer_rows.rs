@@ -1,0 +1,155 @@
+//! Whole layers for memory: the register's state, every feature of a layer, and what was touched since.
+
+use chrono::NaiveDate;
+use futures_util::TryStreamExt as _;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use tokio::sync::mpsc;
+
+use super::features::properties_expression;
+use super::pool::begin_read_as;
+use super::{as_of, changes, extra, geometry_column};
+use crate::domain::Ledger;
+use crate::domain::access::Viewer;
+use crate::domain::layer::{Layer, Property, PropertyKind};
+use crate::error::Result;
+use crate::geometry::flat::FlatGeometry;
+
+/// Rows that are handed on at once.
+const BATCH: usize = 2_000;
+/// Ids that are asked for at once.
+const IDS: usize = 10_000;
+
+/// Where the register stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The newest revision; 0 where there is none.
+    pub revision: i64,
+    /// The start of its hash: a register restored from a backup counts the same numbers again.
+    pub hash: String,
+    /// The day in China, by which timers go.
+    pub day: NaiveDate,
+}
+
+/// A feature with all that memory holds of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerRow {
+    pub id: String,
+    pub from: Option<NaiveDate>,
+    /// The revision that wrote its row; 0 where the layer has none.
+    pub version: i64,
+    pub properties: String,
+    pub geometry: Option<FlatGeometry>,
+    pub columns: Vec<Option<String>>,
+}
+
+/// One state of the register, as one who sees all of it.
+pub struct Reading(Transaction<'static, Postgres>);
+
+impl Reading {
+    pub async fn begin(pool: &PgPool) -> Result<Self> {
+        let mut transaction = begin_read_as(pool, &Viewer::operator("layers")).await?;
+        // A large layer takes longer than a client's read may.
+        sqlx::query("SELECT set_config('statement_timeout', '600s', true)").execute(&mut *transaction).await?;
+        Ok(Self(transaction))
+    }
+
+    pub async fn standing(&mut self) -> Result<Standing> {
+        let (revision, hash, day): (i64, Option<String>, NaiveDate) = sqlx::query_as(
+            "SELECT coalesce(max(number), 0), max(left(encode(hash, 'hex'), 8)), (now() AT TIME ZONE 'Asia/Shanghai')::date
+             FROM (SELECT number, hash FROM revision ORDER BY number DESC LIMIT 1) newest",
+        )
+        .fetch_one(&mut *self.0)
+        .await?;
+        Ok(Standing { revision, hash: hash.unwrap_or_default(), day })
+    }
+
+    /// Whether the register that this is has ever stood so.
+    pub async fn has_stood(&mut self, standing: &Standing) -> Result<bool> {
+        let sql =
+            "SELECT $1 = 0 OR EXISTS (SELECT 1 FROM revision WHERE number = $1 AND left(encode(hash, 'hex'), 8) = $2)";
+        Ok(sqlx::query_scalar(sql).bind(standing.revision).bind(&standing.hash).fetch_one(&mut *self.0).await?)
+    }
+
+    /// The tables that these revisions touched.
+    pub async fn touched_tables(&mut self, since: i64, until: i64) -> Result<Vec<String>> {
+        let sql = "SELECT DISTINCT layer FROM change WHERE revision > $1 AND revision <= $2";
+        Ok(sqlx::query_scalar(sql).bind(since).bind(until).fetch_all(&mut *self.0).await?)
+    }
+
+    /// The features of a layer that these revisions touched.
+    pub async fn touched(&mut self, layer: &Layer, since: i64, until: i64) -> Result<Vec<String>> {
+        changes::touched_ids(&mut self.0, layer, since, until).await
+    }
+
+    /// Every current feature, handed on in batches as they come; ends early where nobody takes them.
+    pub async fn all(
+        &mut self,
+        layer: &Layer,
+        columns: &[&'static Property],
+        take: mpsc::Sender<Vec<LayerRow>>,
+    ) -> Result<()> {
+        let sql = statement(layer, columns, "");
+        let mut rows = sqlx::query_as::<_, Row>(AssertSqlSafe(sql)).fetch(&mut *self.0);
+        let mut batch = Vec::with_capacity(BATCH);
+        while let Some(row) = rows.try_next().await? {
+            batch.push(of_row(row)?);
+            if batch.len() == BATCH
+                && take.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).await.is_err()
+            {
+                return Ok(());
+            }
+        }
+        let _ = take.send(batch).await;
+        Ok(())
+    }
+
+    /// Those of these features that are current.
+    pub async fn some(
+        &mut self,
+        layer: &Layer,
+        columns: &[&'static Property],
+        ids: &[String],
+    ) -> Result<Vec<LayerRow>> {
+        let sql = statement(layer, columns, &format!(" AND {}", extra::is_one_of(layer, "$1")));
+        let mut rows = Vec::with_capacity(ids.len());
+        for some in ids.chunks(IDS) {
+            let found: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql.clone())).bind(some).fetch_all(&mut *self.0).await?;
+            for row in found {
+                rows.push(of_row(row)?);
+            }
+        }
+        Ok(rows)
+    }
+
+    pub async fn end(self) -> Result<()> {
+        Ok(self.0.commit().await?)
+    }
+
+    /// For what else is to be read from the same state.
+    pub fn connection(&mut self) -> &mut PgConnection {
+        &mut self.0
+    }
+}
+
+type Row = (String, Option<NaiveDate>, i64, String, Option<Vec<u8>>, Vec<Option<String>>);
+
+fn of_row((id, from, version, properties, geometry, columns): Row) -> Result<LayerRow> {
+    let geometry = geometry.as_deref().map(geometry_column::decode_flat).transpose()?;
+    let geometry = geometry.filter(|geometry| !geometry.is_empty());
+    Ok(LayerRow { id, from, version, properties, geometry, columns })
+}
+
+fn statement(layer: &Layer, columns: &[&'static Property], further: &str) -> String {
+    let version = if Ledger::of_layer(layer.id).is_some() { "row_revision::bigint" } else { "0::bigint" };
+    let column = |p: &&'static Property| match p.kind {
+        PropertyKind::TextList | PropertyKind::NumberList => format!("to_json({})::text", p.column),
+        _ => format!("{}::text", p.column),
+    };
+    format!(
+        "SELECT feature_id, valid_from, {version}, {}::text, ST_AsEWKB(geom), ARRAY[{}]::text[] FROM {} WHERE {}{further}",
+        properties_expression(layer),
+        columns.iter().map(column).collect::<Vec<_>>().join(", "),
+        as_of::relation(layer, None),
+        changes::current(layer),
+    )
+}
