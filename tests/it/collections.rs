@@ -170,6 +170,17 @@ async fn queryables_and_schema_of_a_layer_are_told_whole() {
     // Roles of OGC API Features Part 5, 10.
     whole["valid_from"] = json!({"type": ["string", "null"], "format": "date", "title": "生效日期", "x-title-en": "Valid from", "x-ogc-role": "primary-interval-start"});
     whole["valid_to"] = json!({"type": ["string", "null"], "format": "date", "title": "失效日期", "x-title-en": "Valid to", "x-ogc-role": "primary-interval-end"});
+    // Known words, for whoever offers them.
+    let levels = [
+        ("province", "省", "Province"),
+        ("prefecture", "市州", "Prefecture"),
+        ("county", "县区", "County"),
+        ("statistical", "统计用代码", "Statistical code"),
+        ("superseded", "已停用代码", "Superseded code"),
+    ];
+    queryable["level"]["x-values"] =
+        levels.iter().map(|(value, zh, en)| json!({"value": value, "title": zh, "x-title-en": en})).collect();
+    queryable["level"]["enum"] = levels.iter().map(|(value, ..)| json!(value)).collect();
     // A filter compares them with days.
     for name in ["valid_from", "valid_to"] {
         queryable[name] = whole[name].clone();
