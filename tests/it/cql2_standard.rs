@@ -368,7 +368,7 @@ async fn what_cannot_be_reckoned_matches_nothing_or_is_refused() {
         ("CASEI(word) LIKE casei('ss%')", Ok("a")),
         ("word LIKE '%\\%\\\\x'", Ok("c")),
         ("ACCENTI(word) LIKE accenti('strö%') OR ACCENTI(word)='eclair'", Ok("f")),
-        ("ACCENTI(CASEI(word)) LIKE accenti(casei('STRÖ___'))", Ok("c")),
+        ("ACCENTI(CASEI(word)) LIKE accenti(casei('STRÖ____'))", Ok("c")),
         ("length(word)=0", Ok("d")),
         ("word=''", Ok("d")),
         ("NOT word='x'", Ok("abcdf")),
