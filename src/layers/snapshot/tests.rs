@@ -96,7 +96,10 @@ fn columns_of_few_values_and_boxes_are_answered_and_the_rest_is_the_databases() 
     assert_eq!(of(filtered(is("number", FilterValue::Text("1".into())))), None);
     // What of a CQL2 filter is no plain condition is the database's to answer.
     let rest = Checked::new(At(0), Node::Boolean(false));
-    assert_eq!(of(ItemsQuery { filter: Some(rest), ..filtered(is("state", FilterValue::Text("supplied".into()))) }), None);
+    assert_eq!(
+        of(ItemsQuery { filter: Some(rest), ..filtered(is("state", FilterValue::Text("supplied".into()))) }),
+        None
+    );
     assert_eq!(of(ItemsQuery { search: Some("x".into()), ..everything() }), None);
     assert_eq!(of(ItemsQuery { revision: Some(1), ..everything() }), None);
     let boxed = |boxes: Vec<[f64; 4]>| ItemsQuery { boxes, ..everything() };
