@@ -144,8 +144,7 @@ async fn a_filter_is_joined_with_the_jurisdiction_and_never_replaces_it() {
     let cookie = accounts::login(&db, "clerk").await;
     // Who is bound by no policy counts both.
     let mut judge = db.superuser().await;
-    let sql =
-        "SELECT count(*) FILTER (WHERE county_code = '430121'), count(*) FROM turnover_parcel";
+    let sql = "SELECT count(*) FILTER (WHERE county_code = '430121'), count(*) FROM turnover_parcel";
     let (own, all): (i64, i64) = sqlx::query_as(sql).fetch_one(&mut judge).await.expect("judged");
     assert_eq!((own, all), (3, 5));
     for (filter, expected) in [

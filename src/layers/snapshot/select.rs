@@ -42,6 +42,7 @@ impl Snapshot {
             && query.revision.is_none()
             && query.search.is_none()
             && query.within.is_none()
+            && query.filter.is_none()
             && query.sort.is_empty();
         if !by_memory {
             return None;
