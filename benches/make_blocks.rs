@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use sizhi::domain::export::{Cell, Column, ExportRow, TextEncoding};
+use sizhi::domain::layer::GeometryKind;
 use sizhi::domain::layer::PropertyKind::{Number, Text};
 use sizhi::exchange::vector;
 use sizhi::exchange::vector_export::{self, VectorFormat, VectorOptions};
@@ -34,7 +35,7 @@ fn main() {
                 text(words.west),
                 text(words.north),
             ],
-            geometry: Some(block.boundary),
+            geometry: Some(block.boundary.into()),
             centre: None,
             feature: String::new(),
         })
@@ -45,6 +46,7 @@ fn main() {
         (at, Column { heading: heading.to_owned(), kind, unit: None })
     };
     let options = VectorOptions {
+        geometry: GeometryKind::MultiPolygon,
         layer: "blocks".to_owned(),
         title: "blocks".to_owned(),
         columns: named.into_iter().enumerate().map(column).collect(),

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use sizhi::domain::export::{Cell, Column, ExportRow, TextEncoding};
+use sizhi::domain::layer::GeometryKind;
 use sizhi::domain::layer::PropertyKind::{Boolean, Date, Integer, Number, Text};
 use sizhi::domain::ledger::{FieldKind, FieldValue};
 use sizhi::domain::{Ledger, Parcel};
@@ -41,6 +42,7 @@ fn main() {
     });
     let column = |(at, (heading, kind)): (usize, (String, _))| (at, Column { heading, kind, unit: None });
     let options = VectorOptions {
+        geometry: GeometryKind::MultiPolygon,
         layer: "parcels".to_owned(),
         title: "parcels".to_owned(),
         columns: columns.into_iter().chain(fields).enumerate().map(column).collect(),
@@ -78,7 +80,7 @@ fn row(parcel: Parcel) -> ExportRow {
     ExportRow {
         id: parcel.id.to_string(),
         cells: head.into_iter().chain(fields).collect(),
-        geometry: Some(parcel.boundary),
+        geometry: Some(parcel.boundary.into()),
         centre: None,
         feature: String::new(),
     }

@@ -243,7 +243,9 @@ pub(super) async fn the_item(
         format!("\"v{version}-{rest}\"")
     };
     let by_memory = state.held(layer).filter(|held| {
-        period.is_none() && past.revision.is_none() && remarks.is_empty() && held.snapshot.knows(&viewer.jurisdiction)
+        // What answers a write is read from where it was written.
+        let only_reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        only_reads && period.is_none() && past.revision.is_none() && held.snapshot.knows(&viewer.jurisdiction)
     });
     let (id, mut parsed, revision) = if let Some(held) = by_memory {
         let picked = held.snapshot.find(id, &viewer.jurisdiction).ok_or_else(not_found)?;

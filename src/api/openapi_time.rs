@@ -42,11 +42,23 @@ pub fn paths(paths: &mut Map<String, Value>, layer: &Layer, url: &str) {
         .parameters(vec![since()])
         .answers(
             "200",
-            "事件 change 的 data 与 changes 的一页相同",
-            &[("text/event-stream", json!({"type": "string"}))],
+            "事件 change 的 data 与 changes 的一页相同；没有变更时 current 报告读到哪里",
+            &[("text/event-stream", event())],
         )
         .errors(&["400", "503"]);
     paths.insert(format!("{url}/changes/stream"), stream.get());
+}
+
+/// One event of the stream, as readers of the description take the schema of `text/event-stream`; OpenAPI 3.0 has no word for the whole.
+fn event() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "description": "断开后放进 Last-Event-ID"},
+            "event": {"type": "string", "enum": ["change", "current"]},
+            "data": {"type": "string", "description": "changes 的一页，JSON 文本"},
+        },
+    })
 }
 
 /// `History` and `Changes`.

@@ -129,6 +129,7 @@ pub const ENGLISH: &[(&str, &str)] = &[
     ("register_busy", "Another write holds the register; try again later."),
     ("storage_full", "The server's disk is full."),
     ("database_unavailable", "The database is away; try again later."),
+    ("layers_loading", "The layers are being read into memory; requests are answered by the database until then."),
     ("query_timeout", "The query took too long; ask for less."),
     ("request_timeout", "The request did not arrive in time."),
     ("request_invalid", "The request is against the rules of HTTP or CORS."),

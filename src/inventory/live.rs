@@ -16,6 +16,7 @@ use crate::domain::Ledger;
 use crate::domain::layer::Layer;
 use crate::error::{Error, Result};
 use crate::layers::snapshot::{Attributes, NewFeature, Snapshot, SnapshotBuilder, columns_of};
+use crate::store;
 use crate::store::layer_rows::{LayerRow, Reading, Standing};
 
 /// A share of a layer that is read anew whole rather than feature by feature: one in so many.
@@ -252,7 +253,8 @@ impl Live {
 /// Refreshes whenever the bell rings, and looks by itself in case one is missed. Ends when it is dropped.
 pub async fn keep(live: Arc<Live>, mut newest: watch::Receiver<i64>) {
     loop {
-        if let Err(failure) = live.refresh().await {
+        // A database that hangs is given up on, to be asked again on another connection.
+        if let Err(failure) = store::while_answering(&live.pool, live.refresh()).await {
             tracing::warn!(error = %failure, "the layers could not be refreshed; what is held is served meanwhile");
             tokio::time::sleep(PATIENCE / 4).await;
             continue;

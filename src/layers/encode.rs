@@ -164,6 +164,7 @@ fn fixed(out: &mut String, negative: bool, mut digits: u64, decimals: usize) {
         at -= 1;
         buffer[at] = b'-';
     }
+    // Digits, a point and a sign: it is text.
     out.push_str(std::str::from_utf8(&buffer[at..]).unwrap_or_default());
 }
 

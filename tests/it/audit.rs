@@ -218,7 +218,9 @@ async fn every_trigger_that_is_switched_off_is_named() {
     let db = with_history().await;
     let all: Vec<(String, String)> = sqlx::query_as(
         "SELECT c.relname::text, t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-         WHERE NOT t.tgisinternal AND c.relnamespace = 'public'::regnamespace ORDER BY 1, 2",
+         WHERE NOT t.tgisinternal AND c.relnamespace = 'public'::regnamespace
+               -- A bell guards nothing: who does not hear it looks by itself.
+               AND t.tgfoid <> 'ring_access'::regproc ORDER BY 1, 2",
     )
     .fetch_all(&db.pool)
     .await

@@ -49,7 +49,9 @@ async fn filled(name: &str) -> Database {
     sqlx::query("INSERT INTO protected_table VALUES ('later', 'county_code')").execute(&db.pool).await.expect("row");
     sample::seed_parcels(&db.pool, "test", 200, &Silent).await.expect("parcels");
     sqlx::raw_sql(
-        "INSERT INTO idempotency_key (actor, key, digest, record_id, created) VALUES ('test', 'k', 'd', 'r', true)",
+        "INSERT INTO idempotency_key (actor, key, digest, record_id, created) VALUES ('test', 'k', 'd', 'r', true);
+         INSERT INTO extra_layer (layer, relation, key_column) VALUES ('gone', 'public.gone', 'id');
+         INSERT INTO extra_change (layer, key) VALUES ('gone', '1')",
     )
     .execute(&db.pool)
     .await

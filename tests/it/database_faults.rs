@@ -128,7 +128,7 @@ async fn a_commit_over_http_cut_off_at_any_message_is_whole_or_nothing_and_truly
         let cut = Database { live: live_over(&pool), application: pool.clone(), pool, name: db.name.clone() };
         proxy.arm(cut_at);
         let path = format!("/api/imports/{id}/commit");
-        let answer = http::call(&cut, http::authorised(Method::POST, &path)).await;
+        let answer = http::call_database(&cut, http::authorised(Method::POST, &path)).await;
         let seen = proxy.seen();
         cut.pool.close().await;
         (answer, seen)
@@ -173,7 +173,10 @@ impl Drop for Frozen {
     }
 }
 
-const ITEMS: &str = "/api/collections/park_blocks/items?limit=1";
+/// Memory has no order but that of the ids: this is read from the database.
+const ITEMS: &str = "/api/collections/park_blocks/items?limit=1&sortby=number";
+/// And this from memory.
+const HELD: &str = "/api/collections/park_blocks/items?limit=1";
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The answer and how long it took; longer than any request may take is a failure.
@@ -206,6 +209,7 @@ fn a_frozen_database_is_told_in_time_and_recovered_from() {
     let staged = json(&service.upload(park, "frozen.txt", txt.as_bytes()));
     assert_eq!(staged["status"], "checked", "{staged}");
     let commit = format!("/api/imports/{}/commit", staged["id"]);
+    wait_until("the layers are held", Duration::from_secs(10), || status(&service.get("/readyz")) == 200);
     let warm = || {
         // Several connections, so that a frozen one is met by somebody.
         std::thread::scope(|scope| {
@@ -240,6 +244,13 @@ fn a_frozen_database_is_told_in_time_and_recovered_from() {
             if what == "all of it" {
                 assert!(statuses.iter().all(|status| *status != 200), "{statuses:?}");
                 assert_eq!(ready, 503);
+                // A public layer is shown as it was held, and said to be old.
+                let held = || {
+                    let answer = timed(what, || service.get(HELD));
+                    assert_eq!(whole_or_problem(what, &answer), 200);
+                    answer.to_lowercase().contains("\r\nsizhi-stale: ")
+                };
+                wait_until("what is held is said to be old", Duration::from_secs(12), held);
                 assert_eq!(write.as_deref().map(status), Some(503), "{write:?}");
             } else {
                 assert!(matches!(ready, 200 | 503), "{what}: {ready}");
@@ -247,6 +258,10 @@ fn a_frozen_database_is_told_in_time_and_recovered_from() {
         });
         drop(frozen);
         wait_until("readiness after thawing", Duration::from_secs(5), || status(&service.get("/readyz")) == 200);
+        wait_until("what is held is new again", Duration::from_secs(10), || {
+            let answer = service.get(HELD);
+            whole_or_problem(what, &answer) == 200 && !answer.to_lowercase().contains("sizhi-stale")
+        });
         wait_until("items after thawing", Duration::from_secs(5), || {
             whole_or_problem(what, &service.get(ITEMS)) == 200
         });

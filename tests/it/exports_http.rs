@@ -15,7 +15,7 @@ use sizhi::layers::declaration;
 use sizhi::store;
 
 use crate::support::http::{call, call_with, get};
-use crate::support::process::{Service, status};
+use crate::support::process::{Service, status, wait_until};
 use crate::support::{Database, exports, http_args};
 
 const FORMATS: [(&str, &str, &str); 8] = [
@@ -332,7 +332,8 @@ async fn a_hundred_thousand_blocks_flow_out_in_flat_memory() {
     let db = with_blocks(100_000).await;
     let all: i64 = db.value("SELECT count(*) FROM park_block WHERE valid_to = 'infinity'").await;
     let service = Service::start(&db.url().await);
-    // Warm: code, pools and the first connections are there.
+    // Warm: the layers, code, pools and the first connections are there.
+    wait_until("the layers are held", Duration::from_secs(60), || status(&service.get("/readyz")) == 200);
     assert_eq!(status(&service.get("/api/collections/park_blocks/items?f=geojson&limit=10")), 200);
     let before = peak(service.child.id());
     for format in ["geojson", "csv", "xlsx"] {

@@ -62,6 +62,7 @@ mod imports_upload;
 mod items;
 mod items_http;
 mod items_space_time;
+mod layers_in_memory;
 mod ledger_bulk;
 mod ledger_cadastres;
 mod ledger_edit_rules;

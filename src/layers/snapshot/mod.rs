@@ -109,10 +109,19 @@ impl SnapshotBuilder {
     }
 
     pub fn finish(mut self) -> Result<Snapshot, Repeated> {
-        self.pieces.par_sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        self.sort();
         if let Some(pair) = self.pieces.windows(2).find(|pair| pair[0].id == pair[1].id) {
             return Err(Repeated(pair[0].id.to_string()));
         }
+        Ok(self.pack())
+    }
+
+    fn sort(&mut self) {
+        self.pieces.par_sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    }
+
+    /// Of pieces in the order of their ids, each once.
+    fn pack(mut self) -> Snapshot {
         for (rank, piece) in self.pieces.iter_mut().enumerate() {
             piece.key.label = ids::first_label(rank);
         }
@@ -129,7 +138,7 @@ impl SnapshotBuilder {
             }
             blocks.par_extend(some.into_par_iter().map(|pieces| Arc::new(Block::of(&pieces))));
         }
-        Ok(Snapshot::of(self.layer, blocks, ids, self.columns, Arc::new(self.dictionaries), self.attributes))
+        Snapshot::of(self.layer, blocks, ids, self.columns, Arc::new(self.dictionaries), self.attributes)
     }
 }
 
@@ -280,14 +289,15 @@ impl Snapshot {
     /// The same where a new id has no label: all are labelled anew.
     fn relabelled(&self, gone: &HashSet<u64>, come: Vec<Piece>, dictionaries: Arc<Vec<Dictionary>>) -> Self {
         let stay = self.blocks.iter().flat_map(|block| block.pieces()).filter(|p| !gone.contains(&p.key.label));
-        let builder = SnapshotBuilder {
+        let mut builder = SnapshotBuilder {
             layer: self.layer,
             columns: self.columns.clone(),
             dictionaries: Arc::unwrap_or_clone(dictionaries),
             attributes: self.attributes,
             pieces: stay.chain(come).collect(),
         };
-        builder.finish().expect("each id is held once")
+        builder.sort();
+        builder.pack()
     }
 
     /// The block that this key is in or would come into.

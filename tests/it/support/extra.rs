@@ -34,7 +34,7 @@ pub async fn layer(db: &Database, file: &str) -> &'static Layer {
 
 /// What a file is refused with: lines and codes.
 pub async fn refused(db: &Database, file: &str) -> (&'static str, Vec<(u64, String)>) {
-    let error: Error = extra_layers::open(&db.pool, &db.application, file).await.err().expect("refused");
+    let error: Error = extra_layers::open(&db.pool, &db.application, file).await.expect_err("refused");
     let findings = error.findings().iter().map(|f| (f.place.row.expect("a line"), f.code.to_string())).collect();
     (error.code(), findings)
 }

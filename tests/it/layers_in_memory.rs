@@ -1,0 +1,326 @@
+//! The layers in memory give what the database gives, follow it, and say how old they are when it is away.
+
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::test::TestRequest;
+use serde_json::{Value, json};
+use sizhi::domain::DivisionCode;
+use sizhi::domain::access::{Jurisdiction, Role, Viewer};
+use sizhi::domain::items_query::{After, Filter, FilterValue, ItemsQuery};
+use sizhi::domain::layer::{Layer, Property, PropertyKind, Visibility};
+use sizhi::inventory::live::{Held, Live};
+use sizhi::inventory::progress::Silent;
+use sizhi::inventory::sample;
+use sizhi::layers::declaration;
+use sizhi::layers::encode::{self, CoordForm};
+use sizhi::store::features::{self, Page};
+
+use crate::support::http::{call, call_database, encode, get, get_authorised};
+use crate::support::{Database, live_over};
+
+async fn drawn() -> Database {
+    let db = Database::with_sample().await;
+    sample::seed_parcels(&db.pool, "test", 600, &Silent).await.expect("drawn");
+    db
+}
+
+async fn held(live: &Live, layer: &Layer) -> Arc<Held> {
+    live.refresh().await.expect("refreshed");
+    live.held(layer).unwrap_or_else(|| panic!("{} is not held", layer.id))
+}
+
+/// splitmix64: the same questions whatever a library's version.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    fn share(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// What questions are made of: a layer's features as the database shows them to one who sees all.
+struct Matter {
+    layer: &'static Layer,
+    features: Vec<(String, Value, Vec<[f64; 2]>)>,
+}
+
+async fn matter(db: &Database, layer: &'static Layer) -> Matter {
+    let query = ItemsQuery { limit: 10_000, ..ItemsQuery::default() };
+    let page = features::list_items(&db.application, &Viewer::operator("test"), layer, &query).await.expect("all");
+    assert!(!page.more && !page.features.is_empty(), "{}", layer.id);
+    let features = page.features.into_iter().map(|row| {
+        let vertices = row.geometry.iter().flat_map(|g| g.coords().iter().map(|c| [c.x, c.y])).collect();
+        (row.id, serde_json::from_str(&row.properties).expect("properties"), vertices)
+    });
+    Matter { layer, features: features.collect() }
+}
+
+impl Matter {
+    fn vertex(&self, dice: &mut Dice) -> Option<[f64; 2]> {
+        let (.., vertices) = &self.features[dice.below(self.features.len())];
+        (!vertices.is_empty()).then(|| vertices[dice.below(vertices.len())])
+    }
+
+    /// A box about a vertex, between two, or without a width or height.
+    fn bbox(&self, dice: &mut Dice) -> Option<[f64; 4]> {
+        let ([x, y], [a, b]) = (self.vertex(dice)?, self.vertex(dice)?);
+        let size = 0.0003 * 10f64.powf(3.5 * dice.share());
+        Some(match dice.below(6) {
+            0 => [x.min(a), y.min(b), x.max(a), y.max(b)],
+            1 => [x, y, x, y],
+            2 => [x, y - size, x, y + size],
+            // Side by side with the vertex: its shape touches the box, or just does not.
+            3 => [x, y, x + size, y + size],
+            _ => [x - size * dice.share(), y - size * dice.share(), x + size * dice.share(), y + size * dice.share()],
+        })
+    }
+
+    fn filter(&self, dice: &mut Dice) -> Option<Filter> {
+        let properties: Vec<&'static Property> = self.layer.properties.iter().filter(|p| p.queryable).collect();
+        let property = properties[dice.below(properties.len())];
+        let (_, values, _) = &self.features[dice.below(self.features.len())];
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let value = match (property.kind, &values[property.name]) {
+            (PropertyKind::Text, value) => {
+                let value = text(value).unwrap_or_else(|| "没有的值".to_owned());
+                if dice.one_in(3) {
+                    let (_, others, _) = &self.features[dice.below(self.features.len())];
+                    FilterValue::AnyOf([Some(value), text(&others[property.name])].into_iter().flatten().collect())
+                } else {
+                    FilterValue::Text(value)
+                }
+            }
+            (PropertyKind::TextList, Value::Array(list)) => {
+                let members: Vec<String> = list.iter().filter_map(text).collect();
+                let one = members[dice.below(members.len())].clone();
+                if dice.one_in(2) { FilterValue::AnyOf(members) } else { FilterValue::Text(one) }
+            }
+            (PropertyKind::Boolean, value) => FilterValue::Boolean(value.as_bool().unwrap_or(false)),
+            (PropertyKind::Number | PropertyKind::Integer, Value::Number(n)) => {
+                FilterValue::NumberBetween(n.as_f64(), None)
+            }
+            _ => return None,
+        };
+        Some(Filter { property, value })
+    }
+
+    fn query(&self, dice: &mut Dice) -> ItemsQuery {
+        let boxes = if dice.one_in(4) { 0 } else { 1 + usize::from(dice.one_in(8)) };
+        let filters = [0, 0, 1, 1, 2][dice.below(5)];
+        let counties = ["430000", "430100", "430121", "430181", "431000", "439999"];
+        let after = dice.one_in(3).then(|| {
+            let (id, properties, _) = &self.features[dice.below(self.features.len())];
+            let from = properties["valid_from"].as_str().and_then(|day| day.parse().ok());
+            After { id: id.clone(), from, keys: Vec::new() }
+        });
+        ItemsQuery {
+            boxes: (0..boxes).filter_map(|_| self.bbox(dice)).collect(),
+            filters: (0..filters).filter_map(|_| self.filter(dice)).collect(),
+            division: (self.layer.division_property().is_some() && dice.one_in(4))
+                .then(|| DivisionCode::parse(counties[dice.below(counties.len())]).expect("code")),
+            search: dice.one_in(40).then(|| "产业".to_owned()),
+            limit: [1, 2, 7, 50, 10_000][dice.below(5)],
+            offset: if dice.one_in(4) { dice.below(20) as u32 } else { 0 },
+            after,
+            ..ItemsQuery::default()
+        }
+    }
+}
+
+fn viewers() -> Vec<Viewer> {
+    let of = |codes: &[&str]| {
+        Jurisdiction::parse(&codes.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>()).expect("jurisdiction")
+    };
+    let staff = |codes| Viewer { actor: "staff".to_owned(), role: Role::Staff, jurisdiction: of(codes) };
+    vec![
+        Viewer::operator("test"),
+        staff(&["430000"]),
+        staff(&["430100"]),
+        staff(&["430121", "431000"]),
+        staff(&["439999"]),
+        Viewer {
+            actor: String::new(),
+            ..Viewer { jurisdiction: Jurisdiction::NOWHERE, role: Role::Staff, actor: String::new() }
+        },
+    ]
+}
+
+fn texts(page: &Page) -> Vec<String> {
+    let text = |row: &features::FeatureRow| {
+        let mut text = String::new();
+        encode::feature(&mut text, &row.id, &row.properties, row.geometry.as_ref(), CoordForm::LON_LAT);
+        text
+    };
+    page.features.iter().map(text).collect()
+}
+
+/// Asks both; tells whether memory answered, and how many matched.
+async fn ask_both(db: &Database, held: &Held, layer: &Layer, viewer: &Viewer, query: &ItemsQuery) -> Option<usize> {
+    let selection = held.snapshot.select(query, &viewer.jurisdiction)?;
+    let page = features::list_items(&db.application, viewer, layer, query).await.expect("page");
+    let picked: Vec<String> = selection
+        .picked
+        .iter()
+        .map(|p| String::from_utf8(held.snapshot.json(*p, false).to_vec()).expect("UTF-8"))
+        .collect();
+    assert_eq!(selection.matched as i64, page.matched, "{} {viewer:?} {query:?}", layer.id);
+    assert_eq!(picked, texts(&page), "{} {viewer:?} {query:?}", layer.id);
+    assert_eq!((selection.more, held.revision), (page.more, page.revision), "{} {viewer:?} {query:?}", layer.id);
+    Some(selection.matched)
+}
+
+#[actix_web::test]
+async fn memory_and_database_give_one_answer_to_thousands_of_questions() {
+    let db = drawn().await;
+    let live = live_over(&db.application);
+    let mut dice = Dice(20_261_126);
+    let (mut answered, mut met, mut left) = (0, 0, 0);
+    for layer in declaration::LAYERS.iter() {
+        let (held, matter) = (held(&live, layer).await, matter(&db, layer).await);
+        for _ in 0..1_500 {
+            let viewer = match layer.visibility {
+                Visibility::Public => Viewer::public(),
+                Visibility::Internal => viewers()[dice.below(6)].clone(),
+            };
+            let query = matter.query(&mut dice);
+            match ask_both(&db, &held, layer, &viewer, &query).await {
+                Some(matched) => {
+                    answered += 1;
+                    met += usize::from(matched > 0);
+                }
+                None => left += 1,
+            }
+        }
+    }
+    println!("answered {answered}, with features {met}, left to the database {left}");
+    assert!(answered >= 5_000, "{answered} answered by memory, {left} left");
+    assert!(met * 3 >= answered, "{met} of {answered} found something");
+}
+
+#[actix_web::test]
+async fn the_body_over_http_is_the_same_from_memory_and_from_the_database() {
+    let db = drawn().await;
+    let strip = |mut body: Value| {
+        body["timeStamp"] = Value::Null;
+        body
+    };
+    for path in [
+        "/api/collections/parks/items?limit=200",
+        "/api/collections/parks/items?limit=3&offset=2&level=国家级",
+        "/api/collections/park_blocks/items?bbox=112.5,27.5,113.5,28.5&limit=5",
+        "/api/collections/turnover_parcels/items?limit=10&division=430100",
+        "/api/collections/turnover_parcels/items?bbox=1,1,2,2",
+        "/api/collections/redevelopment_plans/items?state=drafted,approved",
+    ] {
+        let path = path.replace("国家级", &encode("国家级"));
+        let request = || crate::support::http::authorised(Method::GET, &path);
+        let (memory, database) = (call(&db, request()).await, call_database(&db, request()).await);
+        assert_eq!((memory.status.as_u16(), database.status.as_u16()), (200, 200), "{path}");
+        assert_eq!(strip(memory.json()), strip(database.json()), "{path}");
+        for header in ["content-type", "content-crs", "sizhi-revision", "cache-control", "vary"] {
+            assert_eq!(memory.header(header), database.header(header), "{path} {header}");
+        }
+        assert!(memory.header("etag").is_some() && memory.header("sizhi-stale").is_none());
+    }
+}
+
+#[actix_web::test]
+async fn a_layer_keeps_its_tag_while_others_change_and_gets_another_when_it_does() {
+    let db = drawn().await;
+    let tag = async |path: &str| get_authorised(&db, path).await.header("etag").map(str::to_owned).expect("etag");
+    let (parks, parcels) = ("/api/collections/parks/items?limit=1", "/api/collections/turnover_parcels/items?limit=1");
+    let (of_parks, of_parcels) = (tag(parks).await, tag(parcels).await);
+    let first = get_authorised(&db, parcels).await.json()["features"][0]["id"].as_str().expect("id").to_owned();
+    let address = format!("/api/collections/turnover_parcels/items/{}", encode(&first));
+    let held = get_authorised(&db, &address).await;
+    let patch = TestRequest::patch()
+        .uri(&address)
+        .insert_header(("authorization", format!("Bearer {}", crate::support::TOKEN)))
+        .insert_header(("content-type", "application/merge-patch+json"))
+        .insert_header(("if-match", held.header("etag").expect("etag").to_owned()))
+        .set_payload(json!({"properties": {"note": "改过"}}).to_string());
+    let changed = call(&db, patch).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    // Both the answer of the write and what is read next show it.
+    assert_eq!(changed.json()["properties"]["note"], "改过");
+    assert_eq!(get_authorised(&db, &address).await.json()["properties"]["note"], "改过");
+    assert_eq!(tag(parks).await, of_parks);
+    assert_ne!(tag(parcels).await, of_parcels);
+    let again = TestRequest::get().uri(parks).insert_header(("if-none-match", of_parks));
+    assert_eq!(call(&db, again).await.status, 304);
+}
+
+#[actix_web::test]
+async fn a_register_that_has_come_to_its_number_by_another_way_is_read_anew() {
+    let db = Database::with_sample().await;
+    let parks = declaration::find("parks").expect("layer");
+    let before = held(&db.live, parks).await;
+    // As a backup restored in the place of the register: the same number, another history, nothing in the log since.
+    for sql in [
+        "ALTER TABLE park DISABLE TRIGGER USER",
+        "UPDATE park SET name = '另一段历史' WHERE code = 'G431033'",
+        "ALTER TABLE park ENABLE TRIGGER USER",
+    ] {
+        sqlx::query(sql).execute(&db.pool).await.expect(sql);
+    }
+    let silent = held(&db.live, parks).await;
+    assert!(Arc::ptr_eq(&before, &silent), "what is not in the log is not looked for");
+    for sql in [
+        "ALTER TABLE revision DISABLE TRIGGER USER",
+        "UPDATE revision SET hash = sha256('another') WHERE number = (SELECT max(number) FROM revision)",
+        "ALTER TABLE revision ENABLE TRIGGER USER",
+    ] {
+        sqlx::query(sql).execute(&db.pool).await.expect(sql);
+    }
+    let after = held(&db.live, parks).await;
+    let picked = after.snapshot.find("G431033", &Jurisdiction::NOWHERE).expect("park");
+    let text = String::from_utf8(after.snapshot.json(picked, false).to_vec()).expect("UTF-8");
+    assert!(text.contains("另一段历史"), "{text}");
+    assert_ne!(before.mark, after.mark);
+}
+
+#[actix_web::test]
+async fn an_ended_feature_leaves_and_a_new_one_comes() {
+    let db = Database::with_sample().await;
+    let blocks = declaration::find("park_blocks").expect("layer");
+    let first = held(&db.live, blocks).await;
+    let id = first
+        .snapshot
+        .id(first
+            .snapshot
+            .select(&ItemsQuery { limit: 1, ..ItemsQuery::default() }, &Jurisdiction::NOWHERE)
+            .expect("page")
+            .picked[0])
+        .to_owned();
+    let mut transaction = db.pool.begin().await.expect("begun");
+    for sql in [
+        "SELECT open_revision('test', 'end', '')".to_owned(),
+        format!("UPDATE park_block SET valid_to = '2020-01-01' WHERE id = '{id}' AND valid_to = 'infinity'"),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *transaction).await.expect("written");
+    }
+    transaction.commit().await.expect("committed");
+    let second = held(&db.live, blocks).await;
+    assert_eq!(second.snapshot.len() + 1, first.snapshot.len());
+    assert!(second.snapshot.find(&id, &Jurisdiction::NOWHERE).is_none());
+    assert!(first.snapshot.find(&id, &Jurisdiction::NOWHERE).is_some(), "who holds the last one keeps it");
+    let path = format!("/api/collections/park_blocks/items/{}", encode(&id));
+    get(&db, &path).await.assert_problem(404, "item_not_found");
+}
