@@ -49,6 +49,7 @@ fn parcel(layer: &Layer, number: usize) -> NewFeature {
             "{{\"county_code\":\"{county}\",\"name\":\"{number}号地块（示意）\",\"state\":\"supplied\"}}"
         ),
         geometry: Some(shape(Coord { x: WEST + column as f64 * STEP, y: SOUTH + row as f64 * STEP })),
+        division: Some(county.to_owned()),
         columns: columns.collect(),
     }
 }

@@ -181,7 +181,7 @@ fn json_schema(
             .collect();
         let further =
             |name: &str, zh: &str, en: &str| vec![format!("<code>{name}</code>"), zh.into(), en.into(), String::new()];
-        if what.0 == "schema" && layer.has_past() {
+        if layer.has_past() {
             rows.extend(LIFE.map(|(name, _, zh, en)| further(name, zh, en)));
         }
         if layer.geometry != GeometryKind::None {
@@ -195,9 +195,18 @@ fn json_schema(
     let mut properties: Map<String, Value> = chosen().map(|p| (p.name.to_owned(), property_schema(p))).collect();
     if what.0 == "schema" {
         properties.values_mut().for_each(or_null);
-        if layer.has_past() {
-            properties.extend(LIFE.map(|(name, role, zh, en)| (name.to_owned(), life_schema(role, zh, en))));
-        }
+    } else {
+        chosen().for_each(|p| tell_values(p, &mut properties[p.name]));
+    }
+    if layer.has_past() {
+        properties.extend(LIFE.map(|(name, role, zh, en)| {
+            let mut schema = life_schema(role, zh, en);
+            if what.0 == "queryables" {
+                // What a filter compares with is a day.
+                schema["type"] = json!("string");
+            }
+            (name.to_owned(), schema)
+        }));
     }
     if layer.geometry != GeometryKind::None {
         let format = layer.geometry.schema_format();
@@ -219,6 +228,21 @@ pub const LIFE: [(&str, &str, &str, &str); 2] = [
 
 fn life_schema(role: &str, zh: &str, en: &str) -> Value {
     json!({"type": ["string", "null"], "format": "date", "title": zh, "x-title-en": en, "x-ogc-role": role})
+}
+
+/// The known values of a property with their titles, for whoever offers them; of codes there are no others.
+fn tell_values(property: &Property, schema: &mut Value) {
+    if property.values.is_empty() {
+        return;
+    }
+    let told = property.values.iter().map(|v| json!({"value": v.value, "title": v.title.zh, "x-title-en": v.title.en}));
+    schema["x-values"] = Value::Array(told.collect());
+    if property.is_code() {
+        let codes: Vec<&str> = property.values.iter().map(|v| v.value).collect();
+        // (Of a list each member is one.)
+        let of_one = if property.kind.is_list() { &mut schema["items"] } else { schema };
+        of_one["enum"] = json!(codes);
+    }
 }
 
 /// A value that a feature lacks is shown as `null`.

@@ -17,8 +17,19 @@ use crate::error::{Error, Result};
 use crate::store::features;
 
 /// Parameters, besides the layer's own properties.
-pub const FACET_PARAMS: [&str; 8] =
-    ["properties", "bbox", "bbox-crs", "datetime", "revision", "q", "division", "within"];
+pub const FACET_PARAMS: [&str; 11] = [
+    "properties",
+    "bbox",
+    "bbox-crs",
+    "datetime",
+    "revision",
+    "q",
+    "division",
+    "within",
+    "filter",
+    "filter-lang",
+    "filter-crs",
+];
 /// Properties counted at once.
 const MAX_PROPERTIES: usize = 10;
 

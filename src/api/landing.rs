@@ -10,8 +10,8 @@ use super::representation::{self, Form};
 use super::state::State;
 use super::tile_sets;
 
-/// Classes of OGC API Features and of OGC API Tiles Part 1 that this service really has.
-pub const CONFORMANCE: [&str; 18] = [
+/// Classes of OGC API Features, of CQL2 and of OGC API Tiles Part 1 that this service really has.
+pub const CONFORMANCE: [&str; 36] = [
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/core",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/oas30",
     "http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/html",
@@ -30,6 +30,24 @@ pub const CONFORMANCE: [&str; 18] = [
     "http://www.opengis.net/spec/tms/2.0/conf/tilematrixset",
     "http://www.opengis.net/spec/tms/2.0/conf/json-tilematrixset",
     "http://www.opengis.net/spec/tms/2.0/conf/json-tilesetmetadata",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/queryables-query-parameters",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/features-filter",
+    "http://www.opengis.net/spec/cql2/1.0/conf/cql2-text",
+    "http://www.opengis.net/spec/cql2/1.0/conf/cql2-json",
+    "http://www.opengis.net/spec/cql2/1.0/conf/basic-cql2",
+    "http://www.opengis.net/spec/cql2/1.0/conf/advanced-comparison-operators",
+    "http://www.opengis.net/spec/cql2/1.0/conf/case-insensitive-comparison",
+    "http://www.opengis.net/spec/cql2/1.0/conf/accent-insensitive-comparison",
+    "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions",
+    "http://www.opengis.net/spec/cql2/1.0/conf/basic-spatial-functions-plus",
+    "http://www.opengis.net/spec/cql2/1.0/conf/spatial-functions",
+    "http://www.opengis.net/spec/cql2/1.0/conf/temporal-functions",
+    "http://www.opengis.net/spec/cql2/1.0/conf/array-functions",
+    "http://www.opengis.net/spec/cql2/1.0/conf/property-property",
+    "http://www.opengis.net/spec/cql2/1.0/conf/functions",
+    "http://www.opengis.net/spec/cql2/1.0/conf/arithmetic",
 ];
 
 const TITLE: &str = "四至：产业园区土地清单";
@@ -97,5 +115,5 @@ pub async fn conformance(request: HttpRequest, state: web::Data<State>) -> Answe
             html::page(&base, "符合的标准", &format!("<ul>{items}</ul>"), &format!("{base}/api/conformance?f=json"));
         return representation::html(None, page);
     }
-    representation::json(None, &json!({"conformsTo": CONFORMANCE}))
+    representation::json(None, &json!({"conformsTo": CONFORMANCE.as_slice()}))
 }

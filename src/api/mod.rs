@@ -16,6 +16,7 @@ mod edits;
 mod exports;
 mod facets;
 mod feed;
+mod filter_params;
 mod filters;
 mod genealogy;
 mod history;

@@ -12,6 +12,7 @@ use super::shape::MAX_ZOOM;
 use crate::domain::export::ExportFormat;
 use crate::domain::layer::{Layer, PropertyKind};
 use crate::domain::published_crs::PublishedCrs;
+use crate::layers::cql2::Language;
 
 /// Formats with a media type of their own; all of a layer as GeoJSON has that of a page.
 pub fn downloads() -> impl Iterator<Item = ExportFormat> {
@@ -99,6 +100,7 @@ fn question_parameters(layer: &Layer) -> Vec<Value> {
         ),
         text_parameter("within", "完全位于此范围内：GeoJSON 的 Polygon 或 MultiPolygon，不超过 8 kB"),
     ];
+    list.extend(filter_parameters());
     if layer.has_past() {
         list.splice(1..1, [datetime_parameter(), revision_parameter()]);
     }
@@ -106,6 +108,18 @@ fn question_parameters(layer: &Layer) -> Vec<Value> {
         list.push(text_parameter("division", "行政区划代码：省、市州或县区，含其下级"));
     }
     list
+}
+
+/// A filter, how it is written, and the system of its coordinates.
+fn filter_parameters() -> [Value; 3] {
+    let mut filter = text_parameter("filter", "CQL2 条件，不超过 8 kB；属性见 queryables，图形写作 geometry");
+    // The address bar takes it as it is.
+    filter["example"] = json!("S_INTERSECTS(geometry,BBOX(112,28,114,30))");
+    let languages =
+        json!({"type": "string", "enum": Language::ALL.map(Language::as_str), "default": Language::default().as_str()});
+    let crs =
+        query("filter-crs", "filter 中坐标的坐标系，按其坐标顺序；默认 CRS84（经度、纬度）", system_schema(false));
+    [filter, query("filter-lang", "filter 的写法；默认 cql2-text", languages), crs]
 }
 
 /// One for each property that may be asked for by name.

@@ -5,7 +5,7 @@ use actix_web::web::Query;
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, TimeDelta, Utc};
 
 use super::crs::{self, Boxes};
-use super::{cursor, filters};
+use super::{cursor, filter_params, filters};
 use crate::domain::items_query::{self, After, Filter, ItemsQuery, Period, Shape};
 use crate::domain::layer::{Layer, Property, PropertyKind};
 use crate::error::{Error, Result};
@@ -171,8 +171,23 @@ pub fn shorten(text: &str) -> String {
 }
 
 /// Parameters of `…/items`, besides the layer's own properties.
-pub const ITEMS_PARAMS: [&str; 12] =
-    ["bbox", "bbox-crs", "datetime", "revision", "q", "division", "within", "sortby", "limit", "offset", "cursor", "f"];
+pub const ITEMS_PARAMS: [&str; 15] = [
+    "bbox",
+    "bbox-crs",
+    "datetime",
+    "revision",
+    "q",
+    "division",
+    "within",
+    "filter",
+    "filter-lang",
+    "filter-crs",
+    "sortby",
+    "limit",
+    "offset",
+    "cursor",
+    "f",
+];
 
 /// Parameters of a download, besides those of `…/items`.
 pub const EXPORT_PARAMS: [&str; 4] = ["encoding", "crs", "headings", "geometry"];
@@ -212,7 +227,7 @@ pub fn refuse_time(params: &Params, layer: &Layer) -> Result<()> {
 
 /// The question of these parameters of `…/items`, given another way than by a query string.
 pub fn query_of_pairs(pairs: Vec<(String, String)>, layer: &Layer) -> Result<ItemsQuery> {
-    let allowed = ["bbox", "bbox-crs", "datetime", "q", "division", "within"];
+    let allowed = ["bbox", "bbox-crs", "datetime", "q", "division", "within", "filter", "filter-lang", "filter-crs"];
     let params =
         Params::of_pairs(pairs, |name| allowed.contains(&name) || parameter_of(layer, name).is_some(), &allowed, &[])?;
     items_query(&params, layer)
@@ -244,6 +259,7 @@ pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
         // A number is settled where the register can be asked.
         revision: None,
         filters: Vec::new(),
+        filter: None,
         search: params.text("q").map(|text| filters::search(&text)).transpose()?,
         division: params.text("division").map(|text| filters::division(&text, layer)).transpose()?,
         within: params.get("within").map(filters::within).transpose()?,
@@ -259,6 +275,7 @@ pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
             query.filters.push(Filter { property, value: filters::value(property, value)? });
         }
     }
+    filter_params::add(params, layer, &mut query)?;
     Ok(query)
 }
 

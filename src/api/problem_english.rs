@@ -68,6 +68,12 @@ pub const ENGLISH: &[(&str, &str)] = &[
     ("downloads_busy", "As many attachments as may be sent at once are being sent; try again later."),
     ("range_invalid", "The range lies outside of the file."),
     ("sortby_invalid", "sortby must name up to four queryable properties, each with - in front for the other way."),
+    (
+        "filter_invalid",
+        "The filter is no CQL2, or makes no sense of this layer; detail tells the character or the JSON pointer.",
+    ),
+    ("filter_too_complex", "A filter may have 8 kB, 32 levels, 256 nodes and 1000 list items."),
+    ("filter_failed", "The filter cannot be evaluated for some feature; rewrite it."),
     ("within_invalid", "within must be a GeoJSON Polygon or MultiPolygon of up to 8 kB."),
     ("county_invalid", "A county is a six-digit division code."),
     ("attributes_not_possible", "A table of attributes goes with the shapes of a ledger only."),

@@ -4,6 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use geo::MultiPolygon;
 
 use super::DivisionCode;
+use super::filter::Checked;
 use super::layer::Property;
 use super::published_crs::{PlaneBox, PublishedCrs};
 use super::search::Search;
@@ -33,6 +34,8 @@ pub struct ItemsQuery {
     /// The register as of this revision; `None` = as it stands.
     pub revision: Option<i64>,
     pub filters: Vec<Filter>,
+    /// What of a CQL2 filter `filters` and `boxes` cannot say.
+    pub filter: Option<Checked>,
     /// What one of the names, numbers and words of a feature holds.
     pub search: Option<Search>,
     /// A division that the feature's own lies in.

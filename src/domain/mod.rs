@@ -12,6 +12,7 @@ pub mod division;
 pub mod export;
 pub mod extents_check;
 pub mod extra_layer;
+pub mod filter;
 pub mod finding;
 pub mod four_extents;
 pub mod ids;

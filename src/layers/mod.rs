@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod columns;
+pub mod cql2;
 pub mod declaration;
 pub mod encode;
 pub mod extra;

@@ -18,9 +18,10 @@ const STORED: u32 = 4490;
 
 /// A value to bind.
 #[derive(Debug, Clone, PartialEq)]
-enum Bound {
+pub(super) enum Bound {
     Text(String),
     Texts(Vec<String>),
+    Integer(i64),
     Number(f64),
     Boolean(bool),
     Day(Option<NaiveDate>),
@@ -29,14 +30,14 @@ enum Bound {
 }
 
 /// Conditions and values while they are put together.
-struct Clauses {
+pub(super) struct Clauses {
     sql: Vec<String>,
     values: Vec<Bound>,
 }
 
 impl Clauses {
     /// The place of the value.
-    fn value(&mut self, value: Bound) -> String {
+    pub(super) fn value(&mut self, value: Bound) -> String {
         self.values.push(value);
         format!("${}", self.values.len())
     }
@@ -51,6 +52,10 @@ impl Clauses {
         }
         clauses.words(layer, query);
         clauses.places(layer, query);
+        if let Some(filter) = &query.filter {
+            let condition = clauses.expression(filter);
+            clauses.sql.push(condition);
+        }
         clauses
     }
 
@@ -195,6 +200,7 @@ pub(super) fn bind<'q, O>(sql: Page<'q, O>, layer: &Layer, query: &ItemsQuery) -
     Clauses::of(layer, query).values.into_iter().fold(sql, |sql, value| match value {
         Bound::Text(text) => sql.bind(text),
         Bound::Texts(texts) => sql.bind(texts),
+        Bound::Integer(whole) => sql.bind(whole),
         Bound::Number(number) => sql.bind(number),
         Bound::Boolean(boolean) => sql.bind(boolean),
         Bound::Day(day) => sql.bind(day),

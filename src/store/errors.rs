@@ -77,6 +77,9 @@ impl From<sqlx::Error> for Error {
                         code: "outside_jurisdiction",
                         detail: "记录不在您的管辖范围内，不能写入".to_owned(),
                     },
+                    // What a filter asks to reckon, of some feature: a root of −1, a pattern, a shape that GEOS cannot relate.
+                    "2201F" | "22012" | "22025" => not_reckoned(),
+                    "XX000" if is_geos(database.as_ref()) => not_reckoned(),
                     "22003" => Error::invalid("number_out_of_range", "有数值超出登记库能保存的范围"),
                     "53100" => unavailable("storage_full", "数据库磁盘已满，请联系运维人员", error),
                     // Login refused, no such database, a standby that takes no writes: set right by the operator, not here.
@@ -101,6 +104,16 @@ impl From<sqlx::Error> for Error {
             _ => Error::internal("数据库操作失败", error),
         }
     }
+}
+
+fn not_reckoned() -> Error {
+    Error::invalid("filter_failed", "条件在某个要素上无法计算（除以零、负数开方或图形有误）；请改写条件")
+}
+
+/// True for a shape that GEOS refuses: PostGIS gives it no state of its own, and says so in English in every locale.
+fn is_geos(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let message = error.message();
+    message.contains("GEOS") || message.contains("TopologyException")
 }
 
 /// True for a row that row-level security refuses: told by the place in PostgreSQL, since its sentences are translated.

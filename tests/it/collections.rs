@@ -64,7 +64,29 @@ async fn conformance_claims_what_there_is_and_nothing_else() {
     .map(|name| format!("http://www.opengis.net/spec/ogcapi-tiles-1/1.0/conf/{name}"));
     let matrices = ["tilematrixset", "json-tilematrixset", "json-tilesetmetadata"]
         .map(|name| format!("http://www.opengis.net/spec/tms/2.0/conf/{name}"));
-    let classes: Vec<String> = features.into_iter().chain(tiles).chain(matrices).collect();
+    let filter = |name: &str| format!("http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/{name}");
+    let cql2 = |name: &str| format!("http://www.opengis.net/spec/cql2/1.0/conf/{name}");
+    let filters = ["queryables", "queryables-query-parameters", "filter", "features-filter"].map(filter);
+    // All classes of 21-065r2.
+    let of_cql2 = [
+        "cql2-text",
+        "cql2-json",
+        "basic-cql2",
+        "advanced-comparison-operators",
+        "case-insensitive-comparison",
+        "accent-insensitive-comparison",
+        "basic-spatial-functions",
+        "basic-spatial-functions-plus",
+        "spatial-functions",
+        "temporal-functions",
+        "array-functions",
+        "property-property",
+        "functions",
+        "arithmetic",
+    ]
+    .map(cql2);
+    let classes: Vec<String> =
+        features.into_iter().chain(tiles).chain(matrices).chain(filters).chain(of_cql2).collect();
     assert_eq!(body, json!({"conformsTo": classes}));
     let page = get(&db, "/api/conformance?f=html").await.text();
     assert!(classes.iter().all(|class| page.contains(class)), "{page}");
@@ -162,7 +184,7 @@ fn text(zh: &str, en: &str) -> Value {
 async fn queryables_and_schema_of_a_layer_are_told_whole() {
     let db = Database::empty().await;
     let geometry = json!({"format": "geometry-multipolygon", "x-ogc-role": "primary-geometry", "title": "图形"});
-    let queryable = json!({
+    let mut queryable = json!({
         "code": text("代码", "Code"), "name": text("名称", "Name"), "level": text("级别", "Level"),
         "parent_code": text("上级代码", "Parent code"), "maps_to": text("对应代码", "Stands for"), "geometry": geometry,
     });
@@ -176,6 +198,22 @@ async fn queryables_and_schema_of_a_layer_are_told_whole() {
     // Roles of OGC API Features Part 5, 10.
     whole["valid_from"] = json!({"type": ["string", "null"], "format": "date", "title": "生效日期", "x-title-en": "Valid from", "x-ogc-role": "primary-interval-start"});
     whole["valid_to"] = json!({"type": ["string", "null"], "format": "date", "title": "失效日期", "x-title-en": "Valid to", "x-ogc-role": "primary-interval-end"});
+    // Known words, for whoever offers them.
+    let levels = [
+        ("province", "省", "Province"),
+        ("prefecture", "市州", "Prefecture"),
+        ("county", "县区", "County"),
+        ("statistical", "统计用代码", "Statistical code"),
+        ("superseded", "已停用代码", "Superseded code"),
+    ];
+    queryable["level"]["x-values"] =
+        levels.iter().map(|(value, zh, en)| json!({"value": value, "title": zh, "x-title-en": en})).collect();
+    queryable["level"]["enum"] = levels.iter().map(|(value, ..)| json!(value)).collect();
+    // A filter compares them with days.
+    for name in ["valid_from", "valid_to"] {
+        queryable[name] = whole[name].clone();
+        queryable[name]["type"] = json!("string");
+    }
     for (what, properties) in [("queryables", queryable), ("schema", whole)] {
         let answer = get(&db, &format!("/api/collections/divisions/{what}")).await;
         assert_eq!(answer.header("content-type"), Some("application/schema+json; charset=utf-8"));
@@ -200,6 +238,8 @@ async fn queryables_and_schema_of_a_layer_are_told_whole() {
         "leading_industries",
         "status",
         "illustrative",
+        "valid_from",
+        "valid_to",
         "geometry",
     ];
     assert_eq!(names, wanted);

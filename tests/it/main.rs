@@ -23,6 +23,8 @@ mod changes;
 mod changes_ledgers;
 mod cli;
 mod collections;
+mod cql2_http;
+mod cql2_standard;
 mod crash;
 mod criteria;
 mod criteria_access;

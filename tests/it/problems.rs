@@ -76,7 +76,7 @@ async fn bad_requests_get_their_own_problem_in_both_languages() {
         ("/api/collections/parks/items?crs=EPSG:4527", 400, "crs_unknown"),
         ("/api/collections/parks/items?bbox=1,2,3,4&bbox-crs=gcj02", 400, "crs_display_only"),
         ("/api/collections/parks/items?headings=zh", 400, "option_not_possible"),
-        ("/api/collections/parks/items?filter=TRUE", 400, "parameter_unknown"),
+        ("/api/collections/parks/items?filter=TRUE%20AND", 400, "filter_invalid"),
         ("/api/collections/parks/items?=1", 400, "parameter_unknown"),
         ("/api/collections/parks/items?%00=1", 400, "parameter_unknown"),
         ("/api/collections/parks/items?BBOX=1,2,3,4", 400, "parameter_unknown"),

@@ -140,7 +140,7 @@ fn places(coordinates: &Value) -> Vec<(f64, f64)> {
 
 /// What comes into the buffer by a unit and no more is there or not as a cut is rounded; nobody sees it.
 fn is_at_the_rim(shape: &Value) -> bool {
-    let near = |at: f64| at < -62.0 || at > 4158.0;
+    let near = |at: f64| !(-62.0..=4158.0).contains(&at);
     places(&shape["coordinates"]).into_iter().all(|(x, y)| near(x) || near(y))
 }
 

@@ -48,6 +48,7 @@ impl Snapshot {
             && query.search.is_none()
             && query.within.is_none()
             && query.plane_box.is_none()
+            && query.filter.is_none()
             && query.sort.is_empty();
         if !by_memory {
             return None;

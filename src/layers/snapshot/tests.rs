@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::DivisionCode;
 use crate::domain::access::Jurisdiction;
+use crate::domain::filter::{At, Checked, Node};
 use crate::domain::items_query::{After, Filter, FilterValue, ItemsQuery};
 use crate::domain::layer::Visibility;
 use crate::geometry::flat::{FlatBuilder, FlatKind};
@@ -95,6 +96,12 @@ fn columns_of_few_values_and_boxes_are_answered_and_the_rest_is_the_databases() 
     assert_eq!(of(filtered(is("held_state", FilterValue::Text(String::new())))).as_deref(), Some(""));
     assert_eq!(of(filtered(is("number", FilterValue::Text("1".into())))), None);
     assert_eq!(of(ItemsQuery { search: Some(crate::domain::search::Search::new("x")), ..everything() }), None);
+    // What of a CQL2 filter is no plain condition is the database's to answer.
+    let rest = Checked::new(At(0), Node::Boolean(false));
+    assert_eq!(
+        of(ItemsQuery { filter: Some(rest), ..filtered(is("state", FilterValue::Text("supplied".into()))) }),
+        None
+    );
     assert_eq!(of(ItemsQuery { revision: Some(1), ..everything() }), None);
     let boxed = |boxes: Vec<[f64; 4]>| ItemsQuery { boxes, ..everything() };
     assert_eq!(of(boxed(vec![[0., 0., 4., 4.]])).as_deref(), Some("ac"));
