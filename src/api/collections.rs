@@ -13,7 +13,7 @@ use super::tile_sets;
 use crate::domain::access::Viewer;
 use crate::domain::layer::{GeometryKind, Layer, Property, PropertyKind};
 use crate::domain::published_crs::PublishedCrs;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::store::features::{self, LayerExtent};
 
 const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
@@ -43,7 +43,7 @@ pub async fn list_collections(request: HttpRequest, state: web::Data<State>) -> 
     let base = representation::base_url(&request, &state);
     let mut collections = Vec::new();
     for layer in state.layers.visible(&viewer) {
-        let extent = features::extent(&state.pool, &viewer, layer).await?;
+        let extent = extent(&state, &viewer, layer).await?;
         collections.push(describe(layer, &base, &extent));
     }
     let url = format!("{base}/api/collections");
@@ -76,7 +76,7 @@ pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state
     let layer = layer_of(&state, &path, &viewer)?;
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
-    let extent = features::extent(&state.pool, &viewer, layer).await?;
+    let extent = extent(&state, &viewer, layer).await?;
     if form == Form::Html {
         let url = format!("{base}/api/collections/{}", layer.id);
         let rows: Vec<Vec<String>> = layer
@@ -100,6 +100,15 @@ pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state
         return representation::html(None, html::page(&base, layer.title.zh, &body, &format!("{url}?f=json")));
     }
     representation::json(None, &describe(layer, &base, &extent))
+}
+
+/// Where and since when there is something for this viewer: out of memory where the layer is held.
+pub async fn extent(state: &State, viewer: &Viewer, layer: &Layer) -> error::Result<LayerExtent> {
+    let known = state.held(layer).and_then(|held| held.snapshot.extent(&viewer.jurisdiction));
+    match known {
+        Some((bbox, from)) => Ok(LayerExtent { bbox, from }),
+        None => features::extent(&state.pool, viewer, layer).await,
+    }
 }
 
 fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {

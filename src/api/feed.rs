@@ -68,7 +68,10 @@ impl Background {
             tokio::spawn(follow::follow(pool, newest, access, layers)),
             tokio::spawn(async move { callers.forget_when(rung).await }),
         ];
-        following.extend(live.map(|live| tokio::spawn(live::keep(live, feed.newest.clone(), written))));
+        if let Some(live) = live {
+            following.push(tokio::spawn(live::keep(Arc::clone(&live), feed.newest.clone())));
+            following.push(tokio::spawn(live::keep_extras(live, written)));
+        }
         Running { stop, following, delivering }
     }
 }

@@ -15,6 +15,7 @@ use actix_web::web::{self, Bytes};
 use super::problem::Answer;
 use super::state::State;
 use crate::domain::items_query::Shape;
+use crate::domain::layer::Layer;
 use crate::layers::snapshot::{Picked, Snapshot};
 use crate::layers::{selection, shaped};
 
@@ -87,9 +88,9 @@ impl MessageBody for PickedBody {
 }
 
 /// Says so where the database has not been seen for some time.
-pub fn told_stale(answer: Answer, state: &State) -> Answer {
+pub fn told_stale(answer: Answer, state: &State, layers: &[&Layer]) -> Answer {
     let mut answer = answer?;
-    if let Some(silence) = state.live.as_ref().and_then(|live| live.silent_for()) {
+    if let Some(silence) = layers.iter().filter_map(|layer| state.live.as_ref()?.silent_for(layer)).max() {
         answer.headers_mut().insert(STALE_HEADER, HeaderValue::from(silence.as_secs()));
     }
     Ok(answer)
@@ -106,10 +107,19 @@ pub async fn own_writes_layer<B: MessageBody + 'static>(
     if let Some(state) = state
         && let Some(live) = &state.live
     {
-        // Whatever came of it: rights may have changed.
-        state.callers.forget();
-        if answer.status().is_success() && tokio::time::timeout(OWN_WRITE, live.refresh()).await.is_err() {
-            tracing::warn!("a write is not to be seen in the layers yet");
+        // Rights may have changed, whatever an error of ours says of it; who is refused changes none.
+        if !answer.status().is_client_error() {
+            state.callers.forget();
+        }
+        if answer.status().is_success() {
+            // In a task of its own: a client that goes away must not throw away what others wait for as well.
+            let live = Arc::clone(live);
+            let refreshing = tokio::spawn(async move { live.refresh().await });
+            match tokio::time::timeout(OWN_WRITE, refreshing).await {
+                Ok(Ok(Ok(()))) => {}
+                Ok(Ok(Err(failure))) => tracing::warn!(error = %failure, "a write is not to be seen in the layers yet"),
+                _ => tracing::warn!("a write is not to be seen in the layers yet"),
+            }
         }
     }
     Ok(answer)

@@ -81,7 +81,7 @@ async fn list_page(
             web::block(write).await.map_err(of_writing)?.boxed()
         };
         let answer = past.mark(representation::geojson(&etag, body, crs), held.revision, layer.visibility);
-        return in_memory::told_stale(answer, state);
+        return in_memory::told_stale(answer, state, &[layer]);
     }
     let page = features::list_items(&state.pool, viewer, layer, &query).await?;
     let next = page.features.last().filter(|_| page.more);
@@ -347,6 +347,7 @@ pub(super) async fn the_item(
     in_memory::told_stale(
         past.mark(representation::geojson(&etag, parsed.to_string(), shape.crs), revision, layer.visibility),
         state,
+        &[layer],
     )
 }
 

@@ -81,7 +81,7 @@ impl State {
     pub fn held(&self, layer: &Layer) -> Option<Arc<Held>> {
         let live = self.live.as_ref()?;
         let limit = Duration::from_secs(self.http.stale_limit_s);
-        if live.silent_for().is_some_and(|silence| silence > limit) {
+        if live.silent_for(layer).is_some_and(|silence| silence > limit) {
             return None;
         }
         live.held(layer)

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, web};
 use serde_json::{Map, Value, json};
 
 use super::auth;
-use super::collections::{layer_of, property_schema};
+use super::collections::{extent, layer_of, property_schema};
 use super::params::{Params, shorten};
 use super::problem::{Answer, Problem};
 use super::representation;
@@ -15,7 +15,6 @@ use crate::domain::layer::{Layer, PropertyKind};
 use crate::error::Error;
 use crate::layers::tiles::grid::{self, MAX_LATITUDE, MAX_ZOOM};
 use crate::layers::tiles::{SINGLES_FROM, TileLayer};
-use crate::store::features;
 
 const SET_URI: &str = "http://www.opengis.net/def/tilematrixset/OGC/1.0/WebMercatorQuad";
 const CRS: &str = "http://www.opengis.net/def/crs/EPSG/0/3857";
@@ -202,7 +201,7 @@ async fn tileset(
     let is_tile_json = wants_tile_json(request, params)?;
     let mut bounds: Option<[f64; 4]> = None;
     for layer in &place.layers {
-        let found = features::extent(&state.pool, viewer, layer).await?.bbox;
+        let found = extent(state, viewer, layer).await?.bbox;
         bounds = match (bounds, found) {
             (Some(a), Some(b)) => Some([a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])]),
             (a, b) => a.or(b),

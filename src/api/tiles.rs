@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::auth;
 use super::collections::layer_of;
+use super::in_memory;
 use super::params::{Params, shorten};
 use super::problem::{Answer, Problem};
 use super::representation;
@@ -83,6 +84,17 @@ async fn answer(
     params: &Params,
     path: &TilePath,
 ) -> Answer {
+    in_memory::told_stale(fresh_answer(request, state, viewer, layers, params, path).await, state, layers)
+}
+
+async fn fresh_answer(
+    request: &HttpRequest,
+    state: &State,
+    viewer: &Viewer,
+    layers: &[&'static Layer],
+    params: &Params,
+    path: &TilePath,
+) -> Answer {
     check_form(request, params)?;
     let tile = tile_of(path)?;
     let shown: Vec<&'static Layer> =
@@ -91,7 +103,9 @@ async fn answer(
         return Err(Error::not_found("tile_not_found", "图层在这一级没有瓦片；级别见瓦片集的说明").into());
     }
     let is_public = shown.iter().all(|layer| layer.visibility == Visibility::Public);
-    let scope = if is_public { String::new() } else { auth::scope_mark(viewer) };
+    // Whole, and not a digest of it: two who see different things never share a tile.
+    let scope =
+        if is_public { String::new() } else { format!("{}:{}", viewer.role.as_str(), viewer.jurisdiction.setting()) };
     let asked = Asked { viewer, scope: &scope, tile };
     let served = state.tiles.tile(&state.pool, asked, &shown, accepts_gzip(request)).await?;
     // Weak: the compressed form has the same. Who may see it shapes the bytes, and so the mark.

@@ -3,7 +3,7 @@
 //! The log is the truth, a notification only a doorbell: a refresh reads what was touched since the held revision, from one state of
 //! the register, and swaps the next snapshots in. Any number of servers follow one database, each by itself.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ use crate::store::layer_rows::{LayerRow, Reading, Standing};
 const WHOLE: usize = 4;
 /// Batches of rows that wait to be written as text.
 const BATCHES: usize = 4;
+/// How often what was noted for readers that are behind is looked through.
+const PRUNED: Duration = Duration::from_secs(3_600);
 /// Longest wait between two tries to reach the database.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -53,26 +55,28 @@ pub type Listener = Box<dyn Fn(&Changed) + Send + Sync>;
 struct Slot {
     layer: &'static Layer,
     held: ArcSwapOption<Held>,
+    /// An operator's table is followed by itself: one that is slow or broken holds up no other layer.
+    extra: Mutex<Followed>,
+    /// When what is held was last seen to be what there is; `None` = not yet.
+    confirmed: watch::Sender<Option<Instant>>,
 }
 
 /// What the last refresh found.
 #[derive(Debug, Default)]
 struct Progress {
     standing: Option<Standing>,
-    /// Layers that memory cannot hold.
-    refused: HashSet<&'static str>,
-    /// How operators' tables are followed, by layer.
-    extras: HashMap<&'static str, Followed>,
     /// The number of the last refresh that came to its end.
     finished: u64,
 }
 
-/// An operator's table as it was read.
-#[derive(Debug, Clone)]
+/// An operator's table as it was read last.
+#[derive(Debug, Default)]
 struct Followed {
-    mark: Mark,
+    mark: Option<Mark>,
     /// It is not looked at before.
-    not_before: Instant,
+    not_before: Option<Instant>,
+    /// Failures in a row.
+    failures: u32,
 }
 
 /// The layers in memory.
@@ -102,7 +106,11 @@ impl Live {
         attributes: Attributes,
         listeners: Vec<Listener>,
     ) -> Self {
-        let slots = layers.into_iter().map(|layer| Slot { layer, held: ArcSwapOption::empty() }).collect();
+        let slot = |layer| {
+            let (extra, confirmed) = (Mutex::default(), watch::channel(None).0);
+            Slot { layer, held: ArcSwapOption::empty(), extra, confirmed }
+        };
+        let slots = layers.into_iter().map(slot).collect();
         let confirmed = watch::channel(None).0;
         Self { pool, slots, attributes, progress: Mutex::default(), listeners, confirmed, begun: AtomicU64::new(0) }
     }
@@ -112,15 +120,23 @@ impl Live {
         self.slots.iter().find(|slot| slot.layer.id == layer.id)?.held.load_full()
     }
 
-    /// Since when the database was not seen, where that is longer than a look takes.
-    pub fn silent_for(&self) -> Option<Duration> {
-        let confirmed = *self.confirmed.borrow();
-        confirmed.map(|at| at.elapsed()).filter(|silence| *silence > 3 * PATIENCE)
+    /// How long the layer has not been seen to be as it is held, where that is longer than a look takes.
+    pub fn silent_for(&self, layer: &Layer) -> Option<Duration> {
+        let (confirmed, patience) = match self.slots.iter().find(|slot| slot.layer.id == layer.id) {
+            Some(slot) if layer.extra.is_some() => (*slot.confirmed.borrow(), patience_with(layer)),
+            _ => (*self.confirmed.borrow(), 3 * PATIENCE),
+        };
+        confirmed.map(|at| at.elapsed()).filter(|silence| *silence > patience)
     }
 
-    /// Whether every layer is held that can be.
+    /// Whether every layer was tried that there is: what could be held is held.
     pub fn is_complete(&self) -> bool {
-        self.confirmed.borrow().is_some()
+        let is_tried = |slot: &Slot| {
+            slot.layer.extra.is_none()
+                || slot.confirmed.borrow().is_some()
+                || slot.extra.try_lock().is_ok_and(|followed| followed.failures > 0)
+        };
+        self.confirmed.borrow().is_some() && self.slots.iter().all(is_tried)
     }
 
     /// Holds what the register showed when this was called, or later, when it comes back.
@@ -135,11 +151,8 @@ impl Live {
         let mut reading = Reading::begin(&self.pool).await?;
         let standing = reading.standing().await?;
         if progress.standing.as_ref() != Some(&standing) {
-            self.follow(&mut reading, &mut progress, &standing).await?;
-            progress.standing = Some(standing.clone());
-        }
-        for slot in self.slots.iter().filter(|slot| slot.layer.extra.is_some()) {
-            self.follow_extra(&mut reading, slot, &mut progress, standing.revision).await?;
+            self.follow(&mut reading, progress.standing.clone(), &standing).await?;
+            progress.standing = Some(standing);
         }
         reading.end().await?;
         progress.finished = number;
@@ -148,8 +161,8 @@ impl Live {
     }
 
     /// Brings every layer from where it is held to where the register stands.
-    async fn follow(&self, reading: &mut Reading, progress: &mut Progress, standing: &Standing) -> Result<()> {
-        let last = match progress.standing.clone() {
+    async fn follow(&self, reading: &mut Reading, last: Option<Standing>, standing: &Standing) -> Result<()> {
+        let last = match last {
             Some(last) if last.revision <= standing.revision && reading.has_stood(&last).await? => Some(last),
             // The first time, or a register that was restored from a backup.
             _ => None,
@@ -161,9 +174,6 @@ impl Live {
             _ => Vec::new(),
         };
         for slot in self.slots.iter().filter(|slot| slot.layer.extra.is_none()) {
-            if progress.refused.contains(slot.layer.id) {
-                continue;
-            }
             let by_day = Ledger::of_layer(slot.layer.id).is_some();
             let mark = || mark(standing, by_day);
             let held = slot.held.load_full();
@@ -171,61 +181,89 @@ impl Live {
                 (Some(last), Some(held)) if !(by_day && last.day != standing.day) => {
                     let is_touched = slot.layer.sources.iter().any(|s| tables.iter().any(|table| table == s.table));
                     if is_touched {
-                        self.follow_layer(reading, slot, &held, (last.revision, standing.revision), mark(), progress)
-                            .await?;
+                        self.follow_layer(reading, slot, &held, (last.revision, standing.revision), mark()).await?;
                     } else {
                         let snapshot = Arc::clone(&held.snapshot);
                         let next = Held { snapshot, revision: standing.revision, mark: held.mark.clone() };
                         slot.held.store(Some(Arc::new(next)));
                     }
                 }
-                _ => self.load(reading, slot, standing.revision, mark(), progress).await?,
+                _ => {
+                    self.load(reading, slot, standing.revision, mark()).await?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Brings an operator's table to where it stands in this reading.
-    async fn follow_extra(
-        &self,
-        reading: &mut Reading,
-        slot: &Slot,
-        progress: &mut Progress,
-        revision: i64,
-    ) -> Result<()> {
-        let layer = slot.layer;
-        let held = slot.held.load_full();
-        let known = progress.extras.get(layer.id).cloned();
-        if known.as_ref().is_some_and(|known| Instant::now() < known.not_before) || progress.refused.contains(layer.id)
-        {
-            return Ok(());
+    /// Brings every operator's table to where it stands, one by one; what fails is told and tried again later.
+    pub async fn look_at_extras(&self) {
+        for slot in self.slots.iter().filter(|slot| slot.layer.extra.is_some()) {
+            self.look_at(slot).await;
         }
-        let touched = match (&known, &held) {
-            (Some(known), Some(_)) => follow::touched_since(reading.connection(), layer, &known.mark).await?,
+    }
+
+    async fn look_at(&self, slot: &Slot) {
+        let mut followed = slot.extra.lock().await;
+        if followed.not_before.is_some_and(|moment| Instant::now() < moment) {
+            return;
+        }
+        // One that cannot be read is asked for again after 1, 2, 4 … 60 s.
+        let failed = |followed: &mut Followed| {
+            followed.failures = followed.failures.saturating_add(1);
+            followed.mark = None;
+            let wait = Duration::from_secs(1 << followed.failures.min(6)).min(Duration::from_secs(60));
+            followed.not_before = Some(Instant::now() + wait);
+        };
+        match self.follow_extra(slot, &mut followed).await {
+            Ok(true) => {
+                followed.failures = 0;
+                slot.confirmed.send_replace(Some(Instant::now()));
+            }
+            Ok(false) => failed(&mut followed),
+            Err(failure) => {
+                tracing::warn!(layer = slot.layer.id, error = %failure, "the layer could not be read; what is held is served meanwhile");
+                failed(&mut followed);
+            }
+        }
+    }
+
+    /// False where memory cannot hold the table as it is.
+    async fn follow_extra(&self, slot: &Slot, followed: &mut Followed) -> Result<bool> {
+        let layer = slot.layer;
+        let mut reading = Reading::begin(&self.pool).await?;
+        let revision = reading.standing().await?.revision;
+        let held = slot.held.load_full();
+        let touched = match (&followed.mark, &held) {
+            (Some(mark), Some(_)) => follow::touched_since(reading.connection(), layer, mark).await?,
             _ => Touched::Everything(follow::mark_now(reading.connection(), layer).await?),
         };
         let begun = Instant::now();
-        let (mark, wait) = match (touched, held) {
+        let mut wait = Duration::ZERO;
+        let (mark, is_held) = match (touched, held) {
             (Touched::Ids(ids, mark), Some(held)) => {
-                self.follow_ids(reading, slot, &held, ids, (revision, mark_of_extra(&mark)), progress).await?;
-                (mark, Duration::ZERO)
+                let short = mark_of_extra(&mark);
+                (Some(mark), self.follow_ids(&mut reading, slot, &held, ids, (revision, short)).await?)
             }
             (Touched::Ids(_, mark) | Touched::Everything(mark), _) => {
-                self.load(reading, slot, revision, mark_of_extra(&mark), progress).await?;
-                // A table that is read whole each time takes a tenth of the time at most.
-                (mark, begun.elapsed() * 10)
+                let is_again = followed.mark.is_some();
+                let short = mark_of_extra(&mark);
+                let is_held = self.load(&mut reading, slot, revision, short).await?;
+                // A table that is read whole again and again takes a tenth of the time at most.
+                if is_again {
+                    wait = begun.elapsed() * 10;
+                }
+                (Some(mark), is_held)
             }
-            (Touched::Nothing, _) => match known {
-                Some(known) => (known.mark, Duration::ZERO),
-                None => return Ok(()),
-            },
+            (Touched::Nothing, _) => (followed.mark.take(), true),
         };
-        let wait = match layer.follow {
-            Follow::ByPolling { seconds } => wait.max(Duration::from_secs(u64::from(seconds))),
-            _ => wait,
-        };
-        progress.extras.insert(layer.id, Followed { mark, not_before: Instant::now() + wait });
-        Ok(())
+        reading.end().await?;
+        if let Follow::ByPolling { seconds } = layer.follow {
+            wait = wait.max(Duration::from_secs(u64::from(seconds)));
+        }
+        followed.mark = mark;
+        followed.not_before = Some(Instant::now() + wait);
+        Ok(is_held)
     }
 
     async fn follow_layer(
@@ -235,13 +273,12 @@ impl Live {
         held: &Held,
         (since, until): (i64, i64),
         mark: String,
-        progress: &mut Progress,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let ids = reading.touched(slot.layer, since, until).await?;
-        self.follow_ids(reading, slot, held, ids, (until, mark), progress).await
+        self.follow_ids(reading, slot, held, ids, (until, mark)).await
     }
 
-    /// Reads these features anew, or all where they are many.
+    /// Reads these features anew, or all where they are many; false where memory cannot hold them.
     async fn follow_ids(
         &self,
         reading: &mut Reading,
@@ -249,13 +286,17 @@ impl Live {
         held: &Held,
         ids: Vec<String>,
         (until, mark): (i64, String),
-        progress: &mut Progress,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if ids.len() > 1_000 && ids.len() > held.snapshot.len() / WHOLE {
-            return self.load(reading, slot, until, mark, progress).await;
+            return self.load(reading, slot, until, mark).await;
         }
         let mark = if ids.is_empty() { held.mark.clone() } else { mark };
         let rows = reading.some(slot.layer, &columns_of(slot.layer), &ids).await?;
+        let mut seen = HashSet::with_capacity(rows.len());
+        if rows.iter().any(|row| !seen.insert(row.id.as_str())) {
+            // Two features of one id: the whole is looked at, and refused.
+            return self.load(reading, slot, until, mark).await;
+        }
         let base = Arc::clone(&held.snapshot);
         let applied = blocking(move || {
             let mut changes: Vec<(String, Option<NewFeature>)> = ids.into_iter().map(|id| (id, None)).collect();
@@ -266,18 +307,11 @@ impl Live {
         let next = Held { snapshot: Arc::new(applied.snapshot), revision: until, mark };
         slot.held.store(Some(Arc::new(next)));
         self.tell(&Changed { layer: slot.layer.id, boxes: Some(applied.touched) });
-        Ok(())
+        Ok(true)
     }
 
-    /// Reads a whole layer.
-    async fn load(
-        &self,
-        reading: &mut Reading,
-        slot: &Slot,
-        revision: i64,
-        mark: String,
-        progress: &mut Progress,
-    ) -> Result<()> {
+    /// Reads a whole layer; false where memory cannot hold it.
+    async fn load(&self, reading: &mut Reading, slot: &Slot, revision: i64, mark: String) -> Result<bool> {
         let begun = Instant::now();
         let (sender, mut receiver) = mpsc::channel::<Vec<LayerRow>>(BATCHES);
         let (layer, attributes) = (slot.layer, self.attributes);
@@ -301,6 +335,8 @@ impl Live {
                     "layer loaded"
                 );
                 slot.held.store(Some(Arc::new(Held { snapshot: Arc::new(snapshot), revision, mark })));
+                self.tell(&Changed { layer: layer.id, boxes: None });
+                Ok(true)
             }
             Err(repeated) => {
                 tracing::warn!(
@@ -308,12 +344,15 @@ impl Live {
                     id = repeated.0,
                     "two features of one id: the layer is read from the database"
                 );
-                progress.refused.insert(layer.id);
                 slot.held.store(None);
+                self.tell(&Changed { layer: layer.id, boxes: None });
+                Ok(false)
             }
         }
-        self.tell(&Changed { layer: layer.id, boxes: None });
-        Ok(())
+    }
+
+    async fn prune(&self) -> Result<()> {
+        follow::prune(&mut *self.pool.acquire().await?).await
     }
 
     fn tell(&self, changed: &Changed) {
@@ -322,7 +361,7 @@ impl Live {
 }
 
 /// Refreshes whenever the bell rings, and looks by itself in case one is missed. Ends when it is dropped.
-pub async fn keep(live: Arc<Live>, mut newest: watch::Receiver<i64>, mut written: watch::Receiver<u64>) {
+pub async fn keep(live: Arc<Live>, mut newest: watch::Receiver<i64>) {
     loop {
         // A database that hangs is given up on, to be asked again on another connection.
         if let Err(failure) = store::while_answering(&live.pool, live.refresh()).await {
@@ -330,15 +369,51 @@ pub async fn keep(live: Arc<Live>, mut newest: watch::Receiver<i64>, mut written
             tokio::time::sleep(PATIENCE / 4).await;
             continue;
         }
-        let rung = async {
-            tokio::select! {
-                rung = newest.changed() => rung,
-                rung = written.changed() => rung,
-            }
-        };
-        if let Ok(Err(_closed)) = tokio::time::timeout(PATIENCE, rung).await {
+        if let Ok(Err(_closed)) = tokio::time::timeout(PATIENCE, newest.changed()).await {
             return;
         }
+    }
+}
+
+/// The same for the operator's tables, each by itself.
+pub async fn keep_extras(live: Arc<Live>, written: watch::Receiver<u64>) {
+    let each = (0..live.slots.len()).filter(|at| live.slots[*at].layer.extra.is_some());
+    let each = each.map(|at| {
+        let (live, mut written) = (Arc::clone(&live), written.clone());
+        async move {
+            loop {
+                let slot = &live.slots[at];
+                let looked = store::while_answering(&live.pool, async {
+                    live.look_at(slot).await;
+                    Ok(())
+                });
+                if looked.await.is_err() {
+                    tokio::time::sleep(PATIENCE / 4).await;
+                    continue;
+                }
+                if let Ok(Err(_closed)) = tokio::time::timeout(PATIENCE, written.changed()).await {
+                    return;
+                }
+            }
+        }
+    });
+    let prune = async {
+        let mut hours = tokio::time::interval(PRUNED);
+        loop {
+            hours.tick().await;
+            if let Err(failure) = live.prune().await {
+                tracing::warn!(error = %failure, "what was noted of the operator's tables could not be pruned");
+            }
+        }
+    };
+    tokio::join!(futures_util::future::join_all(each), prune);
+}
+
+/// A layer that is looked at seldom may be silent for longer.
+fn patience_with(layer: &Layer) -> Duration {
+    match layer.follow {
+        Follow::ByPolling { seconds } => 3 * PATIENCE + 2 * Duration::from_secs(u64::from(seconds)),
+        _ => 3 * PATIENCE,
     }
 }
 

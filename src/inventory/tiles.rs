@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 use super::live::{Listener, Live};
 use crate::domain::access::Viewer;
@@ -17,7 +18,7 @@ use crate::layers::tiles::cache::{Content, MadeTile, TileCache};
 use crate::layers::tiles::grid::Tile;
 use crate::layers::tiles::source::{self, HeldFeatures, TileSource};
 use crate::layers::tiles::{Encoder, SINGLES_FROM, TileFeature, TileLayer};
-use crate::store::{as_of, tile_rows};
+use crate::store::{as_of, extra, tile_rows};
 
 /// The tiles of one process.
 pub struct Tiles {
@@ -25,6 +26,8 @@ pub struct Tiles {
     source: Option<Arc<dyn TileSource>>,
     /// Whether the cache is told of every change to what the source holds; else the state is part of a tile's key.
     is_told: bool,
+    /// Room for tiles that take long.
+    turns: Semaphore,
 }
 
 impl std::fmt::Debug for Tiles {
@@ -55,8 +58,9 @@ pub fn attributes_of(layer: &Layer, feature: &NewFeature) -> Vec<u8> {
 /// the change is acknowledged: whoever asks from then on sees it.
 pub fn listener(cache: Arc<TileCache>) -> Listener {
     Box::new(move |changed| match &changed.boxes {
-        Some(boxes) => cache.invalidate(changed.layer, boxes),
-        None => cache.invalidate_layer(changed.layer),
+        // More are dearer to look for than all the layer's tiles are to make again.
+        Some(boxes) if boxes.len() <= MOST_BOXES => cache.invalidate(changed.layer, boxes),
+        _ => cache.invalidate_layer(changed.layer),
     })
 }
 
@@ -69,11 +73,15 @@ pub struct LiveSource {
 
 impl TileSource for LiveSource {
     fn mark(&self, layer: &Layer, viewer: &Viewer) -> Option<String> {
-        if self.live.silent_for().is_some_and(|silence| silence > self.stale_limit) {
+        if self.live.silent_for(layer).is_some_and(|silence| silence > self.stale_limit) {
             return None;
         }
         let held = self.live.held(layer)?;
         held.snapshot.knows(&viewer.jurisdiction).then(|| held.mark.clone())
+    }
+
+    fn is_crowded(&self, layer: &Layer, bbox: &Bbox) -> bool {
+        self.live.held(layer).is_some_and(|held| held.snapshot.is_crowded(bbox))
     }
 
     fn features_in(&self, layer: &Layer, viewer: &Viewer, bbox: &Bbox, take: &mut dyn FnMut(TileFeature<'_>)) {
@@ -105,6 +113,8 @@ pub struct ServedTile {
     pub is_gzip: bool,
 }
 
+/// Boxes of changed features that are looked for one by one.
+const MOST_BOXES: usize = 2_000;
 /// Bytes below which a packet is not made smaller by compressing them.
 const WORTH_COMPRESSING: usize = 512;
 /// Bytes that take longer to compress than a thread that answers others should be away: about a millisecond.
@@ -113,7 +123,7 @@ const LONG_TO_COMPRESS: usize = 96 * 1024;
 impl Tiles {
     /// All from the database, with a cache of so many bytes.
     pub fn of_database(cache_bytes: usize) -> Self {
-        Self { cache: Arc::new(TileCache::new(cache_bytes)), source: None, is_told: false }
+        Self { cache: Arc::new(TileCache::new(cache_bytes)), source: None, is_told: false, turns: turns() }
     }
 
     /// From memory; a tile is kept as long as its layer's mark stands. What is not held is read from the database.
@@ -123,7 +133,7 @@ impl Tiles {
 
     /// From memory; the [`listener`] of this cache hears of every change.
     pub fn of_told(cache: Arc<TileCache>, source: impl TileSource + 'static) -> Self {
-        Self { cache, source: Some(Arc::new(source)), is_told: true }
+        Self { cache, source: Some(Arc::new(source)), is_told: true, turns: turns() }
     }
 
     /// How a layer shows in tiles.
@@ -144,7 +154,7 @@ impl Tiles {
         let state = match marks {
             Some(_) if self.is_told => String::new(),
             Some(marks) => marks.join(","),
-            None => as_of::mark(pool, None).await?,
+            None => state_in_database(pool, layers).await?,
         };
         let content = |ids: &[&str]| Content {
             layers: ids.join(",").into(),
@@ -210,13 +220,28 @@ impl Tiles {
             })
             .await;
         };
-        // A fine tile takes less than the way to another thread and back is worth.
-        if tile.zoom >= SINGLES_FROM {
+        // A fine tile takes less than the way to another thread and back is worth, unless very much lies in it.
+        if tile.zoom >= SINGLES_FROM && !source.is_crowded(layer, &tile.reach()) {
             return Ok(encode(source.as_ref(), asked.viewer, layer, &how, tile));
         }
         let (source, viewer) = (Arc::clone(source), asked.viewer.clone());
+        // As many at once as there are processors: the other threads are for what changes the layers.
+        let _turn = self.turns.acquire().await;
         beside(move || encode(source.as_ref(), &viewer, layer, &how, tile)).await
     }
+}
+
+fn turns() -> Semaphore {
+    Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from))
+}
+
+/// What is different whenever one of the layers is: the register's revision and the day, and what the operator's tables hold.
+async fn state_in_database(pool: &PgPool, layers: &[&'static Layer]) -> Result<String> {
+    let register = format!("{}-{}", as_of::mark(pool, None).await?, super::today());
+    if layers.iter().all(|layer| layer.extra.is_none()) {
+        return Ok(register);
+    }
+    Ok(format!("{register}-{}", extra::mark(pool).await?))
 }
 
 /// On a thread that may be busy for a while.

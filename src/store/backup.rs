@@ -186,6 +186,8 @@ pub async fn restore(pool: &PgPool, address: &Address, file: &Path, replace: boo
         let detail = "登记库不是空的；要替换现有内容请加 --replace（会先自动备份）";
         return Err(Error::conflict("register_not_empty", detail));
     };
+    // Read to its end before anything is touched: one that is cut off in the middle restores nothing.
+    must_be_whole(file)?;
     if !empty {
         // Their function goes with the tables that are restored; the next start puts them on again.
         extra::follow::forget_all(&mut guard).await?;
@@ -204,6 +206,12 @@ pub async fn restore(pool: &PgPool, address: &Address, file: &Path, replace: boo
             Err(Error::conflict("restored_not_sound", detail))
         }
     }
+}
+
+fn must_be_whole(file: &Path) -> Result<()> {
+    let mut command = Command::new(embedded::binaries()?.join("pg_restore"));
+    command.arg("--file=/dev/null").arg(file).stdout(Stdio::null());
+    finish(command, "pg_restore")
 }
 
 fn pg_restore(address: &Address, file: &Path, clean: bool) -> Result<()> {

@@ -160,8 +160,9 @@ impl Clauses {
         let gap = format!("E'\\x{:02x}'", u32::from(search::GAP));
         let texts: Vec<String> = search::searched(layer)
             .map(|p| match p.kind {
-                PropertyKind::TextList => format!("array_to_string({}, {gap})", p.column),
-                _ => p.column.to_owned(),
+                PropertyKind::TextList => format!("(array_to_string({}, {gap}) COLLATE \"C\")", p.column),
+                // An operator's columns may each have a collation of their own.
+                _ => format!("({} COLLATE \"C\")", p.column),
             })
             .collect();
         self.sql.push(format!("concat_ws({gap}, {}) ~ {place}", texts.join(", ")));

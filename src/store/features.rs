@@ -1,4 +1,4 @@
-//! Reading features of a declared layer: one query interface behind collections, until the snapshot takes its place.
+//! Reading features of a declared layer: for what memory does not answer (src/layers/snapshot), and to the same bytes.
 //!
 //! SQL is put together from names of the declaration alone; every value of a request is bound.
 
@@ -7,10 +7,10 @@ use std::fmt::Write as _;
 use chrono::NaiveDate;
 use sqlx::{AssertSqlSafe, PgPool};
 
-use super::as_of;
 use super::conditions::{Order, bind, conditions, parameter_count};
 use super::geometry_column;
 use super::pool::begin_read_as;
+use super::{as_of, changes};
 use crate::domain::access::Viewer;
 use crate::domain::items_query::ItemsQuery;
 use crate::domain::layer::{Layer, Property, PropertyKind};
@@ -87,7 +87,7 @@ pub(super) type Row = (String, Option<NaiveDate>, String, Option<Vec<u8>>);
 
 impl FeatureRow {
     pub(super) fn of((id, from, properties, geometry): Row, keys: Vec<Option<String>>) -> Result<Self> {
-        let geometry = geometry.as_deref().map(geometry_column::decode_flat).transpose()?;
+        let geometry = geometry.as_deref().and_then(geometry_column::decode_shown);
         // An operator's table may hold empty shapes; they are shown as what they are: nothing.
         Ok(Self { id, from, properties, geometry: geometry.filter(|geometry| !geometry.is_empty()), keys })
     }
@@ -169,8 +169,9 @@ pub async fn extent(pool: &PgPool, viewer: &Viewer, layer: &Layer) -> Result<Lay
     type Row = (Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<NaiveDate>);
     let sql = format!(
         "SELECT ST_XMin(e), ST_YMin(e), ST_XMax(e), ST_YMax(e), from_date
-         FROM (SELECT ST_Extent(geom) AS e, min(valid_from) AS from_date FROM {}) x",
-        as_of::relation(layer, None)
+         FROM (SELECT ST_Extent(geom) AS e, min(valid_from) AS from_date FROM {} WHERE {}) x",
+        as_of::relation(layer, None),
+        changes::current(layer)
     );
     let mut transaction = begin_read_as(pool, viewer).await?;
     let (w, s, e, n, from): Row = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await?;

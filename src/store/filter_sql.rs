@@ -65,8 +65,10 @@ impl Clauses {
     fn compared(&mut self, comparison: Comparison, pair: &[Checked; 2]) -> String {
         let is_equality = matches!(comparison, Comparison::Equal | Comparison::Unequal);
         let is_plain = |one: &Checked| matches!(one.node, Node::Property(_) | Node::Text(_));
+        // Two columns of an operator's table may have collations of their own, which do not go together.
+        let columns = pair.iter().filter(|one| matches!(one.node, Node::Property(_))).count();
         // Equal texts are equal by any collation of the register, and an index has the column's own.
-        let (left, right) = if is_equality && pair.iter().all(is_plain) {
+        let (left, right) = if is_equality && columns < 2 && pair.iter().all(is_plain) {
             (self.expression(&pair[0]), self.expression(&pair[1]))
         } else {
             let as_days = pair[0].kind() != pair[1].kind();

@@ -49,6 +49,11 @@ pub fn decode(bytes: &[u8]) -> Result<MultiPolygon<f64>> {
     reader.geometry().filter(|_| reader.at == bytes.len()).ok_or_else(broken)
 }
 
+/// [`decode_flat`]; `None` for what GeoJSON has no word for (an operator's curve or net of triangles): the feature stands without a shape.
+pub fn decode_shown(bytes: &[u8]) -> Option<FlatGeometry> {
+    decode_flat(bytes).ok()
+}
+
 /// Reads EWKB of any plain geometry; heights and measures are left out.
 pub fn decode_flat(bytes: &[u8]) -> Result<FlatGeometry> {
     let broken = || Error::Internal { detail: "数据库中的图形无法解读".to_owned(), cause: None };

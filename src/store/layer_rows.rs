@@ -136,7 +136,7 @@ impl Reading {
 type Row = (String, Option<NaiveDate>, i64, String, Option<Vec<u8>>, Option<String>, Vec<Option<String>>);
 
 fn of_row((id, from, version, properties, geometry, division, columns): Row) -> Result<LayerRow> {
-    let geometry = geometry.as_deref().map(geometry_column::decode_flat).transpose()?;
+    let geometry = geometry.as_deref().and_then(geometry_column::decode_shown);
     let geometry = geometry.filter(|geometry| !geometry.is_empty());
     Ok(LayerRow { id, from, version, properties, geometry, division, columns })
 }

@@ -2,6 +2,7 @@
 
 use sqlx::{AssertSqlSafe, PgPool};
 
+use super::as_of;
 use super::conditions::{bind, conditions, parameter_count};
 use super::features::{FeatureRow, Row, row_columns};
 use super::pool::begin_read_as;
@@ -19,7 +20,7 @@ pub async fn list(pool: &PgPool, viewer: &Viewer, layer: &Layer, bbox: Bbox) -> 
     let sql = format!(
         "SELECT {} FROM {} WHERE {} ORDER BY feature_id COLLATE \"C\" LIMIT ${}",
         row_columns(layer),
-        layer.relation,
+        as_of::relation(layer, None),
         conditions(layer, &query),
         parameter_count(layer, &query) + 1
     );

@@ -12,8 +12,14 @@ const RECOVERY: Duration = Duration::from_secs(5);
 /// For what has no limit of its own on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn is_ready(service: &Service) -> bool {
+fn says_ready(service: &Service) -> bool {
     status(&service.get("/readyz")) == 200
+}
+
+/// Ready, or so within the time that the layers of the sample take.
+fn is_ready(service: &Service) -> bool {
+    wait_until("readiness", Duration::from_secs(10), || says_ready(service));
+    true
 }
 
 /// SIGTERM, and the exit code.
@@ -42,7 +48,7 @@ fn the_first_start_makes_the_register_and_others_share_it() {
     // Who started it is killed: PostgreSQL ends in order, and the other one starts it again.
     first.kill();
     wait_until("another postmaster", PATIENCE, || folder.postmaster().is_some_and(|pid| pid != postmaster));
-    wait_until("readiness of the heir", PATIENCE, || is_ready(&second));
+    wait_until("readiness of the heir", PATIENCE, || says_ready(&second));
     assert!(second.get("/api/collections/park_blocks/items?limit=1").contains("\"numberReturned\":1"));
     let log = std::fs::read_to_string(folder.home().join("postgres.log")).expect("log");
     assert!(!log.contains("was not properly shut down"), "it was a fast shutdown:\n{log}");
@@ -94,7 +100,7 @@ fn a_killed_postgres_is_started_again_while_the_service_stays_alive() {
         status(&answer) == 503
     });
     std::fs::rename(&aside, &file).expect("renamed back");
-    wait_until("readiness after the return", RECOVERY, || is_ready(&service));
+    wait_until("readiness after the return", RECOVERY, || says_ready(&service));
     assert_eq!(terminate(service), Some(0));
     folder.assert_stopped();
 }

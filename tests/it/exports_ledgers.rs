@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use sizhi::inventory::progress::Silent;
 use sizhi::inventory::sample;
 
-use crate::support::process::Service;
+use crate::support::process::{Service, status, wait_until};
 use crate::support::{Database, TOKEN};
 
 /// Peak resident memory of a process since it was last forgotten, in bytes.
@@ -83,7 +84,8 @@ async fn a_whole_ledger_flows_out_in_flat_memory() {
     let service = Service::start(&db.url().await);
     let pid = service.child.id();
     let items = "/api/collections/turnover_parcels/items";
-    // Warm: code, pools and the first connections are there.
+    // Warm: the layers, code, pools and the first connections are there.
+    wait_until("the layers are held", Duration::from_secs(60), || status(&service.get("/readyz")) == 200);
     for format in ["geojson", "csv", "ndjson", "xlsx"] {
         flow(&service, &format!("{items}?f={format}&limit=2000"), b"?");
     }

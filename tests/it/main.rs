@@ -44,6 +44,7 @@ mod exports_vector;
 mod extra_access;
 mod extra_files;
 mod extra_follow;
+mod extra_in_memory;
 mod extra_layers;
 mod extra_shapes;
 mod file_systems;

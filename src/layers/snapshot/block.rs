@@ -98,6 +98,8 @@ pub(super) struct Block {
     json: Texts,
     attributes: Texts,
     facts: Box<[Facts]>,
+    /// The earliest day that a life in it began.
+    pub first_day: Option<NaiveDate>,
 }
 
 impl Block {
@@ -106,6 +108,7 @@ impl Block {
         let boxes: Box<[Bbox]> = pieces.iter().map(|piece| piece.bbox.unwrap_or(NOTHING)).collect();
         Self {
             bbox: boxes.iter().copied().fold(NOTHING, union),
+            first_day: pieces.iter().filter_map(|piece| piece.from).min(),
             keys: pieces.iter().map(|piece| piece.key).collect(),
             boxes,
             columns: pieces.iter().flat_map(|piece| piece.columns.iter().copied()).collect(),
@@ -156,11 +159,6 @@ impl Block {
 
     pub(super) fn from(&self, at: usize) -> Option<NaiveDate> {
         self.facts[at].from
-    }
-
-    /// The earliest day that a life in it began.
-    pub(super) fn first_day(&self) -> Option<NaiveDate> {
-        self.facts.iter().filter_map(|facts| facts.from).min()
     }
 
     pub(super) fn version(&self, at: usize) -> i64 {

@@ -192,7 +192,7 @@ impl Snapshot {
         attributes: Attributes,
     ) -> Self {
         let tree = Tree::of(blocks.iter().map(|block| block.bbox).collect());
-        let from = blocks.iter().filter_map(|block| block.first_day()).min();
+        let from = blocks.iter().filter_map(|block| block.first_day).min();
         Self { layer, blocks, tree, ids, columns, dictionaries, attributes, from }
     }
 
@@ -206,16 +206,6 @@ impl Snapshot {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The box of all features.
-    pub fn bbox(&self) -> Option<[f64; 4]> {
-        self.tree.bbox()
-    }
-
-    /// The earliest day that a life began.
-    pub fn from(&self) -> Option<NaiveDate> {
-        self.from
     }
 
     /// Bytes on the heap, about.

@@ -13,6 +13,8 @@ use crate::geometry::flat::{FlatGeometry, box_geometry};
 
 /// The dictionary of the division that decides who may see a feature.
 const ACCESS: usize = 0;
+/// Blocks that are many: some thousands of features.
+const CROWD: usize = 64;
 /// Digits of a county's code.
 const WHOLE_CODE: usize = 6;
 
@@ -98,6 +100,31 @@ impl Snapshot {
     /// Whether the snapshot knows who of this jurisdiction may see what.
     pub fn knows(&self, jurisdiction: &Jurisdiction) -> bool {
         self.sight(jurisdiction).is_some()
+    }
+
+    /// The box of all that somebody of this jurisdiction may see, and the earliest day that a life of it began; `None` where the snapshot
+    /// does not know who may see what.
+    pub fn extent(&self, jurisdiction: &Jurisdiction) -> Option<(Option<Bbox>, Option<NaiveDate>)> {
+        let Some(sieve) = self.sight(jurisdiction)? else { return Some((self.tree.bbox(), self.from)) };
+        let sieves = [sieve];
+        let (mut bbox, mut from) = (tree::NOTHING, None);
+        for block in &self.blocks {
+            for at in (0..block.len()).filter(|at| passes(&sieves, block.columns(*at))) {
+                bbox = tree::union(bbox, block.boxes[at]);
+                from = match (from, block.from(at)) {
+                    (Some(a), Some(b)) => Some(std::cmp::min(a, b)),
+                    (a, b) => a.or(b),
+                };
+            }
+        }
+        Some(((bbox[0] <= bbox[2]).then_some(bbox), from))
+    }
+
+    /// Whether so much lies near a box that a thread that answers others should not look at it.
+    pub fn is_crowded(&self, bbox: &Bbox) -> bool {
+        let mut blocks = 0;
+        self.tree.search(bbox, &mut |_| blocks += 1);
+        blocks > CROWD
     }
 
     /// Calls `found` with what lies in the box and may be seen, by its bounding box alone.

@@ -111,7 +111,8 @@ fn columns_of_few_values_and_boxes_are_answered_and_the_rest_is_the_databases() 
     assert_eq!(of(boxed(vec![[0., 0., 1.2, 1.2], [1.1, 1.1, 9., 9.]])).as_deref(), Some("ac"));
     assert_eq!(held.find("a", &changsha).map(|p| held.version(p)), Some(7));
     assert_eq!(held.find("b", &changsha), None);
-    assert_eq!((held.bbox(), held.len()), (Some([1., 1., 3.5, 3.5]), 3));
+    assert_eq!((held.extent(&all), held.len()), (Some((Some([1., 1., 3.5, 3.5]), None)), 3));
+    assert_eq!(held.extent(&Jurisdiction::NOWHERE), Some((None, None)));
 }
 
 #[test]

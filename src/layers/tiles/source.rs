@@ -14,6 +14,11 @@ pub trait TileSource: Send + Sync {
     /// viewer may see.
     fn mark(&self, layer: &Layer, viewer: &Viewer) -> Option<String>;
 
+    /// Whether so much lies there that a thread that answers others should not look at it.
+    fn is_crowded(&self, _layer: &Layer, _bbox: &Bbox) -> bool {
+        false
+    }
+
     /// Hands over the features of the layer that this viewer may see and whose box meets this one, in an order that stays the same as
     /// long as they do. Reads the state that is published now.
     fn features_in(&self, layer: &Layer, viewer: &Viewer, bbox: &Bbox, take: &mut dyn FnMut(TileFeature<'_>));
