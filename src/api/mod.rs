@@ -97,7 +97,7 @@ use signals::Signals;
 const READ_TIME: Duration = Duration::from_secs(8);
 
 /// Bytes of an answer that are gathered before they are written; of so many, and not of the whole, each connection has room.
-const WRITE_BUFFER: usize = 256 * 1024;
+const WRITE_BUFFER: usize = 1024 * 1024;
 
 /// Every address of the service, with the rule of each of its methods.
 fn routes(routes: &mut Routes<'_>) {

@@ -260,7 +260,7 @@ fn a_frozen_database_is_told_in_time_and_recovered_from() {
         wait_until("readiness after thawing", Duration::from_secs(5), || status(&service.get("/readyz")) == 200);
         wait_until("what is held is new again", Duration::from_secs(10), || {
             let answer = service.get(HELD);
-            whole_or_problem(what, &answer) == 200 && !answer.to_lowercase().contains("sizhi-stale")
+            whole_or_problem(what, &answer) == 200 && !answer.to_lowercase().contains("\r\nsizhi-stale: ")
         });
         wait_until("items after thawing", Duration::from_secs(5), || {
             whole_or_problem(what, &service.get(ITEMS)) == 200
