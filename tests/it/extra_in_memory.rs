@@ -69,7 +69,7 @@ async fn a_write_to_the_table_shows_in_items_and_tiles_after_the_next_look() {
     let db = Database::empty().await;
     make(&db, TABLE).await;
     for follow in ["trigger", "polling"] {
-        let file = file(follow) + "poll_seconds = 1\n";
+        let file = file(follow) + if follow == "polling" { "poll_seconds = 1\n" } else { "" };
         let (state, live) = held(&db, &file).await;
         let numbers = async |state: &State| {
             let body = get_authorised(state, "/api/collections/plots/items?limit=1000").await.json();

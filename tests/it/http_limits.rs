@@ -202,6 +202,7 @@ async fn garbage_is_refused_and_the_connection_ends() {
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let (_db, service) = service().await;
+    wait_until("readiness", Duration::from_secs(10), || status(&service.get("/readyz")) == 200);
     let paths = ["/livez", "/nowhere", "/api/parks/G431176", "/readyz"];
     let mut requests = String::new();
     for (at, path) in paths.iter().enumerate() {
