@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix_web::http::Method;
 use serde_json::Value;
 use sizhi::api::State;
 use sizhi::domain::access::{Jurisdiction, Role, Viewer};
@@ -14,7 +15,7 @@ use sizhi::store::features;
 use crate::cql2_standard::{ERRATA, data, load_package};
 use crate::support::Database;
 use crate::support::extra::{get, get_authorised, make, serve};
-use crate::support::http::encode;
+use crate::support::http::{authorised, call_with, encode};
 
 /// The same with every layer in memory.
 async fn held(db: &Database, file: &str) -> (State, Arc<Live>) {
@@ -93,6 +94,25 @@ async fn a_write_to_the_table_shows_in_items_and_tiles_after_the_next_look() {
         make(&db, "DROP TABLE plots").await;
         make(&db, TABLE).await;
     }
+}
+
+#[actix_web::test]
+async fn an_answer_from_memory_is_current_until_the_table_changes() {
+    let db = Database::empty().await;
+    make(&db, TABLE).await;
+    let (state, live) = held(&db, &file("trigger")).await;
+    let path = "/api/collections/plots/items?limit=1";
+    let tag = get_authorised(&state, path).await.header("etag").expect("a tag").to_owned();
+    let again = async || {
+        live.look_at_extras().await;
+        let request = authorised(Method::GET, path).insert_header(("if-none-match", tag.clone()));
+        call_with(state.clone(), request).await.status
+    };
+    assert_eq!(again().await, 304);
+    make(&db, "CREATE TABLE other (id int); INSERT INTO other VALUES (1)").await;
+    assert_eq!(again().await, 304);
+    make(&db, "UPDATE plots SET n = 0 WHERE id = 1").await;
+    assert_eq!(again().await, 200);
 }
 
 #[actix_web::test]
