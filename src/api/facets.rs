@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::auth;
 use super::collections::layer_of;
 use super::items;
-use super::params::{self, Params, shorten};
+use super::params::{self, Params, QUESTION_PARAMS, shorten};
 use super::past::Past;
 use super::problem::Answer;
 use super::representation::{self, Form};
@@ -16,27 +16,13 @@ use crate::domain::layer::{Layer, Property, PropertyKind};
 use crate::error::{Error, Result};
 use crate::store::features;
 
-/// Parameters, besides the layer's own properties.
-pub const FACET_PARAMS: [&str; 11] = [
-    "properties",
-    "bbox",
-    "bbox-crs",
-    "datetime",
-    "revision",
-    "q",
-    "division",
-    "within",
-    "filter",
-    "filter-lang",
-    "filter-crs",
-];
 /// Properties counted at once.
 const MAX_PROPERTIES: usize = 10;
 
 pub async fn list_facets(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
     let layer = layer_of(&state, &path, &viewer)?;
-    let params = Params::read(&request, &FACET_PARAMS, |name| params::parameter_of(layer, name).is_some())?;
+    let params = Params::read(&request, &allowed(), |name| params::parameter_of(layer, name).is_some())?;
     let properties = wanted(&params, layer)?;
     let past = Past::read(&params, &state).await?;
     let query = ItemsQuery { revision: past.revision, ..params::items_query(&params, layer)? };
@@ -63,6 +49,11 @@ pub async fn list_facets(request: HttpRequest, path: web::Path<String>, state: w
         "links": [{"rel": "items", "type": "application/geo+json", "href": format!("{items}?{}", representation::query_string(&params.without(&["properties"])))}],
     });
     past.mark(representation::json(Some(&etag), &document), revision, layer.visibility)
+}
+
+/// Parameters, besides the layer's own properties.
+pub fn allowed() -> Vec<&'static str> {
+    std::iter::once("properties").chain(QUESTION_PARAMS).collect()
 }
 
 /// The named properties, else those of a few known words.

@@ -5,18 +5,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::body::{BodySize, BodyStream, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::BlockingError;
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::{self, Bytes};
+use futures_util::Stream;
+use futures_util::stream::unfold;
 
 use super::problem::Answer;
 use super::state::State;
-use crate::domain::items_query::Shape;
+use crate::domain::access::Viewer;
+use crate::domain::items_query::{ItemsQuery, Shape};
 use crate::domain::layer::Layer;
-use crate::layers::snapshot::{Picked, Snapshot};
+use crate::error::{self, Error};
+use crate::layers::snapshot::{Picked, Selection, Snapshot};
 use crate::layers::{selection, shaped};
 
 /// Seconds since which the database was not seen: what is shown may have changed.
@@ -54,17 +59,54 @@ pub fn write_shaped(out: &mut String, snapshot: &Snapshot, picked: Picked, shape
     shaped::feature(out, snapshot.id(picked), properties, snapshot.geometry(picked), shape);
 }
 
-/// A feature collection of features that are not sent as they lie.
-pub fn shaped_text(snapshot: &Snapshot, opening: String, picked: &[Picked], shape: &Shape) -> String {
-    let mut text = opening;
-    for (at, picked) in picked.iter().enumerate() {
-        if at > 0 {
-            text.push(',');
-        }
-        write_shaped(&mut text, snapshot, *picked, shape);
+/// Features that are written at once in another shape than they lie in.
+const PIECE: usize = 200;
+/// From so many features on a question without a box is not looked through on a thread that answers others.
+const LONG: usize = 20_000;
+
+/// What the snapshot answers; `None` where the database must be asked.
+pub async fn select(snapshot: &Arc<Snapshot>, query: &ItemsQuery, viewer: &Viewer) -> error::Result<Option<Selection>> {
+    if !query.boxes.is_empty() || snapshot.len() < LONG {
+        return Ok(snapshot.select(query, &viewer.jurisdiction));
     }
-    text.push_str("]}");
-    text
+    let (snapshot, query, jurisdiction) = (Arc::clone(snapshot), query.clone(), viewer.jurisdiction.clone());
+    let look = move || snapshot.select(&query, &jurisdiction);
+    web::block(look).await.map_err(|cause| Error::internal("查找要素时程序出错", cause))
+}
+
+/// A feature collection of features that are not sent as they lie: written piece by piece as the client takes them, beside the threads that
+/// answer others, and no further than it does.
+pub fn shaped_body(
+    snapshot: Arc<Snapshot>,
+    opening: String,
+    picked: Vec<Picked>,
+    shape: Shape,
+) -> BodyStream<impl Stream<Item = Result<Bytes, BlockingError>>> {
+    let (picked, shape) = (Arc::new(picked), Arc::new(shape));
+    BodyStream::new(unfold((opening, Some(0)), move |(opening, begin)| {
+        let (snapshot, picked, shape) = (Arc::clone(&snapshot), Arc::clone(&picked), Arc::clone(&shape));
+        async move {
+            let begin = begin?;
+            let end = (begin + PIECE).min(picked.len());
+            let is_last = end == picked.len();
+            let write = move || {
+                let mut text = opening;
+                for (at, one) in picked.iter().enumerate().take(end).skip(begin) {
+                    if at > 0 {
+                        text.push(',');
+                    }
+                    write_shaped(&mut text, &snapshot, *one, &shape);
+                }
+                if is_last {
+                    text.push_str("]}");
+                }
+                Bytes::from(text)
+            };
+            let written = web::block(write).await;
+            let next = Some(end).filter(|_| !is_last && written.is_ok());
+            Some((written, (String::new(), next)))
+        }
+    }))
 }
 
 impl MessageBody for PickedBody {

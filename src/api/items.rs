@@ -13,7 +13,7 @@ use super::auth;
 use super::collections::{LIFE, layer_of};
 use super::cursor;
 use super::in_memory::{self, PickedBody};
-use super::params::{self, EXPORT_PARAMS, ITEMS_PARAMS, Params};
+use super::params::{self, EXPORT_PARAMS, PAGE_PARAMS, Params, QUESTION_PARAMS};
 use super::past::Past;
 use super::problem::{Answer, Problem};
 use super::representation::{self, Form};
@@ -34,7 +34,8 @@ use crate::store::{as_of, extra};
 pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
     let layer = layer_of(&state, &path, &viewer)?;
-    let allowed: Vec<&str> = ITEMS_PARAMS.into_iter().chain(SHAPE_PARAMS).chain(EXPORT_PARAMS).collect();
+    let allowed: Vec<&str> =
+        QUESTION_PARAMS.into_iter().chain(PAGE_PARAMS).chain(SHAPE_PARAMS).chain(EXPORT_PARAMS).collect();
     let params = Params::read(&request, &allowed, |name| params::parameter_of(layer, name).is_some())?;
     if let Some(format) = exports::wanted(&request, &params)? {
         return exports::download(&request, &state, layer, &params, format).await;
@@ -59,11 +60,11 @@ async fn list_page(
     // The number is read before the data: an ETag may be older than its body, never newer.
     let etag = representation::etag(request, &base, form, &mark(state, layer, viewer, past.revision).await?);
     if representation::is_current(request, &etag) {
-        return representation::not_modified(&etag);
+        return in_memory::told_stale(representation::not_modified(&etag), state, &[layer]);
     }
     if form == Form::Json
         && let Some(held) = state.held(layer)
-        && let Some(selection) = held.snapshot.select(&query, &viewer.jurisdiction)
+        && let Some(selection) = in_memory::select(&held.snapshot, &query, viewer).await?
     {
         let next = selection.picked.last().filter(|_| selection.more);
         let next = next.map(|last| {
@@ -77,8 +78,7 @@ async fn list_page(
         let body = if shape == Shape::default() {
             PickedBody::new(snapshot, opening, selection.picked).boxed()
         } else {
-            let write = move || in_memory::shaped_text(&snapshot, opening, &selection.picked, &shape);
-            web::block(write).await.map_err(of_writing)?.boxed()
+            in_memory::shaped_body(snapshot, opening, selection.picked, shape).boxed()
         };
         let answer = past.mark(representation::geojson(&etag, body, crs), held.revision, layer.visibility);
         return in_memory::told_stale(answer, state, &[layer]);

@@ -76,7 +76,7 @@ fn describe(base: &str, upload_limit_mb: usize, layers: &Catalogue) -> Value {
     let limits = format!(
         "limit 为 1 至 {MAX_LIMIT}，更大的按 {MAX_LIMIT} 处理；offset 不超过 {MAX_OFFSET}，更远请用 next 链接；\
          请求头不超过 16 kB；上传的文件不超过 {upload_limit_mb} MB，整个请求 30 秒内传完。不认识的参数一律拒绝（400）。\
-         坐标为经度、纬度（OGC:CRS84）。"
+         不给 crs 时坐标为经度、纬度（OGC:CRS84）。"
     );
     json!({
         "openapi": "3.0.3",

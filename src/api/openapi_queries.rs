@@ -96,7 +96,7 @@ fn question_parameters(layer: &Layer) -> Vec<Value> {
         query("bbox-crs", "bbox 的坐标系；默认 CRS84（经度、纬度）", system_schema(false)),
         text_parameter(
             "q",
-            "名称、编号、别名等文字中含有的字，不超过 100 个；字母也按拼音首字母查找，如 csjkq 找长沙经开区（不超过 12 个）",
+            "名称、编号、别名等文字中含有的字，不超过 100 个；字母也按拼音首字母查找，如 csjj 找长沙经济技术开发区（不超过 12 个）",
         ),
         text_parameter("within", "完全位于此范围内：GeoJSON 的 Polygon 或 MultiPolygon，不超过 8 kB"),
     ];

@@ -170,24 +170,12 @@ pub fn shorten(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 
-/// Parameters of `…/items`, besides the layer's own properties.
-pub const ITEMS_PARAMS: [&str; 15] = [
-    "bbox",
-    "bbox-crs",
-    "datetime",
-    "revision",
-    "q",
-    "division",
-    "within",
-    "filter",
-    "filter-lang",
-    "filter-crs",
-    "sortby",
-    "limit",
-    "offset",
-    "cursor",
-    "f",
-];
+/// Parameters that choose features, besides the layer's own properties: of items, facets and downloads.
+pub const QUESTION_PARAMS: [&str; 10] =
+    ["bbox", "bbox-crs", "datetime", "revision", "q", "division", "within", "filter", "filter-lang", "filter-crs"];
+
+/// Parameters of a page of items.
+pub const PAGE_PARAMS: [&str; 5] = ["sortby", "limit", "offset", "cursor", "f"];
 
 /// Parameters of a download, besides those of `…/items`.
 pub const EXPORT_PARAMS: [&str; 4] = ["encoding", "crs", "headings", "geometry"];
@@ -195,24 +183,14 @@ pub const EXPORT_PARAMS: [&str; 4] = ["encoding", "crs", "headings", "geometry"]
 /// The property that this parameter asks for. What every layer is asked by goes first: a column of an operator's table may be called
 /// `limit`.
 pub fn parameter_of(layer: &Layer, name: &str) -> Option<&'static Property> {
-    let is_taken = ITEMS_PARAMS.contains(&name) || EXPORT_PARAMS.contains(&name) || RESERVED_PARAMS.contains(&name);
+    let is_taken =
+        [&QUESTION_PARAMS[..], &PAGE_PARAMS, &EXPORT_PARAMS, &RESERVED_PARAMS].iter().any(|p| p.contains(&name));
     layer.queryable(name).filter(|_| !is_taken)
 }
 
 /// Parameters of facets, and of the options of items.
-const RESERVED_PARAMS: [&str; 11] = [
-    "properties",
-    "exclude-properties",
-    "skipGeometry",
-    "zoom-level",
-    "max-allowable-offset",
-    "bbox-crs",
-    "filter",
-    "filter-lang",
-    "filter-crs",
-    "collections",
-    "since",
-];
+const RESERVED_PARAMS: [&str; 7] =
+    ["properties", "exclude-properties", "skipGeometry", "zoom-level", "max-allowable-offset", "collections", "since"];
 
 /// What is asked of the register's past cannot be asked of a table that has none.
 pub fn refuse_time(params: &Params, layer: &Layer) -> Result<()> {
@@ -227,7 +205,7 @@ pub fn refuse_time(params: &Params, layer: &Layer) -> Result<()> {
 
 /// The question of these parameters of `…/items`, given another way than by a query string.
 pub fn query_of_pairs(pairs: Vec<(String, String)>, layer: &Layer) -> Result<ItemsQuery> {
-    let allowed = ["bbox", "bbox-crs", "datetime", "q", "division", "within", "filter", "filter-lang", "filter-crs"];
+    let allowed: Vec<&str> = QUESTION_PARAMS.into_iter().filter(|name| *name != "revision").collect();
     let params =
         Params::of_pairs(pairs, |name| allowed.contains(&name) || parameter_of(layer, name).is_some(), &allowed, &[])?;
     items_query(&params, layer)

@@ -35,14 +35,16 @@ pub async fn get_tile(
     let viewer = auth::viewer(&request, &state).await?;
     let layer = layer_of(&state, &collection, &viewer)?;
     let params = Params::read(&request, &["f"], |_| false)?;
-    answer(&request, &state, &viewer, &[layer], &params, &(set, zoom, row, col)).await
+    let answered = answer(&request, &state, &viewer, &[layer], &params, &(set, zoom, row, col)).await;
+    in_memory::told_stale(answered, &state, &[layer])
 }
 
 pub async fn get_dataset_tile(request: HttpRequest, path: web::Path<TilePath>, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
     let params = Params::read_with_lists(&request, &["f", "collections"], &["collections"])?;
     let layers = chosen_layers(&state, &params, &viewer)?;
-    answer(&request, &state, &viewer, &layers, &params, &path).await
+    let answered = answer(&request, &state, &viewer, &layers, &params, &path).await;
+    in_memory::told_stale(answered, &state, &layers)
 }
 
 /// The layers that `collections` names, in the order of the collections page; all without it.
@@ -77,17 +79,6 @@ fn tile_of((set, zoom, row, col): &TilePath) -> Result<Tile> {
 }
 
 async fn answer(
-    request: &HttpRequest,
-    state: &State,
-    viewer: &Viewer,
-    layers: &[&'static Layer],
-    params: &Params,
-    path: &TilePath,
-) -> Answer {
-    in_memory::told_stale(fresh_answer(request, state, viewer, layers, params, path).await, state, layers)
-}
-
-async fn fresh_answer(
     request: &HttpRequest,
     state: &State,
     viewer: &Viewer,

@@ -330,6 +330,7 @@ impl Live {
                 tracing::info!(
                     layer = layer.id,
                     features = snapshot.len(),
+                    megabytes = snapshot.heap_bytes() >> 20,
                     revision,
                     seconds = begun.elapsed().as_secs_f64(),
                     "layer loaded"

@@ -1,6 +1,7 @@
 //! The layers in memory give what the database gives, follow it, and say how old they are when it is away.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::test::TestRequest;
@@ -18,7 +19,8 @@ use sizhi::layers::encode::{self, CoordForm};
 use sizhi::store::features::{self, Page};
 
 use crate::support::http::{call, call_database, encode, get, get_authorised};
-use crate::support::{Database, live_over};
+use crate::support::process::{Service, status, wait_until};
+use crate::support::{Database, TOKEN, live_over};
 
 async fn drawn() -> Database {
     let db = Database::with_sample().await;
@@ -229,6 +231,10 @@ async fn the_body_over_http_is_the_same_from_memory_and_from_the_database() {
         "/api/collections/turnover_parcels/items?limit=10&division=430100",
         "/api/collections/turnover_parcels/items?bbox=1,1,2,2",
         "/api/collections/redevelopment_plans/items?state=drafted,approved",
+        // Written in several pieces, in one, and with nothing in it.
+        "/api/collections/park_blocks/items?limit=1000&crs=EPSG:4526&properties=name",
+        "/api/collections/parks/items?limit=200&skipGeometry=true",
+        "/api/collections/parks/items?bbox=1,1,2,2&zoom-level=8",
     ] {
         let path = path.replace("国家级", &encode("国家级"));
         let request = || crate::support::http::authorised(Method::GET, &path);
@@ -324,4 +330,45 @@ async fn an_ended_feature_leaves_and_a_new_one_comes() {
     assert!(first.snapshot.find(&id, &Jurisdiction::NOWHERE).is_some(), "who holds the last one keeps it");
     let path = format!("/api/collections/park_blocks/items/{}", encode(&id));
     get(&db, &path).await.assert_problem(404, "item_not_found");
+}
+
+/// Path of the tile of zoom 14 in which this place lies.
+fn tile_at(longitude: f64, latitude: f64) -> String {
+    let cells = f64::from(1 << 14);
+    let column = (longitude + 180.0) / 360.0 * cells;
+    let row = (1.0 - latitude.to_radians().tan().asinh() / std::f64::consts::PI) / 2.0 * cells;
+    format!("/api/collections/turnover_parcels/tiles/WebMercatorQuad/14/{}/{}", row.floor(), column.floor())
+}
+
+/// The service as it is served: what is asked for on a new connection after the answer to an edit shows it, in items and in a tile that was
+/// in the cache.
+#[tokio::test]
+async fn an_edit_shows_on_other_connections_as_soon_as_it_is_answered() {
+    let db = drawn().await;
+    let service = Service::start(&db.url().await);
+    wait_until("the layers are held", Duration::from_secs(30), || status(&service.get("/readyz")) == 200);
+    let (id, x, y): (String, f64, f64) = sqlx::query_as(
+        "SELECT id, ST_X(p), ST_Y(p) FROM (SELECT id, ST_PointOnSurface(geom) AS p FROM turnover_parcel WHERE valid_to = 'infinity' ORDER BY id LIMIT 1) x",
+    )
+    .fetch_one(&db.pool)
+    .await
+    .expect("a parcel");
+    let (item, tile) = (format!("/api/collections/turnover_parcels/items/{}", encode(&id)), tile_at(x, y));
+    let send = |method: &str, path: &str, more: &str, body: &str| {
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n");
+        service.raw(format!("{head}{more}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes())
+    };
+    for round in 0..10 {
+        let (read, before) = (send("GET", &item, "", ""), send("GET", &tile, "", ""));
+        assert_eq!((status(&read), status(&before)), (200, 200), "{tile}: {before}");
+        let tag = read.lines().find_map(|line| line.strip_prefix("etag: ")).expect("a tag").to_owned();
+        let name = format!("第{round}次改名");
+        let more = format!("If-Match: {tag}\r\nContent-Type: application/merge-patch+json\r\n");
+        let changed = send("PATCH", &item, &more, &json!({"properties": {"name": name}}).to_string());
+        assert_eq!(status(&changed), 200, "{changed}");
+        let (read, after) = (send("GET", &item, "", ""), send("GET", &tile, "", ""));
+        assert!(read.contains(&name), "{read}");
+        assert!(after.contains(&name) && !before.contains(&name), "round {round}");
+    }
 }
