@@ -15,6 +15,7 @@ pub mod extra_layer;
 pub mod filter;
 pub mod finding;
 pub mod four_extents;
+pub mod generalisation;
 pub mod ids;
 pub mod items_query;
 pub mod layer;

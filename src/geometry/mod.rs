@@ -10,6 +10,7 @@ pub mod difference;
 pub mod extremes;
 pub mod flat;
 pub mod gcj02;
+pub mod generalise;
 pub mod overlap;
 pub mod project;
 pub mod published;
