@@ -2,15 +2,17 @@
 //!
 //! SQL is put together from names of the declaration alone; every value of a request is bound.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::as_of;
 use super::features::feature_expression;
+use super::outlines::{Outlines, Shown};
 use super::pool::begin_read_as;
 use crate::domain::access::Viewer;
+use crate::domain::items_query::ItemsQuery;
 use crate::domain::layer::{Layer, Shows, Source};
 use crate::error::{Error, Result};
 
@@ -96,7 +98,12 @@ pub async fn list(pool: &PgPool, viewer: &Viewer, layer: &Layer, query: &Changes
     } else {
         None
     };
-    let mut rows = touched_page(&mut transaction, layer, state, query, until).await?;
+    let shown = Shown::to(&mut transaction, viewer, layer, &at(state)).await?;
+    let redrawn = match shown.outlines() {
+        Some(after) => redrawn(&mut transaction, viewer, layer, after, (query.since, until, state)).await?,
+        None => Vec::new(),
+    };
+    let mut rows = touched_page(&mut transaction, &shown, state, query, (until, &redrawn)).await?;
     let more = rows.len() > query.limit as usize;
     rows.truncate(query.limit as usize);
     let ids: Vec<String> = rows.iter().map(|row| row.2.clone()).collect();
@@ -118,41 +125,82 @@ pub fn since_unknown(newest: i64) -> Error {
     Error::invalid("since_unknown", format!("since 所指的修订还没有产生，或与 cursor 不相配；最新的修订是 {newest}"))
 }
 
+/// All features at this revision, as it stands where it is none.
+fn at(revision: Option<i64>) -> ItemsQuery {
+    ItemsQuery { revision, ..ItemsQuery::default() }
+}
+
+/// Features that no row of the window touched, and whose outlines it changed all the same: neighbours of what it touched. Whoever keeps a
+/// copy of the outlines must hear of them.
+async fn redrawn(
+    connection: &mut PgConnection,
+    viewer: &Viewer,
+    layer: &Layer,
+    after: &Outlines,
+    (since, until, state): (i64, i64, Option<i64>),
+) -> Result<Vec<String>> {
+    // Before the first revision there was nothing: all that there is was touched since.
+    if since == 0 || since == until {
+        return Ok(Vec::new());
+    }
+    let sql = format!("SELECT touched_id FROM ({}) t", touched(layer, &as_of::relation(layer, state)));
+    let touched: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(since).bind(until).fetch_all(&mut *connection).await?;
+    if touched.is_empty() {
+        return Ok(Vec::new());
+    }
+    as_of::set(connection, since).await?;
+    let before = Shown::to(connection, viewer, layer, &at(Some(since))).await?;
+    if let Some(until) = state {
+        as_of::set(connection, until).await?;
+    }
+    let touched: HashSet<&str> = touched.iter().map(String::as_str).collect();
+    let before: HashMap<&str, Option<&[u8]>> = before.outlines().map(|b| b.iter().collect()).unwrap_or_default();
+    let differs = |(id, outline): &(&str, Option<&[u8]>)| {
+        !touched.contains(id) && before.get(id).is_some_and(|before| before != outline)
+    };
+    Ok(after.iter().filter(differs).map(|(id, _)| id.to_owned()).collect())
+}
+
 type Row = (i64, DateTime<Utc>, String, Option<NaiveDate>, Option<String>);
 
+/// `redrawn`: features that count as touched by the last revision of the window.
 async fn touched_page(
     connection: &mut PgConnection,
-    layer: &Layer,
+    shown: &Shown<'_>,
     state: Option<i64>,
     query: &ChangesQuery,
-    until: i64,
+    (until, redrawn): (i64, &[String]),
 ) -> Result<Vec<Row>> {
-    let after = query.after.as_ref();
+    let (layer, after) = (shown.layer, query.after.as_ref());
     // What was touched last before the page began stands on an earlier page.
     let from = after.map_or(query.since, |after| after.revision.max(query.since + 1) - 1);
-    let relation = as_of::relation(layer, state);
     let sql = format!(
-        "WITH touched AS ({}),
+        "WITH touched AS ({} UNION ALL SELECT id COLLATE \"C\", $2 FROM unnest($6::text[]) AS redrawn (id)),
               page AS (SELECT touched_id, touched_revision FROM touched
                        WHERE (touched_revision, touched_id) > ($3, $4 COLLATE \"C\")
                        ORDER BY touched_revision, touched_id LIMIT $5)
          SELECT touched_revision, (SELECT made_at FROM revision WHERE number = touched_revision), touched_id, valid_from,
                 CASE WHEN feature_id IS NOT NULL THEN {} END
-         FROM page LEFT JOIN (SELECT * FROM {relation} WHERE {}) shown ON shown.feature_id = touched_id
+         FROM page LEFT JOIN (SELECT * FROM {} WHERE {}) shown ON shown.feature_id = touched_id
          ORDER BY touched_revision, touched_id",
-        touched(layer, &relation),
+        touched(layer, &as_of::relation(layer, state)),
         feature_expression(layer),
+        shown.relation(PAGE_PARAMETERS),
         current(layer),
     );
-    Ok(sqlx::query_as(AssertSqlSafe(sql))
+    let page = sqlx::query_as(AssertSqlSafe(sql))
         .bind(from)
         .bind(until)
         .bind(after.map_or(0, |after| after.revision))
         .bind(after.map_or("", |after| after.id.as_str()))
         .bind(i64::from(query.limit) + 1)
-        .fetch_all(connection)
-        .await?)
+        .bind(redrawn);
+    Ok(shown.bind(page).fetch_all(connection).await?)
 }
+
+/// Parameters of a page ahead of those of what is shown.
+const PAGE_PARAMETERS: usize = 6;
 
 /// The features of a layer without a `datetime`.
 pub(super) fn current(layer: &Layer) -> &'static str {

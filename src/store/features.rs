@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use chrono::NaiveDate;
 use sqlx::{AssertSqlSafe, PgPool};
 
-use super::conditions::{Order, bind, conditions, parameter_count};
+use super::conditions::{Order, bind, conditions, parameter_count, relation};
 use super::geometry_column;
+use super::outlines::Shown;
 use super::pool::begin_read_as;
 use super::{as_of, changes};
 use crate::domain::access::Viewer;
@@ -95,14 +96,14 @@ impl FeatureRow {
 
 /// One page and the number of all that match, from one state of the register; ordered by feature id; the lives of one id, where a period shows several, by the day they began.
 pub async fn list_items(pool: &PgPool, viewer: &Viewer, layer: &Layer, query: &ItemsQuery) -> Result<Page> {
-    let conditions = conditions(layer, query);
-    let relation = as_of::relation(layer, query.revision);
-    let n = parameter_count(layer, query);
-    let count_sql = format!("SELECT count(*) FROM {relation} WHERE {conditions}");
     let mut transaction = begin_read_as(pool, viewer).await?;
     let revision = as_of::look_back(&mut transaction, query.revision, query.period).await?;
+    let shown = Shown::to(&mut transaction, viewer, layer, query).await?;
+    let (relation, conditions) = (relation(&shown), conditions(&shown, query));
+    let n = parameter_count(&shown, query);
+    let count_sql = format!("SELECT count(*) FROM {relation} WHERE {conditions}");
     let (matched,): (i64,) =
-        bind(sqlx::query_as(AssertSqlSafe(count_sql)), layer, query).fetch_one(&mut *transaction).await?;
+        bind(sqlx::query_as(AssertSqlSafe(count_sql)), &shown, query).fetch_one(&mut *transaction).await?;
     if matched == 0 {
         // A search of words reads every row: not twice to find none.
         transaction.commit().await?;
@@ -120,7 +121,7 @@ pub async fn list_items(pool: &PgPool, viewer: &Viewer, layer: &Layer, query: &I
         n + order.bound + 2
     );
     // One more than asked for tells whether there is a next page.
-    let page = order.bind(bind(sqlx::query_as(AssertSqlSafe(page_sql)), layer, query), query);
+    let page = order.bind(bind(sqlx::query_as(AssertSqlSafe(page_sql)), &shown, query), query);
     let rows: Vec<(String, Option<NaiveDate>, String, Option<Vec<u8>>, Vec<Option<String>>)> =
         page.bind(i64::from(query.limit) + 1).bind(i64::from(query.offset)).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
@@ -142,17 +143,18 @@ pub async fn find_item(
     query: &ItemsQuery,
 ) -> Result<(Option<FeatureRow>, i64)> {
     let moment = ItemsQuery { period: query.period, revision: query.revision, ..ItemsQuery::default() };
+    let mut transaction = begin_read_as(pool, viewer).await?;
+    let revision = as_of::look_back(&mut transaction, moment.revision, moment.period).await?;
+    let shown = Shown::to(&mut transaction, viewer, layer, &moment).await?;
     let sql = format!(
         "SELECT {} FROM {} WHERE {} AND feature_id = ${} ORDER BY valid_to DESC NULLS FIRST LIMIT 1",
         row_columns(layer),
-        as_of::relation(layer, moment.revision),
-        conditions(layer, &moment),
-        parameter_count(layer, &moment) + 1,
+        relation(&shown),
+        conditions(&shown, &moment),
+        parameter_count(&shown, &moment) + 1,
     );
-    let mut transaction = begin_read_as(pool, viewer).await?;
-    let revision = as_of::look_back(&mut transaction, moment.revision, moment.period).await?;
     let row: Option<Row> =
-        bind(sqlx::query_as(AssertSqlSafe(sql)), layer, &moment).bind(id).fetch_optional(&mut *transaction).await?;
+        bind(sqlx::query_as(AssertSqlSafe(sql)), &shown, &moment).bind(id).fetch_optional(&mut *transaction).await?;
     transaction.commit().await?;
     Ok((row.map(|row| FeatureRow::of(row, Vec::new())).transpose()?, revision))
 }
@@ -167,14 +169,15 @@ pub struct LayerExtent {
 /// The extent of a layer's current features.
 pub async fn extent(pool: &PgPool, viewer: &Viewer, layer: &Layer) -> Result<LayerExtent> {
     type Row = (Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<NaiveDate>);
+    let mut transaction = begin_read_as(pool, viewer).await?;
+    let shown = Shown::to(&mut transaction, viewer, layer, &ItemsQuery::default()).await?;
     let sql = format!(
         "SELECT ST_XMin(e), ST_YMin(e), ST_XMax(e), ST_YMax(e), from_date
          FROM (SELECT ST_Extent(geom) AS e, min(valid_from) AS from_date FROM {} WHERE {}) x",
-        as_of::relation(layer, None),
+        shown.relation(0),
         changes::current(layer)
     );
-    let mut transaction = begin_read_as(pool, viewer).await?;
-    let (w, s, e, n, from): Row = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await?;
+    let (w, s, e, n, from): Row = shown.bind(sqlx::query_as(AssertSqlSafe(sql))).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(LayerExtent { bbox: w.zip(s).zip(e).zip(n).map(|(((w, s), e), n)| [w, s, e, n]), from })
 }
@@ -196,10 +199,11 @@ pub async fn find_versioned(
     layer: &Layer,
     id: &str,
 ) -> Result<Option<VersionedFeature>> {
+    // A ledger is internal: nobody sees it but those who see what was surveyed.
     let sql = format!(
         "SELECT {}, row_revision FROM {} WHERE feature_id = $1 AND valid_to IS NULL",
         row_columns(layer),
-        as_of::relation(layer, None)
+        Shown::surveyed(layer, None).relation(0)
     );
     let mut transaction = begin_read_as(pool, viewer).await?;
     let newest = as_of::newest(&mut transaction).await?;
@@ -234,13 +238,13 @@ pub async fn facets(
     query: &ItemsQuery,
     properties: &[&'static Property],
 ) -> Result<(Vec<Facet>, i64, i64)> {
-    let conditions = conditions(layer, query);
-    let relation = as_of::relation(layer, query.revision);
     let mut transaction = begin_read_as(pool, viewer).await?;
     let revision = as_of::look_back(&mut transaction, query.revision, query.period).await?;
+    let shown = Shown::to(&mut transaction, viewer, layer, query).await?;
+    let (relation, conditions) = (relation(&shown), conditions(&shown, query));
     let count = format!("SELECT count(*) FROM {relation} WHERE {conditions}");
     let (matched,): (i64,) =
-        bind(sqlx::query_as(AssertSqlSafe(count)), layer, query).fetch_one(&mut *transaction).await?;
+        bind(sqlx::query_as(AssertSqlSafe(count)), &shown, query).fetch_one(&mut *transaction).await?;
     let mut facets = Vec::with_capacity(properties.len());
     for property in properties {
         let (name, column) = (property.name, property.column);
@@ -258,7 +262,7 @@ pub async fn facets(
             MAX_FACET_VALUES + 1
         );
         let mut values: Vec<(Option<String>, i64)> =
-            bind(sqlx::query_as(AssertSqlSafe(sql)), layer, query).fetch_all(&mut *transaction).await?;
+            bind(sqlx::query_as(AssertSqlSafe(sql)), &shown, query).fetch_all(&mut *transaction).await?;
         let more = values.len() as i64 > MAX_FACET_VALUES;
         values.truncate(MAX_FACET_VALUES as usize);
         facets.push(Facet { property: name, values, more });

@@ -124,7 +124,7 @@ pub async fn check(pool: &PgPool, request: ExportRequest) -> Result<Export> {
     }
     let wanted = Wanted { limit: request.limit, as_the_paper: request.format == ExportFormat::Txt };
     let (rows, count) =
-        FeatureRows::open(pool, request.layer, request.query.clone(), wanted, &viewer.jurisdiction).await?;
+        FeatureRows::open(pool, request.layer, request.query.clone(), wanted, viewer).await?;
     let export = Export { request, rows, count };
     if internal {
         let (request, rows) = (&export.request, export.total());

@@ -41,7 +41,7 @@ pub(super) enum Text {
 }
 
 impl Text {
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Text::New(bytes) => bytes,
             Text::Held(bytes) => bytes,
@@ -129,9 +129,13 @@ impl Block {
 
     /// The pieces that it was made of.
     pub(super) fn pieces(&self) -> impl Iterator<Item = Piece> {
-        (0..self.len()).map(|at| {
-            let facts = &self.facts[at];
-            Piece {
+        (0..self.len()).map(|at| self.piece(at))
+    }
+
+    /// One of the pieces that it was made of.
+    pub(super) fn piece(&self, at: usize) -> Piece {
+        let facts = &self.facts[at];
+        Piece {
                 key: self.keys[at],
                 id: Arc::clone(&facts.id),
                 from: facts.from,
@@ -141,8 +145,7 @@ impl Block {
                 attributes: Text::Held(self.attributes.bytes.slice(self.attributes.range(at))),
                 columns: self.columns(at).into(),
                 geometry: facts.geometry.clone(),
-            }
-        })
+        }
     }
 
     pub(super) fn len(&self) -> usize {

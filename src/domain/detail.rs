@@ -1,0 +1,51 @@
+//! Who sees how much of a layer's shapes (domain.md §11: the outline is public, the vertices are not).
+
+use super::access::Viewer;
+use super::generalisation::Generalisation;
+use super::layer::Layer;
+
+/// How much of a layer's shapes somebody is shown, through every door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Detail {
+    /// 实测界线: every vertex, as it was surveyed.
+    Surveyed,
+    /// 概略轮廓: generalised as the layer declares.
+    Outline,
+}
+
+impl Layer {
+    /// A layer that is not generalised is for everybody as it is. Of the others whoever reads what is internal sees the surveyed shapes,
+    /// wherever they lie: a public layer has no jurisdictions.
+    pub fn detail_for(&self, viewer: &Viewer) -> Detail {
+        match self.generalisation_for(viewer) {
+            Some(_) => Detail::Outline,
+            None => Detail::Surveyed,
+        }
+    }
+
+    /// The rule of the outlines that this viewer is shown; `None` where they are shown what was surveyed.
+    pub fn generalisation_for(&self, viewer: &Viewer) -> Option<&Generalisation> {
+        self.generalisation.as_ref().filter(|_| !viewer.role.reads_internal())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::access::Role;
+
+    #[test]
+    fn the_public_alone_sees_outlines_and_only_where_a_layer_declares_them() {
+        let plain = Layer::OF_REGISTER;
+        let generalised = Layer {
+            generalisation: Some(Generalisation { tolerance_m: 10.0, decimals: 4 }),
+            ..Layer::OF_REGISTER
+        };
+        for role in Role::ALL {
+            let viewer = Viewer { role, ..Viewer::public() };
+            let expected = if role == Role::Public { Detail::Outline } else { Detail::Surveyed };
+            assert_eq!(generalised.detail_for(&viewer), expected, "{role:?}");
+            assert_eq!(plain.detail_for(&viewer), Detail::Surveyed, "{role:?}");
+        }
+    }
+}
