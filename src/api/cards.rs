@@ -10,7 +10,7 @@ use super::past::Past;
 use super::problem::Answer;
 use super::representation::{self, Form};
 use super::state::State;
-use super::{auth, html, items};
+use super::{auth, collections, html, items};
 use crate::domain::layer::Visibility;
 use crate::domain::lifecycle::ParkStatus;
 use crate::domain::{DivisionCode, ParkCode, items_query};
@@ -81,7 +81,7 @@ pub async fn get_park(request: HttpRequest, path: web::Path<String>, state: web:
     if form == Form::Html {
         let query = representation::query_string(&params.with("f", "json"));
         let json_url = format!("{}?{query}", park_json::card_url(&base, code.as_str()));
-        let body = park_pages::card(&document, &base);
+        let body = collections::outline_note(blocks, &viewer) + &park_pages::card(&document, &base);
         let page = html::page(&base, &card.park.name, &body, &json_url);
         return past.mark(representation::html(Some(&etag), page), card.revision, Visibility::Public);
     }

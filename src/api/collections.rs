@@ -11,7 +11,6 @@ use super::representation::{self, Form};
 use super::state::State;
 use super::tile_sets;
 use crate::domain::access::Viewer;
-use crate::domain::generalisation::Generalisation;
 use crate::domain::layer::{GeometryKind, Layer, Property, PropertyKind};
 use crate::domain::published_crs::PublishedCrs;
 use crate::error::{self, Error};
@@ -93,7 +92,7 @@ pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state
                 ]
             })
             .collect();
-        let outlined = layer.generalisation_for(&viewer).map(outline_note).unwrap_or_default();
+        let outlined = outline_note(layer, &viewer);
         let body = format!(
             "<p>{0}</p>{outlined}<p><a href=\"{1}/items?f=html\">浏览要素</a> <a href=\"{1}/queryables?f=html\">可查询的属性</a> <a href=\"{1}/schema?f=html\">属性结构</a></p><h2>属性</h2>{2}",
             html::escape(layer.description.zh),
@@ -105,8 +104,9 @@ pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state
     representation::json(None, &describe(layer, &viewer, &base, &extent))
 }
 
-/// What people are told of the outlines that they see.
-pub(super) fn outline_note(rule: &Generalisation) -> String {
+/// What people are told of the outlines that they see; nothing where they see what was surveyed.
+pub(super) fn outline_note(layer: &Layer, viewer: &Viewer) -> String {
+    let Some(rule) = layer.generalisation_for(viewer) else { return String::new() };
     format!(
         "<p class=\"muted\">所示图形是概略轮廓：与实测界线相差不超过 {} 米，坐标取 {} 位小数（度），不作定界依据；有权查阅内部资料的用户登录后可见实测界线。</p>",
         rule.tolerance_m, rule.decimals

@@ -10,7 +10,7 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::auth;
-use super::collections::{LIFE, layer_of};
+use super::collections::{LIFE, layer_of, outline_note};
 use super::cursor;
 use super::in_memory::{self, PickedBody};
 use super::params::{self, EXPORT_PARAMS, PAGE_PARAMS, Params, QUESTION_PARAMS};
@@ -92,8 +92,9 @@ async fn list_page(
     let next = next.map(|last| After { id: last.id.clone(), from: last.from, keys: last.keys.clone() });
     let links = page_links(layer, &base, params, next, form, past);
     if form == Form::Html {
-        let body =
-            items_page(layer, &base, &page, &links, &query.shape) + &exports::ways_to_download(layer, &base, params);
+        let body = outline_note(layer, viewer)
+            + &items_page(layer, &base, &page, &links, &query.shape)
+            + &exports::ways_to_download(layer, viewer, &base, params);
         let json_url = format!(
             "{base}/api/collections/{}/items?{}",
             layer.id,
@@ -339,7 +340,7 @@ pub(super) async fn the_item(
     if form == Form::Html {
         let name = html::text_of(&parsed["properties"]["name"]);
         let title = format!("{} {id} {name}", layer.title.zh);
-        let body = ways_on(layer, &base, &parsed) + &item_page(layer, &parsed);
+        let body = ways_on(layer, &base, &parsed) + &outline_note(layer, viewer) + &item_page(layer, &parsed);
         let json_url = format!("{url}?{}", representation::query_string(&params.with("f", "json")));
         let page = html::page(&base, title.trim(), &body, &json_url);
         return past.mark(representation::html(Some(&etag), page), revision, layer.visibility);

@@ -13,6 +13,19 @@ pub enum Detail {
     Outline,
 }
 
+/// How every mark of an outline begins.
+const MARK: &str = "概略轮廓，容差 ";
+
+/// What a file that is given out says of each outline in it, so that nobody takes it for a survey, and an import knows it again.
+pub fn outline_mark(rule: &Generalisation) -> String {
+    format!("{MARK}{} 米，非测绘成果", rule.tolerance_m)
+}
+
+/// Whether a field of a file says so, whatever it is called by now.
+pub fn is_outline_mark(text: &str) -> bool {
+    text.starts_with(MARK)
+}
+
 impl Layer {
     /// A layer that is not generalised is for everybody as it is. Of the others whoever reads what is internal sees the surveyed shapes,
     /// wherever they lie: a public layer has no jurisdictions.
@@ -33,6 +46,13 @@ impl Layer {
 mod tests {
     use super::*;
     use crate::domain::access::Role;
+
+    #[test]
+    fn a_mark_is_known_again() {
+        let mark = outline_mark(&Generalisation { tolerance_m: 10.0, decimals: 4 });
+        assert_eq!(mark, "概略轮廓，容差 10 米，非测绘成果");
+        assert!(is_outline_mark(&mark) && !is_outline_mark("概略轮廓") && !is_outline_mark(""));
+    }
 
     #[test]
     fn the_public_alone_sees_outlines_and_only_where_a_layer_declares_them() {

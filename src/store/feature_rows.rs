@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction};
 
 use super::conditions::{bind, conditions, relation};
-use super::features::feature_expression;
+use super::features::marked_feature_expression;
 use super::outlines::Shown;
 use super::pool::{bear_idling, begin_read_as};
 use super::{as_of, geometry_column};
@@ -130,7 +130,11 @@ impl FeatureRows {
         self.parts = parts;
         // An array of values, not `json_build_array`: a function takes a hundred arguments.
         let cells = self.layer.properties.iter().map(|p| p.column).chain(["valid_from", "valid_to"]);
-        let cells: Vec<String> = cells.map(|column| format!("to_json({column})")).collect();
+        let cells = cells.map(|column| format!("to_json({column})"));
+        let mark = self.shown.mark();
+        // (A text of ours, with a number of the declaration.)
+        let of_mark = mark.iter().map(|mark| format!("to_json('{mark}'::text)"));
+        let cells: Vec<String> = cells.chain(of_mark).collect();
         let part = |wanted: bool, expression: String| if wanted { expression } else { "NULL".to_owned() };
         let sql = format!(
             "DECLARE export_rows NO SCROLL CURSOR FOR
@@ -144,7 +148,7 @@ impl FeatureRows {
                 "(SELECT ARRAY[ST_X(p), ST_Y(p)] FROM (SELECT ST_PointOnSurface(geom) AS p OFFSET 0) inside)"
                     .to_owned()
             ),
-            part(parts.feature, feature_expression(self.layer)),
+            part(parts.feature, marked_feature_expression(self.layer, mark.as_deref())),
             relation(&self.shown),
             conditions(&self.shown, &self.query),
             self.order,
@@ -203,11 +207,11 @@ fn point(coordinates: &[Option<f64>]) -> Option<(f64, f64)> {
     }
 }
 
-/// The JSON array of a row's values, by the kinds that the layer declares; the life comes last.
+/// The JSON array of a row's values, by the kinds that the layer declares; then the life, and the mark of an outline.
 fn cells_of(layer: &Layer, text: &str) -> Result<Vec<Cell>> {
     let broken = |cause| Error::internal("要素的属性无法解读", cause);
     let values: Vec<Value> = serde_json::from_str(text).map_err(broken)?;
-    let kinds = layer.properties.iter().map(|p| p.kind).chain([PropertyKind::Date; 2]);
+    let kinds = layer.properties.iter().map(|p| p.kind).chain([PropertyKind::Date; 2]).chain([PropertyKind::Text]);
     Ok(kinds.zip(values).map(|(kind, value)| cell(kind, value)).collect())
 }
 

@@ -45,14 +45,30 @@ pub struct Page {
 /// The feature as RFC 7946 has it: exterior rings counter-clockwise, eight decimals, no `crs` member (option 0). `layers::encode` writes
 /// the same.
 pub(super) fn feature_expression(layer: &Layer) -> String {
+    marked_feature_expression(layer, None)
+}
+
+/// The same with a property that says that the shape is an outline.
+pub(super) fn marked_feature_expression(layer: &Layer, mark: Option<&str>) -> String {
+    // (An operator's own property of that name stands.)
+    let mark = mark.filter(|_| layer.property(OUTLINE).is_none());
+    let further = mark.map_or(String::new(), |mark| format!("'{mark}'::text AS {OUTLINE}, "));
     format!(
         "json_build_object('type', 'Feature', 'id', feature_id, 'geometry', ST_AsGeoJSON(ST_ForcePolygonCCW(geom), 8, 0)::json, 'properties', {})::text",
-        properties_expression(layer)
+        properties_with(layer, &further)
     )
 }
 
+/// The property that marks an outline.
+const OUTLINE: &str = "outline";
+
 /// The properties as JSON. As a row: a function takes a hundred arguments, and a ledger has more.
 pub(super) fn properties_expression(layer: &Layer) -> String {
+    properties_with(layer, "")
+}
+
+/// The same with further columns, each with a comma behind it.
+fn properties_with(layer: &Layer, further: &str) -> String {
     let mut sql = String::from("(SELECT row_to_json(p) FROM (SELECT ");
     for property in layer.properties {
         let (column, name) = (property.column, quoted(property.name));
@@ -67,6 +83,7 @@ pub(super) fn properties_expression(layer: &Layer) -> String {
         // The temporal properties of every layer of the register.
         sql.push_str("valid_from, valid_to, ");
     }
+    sql.push_str(further);
     // (Without any property the row is empty: `{}`.)
     let end = sql.strip_suffix(", ").map_or(sql.len(), str::len);
     sql.truncate(end);

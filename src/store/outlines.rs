@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::conditions::{bind, conditions};
 use super::{as_of, geometry_column};
 use crate::domain::access::Viewer;
+use crate::domain::detail::outline_mark;
 use crate::domain::generalisation::Generalisation;
 use crate::domain::items_query::ItemsQuery;
 use crate::domain::layer::Layer;
@@ -112,6 +113,11 @@ impl<'l> Shown<'l> {
             None => sql,
             Some(outlines) => sql.bind(&outlines.ids).bind(&outlines.from).bind(&outlines.shapes),
         }
+    }
+
+    /// What a file says of each of the outlines, where the viewer is shown such.
+    pub fn mark(&self) -> Option<String> {
+        self.layer.generalisation.as_ref().filter(|_| self.outlines.is_some()).map(outline_mark)
     }
 
     /// The outlines, where the viewer is shown such.
