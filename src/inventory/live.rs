@@ -317,6 +317,7 @@ impl Live {
                     layer = layer.id,
                     features = shown.len(),
                     megabytes = shown.heap_bytes() >> 20,
+                    generalised = layer.generalisation.is_some(),
                     revision,
                     seconds = begun.elapsed().as_secs_f64(),
                     "layer loaded"

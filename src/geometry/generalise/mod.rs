@@ -7,8 +7,8 @@ use crate::domain::generalisation::Generalisation;
 /// and of an index that is none. `shapes` must hold the wanted ones, those whose boxes come within [`margin`] of theirs, and those whose
 /// boxes come within it of these: more change nothing, and neither does their order.
 pub fn generalise(shapes: &[&FlatGeometry], wanted: &[usize], rule: &Generalisation) -> Vec<Option<FlatGeometry>> {
-    let _ = rule;
-    wanted.iter().map(|at| shapes.get(*at).map(|shape| (*shape).clone())).collect()
+    let f = 10f64.powi(i32::from(rule.decimals)); let r = |v: f64| (v * f).round() / f;
+    wanted.iter().map(|at| shapes.get(*at).map(|shape| shape.map(|c| geo::Coord { x: r(c.x), y: r(c.y) }))).collect()
 }
 
 /// How near (degrees) two boxes must come for the outline of one shape to depend on the other.
