@@ -274,7 +274,7 @@ async fn a_layer_keeps_its_tag_while_others_change_and_gets_another_when_it_does
     assert_eq!(get_authorised(&db, &address).await.json()["properties"]["note"], "改过");
     assert_eq!(tag(parks).await, of_parks);
     assert_ne!(tag(parcels).await, of_parcels);
-    let again = TestRequest::get().uri(parks).insert_header(("if-none-match", of_parks));
+    let again = crate::support::http::authorised(Method::GET, parks).insert_header(("if-none-match", of_parks));
     assert_eq!(call(&db, again).await.status, 304);
 }
 

@@ -303,7 +303,7 @@ async fn no_door_lets_a_surveyed_number_out_to_the_public() {
         format!("{BLOCKS}/{own}/history"),
         "/api/collections/park_blocks/changes?since=0".to_owned(),
         "/api/collections/parks".to_owned(),
-        "/api/tiles/WebMercatorQuad?f=tilejson".to_owned(),
+        "/api/collections/park_blocks/tiles/WebMercatorQuad?f=tilejson".to_owned(),
         format!("{BLOCKS}?f=csv&geometry=wkt"),
         format!("{BLOCKS}?f=ndjson"),
     ] {

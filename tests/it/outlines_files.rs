@@ -114,7 +114,7 @@ async fn an_outline_does_not_come_back_as_a_survey_and_a_survey_does() {
     let folder = folder("renamed");
     let (source, renamed) = (folder.join("in.geojson"), folder.join("out.gpkg"));
     std::fs::write(&source, get(&db, &format!("{BLOCKS}?f=geojson")).await.body).expect("written");
-    let sql = "SELECT id AS 编号, park_code AS 园区代码, outline AS memo FROM \"in\"";
+    let sql = "SELECT id AS \"编号\", park_code AS \"园区代码\", outline AS memo FROM \"in\"";
     gdal("ogr2ogr", &["-f", "GPKG", arg(&renamed), arg(&source), "-sql", sql]);
     let refused = db.dry_run(&renamed, |_| ()).await.expect("read");
     assert!(codes(&refused).contains(&"outline_not_survey".to_owned()), "{:?}", codes(&refused));
