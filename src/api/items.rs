@@ -107,7 +107,9 @@ async fn list_page(
     let body = match query.shape.offset {
         None => collection_text(&page, &links, &query.shape, outlined.as_ref()),
         // Thinning looks at every vertex several times: not on a thread that others wait for.
-        Some(_) => web::block(move || collection_text(&page, &links, &query.shape, outlined.as_ref())).await.map_err(of_writing)?,
+        Some(_) => web::block(move || collection_text(&page, &links, &query.shape, outlined.as_ref()))
+            .await
+            .map_err(of_writing)?,
     };
     past.mark(representation::geojson(&etag, body, crs), revision, layer.visibility)
 }

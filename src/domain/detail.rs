@@ -57,10 +57,8 @@ mod tests {
     #[test]
     fn the_public_alone_sees_outlines_and_only_where_a_layer_declares_them() {
         let plain = Layer::OF_REGISTER;
-        let generalised = Layer {
-            generalisation: Some(Generalisation { tolerance_m: 10.0, decimals: 4 }),
-            ..Layer::OF_REGISTER
-        };
+        let generalised =
+            Layer { generalisation: Some(Generalisation { tolerance_m: 10.0, decimals: 4 }), ..Layer::OF_REGISTER };
         for role in Role::ALL {
             let viewer = Viewer { role, ..Viewer::public() };
             let expected = if role == Role::Public { Detail::Outline } else { Detail::Surveyed };

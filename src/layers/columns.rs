@@ -91,7 +91,12 @@ pub fn of_layer(layer: &Layer, format: ExportFormat, headings: Headings) -> Vec<
 }
 
 /// The same with a column behind the others that says of each shape that it is an outline.
-pub fn with_outline_mark(columns: Vec<ShownColumn>, layer: &Layer, format: ExportFormat, headings: Headings) -> Vec<ShownColumn> {
+pub fn with_outline_mark(
+    columns: Vec<ShownColumn>,
+    layer: &Layer,
+    format: ExportFormat,
+    headings: Headings,
+) -> Vec<ShownColumn> {
     let is_dbf = format == ExportFormat::Shapefile;
     let taken: HashSet<String> = columns.iter().map(|shown| shown.column.heading.to_lowercase()).collect();
     let (long, short, english) = OUTLINE;

@@ -120,8 +120,9 @@ impl FeatureRows {
             relation(&self.shown),
             conditions(&self.shown, &self.query)
         );
-        let (bytes,): (Vec<i64>,) =
-            bind(sqlx::query_as(AssertSqlSafe(sql)), &self.shown, &self.query).fetch_one(&mut *self.transaction).await?;
+        let (bytes,): (Vec<i64>,) = bind(sqlx::query_as(AssertSqlSafe(sql)), &self.shown, &self.query)
+            .fetch_one(&mut *self.transaction)
+            .await?;
         Ok(bytes.into_iter().map(|n| u64::try_from(n).unwrap_or(0)).collect())
     }
 

@@ -133,7 +133,8 @@ impl Outlines {
     fn of(rows: Vec<Row>, rule: &Generalisation) -> Self {
         let decoded: Vec<Option<FlatGeometry>> =
             rows.iter().map(|(.., bytes)| geometry_column::decode_shown(bytes.as_deref()?)).collect();
-        let shaped: Vec<usize> = (0..rows.len()).filter(|at| decoded[*at].as_ref().is_some_and(|s| !s.is_empty())).collect();
+        let shaped: Vec<usize> =
+            (0..rows.len()).filter(|at| decoded[*at].as_ref().is_some_and(|s| !s.is_empty())).collect();
         let shapes: Vec<&FlatGeometry> = shaped.iter().filter_map(|at| decoded[*at].as_ref()).collect();
         let wanted: Vec<usize> = (0..shapes.len()).collect();
         let mut drawn: Vec<Option<Vec<u8>>> = vec![None; rows.len()];
@@ -292,7 +293,11 @@ mod tests {
         let held: Vec<u8> = (1..=4).filter(|number| memo.known.contains_key(&key(*number))).collect();
         assert_eq!((held, memo.bytes), (vec![1, 3, 4], 300));
         memo.keep_in(key(4), of_bytes(150), 350);
-        assert_eq!((memo.known.len(), memo.bytes), (2, 250), "the room of what is replaced is reckoned too late, never too early");
+        assert_eq!(
+            (memo.known.len(), memo.bytes),
+            (2, 250),
+            "the room of what is replaced is reckoned too late, never too early"
+        );
         assert_eq!(memo.keep_in(key(5), of_bytes(400), 350).bytes(), 400);
         assert!(memo.find_in(&key(5)).is_none(), "more than there is room for is not kept");
     }

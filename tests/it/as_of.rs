@@ -102,9 +102,11 @@ async fn for_random_ids_days_and_revisions_the_answer_equals_a_replay_of_the_log
         let answer = get_authorised(&db, &format!("/api/collections/{what}")).await;
         // The same by the list, where it is one of several.
         let key = if n % 2 == 0 { "id" } else { "code" };
-        let list =
-            get_authorised(&db, &format!("/api/collections/{layer}/items?{key}={}&revision={revision}{datetime}", encode(id)))
-                .await;
+        let list = get_authorised(
+            &db,
+            &format!("/api/collections/{layer}/items?{key}={}&revision={revision}{datetime}", encode(id)),
+        )
+        .await;
         assert_eq!(list.status, 200, "{}", list.text());
         assert_eq!(list.header("sizhi-revision"), Some(revision.to_string().as_str()));
         let list = list.json();

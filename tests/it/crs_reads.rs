@@ -45,7 +45,8 @@ async fn items_are_where_proj_has_them_in_the_authoritys_order() {
     let mut compared = 0;
     for crs in PublishedCrs::LISTED {
         let uri = crs.uri();
-        let answer = get_authorised(&db, &format!("/api/collections/park_blocks/items?limit=1000&crs={}", encode(&uri))).await;
+        let answer =
+            get_authorised(&db, &format!("/api/collections/park_blocks/items?limit=1000&crs={}", encode(&uri))).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.header("content-crs"), Some(format!("<{uri}>").as_str()));
         let body = answer.json();
@@ -71,7 +72,9 @@ async fn items_are_where_proj_has_them_in_the_authoritys_order() {
                 compared += 1;
             }
         }
-        let one = get_authorised(&db, &format!("/api/collections/park_blocks/items/{}?crs={}", wanted[0].0, encode(&uri))).await;
+        let one =
+            get_authorised(&db, &format!("/api/collections/park_blocks/items/{}?crs={}", wanted[0].0, encode(&uri)))
+                .await;
         assert_eq!(one.header("content-crs"), Some(format!("<{uri}>").as_str()));
         assert_eq!(one.json()["geometry"], features[0]["geometry"], "{uri}: one item is as it is among all");
         assert_eq!(one.json()["coordRefSys"], body["coordRefSys"]);
@@ -257,10 +260,12 @@ async fn thinned_outlines_stay_valid_and_near() {
     };
     let mut last = count(&whole);
     for offset in [5.0, 50.0, 500.0, 50_000.0] {
-        let body =
-            get_authorised(&db, &format!("/api/collections/parks/items?limit=200&crs=EPSG:4526&max-allowable-offset={offset}"))
-                .await
-                .json();
+        let body = get_authorised(
+            &db,
+            &format!("/api/collections/parks/items?limit=200&crs=EPSG:4526&max-allowable-offset={offset}"),
+        )
+        .await
+        .json();
         let found = count(&body);
         // The last offset is larger than any park: what its rings leave room for.
         assert!(
@@ -287,9 +292,11 @@ async fn thinned_outlines_stay_valid_and_near() {
         assert!(offset > 50.0 || farthest.is_some_and(|far| far <= offset + 1e-3), "{offset} m: {farthest:?}");
     }
     let by_zoom = get_authorised(&db, "/api/collections/parks/items?limit=200&zoom-level=10").await.json();
-    let by_offset =
-        get_authorised(&db, &format!("/api/collections/parks/items?limit=200&max-allowable-offset={}", 360.0 / 512.0 / 1024.0))
-            .await;
+    let by_offset = get_authorised(
+        &db,
+        &format!("/api/collections/parks/items?limit=200&max-allowable-offset={}", 360.0 / 512.0 / 1024.0),
+    )
+    .await;
     assert_eq!(by_zoom["features"], by_offset.json()["features"]);
     assert!(count(&by_zoom) < count(&whole));
 }

@@ -65,7 +65,8 @@ async fn every_format_has_its_head_and_head_makes_no_body() {
     let service = Service::start(&db.url().await);
     for (format, media_type, _) in FORMATS {
         let path = format!("/api/collections/park_blocks/items?f={format}");
-        let request = format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
+        let request =
+            format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
         let text = service.raw(request.as_bytes());
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         assert!(head.starts_with("HTTP/1.1 200") && head.contains(media_type), "{head}");
@@ -132,7 +133,8 @@ async fn the_page_of_items_leads_to_its_files_with_the_filter() {
     for (format, media_type, _) in FORMATS {
         let href = format!("/api/collections/parks/items?prefecture_code=430100&amp;f={format}\"");
         assert!(page.contains(&href), "{format}: {page}");
-        let answer = get_authorised(&db, &format!("/api/collections/parks/items?prefecture_code=430100&f={format}")).await;
+        let answer =
+            get_authorised(&db, &format!("/api/collections/parks/items?prefecture_code=430100&f={format}")).await;
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some(media_type)));
     }
 }
@@ -163,7 +165,8 @@ async fn exporting(db: &Database) -> i64 {
 fn begin(service: &Service, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(&service.address).expect("connected");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("asked");
     let mut start = [0; 4096];
     let length = stream.read(&mut start).expect("an answer");
@@ -200,7 +203,10 @@ async fn a_break_in_the_middle_breaks_the_connection() {
     let service = Service::start(&db.url().await);
     for format in ["geojson", "csv", "ndjson"] {
         let path = format!("/api/collections/park_blocks/items?f={format}");
-        let whole = service.raw(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n").as_bytes());
+        let whole = service.raw(
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n")
+                .as_bytes(),
+        );
         assert!(whole.ends_with("\r\n0\r\n\r\n"), "a whole answer has a last chunk");
         let mut stream = begin(&service, &path);
         let ended = sqlx::query(
@@ -340,7 +346,10 @@ async fn a_hundred_thousand_blocks_flow_out_in_flat_memory() {
         let mut stream = TcpStream::connect(&service.address).expect("connected");
         let path = format!("/api/collections/park_blocks/items?f={format}");
         stream
-            .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n").as_bytes())
+            .write_all(
+                format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n")
+                    .as_bytes(),
+            )
             .expect("asked");
         // Counted while it comes, not held: lines of features, or bytes.
         let (mut piece, mut features, mut size, mut tail) = (vec![0; 1 << 16], 0, 0, Vec::new());

@@ -309,7 +309,8 @@ async fn geojson_is_the_items_in_one_piece_and_ndjson_one_a_line() {
         let lines = get_authorised(&db, &format!("/api/collections/parks/items?f=ndjson{filter}")).await.text();
         let features: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).expect("a feature")).collect();
         assert_eq!(Value::Array(features), page["features"], "{query}");
-        let first = get_authorised(&db, &format!("/api/collections/parks/items?f=geojson&limit=2{filter}")).await.json();
+        let first =
+            get_authorised(&db, &format!("/api/collections/parks/items?f=geojson&limit=2{filter}")).await.json();
         let two: Vec<Value> = page["features"].as_array().expect("features").iter().take(2).cloned().collect();
         assert_eq!((&first["features"], &first["numberReturned"]), (&json!(two), &json!(2)));
     }

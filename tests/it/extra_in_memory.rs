@@ -54,7 +54,8 @@ async fn memory_gives_what_the_table_gives_to_whom_it_may() {
         let viewer = Viewer { actor: "staff".to_owned(), role: Role::Staff, jurisdiction };
         for boxes in [vec![], vec![[112.05, 28.0, 112.1002, 28.1]]] {
             let query = ItemsQuery { boxes, limit: 17, offset: 3, ..ItemsQuery::default() };
-            let selection = held.snapshot_for(Detail::Surveyed).select(&query, &viewer.jurisdiction).expect("by memory");
+            let selection =
+                held.snapshot_for(Detail::Surveyed).select(&query, &viewer.jurisdiction).expect("by memory");
             let page = features::list_items(&db.application, &viewer, layer, &query).await.expect("page");
             let ids: Vec<&str> = selection.picked.iter().map(|p| held.snapshot_for(Detail::Surveyed).id(*p)).collect();
             assert_eq!(ids, page.features.iter().map(|f| f.id.as_str()).collect::<Vec<_>>());

@@ -229,7 +229,8 @@ async fn ended_blocks_are_shown_only_to_those_who_ask_for_their_time() {
         ("../2019-12-31", vec!["示意：由 s"]),
         ("2020-01-01/..", vec!["second"]),
     ] {
-        let body = get_authorised(&db, &format!("/api/collections/{}", of(&format!("&datetime={datetime}")))).await.json();
+        let body =
+            get_authorised(&db, &format!("/api/collections/{}", of(&format!("&datetime={datetime}")))).await.json();
         assert_eq!(sources(body), wanted, "{datetime}");
     }
     let item = get_authorised(&db, "/api/collections/park_blocks/items/G431176-1").await.json();

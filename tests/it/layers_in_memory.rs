@@ -180,11 +180,8 @@ async fn ask_both(db: &Database, held: &Held, layer: &Layer, viewer: &Viewer, qu
     let snapshot = held.snapshot_for(layer.detail_for(viewer));
     let selection = snapshot.select(query, &viewer.jurisdiction)?;
     let page = features::list_items(&db.application, viewer, layer, query).await.expect("page");
-    let picked: Vec<String> = selection
-        .picked
-        .iter()
-        .map(|p| String::from_utf8(snapshot.json(*p, false).to_vec()).expect("UTF-8"))
-        .collect();
+    let picked: Vec<String> =
+        selection.picked.iter().map(|p| String::from_utf8(snapshot.json(*p, false).to_vec()).expect("UTF-8")).collect();
     assert_eq!(selection.matched as i64, page.matched, "{} {viewer:?} {query:?}", layer.id);
     assert_eq!(picked, texts(&page), "{} {viewer:?} {query:?}", layer.id);
     assert_eq!((selection.more, held.revision), (page.more, page.revision), "{} {viewer:?} {query:?}", layer.id);
@@ -331,7 +328,10 @@ async fn an_ended_feature_leaves_and_a_new_one_comes() {
     let second = held(&db.live, blocks).await;
     assert_eq!(second.snapshot_for(Detail::Surveyed).len() + 1, first.snapshot_for(Detail::Surveyed).len());
     assert!(second.snapshot_for(Detail::Surveyed).find(&id, &Jurisdiction::NOWHERE).is_none());
-    assert!(first.snapshot_for(Detail::Surveyed).find(&id, &Jurisdiction::NOWHERE).is_some(), "who holds the last one keeps it");
+    assert!(
+        first.snapshot_for(Detail::Surveyed).find(&id, &Jurisdiction::NOWHERE).is_some(),
+        "who holds the last one keeps it"
+    );
     let path = format!("/api/collections/park_blocks/items/{}", encode(&id));
     get(&db, &path).await.assert_problem(404, "item_not_found");
 }

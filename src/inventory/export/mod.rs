@@ -131,8 +131,7 @@ pub async fn check(pool: &PgPool, request: ExportRequest) -> Result<Export> {
         return Err(Error::not_found("collection_not_found", "没有这个图层"));
     }
     let wanted = Wanted { limit: request.limit, as_the_paper: request.format == ExportFormat::Txt };
-    let (rows, count) =
-        FeatureRows::open(pool, request.layer, request.query.clone(), wanted, viewer).await?;
+    let (rows, count) = FeatureRows::open(pool, request.layer, request.query.clone(), wanted, viewer).await?;
     let export = Export { request, rows, count };
     if internal {
         let (request, rows) = (&export.request, export.total());

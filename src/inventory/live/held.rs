@@ -59,11 +59,7 @@ impl Shown {
     }
 
     /// With the features of these ids as they are now, or gone; and the boxes in which something shows otherwise to somebody.
-    pub fn after(
-        &self,
-        ids: &[String],
-        now: impl Iterator<Item = (String, NewFeature)>,
-    ) -> (Self, Vec<[f64; 4]>) {
+    pub fn after(&self, ids: &[String], now: impl Iterator<Item = (String, NewFeature)>) -> (Self, Vec<[f64; 4]>) {
         let gone = ids.iter().map(|id| (id.clone(), None));
         let applied = self.surveyed.apply(gone.chain(now.map(|(id, feature)| (id, Some(feature)))).collect());
         let mut touched = applied.touched;

@@ -136,15 +136,15 @@ impl Block {
     pub(super) fn piece(&self, at: usize) -> Piece {
         let facts = &self.facts[at];
         Piece {
-                key: self.keys[at],
-                id: Arc::clone(&facts.id),
-                from: facts.from,
-                version: facts.version,
-                bbox: Some(self.boxes[at]).filter(|bbox| bbox[0] <= bbox[2]),
-                json: Text::Held(self.json.bytes.slice(self.json.range(at))),
-                attributes: Text::Held(self.attributes.bytes.slice(self.attributes.range(at))),
-                columns: self.columns(at).into(),
-                geometry: facts.geometry.clone(),
+            key: self.keys[at],
+            id: Arc::clone(&facts.id),
+            from: facts.from,
+            version: facts.version,
+            bbox: Some(self.boxes[at]).filter(|bbox| bbox[0] <= bbox[2]),
+            json: Text::Held(self.json.bytes.slice(self.json.range(at))),
+            attributes: Text::Held(self.attributes.bytes.slice(self.attributes.range(at))),
+            columns: self.columns(at).into(),
+            geometry: facts.geometry.clone(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Parks side by side with borders that waver by some metres, as surveyed borders do; alone in the register.
+//! Parks side by side with borders that waver by up to six metres, as surveyed borders do; alone in the register.
 
 use serde_json::Value;
 
@@ -14,13 +14,14 @@ pub fn block(park: &str) -> String {
 
 /// Steps of a whole border, from south to north.
 const STEPS: u32 = 100;
-/// The step at which a border lies farthest east of its line: on the grid of four decimals it is another column.
+/// A step at which a border lies so far east of its line that it is another column of the grid of four decimals; a corner there is kept,
+/// while the swing of the rest is within the tolerance.
 const SPUR: u32 = 52;
 
 /// A border at so many hundredths of a degree, as a list of points in SQL.
 fn border(at: &str, steps: u32) -> String {
     format!(
-        "(SELECT array_agg(ST_SetSRID(ST_MakePoint(112 + ({at}) * 0.01 + 0.00004 * sin(37 * j) + 0.00002 * cos(91 * j), 28 + j * 0.0002), 4490) ORDER BY j)
+        "(SELECT array_agg(ST_SetSRID(ST_MakePoint(112 + ({at}) * 0.01 + abs(0.00004 * sin(37 * j) + 0.00002 * cos(91 * j)), 28 + j * 0.0002), 4490) ORDER BY j)
           FROM generate_series(0, {steps}) j)"
     )
 }

@@ -143,7 +143,8 @@ fn an_outline_has_a_tolerance_and_decimals_within_bounds_and_is_for_the_public()
     let public = |more: &str| format!("[[layer]]\nid = \"a\"\ntable = \"a\"\nvisibility = \"public\"\n{more}");
     let of = |text: &str| {
         let (declared, findings) = read(text);
-        let told: Vec<String> = findings.into_iter().map(|f| format!("{} {}", f.place.row.unwrap_or(0), f.code)).collect();
+        let told: Vec<String> =
+            findings.into_iter().map(|f| format!("{} {}", f.place.row.unwrap_or(0), f.code)).collect();
         (declared.first().and_then(|layer| layer.generalisation), told)
     };
     for (text, tolerance_m, decimals) in [
