@@ -2,19 +2,21 @@
 //!
 //! SQL is put together from names of the declaration alone; every value of a request is bound.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::as_of;
 use super::features::feature_expression;
-use super::outlines::{Outlines, Shown};
+use super::outlines::Shown;
 use super::pool::begin_read_as;
 use crate::domain::access::Viewer;
+use crate::domain::generalisation::Generalisation;
 use crate::domain::items_query::ItemsQuery;
 use crate::domain::layer::{Layer, Shows, Source};
 use crate::error::{Error, Result};
+use crate::geometry::generalise;
 
 /// What became of a feature between the ends of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,8 +101,8 @@ pub async fn list(pool: &PgPool, viewer: &Viewer, layer: &Layer, query: &Changes
         None
     };
     let shown = Shown::to(&mut transaction, viewer, layer, &at(state)).await?;
-    let redrawn = match shown.outlines() {
-        Some(after) => redrawn(&mut transaction, viewer, layer, after, (query.since, until, state)).await?,
+    let redrawn = match layer.generalisation_for(viewer) {
+        Some(rule) => redrawn(&mut transaction, layer, rule, (query.since, until, state)).await?,
         None => Vec::new(),
     };
     let mut rows = touched_page(&mut transaction, &shown, state, query, (until, &redrawn)).await?;
@@ -130,36 +132,73 @@ fn at(revision: Option<i64>) -> ItemsQuery {
     ItemsQuery { revision, ..ItemsQuery::default() }
 }
 
-/// Features that no row of the window touched, and whose outlines it changed all the same: neighbours of what it touched. Whoever keeps a
-/// copy of the outlines must hear of them.
+/// Features that no row of the window touched, and whose outlines may have moved with those of what it touched: neighbours, by two steps from
+/// box to box (`geometry::generalise`). All that may have, at any revision of the window, and not only what differs between its ends: a
+/// client that loads a layer page by page while others write holds a bit of each.
 async fn redrawn(
     connection: &mut PgConnection,
-    viewer: &Viewer,
     layer: &Layer,
-    after: &Outlines,
+    rule: &Generalisation,
     (since, until, state): (i64, i64, Option<i64>),
 ) -> Result<Vec<String>> {
     // Before the first revision there was nothing: all that there is was touched since.
     if since == 0 || since == until {
         return Ok(Vec::new());
     }
-    let sql = format!("SELECT touched_id FROM ({}) t", touched(layer, &as_of::relation(layer, state)));
-    let touched: Vec<String> =
-        sqlx::query_scalar(AssertSqlSafe(sql)).bind(since).bind(until).fetch_all(&mut *connection).await?;
-    if touched.is_empty() {
+    let moved: Vec<String> = layer.sources.iter().filter_map(moved_by).collect();
+    if moved.is_empty() {
         return Ok(Vec::new());
     }
-    as_of::set(connection, since).await?;
-    let before = Shown::to(connection, viewer, layer, &at(Some(since))).await?;
-    if let Some(until) = state {
-        as_of::set(connection, until).await?;
-    }
-    let touched: HashSet<&str> = touched.iter().map(String::as_str).collect();
-    let before: HashMap<&str, Option<&[u8]>> = before.outlines().map(|b| b.iter().collect()).unwrap_or_default();
-    let differs = |(id, outline): &(&str, Option<&[u8]>)| {
-        !touched.contains(id) && before.get(id).is_some_and(|before| before != outline)
+    let relation = as_of::relation(layer, state);
+    let sql = format!(
+        "WITH moved AS MATERIALIZED ({}),
+              shapes AS MATERIALIZED (SELECT feature_id, ST_Envelope(geom) AS box FROM {relation} WHERE {}),
+              touched AS MATERIALIZED (SELECT touched_id AS id FROM ({}) t),
+              -- all that a feature covered in the window, hull of its parts
+              boxes AS MATERIALIZED (
+                  SELECT ST_SetSRID(ST_Expand(ST_Extent(box), $3)::geometry, 4490) AS box
+                  FROM (SELECT id, box FROM moved UNION ALL SELECT feature_id, box FROM shapes WHERE feature_id IN (SELECT id FROM moved)) covered
+                  GROUP BY id),
+              others AS MATERIALIZED (SELECT feature_id, box FROM shapes WHERE feature_id NOT IN (SELECT id FROM touched)),
+              -- where so much has moved, all of the others are near without a look
+              near AS MATERIALIZED (
+                  SELECT feature_id, ST_Expand(box, $3) AS box FROM others o
+                  WHERE (SELECT count(*) FROM boxes) > $4 OR EXISTS (SELECT FROM boxes b WHERE o.box && b.box))
+         SELECT feature_id FROM others o
+         WHERE EXISTS (SELECT FROM boxes)
+           AND ((SELECT count(*) FROM boxes) > $4 OR (SELECT count(*) FROM near) > $4 OR EXISTS (SELECT FROM boxes b WHERE o.box && b.box)
+                OR EXISTS (SELECT FROM near n WHERE o.box && n.box))",
+        moved.join(" UNION ALL "),
+        current(layer),
+        touched(layer, &relation),
+    );
+    Ok(sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(since)
+        .bind(until)
+        .bind(generalise::margin(rule))
+        .bind(MOST_BOXES)
+        .fetch_all(connection)
+        .await?)
+}
+
+/// Boxes that are looked at one by one.
+const MOST_BOXES: i64 = 1_000;
+
+/// The boxes in which rows of a source had or have their shapes, with the features that they show in; where the shape, or whether it
+/// stands, has changed.
+fn moved_by(source: &Source) -> Option<String> {
+    let id = match source.shows {
+        Shows::AsItself => "c.feature_id".to_owned(),
+        Shows::InFeatureOf(column) => format!("coalesce(c.after, c.before) ->> '{column}'"),
+        // Its shape is not the feature's.
+        Shows::WhereProperty(_) => return None,
     };
-    Ok(after.iter().filter(differs).map(|(id, _)| id.to_owned()).collect())
+    Some(format!(
+        "SELECT {id} AS id, ST_Envelope(g.shape::geometry) AS box FROM change c, LATERAL (VALUES (c.before_geom), (c.after_geom)) g (shape)
+         WHERE c.revision > $1 AND c.revision <= $2 AND c.layer = '{}' AND g.shape IS NOT NULL
+           AND (c.before_geom IS DISTINCT FROM c.after_geom OR c.before ->> 'valid_to' IS DISTINCT FROM c.after ->> 'valid_to')",
+        source.table
+    ))
 }
 
 type Row = (i64, DateTime<Utc>, String, Option<NaiveDate>, Option<String>);
