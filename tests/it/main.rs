@@ -49,6 +49,7 @@ mod extra_layers;
 mod extra_shapes;
 mod file_systems;
 mod forwarded;
+mod generalise;
 mod health;
 mod history;
 mod hostile_archives;

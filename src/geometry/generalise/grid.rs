@@ -55,11 +55,11 @@ impl Grid {
         Coord { x: cell[0] as f64 / self.per_degree, y: cell[1] as f64 / self.per_degree }
     }
 
-    /// How far apart (metres) two borders may be that are made one: a cell and no more than its diagonal, and less than that only where
-    /// the whole way from border to outline, half a diagonal for the rounding included, would be longer than tolerance and diagonal.
+    /// How far apart (metres) two borders may be that are made one: a cell in any case, and up to two diagonals where the tolerance has
+    /// room for it, half a diagonal for the rounding included. Half a cell of difference makes no more, even where corners meet.
     pub fn seam_limit(self, measure: Measure) -> f64 {
         let diagonal = measure.diagonal();
-        diagonal.min(self.tolerance_m + diagonal / 2.0).max(measure.height)
+        (2.0 * diagonal).min(self.tolerance_m + diagonal / 2.0).max(measure.height)
     }
 
     /// The tolerance that is left where a border was moved by so many metres.

@@ -31,7 +31,7 @@ use super::flat::{FlatBuilder, FlatGeometry, FlatKind};
 use crate::domain::generalisation::Generalisation;
 
 /// Cells that an outcome may reach across: rounding and routing one each, and seams, each time two borders' distance twice.
-const REACH_CELLS: f64 = 12.0;
+const REACH_CELLS: f64 = 30.0;
 
 /// The generalised form of the `wanted` shapes (indices into `shapes`), in their order; `None` of a shape that is empty or not finite,
 /// and of an index that is none. `shapes` must hold the wanted ones, those whose boxes come within [`margin`] of theirs, and those whose

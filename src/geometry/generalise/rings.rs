@@ -29,6 +29,14 @@ pub(super) fn parts(edges: &[(u32, u32)], cells: &[Cell]) -> Vec<Part> {
     parts
 }
 
+/// Whether the inside lies to the left of each edge, the lesser vertex first.
+pub(super) fn inside_left(edges: &[(u32, u32)], cells: &[Cell]) -> HashMap<(u32, u32), bool> {
+    let plane = Plane::new(edges, cells);
+    let faces = plane.faces();
+    let left = |at: usize| faces.inside[plane.walk[at * 2] as usize] == Some(true);
+    plane.edges.iter().enumerate().map(|(at, edge)| (*edge, left(at))).collect()
+}
+
 /// One face's polygon. A face has one loop that goes around it; more have only borders that cross, and each is a part then.
 fn polygons(loops: Vec<Vec<u32>>, cells: &[Cell]) -> Vec<Part> {
     let (mut shells, mut holes) = (Vec::new(), Vec::new());

@@ -9,12 +9,15 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 
 use super::graph::{Arcs, Graph, Side};
-use super::grid::{Grid, area2, by_direction};
+use super::grid::{Cell, Grid, Measure, area2, by_direction};
+use super::rings;
 
 /// Arcs of a face beyond which it is no seam: two sides, one of which neighbours end at.
 const ARCS_LIMIT: usize = 12;
+/// How far the vertices of an arc may be from its first, in columns and in rows, that may be a corner's.
+const CORNER_CELLS: u64 = 3;
 /// Seams side by side (several borders a hair apart) are closed one after another. Each time may reach two cells farther: `margin` knows.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 4;
 
 /// An arc and what it is moved onto.
 struct Seam {
@@ -59,7 +62,48 @@ fn moved(mut graph: Graph, arcs: &Arcs, seams: &[Seam]) -> Graph {
 
 /// Faces that are seams, each with the arc that it would move.
 fn seams(graph: &Graph, arcs: &Arcs, grid: Grid) -> Vec<Seam> {
-    faces(graph, arcs).par_iter().filter_map(|face| seam(graph, arcs, grid, face)).collect()
+    let found = |face: Vec<u32>| {
+        let apart = Sharing::None.places(graph, arcs, &face);
+        if let Some(seam) = seam(graph, arcs, grid, &face, apart) {
+            return Some((face, Some(seam)));
+        }
+        let sharing = Sharing::Corners.places(graph, arcs, &face);
+        seam(graph, arcs, grid, &face, sharing).map(|_| (face, None))
+    };
+    let found: Vec<(Vec<u32>, Option<Seam>)> = faces(graph, arcs).into_par_iter().filter_map(found).collect();
+    let unsure = found.iter().filter(|(_, seam)| seam.is_none()).flat_map(|(face, _)| face);
+    let covers = Covers::new(graph, arcs, unsure);
+    found.into_iter().filter_map(|(face, seam)| seam.or_else(|| corner(graph, arcs, grid, &face, &covers))).collect()
+}
+
+/// What the arc that is moved may share with the others around its face.
+#[derive(Clone, Copy, PartialEq)]
+enum Sharing {
+    /// No feature: the face lies between different ones, whichever they are.
+    None,
+    /// Features only with arcs no longer than a corner. What lies between may be a shape itself, or its hole or bay.
+    Corners,
+}
+
+impl Sharing {
+    /// Places of the arcs in the face that may be moved.
+    fn places(self, graph: &Graph, arcs: &Arcs, face: &[u32]) -> Vec<usize> {
+        let may = |at: usize| {
+            let own = features_of(graph, arcs, face[at]);
+            face.iter().enumerate().filter(|(other, _)| *other != at).all(|(_, half)| {
+                let shares = || features_of(graph, arcs, *half).iter().any(|f| own.binary_search(f).is_ok());
+                half / 2 != face[at] / 2
+                    && (!shares() || self == Sharing::Corners && is_small(graph, vertices_of(arcs, half / 2)))
+            })
+        };
+        (0..face.len()).filter(|at| may(*at)).collect()
+    }
+}
+
+/// Whether an arc is no longer than what rounding makes where the corners of several shapes meet.
+fn is_small(graph: &Graph, vertices: &[u32]) -> bool {
+    let start = graph.cell(vertices[0]);
+    vertices.iter().all(|v| graph.cell(*v).iter().zip(start).all(|(v, start)| v.abs_diff(start) <= CORNER_CELLS))
 }
 
 /// A half-arc is twice the number of its arc, and one more where it goes from the greater end to the lesser.
@@ -108,35 +152,161 @@ fn faces(graph: &Graph, arcs: &Arcs) -> Vec<Vec<u32>> {
     faces
 }
 
-fn seam(graph: &Graph, arcs: &Arcs, grid: Grid, face: &[u32]) -> Option<Seam> {
-    let around: Vec<u32> = face.iter().map(|half| half / 2).collect();
-    let features = |arc: u32| graph.features_of(arcs.list[arc as usize].edge);
-    let mut places: Vec<usize> = (0..face.len()).filter(|at| stands_alone(&around, *at, features)).collect();
-    // The greatest arc that may be moved: any would do that is the same in whatever order the shapes come.
-    places.sort_unstable_by(|a, b| vertices_of(arcs, around[*b]).cmp(vertices_of(arcs, around[*a])));
+fn features_of<'a>(graph: &'a Graph, arcs: &Arcs, half: u32) -> &'a [u32] {
+    graph.features_of(arcs.list[(half / 2) as usize].edge)
+}
+
+/// The seam that moves one of the arcs at these places in a face: the greatest that can be. Any would do that is the same in whatever
+/// order the shapes come.
+fn seam(graph: &Graph, arcs: &Arcs, grid: Grid, face: &[u32], mut places: Vec<usize>) -> Option<Seam> {
+    places.sort_unstable_by(|a, b| vertices_of(arcs, face[*b] / 2).cmp(vertices_of(arcs, face[*a] / 2)));
     for at in places {
-        let arc = around[at];
+        let arc = face[at] / 2;
         let onto = others(arcs, face, at);
         let vertices = vertices_of(arcs, arc);
         let metres = grid.measure(graph.cell(vertices[0])[1], graph.cell(vertices[vertices.len() - 1])[1]);
         let before = arcs.list[arc as usize].moved;
         let limit = grid.seam_limit(metres) - before;
-        let Some(apart) = apart(graph, grid, vertices, &onto, limit) else { continue };
-        return is_bounded(graph, arcs, face).then_some(Seam { arc, onto, around, metres: apart + before });
+        let around = || face.iter().map(|half| half / 2).collect();
+        if let Some(apart) = apart(graph, grid, vertices, &onto, limit) {
+            let seam = Seam { arc, onto, around: around(), metres: apart + before };
+            return is_bounded(graph, arcs, face).then_some(seam);
+        }
+        // Where neighbours end on both sides of the face, an arc is moved onto the other side only as far as it goes, and across.
+        for from_end in [true, false] {
+            let Some(short) = bridged(graph, metres, &onto, from_end, limit) else { continue };
+            if let Some(apart) = apart(graph, grid, vertices, &short, limit)
+                && is_bounded(graph, arcs, face)
+                && is_within(graph, arcs, face, if from_end { &short[short.len() - 2..] } else { &short[..2] })
+            {
+                return Some(Seam { arc, onto: short, around: around(), metres: apart + before });
+            }
+        }
     }
     None
+}
+
+/// A way that leaves out what lies between one of its ends and the vertex that comes nearest to that within a limit.
+fn bridged(graph: &Graph, measure: Measure, way: &[u32], from_end: bool, limit: f64) -> Option<Vec<u32>> {
+    let end = if from_end { way[way.len() - 1] } else { way[0] };
+    let (at, metres) = (1..way.len().saturating_sub(1))
+        .map(|at| {
+            let [vertex, end] = [way[at], end].map(|v| graph.cell(v));
+            (at, measure.distance(vertex, end, end))
+        })
+        .min_by(|a, b| a.1.total_cmp(&b.1).then_with(|| way[a.0].cmp(&way[b.0])))?;
+    let is_new = if from_end { at + 2 < way.len() } else { at > 1 };
+    (is_new && metres <= limit).then(|| {
+        if from_end {
+            way[..=at].iter().copied().chain([end]).collect()
+        } else {
+            std::iter::once(end).chain(way[at..].iter().copied()).collect()
+        }
+    })
+}
+
+/// Whether the straight line between two vertices of a face lies within it, and touches its border nowhere else.
+fn is_within(graph: &Graph, arcs: &Arcs, face: &[u32], line: &[u32]) -> bool {
+    let twice = |cell: Cell| cell.map(|v| v * 2);
+    let (p, q) = (graph.cell(line[0]), graph.cell(line[1]));
+    let middle = [p[0] + q[0], p[1] + q[1]];
+    let mut is_inside = false;
+    for pair in face.iter().flat_map(|half| vertices_of(arcs, half / 2).windows(2)) {
+        let (a, b) = (graph.cell(pair[0]), graph.cell(pair[1]));
+        let turns = [area2(p, q, a), area2(p, q, b), area2(a, b, p), area2(a, b, q)].map(i128::signum);
+        let box_meets = (0..2).all(|i| a[i].min(b[i]) <= p[i].max(q[i]) && p[i].min(q[i]) <= a[i].max(b[i]));
+        let ends_there = pair.iter().filter(|v| line.contains(v)).count();
+        // An edge at one of the ends goes elsewhere, or along the line; any other must stay away.
+        let meets = match ends_there {
+            0 => turns[0] * turns[1] <= 0 && turns[2] * turns[3] <= 0,
+            1 => turns[0] == 0 && turns[1] == 0 && is_along(p, q, a, b),
+            _ => true,
+        };
+        if box_meets && meets {
+            return false;
+        }
+        let (a, b) = (twice(a), twice(b));
+        if (a[1] > middle[1]) != (b[1] > middle[1]) {
+            is_inside ^= (area2(a, b, middle) > 0) == (b[1] > a[1]);
+        }
+    }
+    is_inside
+}
+
+/// Whether two lines on one straight have more than an end in common.
+fn is_along(p: Cell, q: Cell, a: Cell, b: Cell) -> bool {
+    let least = p.min(q).max(a.min(b));
+    let most = p.max(q).min(a.max(b));
+    least < most
 }
 
 fn vertices_of(arcs: &Arcs, arc: u32) -> &[u32] {
     arcs.vertices(arc as usize)
 }
 
-/// Whether no other arc of the face has a feature of this one: else what lies between is the shape itself, or its hole or bay.
-fn stands_alone<'a>(around: &[u32], at: usize, features: impl Fn(u32) -> &'a [u32]) -> bool {
-    let own = features(around[at]);
-    around.iter().enumerate().all(|(other, arc)| {
-        other == at || (*arc != around[at] && features(*arc).iter().all(|f| own.binary_search(f).is_err()))
-    })
+/// The seam of a face whose arcs share features, and that no feature covers, or several do, where its neighbour across an arc is covered by one: it becomes part of
+/// that. Who covers it is asked of the features along its border only.
+fn corner(graph: &Graph, arcs: &Arcs, grid: Grid, face: &[u32], covers: &Covers) -> Option<Seam> {
+    let mut covering: Vec<u32> = face
+        .iter()
+        .flat_map(|half| features_of(graph, arcs, *half).iter().map(move |feature| (*feature, *half)))
+        .filter(|(feature, half)| covers.left_of(*feature, *half))
+        .map(|(feature, _)| feature)
+        .collect();
+    covering.sort_unstable();
+    covering.dedup();
+    if covering.len() == 1 {
+        return None;
+    }
+    let leaves_one = |at: &usize| {
+        let across = features_of(graph, arcs, face[*at]);
+        let both = across.iter().filter(|feature| covering.binary_search(feature).is_ok()).count();
+        covering.len() + across.len() - 2 * both == 1
+    };
+    let places = Sharing::Corners.places(graph, arcs, face);
+    seam(graph, arcs, grid, face, places.into_iter().filter(leaves_one).collect())
+}
+
+/// On which side of their arcs features lie.
+struct Covers(HashMap<(u32, u32), bool>);
+
+impl Covers {
+    /// Of the features along these half-arcs.
+    fn new<'a>(graph: &Graph, arcs: &Arcs, halves: impl Iterator<Item = &'a u32>) -> Self {
+        let mut borders: HashMap<u32, Vec<u32>> = HashMap::new();
+        for half in halves {
+            for feature in features_of(graph, arcs, *half) {
+                borders.entry(*feature).or_default();
+            }
+        }
+        if borders.is_empty() {
+            return Self(HashMap::new());
+        }
+        for (arc, head) in arcs.list.iter().enumerate() {
+            for feature in graph.features_of(head.edge) {
+                if let Some(border) = borders.get_mut(feature) {
+                    border.push(arc as u32);
+                }
+            }
+        }
+        let sides = borders.into_par_iter().flat_map_iter(|(feature, border)| {
+            let edges: Vec<(u32, u32)> = border
+                .iter()
+                .flat_map(|arc| vertices_of(arcs, *arc).windows(2).map(|pair| (pair[0], pair[1])))
+                .collect();
+            let left = rings::inside_left(&edges, &graph.cells);
+            border.into_iter().map(move |arc| {
+                let (from, to) = (vertices_of(arcs, arc)[0], vertices_of(arcs, arc)[1]);
+                let is_left = left.get(&(from.min(to), from.max(to))).copied().unwrap_or(false);
+                ((feature, arc), is_left == (from < to))
+            })
+        });
+        Self(sides.collect())
+    }
+
+    fn left_of(&self, feature: u32, half: u32) -> bool {
+        self.0.get(&(feature, half / 2)).is_some_and(|is_left| *is_left == half.is_multiple_of(2))
+    }
 }
 
 /// The way around the face from an arc's first vertex to its last without the arc.

@@ -7,6 +7,7 @@
 //! first piece crosses d, within I, which by the same reasoning none of its edges enters. All is asked of the graph as it was before, so
 //! that an arc's outcome hangs on what lies within its own hull and on nothing else.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use rayon::prelude::*;
@@ -23,18 +24,28 @@ const NODE: u32 = u32::MAX;
 /// The kept vertices of each arc, its ends always among them.
 pub(super) fn simplify(graph: &Graph, arcs: &Arcs, grid: Grid) -> Vec<Vec<u32>> {
     let ground = Ground::new(graph, arcs);
-    let mut same_ends: HashMap<(u32, u32), u32> = HashMap::with_capacity(arcs.list.len());
+    let piecewise = |arc: usize| Piecewise {
+        ground: &ground,
+        arc,
+        vertices: arcs.vertices(arc),
+        moved: arcs.list[arc].moved,
+        grid,
+    };
+    // Of arcs between the same two nodes only one may become their chord, the one that is nearest to it: the others keep a vertex.
+    let mut straightest: HashMap<(u32, u32), usize> = HashMap::with_capacity(arcs.list.len());
+    let by_straightness = |one: usize, other: usize| {
+        let metres = |arc: usize| piecewise(arc).farthest(0, arcs.vertices(arc).len() - 1).1;
+        metres(one).total_cmp(&metres(other)).then_with(|| arcs.vertices(one).cmp(arcs.vertices(other)))
+    };
     for arc in 0..arcs.list.len() {
-        *same_ends.entry(arcs.ends(arc)).or_default() += 1;
+        let best = straightest.entry(arcs.ends(arc)).or_insert(arc);
+        if *best != arc && by_straightness(arc, *best) == Ordering::Less {
+            *best = arc;
+        }
     }
     (0..arcs.list.len())
         .into_par_iter()
-        .map(|arc| {
-            // Two arcs between the same nodes must not become one line: each that has a vertex between keeps one.
-            let keep_one = same_ends.get(&arcs.ends(arc)).is_some_and(|count| *count > 1);
-            Piecewise { ground: &ground, arc, vertices: arcs.vertices(arc), moved: arcs.list[arc].moved, grid }
-                .kept(keep_one)
-        })
+        .map(|arc| piecewise(arc).kept(straightest.get(&arcs.ends(arc)) != Some(&arc)))
         .collect()
 }
 

@@ -117,6 +117,7 @@ impl HotCells {
         let (from, to) = (cell_of(p), cell_of(q));
         if are_beside(from, to) {
             route.extend([from, to].iter().filter_map(|cell| self.places.get(cell)));
+            route.dedup();
             return;
         }
         let (p, q) = ordered(p, q);

@@ -210,7 +210,14 @@ fn assert_one_outer_ring(sides: &BTreeMap<(Cell, Cell), [u32; 2]>) {
         (from, vertex) = (vertex, next);
         count += 1;
     }
-    assert_eq!(count, at.len(), "one ring");
+    // A ring that is left over lies around a gap.
+    let mut rest: BTreeSet<Cell> = at.keys().copied().collect();
+    let (mut from, mut vertex) = (start, at[&start][0]);
+    while rest.remove(&vertex) {
+        let next = at[&vertex].iter().find(|next| **next != from).copied().expect("goes on");
+        (from, vertex) = (vertex, next);
+    }
+    assert_eq!(count, at.len(), "one ring; left over: {rest:?}");
 }
 
 fn assert_valid(outlines: &[FlatGeometry]) {
@@ -425,7 +432,7 @@ fn a_chord_that_would_cut_an_island_off_is_not_taken() {
     let both = all(&[shore, islet], &rule);
     let common = both[0].to_multi_polygon().intersection(&both[1].to_multi_polygon());
     assert_eq!(common.unsigned_area(), 0.0);
-    assert_eq!(vertices(&both[1]).len(), 4);
+    assert_eq!(vertices(&both[1]), [(1.0021, 0.9999), (1.0023, 0.9999), (1.0022, 1.0), (1.0021, 0.9999)]);
 }
 
 #[test]
