@@ -19,7 +19,7 @@ use super::{as_of, geometry_column};
 use crate::domain::access::Viewer;
 use crate::domain::detail::outline_mark;
 use crate::domain::generalisation::Generalisation;
-use crate::domain::items_query::ItemsQuery;
+use crate::domain::items_query::{ItemsQuery, Period};
 use crate::domain::layer::Layer;
 use crate::error::{Error, Result};
 use crate::geometry::flat::FlatGeometry;
@@ -176,6 +176,11 @@ async fn drawn(
     moment: &ItemsQuery,
     rule: &Generalisation,
 ) -> Result<Arc<Outlines>> {
+    let of_rule = (rule.tolerance_m.to_bits(), rule.decimals);
+    let known_as = moment_key(connection, surveyed.layer, moment, of_rule).await?;
+    if let Some(known) = known_as.as_ref().and_then(Memo::find_moment) {
+        return Ok(known);
+    }
     let rows = format!(
         "SELECT feature_id COLLATE \"C\" AS id, valid_from, ST_AsEWKB(geom) AS shape FROM {} WHERE {}",
         surveyed.relation(0),
@@ -196,7 +201,10 @@ async fn drawn(
         );
         return Err(Error::invalid("outlines_too_many", detail));
     }
-    let key = Key { digest, tolerance: rule.tolerance_m.to_bits(), decimals: rule.decimals };
+    let key = Key { digest, rule: of_rule };
+    if let Some(moment) = known_as {
+        Memo::note(moment, key.clone());
+    }
     if let Some(known) = Memo::find(&key) {
         return Ok(known);
     }
@@ -212,18 +220,50 @@ async fn drawn(
     reckoned.await.map_err(|cause| Error::internal("图形没能概括", cause))
 }
 
+/// A rule as a key: the bits of its tolerance, its decimals.
+type RuleKey = (u64, u8);
+
 /// What was generalised: by what, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     digest: Vec<u8>,
-    tolerance: u64,
-    decimals: u8,
+    rule: RuleKey,
 }
+
+/// A moment of the register: what a layer shows then follows from the revision and all before it, which its hash stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Moment {
+    layer: &'static str,
+    revision: i64,
+    hash: Vec<u8>,
+    period: Option<Period>,
+    rule: RuleKey,
+}
+
+/// The moment that is read; `None` of an operator's table, and of a register without revisions.
+async fn moment_key(
+    connection: &mut PgConnection,
+    layer: &Layer,
+    moment: &ItemsQuery,
+    rule: RuleKey,
+) -> Result<Option<Moment>> {
+    if !layer.has_past() {
+        return Ok(None);
+    }
+    let sql = "SELECT number, hash FROM revision WHERE number <= coalesce($1, number) AND hash IS NOT NULL ORDER BY number DESC LIMIT 1";
+    let found: Option<(i64, Vec<u8>)> = sqlx::query_as(sql).bind(moment.revision).fetch_optional(connection).await?;
+    let (layer, period) = (layer.id, moment.period);
+    Ok(found.map(|(revision, hash)| Moment { layer, revision, hash, period, rule }))
+}
+
+/// Moments whose outlines are known by their digest; they are few bytes each.
+const KEPT_MOMENTS: usize = 2_000;
 
 /// Outlines of the last questions. One for the whole process: what they are depends on nothing but the key.
 #[derive(Debug, Default)]
 struct Memo {
     known: HashMap<Key, (Arc<Outlines>, u64)>,
+    moments: HashMap<Moment, Key>,
     bytes: usize,
     /// Counts the questions.
     asked: u64,
@@ -234,6 +274,20 @@ static MEMO: LazyLock<Mutex<Memo>> = LazyLock::new(Mutex::default);
 impl Memo {
     fn find(key: &Key) -> Option<Arc<Outlines>> {
         MEMO.lock().unwrap_or_else(PoisonError::into_inner).find_in(key)
+    }
+
+    fn find_moment(moment: &Moment) -> Option<Arc<Outlines>> {
+        let mut memo = MEMO.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = memo.moments.get(moment)?.clone();
+        memo.find_in(&key)
+    }
+
+    fn note(moment: Moment, key: Key) {
+        let mut memo = MEMO.lock().unwrap_or_else(PoisonError::into_inner);
+        if memo.moments.len() >= KEPT_MOMENTS {
+            memo.moments.clear();
+        }
+        memo.moments.insert(moment, key);
     }
 
     fn keep(key: Key, outlines: Outlines) -> Arc<Outlines> {
@@ -279,7 +333,7 @@ mod tests {
     }
 
     fn key(number: u8) -> Key {
-        Key { digest: vec![number], tolerance: 0, decimals: 4 }
+        Key { digest: vec![number], rule: (0, 4) }
     }
 
     #[test]

@@ -16,9 +16,6 @@ use crate::geometry::flat::FlatGeometry;
 use crate::geometry::generalise;
 use crate::layers::selection;
 
-/// Up to so many features all outlines are reckoned again at each change: it takes some milliseconds.
-const ALL_AT_ONCE: usize = 500;
-
 impl Snapshot {
     /// The snapshot with the outlines of its features in the place of their shapes.
     pub fn outlined(&self, rule: &Generalisation) -> Snapshot {
@@ -37,24 +34,7 @@ impl Snapshot {
     /// The outlines of this snapshot, of which `before` holds those of the one before: the features of `ids` and what lies in `boxes`,
     /// where they were or are, has changed since. Also tells the boxes in which outlines have changed: their own, and neighbours'.
     pub fn outlined_after(&self, before: &Snapshot, ids: &[String], boxes: &[Bbox], rule: &Generalisation) -> Applied {
-        let (wanted, around) = if self.len() <= ALL_AT_ONCE {
-            let all = self.all_with_shapes();
-            (all.clone(), all)
-        } else {
-            self.affected(boxes, generalise::margin(rule))
-        };
-        self.outlined_among(before, ids, &wanted, around, rule)
-    }
-
-    /// Reckons the outlines of the `wanted`, of which what lies `around` is all that they depend on.
-    fn outlined_among(
-        &self,
-        before: &Snapshot,
-        ids: &[String],
-        wanted: &BTreeSet<Picked>,
-        around: BTreeSet<Picked>,
-        rule: &Generalisation,
-    ) -> Applied {
+        let (wanted, around) = self.affected(boxes, generalise::margin(rule));
         let mut changed: HashSet<&str> = ids.iter().map(String::as_str).collect();
         let around: Vec<Picked> = around.into_iter().collect();
         let shapes: Vec<&FlatGeometry> = around.iter().filter_map(|picked| self.geometry(*picked)).collect();
@@ -104,14 +84,6 @@ impl Snapshot {
 
     fn boxes_of(&self, picked: &BTreeSet<Picked>) -> Vec<Bbox> {
         picked.iter().map(|picked| self.blocks[picked.block as usize].boxes[picked.at as usize]).collect()
-    }
-
-    fn all_with_shapes(&self) -> BTreeSet<Picked> {
-        let places = self.blocks.iter().enumerate().flat_map(|(number, block)| {
-            let shaped = (0..block.len()).filter(|at| block.geometry(*at).is_some());
-            shaped.map(move |at| Picked { block: number as u32, at: at as u32 })
-        });
-        places.collect()
     }
 
     fn shape_of(&self, id: &str) -> Option<&FlatGeometry> {
