@@ -200,7 +200,8 @@ fn crossings(features: &[&FlatGeometry], grid: Grid, hot: &HotCells) -> Vec<Cell
         // What was left off half-way would depend on the order of looking.
         if near > NEAR_LIMIT || count > CROSSINGS_LIMIT { Vec::new() } else { cells }
     };
-    long.par_iter().flat_map_iter(found).collect()
+    // In the tree's own order: what one look has read is what the next needs.
+    tree.items().par_iter().flat_map_iter(|at| found(&long[*at as usize])).collect()
 }
 
 /// Where two edges cross, each within the other; the same whichever comes first.

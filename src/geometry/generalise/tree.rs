@@ -37,6 +37,11 @@ impl PackedTree {
         Self { items, levels }
     }
 
+    /// All things, neighbours near each other.
+    pub fn items(&self) -> &[u32] {
+        &self.items
+    }
+
     /// Calls `visit` with everything whose box, and the boxes around it, `meets` says yes to, until it answers false.
     pub fn visit(&self, meets: impl Fn(&Bounds) -> bool, mut visit: impl FnMut(u32) -> bool) {
         let top = self.levels.len() - 1;
