@@ -48,9 +48,9 @@ impl PackedTree {
         let mut open: Vec<(usize, usize)> = vec![(top, 0)];
         while let Some((level, node)) = open.pop() {
             let boxes = &self.levels[level];
-            // The last pushed is looked at first: what is nearest to the end of a node.
-            for at in node * FAN..((node + 1) * FAN).min(boxes.len()) {
-                if !meets(&boxes[at]) {
+            let below = node * FAN..((node + 1) * FAN).min(boxes.len());
+            for (at, b) in below.clone().zip(&boxes[below]) {
+                if !meets(b) {
                     continue;
                 }
                 if level > 0 {
