@@ -232,7 +232,10 @@ fn service_paths(paths: &mut Map<String, Value>, base: &str) {
     // Probes stand beside /api, so these two name their server themselves.
     for (id, probe, summary) in [("live", "/livez", "进程是否存活"), ("ready", "/readyz", "数据库是否可用")]
     {
-        let status = json!({"type": "object", "properties": {"status": {"type": "string"}}});
+        let mut status = json!({"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}});
+        if id == "ready" {
+            status = openapi_access::readiness();
+        }
         let operation = Operation::new(id, "service", summary).answers("200", summary, &[(JSON, status)]);
         let mut item = path(operation.errors(&["400", "503"]), probe);
         item["servers"] = json!([{"url": base}]);

@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
 use tracing_actix_web::RequestId;
 
-use super::auth;
+use super::{auth, replica};
 use super::problem_english::ENGLISH;
 use crate::error::Error;
 use crate::inventory::wire;
@@ -209,6 +209,7 @@ fn body_of(problem: &Problem, request: &HttpRequest, instance: &str) -> Value {
     object.insert("instance".into(), json!(instance));
     object.insert("code".into(), json!(problem.code));
     object.insert("findings".into(), wire::findings(problem.error.as_ref().map_or(&[], |e| e.findings())));
+    object.extend(replica::way_to_primary(problem.code, request).map(|url| ("primary".to_owned(), json!(url))));
     object.extend(problem.more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     Value::Object(object)
 }
@@ -292,6 +293,9 @@ fn write_problem(response: &mut ServiceResponse<BoxBody>, own: Option<&Problem>)
     if problem.status == StatusCode::UNAUTHORIZED {
         written.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"sizhi\""));
     }
+    if let Some(url) = replica::way_to_primary(problem.code, &request) {
+        written.insert_header((header::LINK, format!("<{url}>; rel=\"edit\"")));
+    }
     if let Some(seconds) = problem.retry_after_s {
         written.insert_header((header::RETRY_AFTER, seconds.to_string()));
     }
@@ -334,6 +338,7 @@ pub async fn header_layer<B: MessageBody>(
     use actix_web::HttpMessage as _;
     let id = request.extensions().get::<RequestId>().map(|id| id.to_string());
     let mut response = next.call(request).await?;
+    replica::mark_stale(&mut response);
     let headers = response.headers_mut();
     if let Some(id) = id.and_then(|id| HeaderValue::from_str(&id).ok()) {
         headers.insert(header::HeaderName::from_static("x-request-id"), id);

@@ -34,7 +34,7 @@ async fn ask(state: State, path: &str) -> (Answer, Duration) {
 async fn a_service_with_its_database_is_alive_and_ready() {
     let db = Database::empty().await;
     assert_eq!(get(&db, "/livez").await.json(), json!({"status": "alive"}));
-    assert_eq!(get(&db, "/readyz").await.json(), json!({"status": "ready"}));
+    assert_eq!(get(&db, "/readyz").await.json(), json!({"status": "ready", "role": "primary", "revision": 0}));
 }
 
 #[actix_web::test]
