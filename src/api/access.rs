@@ -101,6 +101,11 @@ async fn enforce(
     if let Err(refused) = replica::refuse_write(&request, &state) {
         return Ok(request.error_response(Problem::from(refused)));
     }
+    if rule != Rule::Open
+        && let Err(behind) = replica::wait_for_revision(&request, &state).await
+    {
+        return Ok(request.error_response(Problem::from(behind)));
+    }
     let named =
         request.headers().contains_key(header::AUTHORIZATION) || auth::session_cookie(request.request()).is_some();
     let mut answered = next.call(request).await?;

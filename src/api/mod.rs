@@ -344,7 +344,7 @@ fn app_with(
         .allow_any_origin()
         .send_wildcard()
         .allowed_methods(["GET", "HEAD", "OPTIONS"])
-        .allowed_headers(["accept", "accept-language", "if-none-match", "last-event-id"])
+        .allowed_headers(["accept", "accept-language", "if-none-match", "last-event-id", "sizhi-at-least"])
         .expose_headers([
             "etag",
             "link",
@@ -388,7 +388,8 @@ pub async fn serve(http: &HttpArgs, served: Served, ready: impl FnOnce(SocketAdd
     let cache = Arc::new(TileCache::new(http.tile_cache_mb.saturating_mul(1 << 20)));
     let told = inventory_tiles::listener(Arc::clone(&cache));
     let live = Live::new(pool.clone(), layers.all(), inventory_tiles::attributes_of, vec![told]);
-    let state = State::new(pool, http.clone()).with_role(role).with_layers(layers).with_live_tiles(Arc::new(live), cache);
+    let state =
+        State::new(pool, http.clone()).with_role(role).with_layers(layers).with_live_tiles(Arc::new(live), cache);
     let background = Background::prepare(&state);
     let feed = background.feed();
     let server = HttpServer::new(move || app_with(state.clone(), feed.clone()))

@@ -232,7 +232,8 @@ fn service_paths(paths: &mut Map<String, Value>, base: &str) {
     // Probes stand beside /api, so these two name their server themselves.
     for (id, probe, summary) in [("live", "/livez", "进程是否存活"), ("ready", "/readyz", "数据库是否可用")]
     {
-        let mut status = json!({"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}});
+        let mut status =
+            json!({"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}});
         if id == "ready" {
             status = openapi_access::readiness();
         }

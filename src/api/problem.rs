@@ -12,8 +12,8 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
 use tracing_actix_web::RequestId;
 
-use super::{auth, replica};
 use super::problem_english::ENGLISH;
+use super::{auth, replica};
 use crate::error::Error;
 use crate::inventory::wire;
 

@@ -137,7 +137,12 @@ pub const ENGLISH: &[(&str, &str)] = &[
     ("register_busy", "Another write holds the register; try again later."),
     ("storage_full", "The server's disk is full."),
     ("database_unavailable", "The database is away; try again later."),
-    ("read_only_replica", "This server's database is a read-only replica; write to the primary's service (member primary, where known)."),
+    (
+        "read_only_replica",
+        "This server's database is a read-only replica; write to the primary's service (member primary, where known).",
+    ),
+    ("behind", "This server does not show that revision yet; try again in a moment, or ask the primary's service."),
+    ("at_least_invalid", "Sizhi-At-Least must be the number of a revision, as Sizhi-Revision tells it."),
     ("promotion_unchecked", "The database was promoted just now and its schema is not checked yet; try again later."),
     ("replica_conflict", "The replica had to apply what its primary wrote and broke the query off; try again."),
     ("layers_loading", "The layers are being read into memory; requests are answered by the database until then."),

@@ -10,16 +10,24 @@ use actix_web::HttpRequest;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::HeaderValue;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web;
 
 use super::in_memory::STALE_HEADER;
 use super::state::State;
 use crate::config::HttpArgs;
 use crate::error::{Error, Result};
+use crate::layers::declaration::LAYERS;
+use crate::store::as_of;
 
 /// An answer is marked stale where the replica may be further behind: below that it comes and goes with every large write.
 const BEHIND: Duration = Duration::from_secs(6);
+/// The revision that an answer is to show at least.
+const AT_LEAST: HeaderName = HeaderName::from_static("sizhi-at-least");
+/// So long a request waits for it.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// Between two looks whether it is there.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 /// Longest address of a primary, in bytes.
 const LONGEST_ADDRESS: usize = 2_000;
 
@@ -43,6 +51,45 @@ pub fn way_to_primary(code: &str, request: &HttpRequest) -> Option<String> {
     HeaderValue::from_str(&url).is_ok().then_some(url)
 }
 
+/// Lets a client read what it has written elsewhere: an answer to a request that names a revision shows that one or a later.
+pub async fn wait_for_revision(request: &ServiceRequest, state: &State) -> Result<()> {
+    let Some(said) = request.headers().get(AT_LEAST) else { return Ok(()) };
+    if !request.method().is_safe() {
+        return Ok(());
+    }
+    let wanted = said.to_str().ok().filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+    let wanted: i64 = wanted.map(|text| text.parse().unwrap_or(i64::MAX)).ok_or_else(|| {
+        Error::invalid("at_least_invalid", "Sizhi-At-Least 应为修订号（0 起的整数），即修改的应答中的 Sizhi-Revision")
+    })?;
+    if is_held(state, wanted) {
+        return Ok(());
+    }
+    let waiting = async {
+        while as_of::newest(&mut *state.pool.acquire().await?).await? < wanted {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        let Some(live) = state.live.clone() else { return Ok(()) };
+        // In a task of its own: a client that goes away must not throw away what others wait for as well.
+        let refreshing = tokio::spawn(async move { live.refresh().await });
+        refreshing.await.map_err(|cause| Error::internal("图层没能更新", cause))?
+    };
+    tokio::time::timeout(LONGEST_WAIT, waiting).await.unwrap_or_else(|_| {
+        Err(Error::Unavailable {
+            code: "behind",
+            detail: format!(
+                "本服务还没有修订 {wanted}（副本落后于主库，或没有这个修订）；请稍后重试，或改到主库的服务上查询"
+            ),
+            cause: None,
+        })
+    })
+}
+
+/// Whether all that memory holds of the register shows this revision.
+fn is_held(state: &State, wanted: i64) -> bool {
+    let Some(live) = &state.live else { return false };
+    LAYERS.iter().all(|layer| live.held(layer).is_some_and(|held| held.revision >= wanted))
+}
+
 /// Marks an answer that a replica gives which has not heard of its primary for some time.
 pub fn mark_stale<B: MessageBody>(answer: &mut ServiceResponse<B>) {
     let state = answer.request().app_data::<web::Data<State>>();
@@ -62,7 +109,8 @@ pub fn check_primary_url(http: &HttpArgs) -> Result<()> {
     let Some(url) = http.primary_url.as_deref() else { return Ok(()) };
     let parsed: Option<actix_web::http::Uri> = url.parse().ok().filter(|_| url.len() <= LONGEST_ADDRESS);
     let is_sound = parsed.is_some_and(|parsed| {
-        let host = parsed.authority().filter(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+        let host =
+            parsed.authority().filter(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
         matches!(parsed.scheme_str(), Some("http" | "https")) && host.is_some() && parsed.query().is_none()
     });
     if is_sound {
@@ -95,10 +143,20 @@ mod tests {
 
     #[test]
     fn a_primary_is_named_by_a_whole_address_without_secrets() {
-        for good in [None, Some("https://gis.example.cn/sizhi"), Some("http://10.0.0.1:8080"), Some("http://[::1]:80/")] {
+        for good in [None, Some("https://gis.example.cn/sizhi"), Some("http://10.0.0.1:8080"), Some("http://[::1]:80/")]
+        {
             assert!(check_primary_url(&http(good)).is_ok(), "{good:?}");
         }
-        for bad in ["", "gis.example.cn", "/api", "ftp://a.cn", "https://", "https://u:p@a.cn/", "https://a.cn/?x=1", "https://a b/"] {
+        for bad in [
+            "",
+            "gis.example.cn",
+            "/api",
+            "ftp://a.cn",
+            "https://",
+            "https://u:p@a.cn/",
+            "https://a.cn/?x=1",
+            "https://a b/",
+        ] {
             let code = check_primary_url(&http(Some(bad))).err().map(|error| error.code());
             assert_eq!(code, Some("primary_url_invalid"), "{bad}");
         }

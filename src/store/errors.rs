@@ -89,11 +89,9 @@ impl From<sqlx::Error> for Error {
                     // A replica, or a primary that was set to take no writes.
                     "25006" => unavailable("read_only_replica", READ_ONLY, error),
                     // Login refused, no such database: set right by the operator, not here.
-                    "28P01" | "28000" | "3D000" => unavailable(
-                        "database_unavailable",
-                        "数据库拒绝访问（账号或库名），请联系运维人员",
-                        error,
-                    ),
+                    "28P01" | "28000" | "3D000" => {
+                        unavailable("database_unavailable", "数据库拒绝访问（账号或库名），请联系运维人员", error)
+                    }
                     // 57P0x: shutting down, starting; 53300: too many connections; 08xxx: connection trouble.
                     s if s.starts_with("57P") || s.starts_with("08") || s == "53300" => {
                         unavailable("database_unavailable", "数据库暂时不可用，请稍后重试", error)

@@ -65,9 +65,11 @@ pub(super) async fn check_schema(connection: &mut PgConnection, migrations: &Mig
         .fetch_one(&mut *connection)
         .await?;
     let applied: Vec<(i64, Vec<u8>)> = match known {
-        true => sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
-            .fetch_all(connection)
-            .await?,
+        true => {
+            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version")
+                .fetch_all(connection)
+                .await?
+        }
         false => Vec::new(),
     };
     let applied: Vec<(i64, &[u8])> = applied.iter().map(|(version, sum)| (*version, sum.as_slice())).collect();

@@ -18,7 +18,7 @@ use crate::support::http::{Answer, authorised, call};
 use crate::support::{Database, root};
 
 /// Methods, address, rule; and an address to try it at.
-const EXPECTED: &[(&str, &str, Rule, &str)] = &[
+pub const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("GET HEAD", "/", Rule::Open, "/"),
     ("GET HEAD", "/livez", Rule::Open, "/livez"),
     ("GET HEAD", "/readyz", Rule::Open, "/readyz"),
@@ -176,7 +176,7 @@ const EXPECTED: &[(&str, &str, Rule, &str)] = &[
 ];
 
 /// In process nothing feeds a stream: who is let in is told that there is no room (503).
-const STREAM: &str = "/api/collections/divisions/changes/stream";
+pub const STREAM: &str = "/api/collections/divisions/changes/stream";
 
 /// Whether the rule lets this role in; `None` is a caller without credentials. Every rule has its row: the compiler asks.
 fn lets_in(rule: Rule, role: Option<Role>) -> bool {
