@@ -28,6 +28,7 @@ mod items;
 mod json_body;
 mod json_strict;
 mod landing;
+mod metrics;
 mod openapi;
 mod openapi_access;
 mod openapi_attachments;
@@ -119,6 +120,7 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/", Open, landing::home))
         .service(get("/livez", Open, status::live))
         .service(get("/readyz", Open, status::ready))
+        .service(get("/metrics", Open, metrics::list_metrics))
         .service(get("/favicon.ico", Open, landing::icon))
         .service(get("/api", Open, landing::landing))
         .service(get("/api/", Open, landing::landing))

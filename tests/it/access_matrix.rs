@@ -22,6 +22,7 @@ pub const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("GET HEAD", "/", Rule::Open, "/"),
     ("GET HEAD", "/livez", Rule::Open, "/livez"),
     ("GET HEAD", "/readyz", Rule::Open, "/readyz"),
+    ("GET HEAD", "/metrics", Rule::Open, "/metrics"),
     ("GET HEAD", "/favicon.ico", Rule::Open, "/favicon.ico"),
     ("GET HEAD", "/api", Rule::Open, "/api"),
     ("GET HEAD", "/api/", Rule::Open, "/api/"),

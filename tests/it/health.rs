@@ -80,6 +80,8 @@ async fn without_a_database_nothing_is_answered_by_an_empty_page() {
     }
     let write = call_with(state.clone(), upload("/api/imports", &[("layer", "park_blocks")], "a.txt", b"x")).await;
     write.assert_problem(503, "database_unavailable");
+    let (metrics, _) = ask(state.clone(), "/metrics").await;
+    assert_eq!((metrics.status.as_u16(), metrics.text().contains("\nsizhi_database_up 0\n")), (200, true));
     // What needs no database goes on, and a wrong question is still a wrong question.
     for path in [
         "/",
