@@ -39,6 +39,11 @@ pub fn refuse_write(request: &ServiceRequest, state: &State) -> Result<()> {
     }
 }
 
+/// Whether a problem of this code is what a replica is, and nothing for the operator to look into.
+pub fn is_of_role(code: &str) -> bool {
+    matches!(code, "read_only_replica" | "behind")
+}
+
 /// The same address at the primary's service, for whom a replica has refused with this code; `None` where nobody has said which it is.
 pub fn way_to_primary(code: &str, request: &HttpRequest) -> Option<String> {
     if code != "read_only_replica" {
