@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::body::{BodySize, BodyStream, MessageBody};
+use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::BlockingError;
 use actix_web::http::Method;
@@ -41,9 +41,13 @@ pub struct PickedBody {
 }
 
 const END: &[u8] = b"]}";
+/// Features whose text is fetched from memory ahead of its being sent.
+const FETCHED: usize = 200;
 
 impl PickedBody {
     pub fn new(snapshot: Arc<Snapshot>, opening: String, picked: Vec<Picked>) -> Self {
+        // (Of a page that is longer the first would be gone again before they are sent.)
+        snapshot.fetch(&picked[..picked.len().min(FETCHED)]);
         let features: usize = picked.iter().map(|p| snapshot.json_len(*p) + 1).sum();
         // The last feature has no comma.
         let size = (opening.len() + features.saturating_sub(1) + END.len()) as u64;
@@ -139,12 +143,14 @@ pub fn told_stale(answer: Answer, state: &State, layers: &[&Layer]) -> Answer {
 }
 
 /// Lets a writer read its own write: its answer waits until the layers in memory hold it.
-pub async fn own_writes_layer<B: MessageBody + 'static>(
+pub async fn own_writes(
     request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let writes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let state = writes.then(|| request.app_data::<web::Data<State>>().cloned()).flatten();
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return next.call(request).await;
+    }
+    let state = request.app_data::<web::Data<State>>().cloned();
     let answer = next.call(request).await?;
     if let Some(state) = state
         && let Some(live) = &state.live

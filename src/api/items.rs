@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::auth;
 use super::collections::{LIFE, layer_of};
-use super::cursor;
 use super::in_memory::{self, PickedBody};
+use super::page_links::PageLinks;
 use super::params::{self, EXPORT_PARAMS, PAGE_PARAMS, Params, QUESTION_PARAMS};
 use super::past::Past;
 use super::problem::{Answer, Problem};
@@ -71,7 +71,7 @@ async fn list_page(
             let id = held.snapshot.id(*last).to_owned();
             After { id, from: held.snapshot.from_day(*last), keys: Vec::new() }
         });
-        let links = page_links(layer, &base, params, next, form, past);
+        let links = PageLinks::of(layer, &base, params, next, form, past);
         let (crs, shape) = (query.shape.crs, query.shape);
         let opening = opening(selection.matched, selection.picked.len(), &links, crs);
         let snapshot = Arc::clone(&held.snapshot);
@@ -86,7 +86,7 @@ async fn list_page(
     let page = features::list_items(&state.pool, viewer, layer, &query).await?;
     let next = page.features.last().filter(|_| page.more);
     let next = next.map(|last| After { id: last.id.clone(), from: last.from, keys: last.keys.clone() });
-    let links = page_links(layer, &base, params, next, form, past);
+    let links = PageLinks::of(layer, &base, params, next, form, past);
     if form == Form::Html {
         let body =
             items_page(layer, &base, &page, &links, &query.shape) + &exports::ways_to_download(layer, &base, params);
@@ -123,7 +123,7 @@ pub(super) async fn mark(state: &State, layer: &Layer, viewer: &Viewer, revision
 }
 
 /// A feature collection up to its first feature.
-fn opening(matched: impl std::fmt::Display, returned: usize, links: &Value, crs: PublishedCrs) -> String {
+fn opening(matched: impl std::fmt::Display, returned: usize, links: &PageLinks, crs: PublishedCrs) -> String {
     let stamp = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     // A file that was kept must say by itself what its numbers are.
     let system = match crs {
@@ -140,7 +140,7 @@ fn of_writing(cause: BlockingError) -> Error {
 }
 
 /// The page as a feature collection.
-fn collection_text(page: &Page, links: &Value, shape: &Shape) -> String {
+fn collection_text(page: &Page, links: &PageLinks, shape: &Shape) -> String {
     let mut text = opening(page.matched, page.features.len(), links, shape.crs);
     text.reserve(1_024 * page.features.len());
     for (i, feature) in page.features.iter().enumerate() {
@@ -165,26 +165,7 @@ pub(super) fn feature_value(row: &FeatureRow, shape: &Shape) -> Result<Value> {
     serde_json::from_str(&text).map_err(|cause| Error::internal("要素无法解读", cause))
 }
 
-fn page_links(layer: &Layer, base: &str, params: &Params, next: Option<After>, form: Form, past: Past) -> Value {
-    let url = format!("{base}/api/collections/{}/items", layer.id);
-    let href = |pairs: &[(String, String)]| format!("{url}?{}", representation::query_string(pairs));
-    let rel = |this: Form| if this == form { "self" } else { "alternate" };
-    let mut links = vec![
-        json!({"rel": rel(Form::Json), "type": "application/geo+json", "title": "GeoJSON", "href": href(&params.with("f", "json"))}),
-        json!({"rel": rel(Form::Html), "type": "text/html", "title": "HTML", "href": href(&params.with("f", "html"))}),
-        json!({"rel": "collection", "type": "application/json", "title": layer.title.zh, "href": format!("{base}/api/collections/{}", layer.id)}),
-    ];
-    if let Some(after) = next {
-        let mut pairs = params.without(&["cursor", "offset"]);
-        past.settle(&mut pairs);
-        pairs.push(("cursor".into(), cursor::text(&after)));
-        let kind = if form == Form::Json { "application/geo+json" } else { "text/html" };
-        links.push(json!({"rel": "next", "type": kind, "title": "下一页", "href": href(&pairs)}));
-    }
-    Value::Array(links)
-}
-
-fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value, shape: &Shape) -> String {
+fn items_page(layer: &Layer, base: &str, page: &Page, links: &PageLinks, shape: &Shape) -> String {
     // The id stands in front, as the link.
     let wanted = |p: &Property| shape.properties.as_ref().is_none_or(|names| names.contains(&p.name));
     let shown_properties: Vec<&Property> = layer.properties.iter().filter(|p| p.name != "id" && wanted(p)).collect();
@@ -209,9 +190,7 @@ fn items_page(layer: &Layer, base: &str, page: &Page, links: &Value, shape: &Sha
     let is_number = |p: &Property| matches!(p.kind, PropertyKind::Number | PropertyKind::Integer);
     let numbers: Vec<usize> = (1..).zip(&shown_properties).filter(|(_, p)| is_number(p)).map(|(at, _)| at).collect();
     let next = links
-        .as_array()
-        .and_then(|l| l.iter().find(|l| l["rel"] == "next"))
-        .and_then(|l| l["href"].as_str())
+        .next()
         .map(|href| format!("<p><a rel=\"next\" href=\"{}\">下一页</a></p>", html::escape(href)))
         .unwrap_or_default();
     if page.features.is_empty() && page.matched > 0 {

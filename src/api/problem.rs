@@ -215,7 +215,7 @@ fn body_of(problem: &Problem, request: &HttpRequest, instance: &str) -> Value {
 }
 
 /// Writes every error out as a problem: ours with code and findings, and whatever the layers inside refuse by
-/// themselves (extractors, unmatched paths, compression, preflights) by its status.
+/// themselves (extractors, unmatched paths, compression, preflights) by its status. Gives every answer its common headers.
 pub async fn problem_layer<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -225,14 +225,14 @@ pub async fn problem_layer<B: MessageBody + 'static>(
         Some(problem) => request.error_response(problem),
         None => next.call(request).await?.map_into_boxed_body(),
     };
-    if !(answered.status().is_client_error() || answered.status().is_server_error()) {
-        return Ok(answered);
+    if answered.status().is_client_error() || answered.status().is_server_error() {
+        let error = answered.response().error();
+        let (own, foreign) = (error.and_then(|e| e.as_error::<Problem>()).map(copy_of), error.is_some());
+        if foreign || !is_problem(&answered) {
+            write_problem(&mut answered, own.as_ref());
+        }
     }
-    let error = answered.response().error();
-    let (own, foreign) = (error.and_then(|e| e.as_error::<Problem>()).map(copy_of), error.is_some());
-    if foreign || !is_problem(&answered) {
-        write_problem(&mut answered, own.as_ref());
-    }
+    add_headers(&mut answered);
     Ok(answered)
 }
 
@@ -330,15 +330,11 @@ fn generic_problem(status: StatusCode) -> Problem {
     Problem::new(status, code, detail)
 }
 
-/// Headers that every answer carries.
-pub async fn header_layer<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, actix_web::Error> {
+/// What every answer says, whatever it is.
+fn add_headers(response: &mut ServiceResponse<BoxBody>) {
     use actix_web::HttpMessage as _;
-    let id = request.extensions().get::<RequestId>().map(|id| id.to_string());
-    let mut response = next.call(request).await?;
-    replica::mark_stale(&mut response);
+    replica::mark_stale(response);
+    let id = response.request().extensions().get::<RequestId>().map(|id| id.to_string());
     let headers = response.headers_mut();
     if let Some(id) = id.and_then(|id| HeaderValue::from_str(&id).ok()) {
         headers.insert(header::HeaderName::from_static("x-request-id"), id);
@@ -352,7 +348,6 @@ pub async fn header_layer<B: MessageBody>(
             HeaderValue::from_static("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"),
         );
     }
-    Ok(response)
 }
 
 #[cfg(test)]

@@ -11,10 +11,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::ServiceRequest;
 use actix_web::http::header;
-use actix_web::middleware::Next;
 use actix_web::{HttpRequest, web};
 
 use super::auth;
@@ -70,18 +68,11 @@ impl Allowances {
     }
 }
 
-/// Refuses what is above the allowance. Whether the service lives is always told.
-pub async fn rate_layer<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let refused = match request.app_data::<web::Data<State>>() {
+/// The refusal of a request that is above the allowance. Whether the service lives is always told.
+pub fn refusal(request: &ServiceRequest) -> Option<Problem> {
+    match request.app_data::<web::Data<State>>() {
         Some(state) if !matches!(request.path(), "/livez" | "/readyz") => refuse(request.request(), state),
         _ => None,
-    };
-    match refused {
-        Some(problem) => Ok(request.error_response(problem)),
-        None => Ok(next.call(request).await?.map_into_boxed_body()),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `geo`'s own types have an allocation a ring and three a part; here a parcel is one array of coordinates.
 
+use geo::kernels::{Kernel, Orientation, RobustKernel};
 use geo::{
     Coord, Geometry, GeometryCollection, Line, LineString, MultiLineString, MultiPoint, MultiPolygon, Point, Polygon,
 };
@@ -174,6 +175,23 @@ impl FlatGeometry {
         }
     }
 
+    /// Whether it has a point in common with this box, its sides included: exactly, without a copy.
+    pub fn meets_box(&self, bbox: &[f64; 4]) -> bool {
+        if self.kind == FlatKind::Collection {
+            return self.members.iter().any(|member| member.meets_box(bbox));
+        }
+        if matches!(self.kind, FlatKind::Point | FlatKind::MultiPoint) {
+            return self.coords.iter().any(|c| is_in_box(c, bbox));
+        }
+        if self.rings().any(|ring| line_meets_box(ring, bbox)) {
+            return true;
+        }
+        // No side touches the box: all of it lies within, or all without.
+        let corner = Coord { x: bbox[0], y: bbox[1] };
+        self.kind.is_areal()
+            && self.parts().any(|mut rings| rings.by_ref().filter(|ring| turns_around(ring, corner)).count() % 2 == 1)
+    }
+
     /// The same with every coordinate moved.
     pub fn map(&self, mut f: impl FnMut(Coord<f64>) -> Coord<f64>) -> Self {
         self.try_map(&mut |c| Some(f(c))).unwrap_or_else(|| self.clone())
@@ -243,6 +261,39 @@ impl From<&MultiPolygon<f64>> for FlatGeometry {
     }
 }
 
+fn is_in_box(c: &Coord<f64>, bbox: &[f64; 4]) -> bool {
+    bbox[0] <= c.x && c.x <= bbox[2] && bbox[1] <= c.y && c.y <= bbox[3]
+}
+
+fn line_meets_box(line: &[Coord<f64>], bbox: &[f64; 4]) -> bool {
+    let [west, south, east, north] = *bbox;
+    line.windows(2).any(|ends| {
+        let (a, b) = (ends[0], ends[1]);
+        if a.x.max(b.x) < west || a.x.min(b.x) > east || a.y.max(b.y) < south || a.y.min(b.y) > north {
+            return false;
+        }
+        if is_in_box(&a, bbox) || is_in_box(&b, bbox) {
+            return true;
+        }
+        // Two convex figures have nothing in common where a line keeps them apart: the box's sides do not (above), so that the segment's
+        // own line is the last that could.
+        let sides = [(west, south), (east, south), (east, north), (west, north)]
+            .map(|(x, y)| RobustKernel::orient2d(a, b, Coord { x, y }));
+        !(sides.iter().all(|side| *side == Orientation::Clockwise)
+            || sides.iter().all(|side| *side == Orientation::CounterClockwise))
+    })
+}
+
+/// Whether a ring that does not touch the point goes around it an odd number of times.
+fn turns_around(ring: &[Coord<f64>], point: Coord<f64>) -> bool {
+    let crosses = |ends: &&[Coord<f64>]| {
+        let (a, b) = if ends[0].y <= ends[1].y { (ends[0], ends[1]) } else { (ends[1], ends[0]) };
+        // Half open: a vertex at the point's height counts with one of its sides.
+        a.y <= point.y && point.y < b.y && RobustKernel::orient2d(a, b, point) == Orientation::CounterClockwise
+    };
+    ring.windows(2).filter(crosses).count() % 2 == 1
+}
+
 /// What a box from corner to corner is: a polygon, or a line or a point where it has no height or width.
 pub fn box_geometry([west, south, east, north]: [f64; 4]) -> Geometry<f64> {
     let (a, b) = (Coord { x: west, y: south }, Coord { x: east, y: north });
@@ -256,6 +307,7 @@ pub fn box_geometry([west, south, east, north]: [f64; 4]) -> Geometry<f64> {
 #[cfg(test)]
 mod tests {
     use geo::{MultiPolygon, wkt};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -274,6 +326,39 @@ mod tests {
         let empty = FlatGeometry::from(&MultiPolygon(Vec::new()));
         assert!(empty.is_empty() && empty.bbox().is_none() && empty.parts().count() == 0);
         assert_eq!(FlatGeometry::from(&holed()).bbox(), Some([0., 0., 6., 6.]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_shape_meets_a_box_where_geo_says_so(
+            // Small whole numbers: shapes and boxes touch, and have no height or width, often.
+            corners in prop::collection::vec((0..9i32, 0..9i32), 3..9),
+            (west, south, width, height) in (0..9i32, 0..9i32, 0..4i32, 0..4i32),
+        ) {
+            let bbox = [west, south, west + width, south + height].map(f64::from);
+            let middle = Coord { x: 4.5, y: 4.5 };
+            let angle = |c: &Coord<f64>| (c.y - middle.y).atan2(c.x - middle.x);
+            let mut star: Vec<Coord<f64>> = corners.iter().map(|(x, y)| Coord { x: f64::from(*x), y: f64::from(*y) }).collect();
+            star.sort_by(|a, b| angle(a).total_cmp(&angle(b)));
+            star.dedup_by(|a, b| angle(a) == angle(b));
+            prop_assume!(star.len() > 2);
+            star.push(star[0]);
+            let lines = MultiLineString(vec![LineString(star.clone())]);
+            // A hole about the middle that touches no side.
+            let hole = LineString::from(vec![(4.4, 4.4), (4.4, 4.6), (4.6, 4.6), (4.6, 4.4), (4.4, 4.4)]);
+            let polygon = Polygon::new(LineString(star.clone()), vec![]);
+            let holes = if geo::Contains::contains(&polygon, &Polygon::new(hole.clone(), vec![])) { vec![hole] } else { vec![] };
+            let areal = FlatGeometry::from(&MultiPolygon(vec![Polygon::new(LineString(star), holes)]));
+            let mut builder = FlatBuilder::new(FlatKind::MultiLineString);
+            lines.0[0].coords().for_each(|c| builder.push(*c));
+            builder.end_ring();
+            for flat in [builder.finish(), areal] {
+                for bbox in [bbox, [4.45, 4.45, 4.55, 4.55]] {
+                    let expected = geo::Intersects::intersects(&flat.to_geo(), &box_geometry(bbox));
+                    prop_assert_eq!(flat.meets_box(&bbox), expected, "{:?} {:?}", flat, bbox);
+                }
+            }
+        }
     }
 
     #[test]

@@ -181,7 +181,8 @@ impl Live {
                 (Some(last), Some(held)) if !(by_day && last.day != standing.day) => {
                     let is_touched = slot.layer.sources.iter().any(|s| tables.iter().any(|table| table == s.table));
                     if is_touched {
-                        self.follow_layer(reading, slot, &held, (last.revision, standing.revision), mark()).await?;
+                        let ids = reading.touched(slot.layer, &tables, last.revision, standing.revision).await?;
+                        self.follow_ids(reading, slot, &held, ids, (standing.revision, mark())).await?;
                     } else {
                         let snapshot = Arc::clone(&held.snapshot);
                         let next = Held { snapshot, revision: standing.revision, mark: held.mark.clone() };
@@ -264,18 +265,6 @@ impl Live {
         followed.mark = mark;
         followed.not_before = Some(Instant::now() + wait);
         Ok(is_held)
-    }
-
-    async fn follow_layer(
-        &self,
-        reading: &mut Reading,
-        slot: &Slot,
-        held: &Held,
-        (since, until): (i64, i64),
-        mark: String,
-    ) -> Result<bool> {
-        let ids = reading.touched(slot.layer, since, until).await?;
-        self.follow_ids(reading, slot, held, ids, (until, mark)).await
     }
 
     /// Reads these features anew, or all where they are many; false where memory cannot hold them.

@@ -1,5 +1,6 @@
 //! Tiles: from the cache, from the layers in memory, or from the database where a layer is not held.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
-use super::live::{Listener, Live};
+use super::live::{Held, Listener, Live};
 use crate::domain::access::Viewer;
 use crate::domain::items_query::Bbox;
 use crate::domain::layer::Layer;
@@ -71,13 +72,22 @@ pub struct LiveSource {
     pub stale_limit: Duration,
 }
 
-impl TileSource for LiveSource {
-    fn mark(&self, layer: &Layer, viewer: &Viewer) -> Option<String> {
+impl LiveSource {
+    fn holding(&self, layer: &Layer, viewer: &Viewer) -> Option<Arc<Held>> {
         if self.live.silent_for(layer).is_some_and(|silence| silence > self.stale_limit) {
             return None;
         }
-        let held = self.live.held(layer)?;
-        held.snapshot.knows(&viewer.jurisdiction).then(|| held.mark.clone())
+        self.live.held(layer).filter(|held| held.snapshot.knows(&viewer.jurisdiction))
+    }
+}
+
+impl TileSource for LiveSource {
+    fn mark(&self, layer: &Layer, viewer: &Viewer) -> Option<String> {
+        self.holding(layer, viewer).map(|held| held.mark.clone())
+    }
+
+    fn holds(&self, layer: &Layer, viewer: &Viewer) -> bool {
+        self.holding(layer, viewer).is_some()
     }
 
     fn is_crowded(&self, layer: &Layer, bbox: &Bbox) -> bool {
@@ -150,34 +160,35 @@ impl Tiles {
         gzip: bool,
     ) -> Result<ServedTile> {
         // The state is read before the features: a tile may be of a newer one than its key says, never of an older.
-        let marks: Option<Vec<String>> = layers.iter().map(|layer| self.mark_in_memory(layer, asked.viewer)).collect();
-        let state = match marks {
-            Some(_) if self.is_told => String::new(),
-            Some(marks) => marks.join(","),
+        let marks =
+            || layers.iter().map(|layer| self.source.as_ref()?.mark(layer, asked.viewer)).collect::<Option<Vec<_>>>();
+        let are_held = || layers.iter().all(|layer| self.source.as_ref().is_some_and(|s| s.holds(layer, asked.viewer)));
+        let known = if self.is_told { are_held().then(String::new) } else { marks().map(|marks| marks.join(",")) };
+        let state = match known {
+            Some(state) => state,
             None => state_in_database(pool, layers).await?,
         };
-        let content = |ids: &[&str]| Content {
-            layers: ids.join(",").into(),
-            scope: asked.scope.into(),
-            state: state.as_str().into(),
-        };
+        let text = |text: &str| if text.is_empty() { Cow::Borrowed("") } else { Cow::Owned(text.to_owned()) };
+        let content = |layers: Cow<'static, str>| Content { layers, scope: text(asked.scope), state: text(&state) };
+        // Boxed: what a statement needs to wait is large, and lies in every future around it.
+        let make = |layer: &'static Layer| move || Box::pin(self.make(pool, asked, layer));
         if let [layer] = layers {
-            let content = content(&[layer.id]);
-            // Boxed: what a statement needs to wait is large, and lies in every future around it.
-            let made = self.cache.get(&content, asked.tile, Box::pin(self.make(pool, asked, layer))).await?;
+            let content = content(layer.id.into());
+            let made = self.cache.get(&content, asked.tile, make(layer)).await?;
             return self.served(&content, asked.tile, made, gzip).await;
         }
         let ids: Vec<&str> = layers.iter().map(|layer| layer.id).collect();
-        let together = Box::pin(async {
-            let mut bytes = Vec::new();
-            for layer in layers {
-                let make = Box::pin(self.make(pool, asked, layer));
-                let one = self.cache.get(&content(&[layer.id]), asked.tile, make).await?;
-                bytes.extend_from_slice(&one.plain);
-            }
-            Ok::<_, Error>(bytes)
-        });
-        let content = content(&ids);
+        let together = || {
+            Box::pin(async {
+                let mut bytes = Vec::new();
+                for layer in layers {
+                    let one = self.cache.get(&content(layer.id.into()), asked.tile, make(layer)).await?;
+                    bytes.extend_from_slice(&one.plain);
+                }
+                Ok::<_, Error>(bytes)
+            })
+        };
+        let content = content(ids.join(",").into());
         let made = self.cache.get(&content, asked.tile, together).await?;
         self.served(&content, asked.tile, made, gzip).await
     }
@@ -200,13 +211,9 @@ impl Tiles {
         Ok(ServedTile { mark, bytes, is_gzip: true })
     }
 
-    fn mark_in_memory(&self, layer: &Layer, viewer: &Viewer) -> Option<String> {
-        self.source.as_ref()?.mark(layer, viewer)
-    }
-
     async fn make(&self, pool: &PgPool, asked: Asked<'_>, layer: &'static Layer) -> Result<Vec<u8>> {
         let (tile, how) = (asked.tile, self.layer(layer));
-        let held = self.source.as_ref().filter(|source| source.mark(layer, asked.viewer).is_some());
+        let held = self.source.as_ref().filter(|source| source.holds(layer, asked.viewer));
         let Some(source) = held else {
             let rows = tile_rows::list(pool, asked.viewer, layer, tile.reach()).await?;
             return beside(move || {

@@ -159,20 +159,30 @@ pub(super) fn current(layer: &Layer) -> &'static str {
     if layer.current_only { "valid_to IS NULL" } else { "TRUE" }
 }
 
-/// The features that these revisions touched, by the layer as it stands.
+/// The features that rows of these tables touched in these revisions, by the layer as it stands.
 pub(super) async fn touched_ids(
     connection: &mut PgConnection,
     layer: &Layer,
+    tables: &[String],
     since: i64,
     until: i64,
 ) -> Result<Vec<String>> {
-    let sql = format!("SELECT touched_id FROM ({}) t", touched(layer, &as_of::relation(layer, None)));
+    let is_touched = |source: &&Source| tables.iter().any(|table| table == source.table);
+    let relation = as_of::relation(layer, None);
+    let sql = format!(
+        "SELECT touched_id FROM ({}) t",
+        touched_from(layer.sources.iter().filter(is_touched), layer, &relation)
+    );
     Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(since).bind(until).fetch_all(connection).await?)
 }
 
 /// Every feature touched in ($1, $2] with the last revision that did; by the layer's relation at the window's end.
 fn touched(layer: &Layer, relation: &str) -> String {
-    let sources: Vec<String> = layer.sources.iter().map(|source| touched_by(source, layer, relation)).collect();
+    touched_from(layer.sources.iter(), layer, relation)
+}
+
+fn touched_from<'a>(sources: impl Iterator<Item = &'a Source>, layer: &Layer, relation: &str) -> String {
+    let sources: Vec<String> = sources.map(|source| touched_by(source, layer, relation)).collect();
     format!(
         "SELECT touched_id COLLATE \"C\" AS touched_id, max(touched_revision) AS touched_revision
          FROM ({}) of_sources WHERE touched_id IS NOT NULL GROUP BY 1",

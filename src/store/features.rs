@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 
 use super::conditions::{Order, bind, conditions, parameter_count};
 use super::geometry_column;
-use super::pool::begin_read_as;
+use super::pool::{begin_read_as, plan_once};
 use super::{as_of, changes};
 use crate::domain::access::Viewer;
 use crate::domain::items_query::ItemsQuery;
@@ -202,6 +202,7 @@ pub async fn find_versioned(
         as_of::relation(layer, None)
     );
     let mut transaction = begin_read_as(pool, viewer).await?;
+    plan_once(&mut transaction).await?;
     let newest = as_of::newest(&mut transaction).await?;
     let row: Option<(String, Option<NaiveDate>, String, Option<Vec<u8>>, i64)> =
         sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(&mut *transaction).await?;

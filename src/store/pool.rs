@@ -164,6 +164,13 @@ async fn speak_for(connection: &mut PgConnection, viewer: &Viewer) -> Result<()>
     Ok(())
 }
 
+/// Statements of this transaction are planned once for a connection and not for the very values that are bound: for those by a key, which
+/// are found no otherwise whatever it is, and take much less time than their planning.
+pub async fn plan_once(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)").execute(connection).await?;
+    Ok(())
+}
+
 /// How long a writer's transaction may wait for its client.
 pub const WRITER_IDLING: Duration = Duration::from_secs(120);
 

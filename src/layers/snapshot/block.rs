@@ -5,11 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::NaiveDate;
 
-use super::tree::{Bbox, NOTHING, union};
+use super::tree::{self, Bbox, NOTHING, union};
 use crate::geometry::flat::FlatGeometry;
 
 /// Features of a block that is made; one may grow to twice as many before it is split.
 pub(super) const BLOCK: usize = 64;
+
+/// Features whose boxes are looked at together.
+const GROUP: usize = 8;
 
 /// Where a feature is: its place on the curve, and the label of its id, which no other has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +95,8 @@ pub(super) struct Block {
     pub bbox: Bbox,
     pub keys: Box<[Key]>,
     pub boxes: Box<[Bbox]>,
+    /// The boxes of each [`GROUP`] features: most of a block is passed over by a look at these.
+    groups: Box<[Bbox]>,
     /// Numbers of values, so many to a feature.
     columns: Box<[u32]>,
     width: usize,
@@ -110,6 +115,7 @@ impl Block {
             bbox: boxes.iter().copied().fold(NOTHING, union),
             first_day: pieces.iter().filter_map(|piece| piece.from).min(),
             keys: pieces.iter().map(|piece| piece.key).collect(),
+            groups: boxes.chunks(GROUP).map(|some| some.iter().copied().fold(NOTHING, union)).collect(),
             boxes,
             columns: pieces.iter().flat_map(|piece| piece.columns.iter().copied()).collect(),
             width: pieces.first().map_or(0, |piece| piece.columns.len()),
@@ -149,6 +155,20 @@ impl Block {
         self.keys.len()
     }
 
+    /// The places of the features whose boxes meet this one.
+    pub(super) fn search<'a>(&'a self, bbox: &'a Bbox) -> impl Iterator<Item = usize> + 'a {
+        let groups = self.groups.iter().zip(self.boxes.chunks(GROUP)).enumerate();
+        groups.filter(|(_, (all, _))| tree::meets(all, bbox)).flat_map(|(group, (_, boxes))| {
+            let met = boxes.iter().enumerate().filter(|(_, held)| tree::meets(held, bbox));
+            met.map(move |(at, _)| group * GROUP + at)
+        })
+    }
+
+    /// What a search reads first.
+    pub(super) fn first_box(&self) -> u64 {
+        self.groups.first().map_or(0, |held| held[0].to_bits())
+    }
+
     pub(super) fn columns(&self, at: usize) -> &[u32] {
         &self.columns[at * self.width..(at + 1) * self.width]
     }
@@ -174,6 +194,11 @@ impl Block {
         self.json.range(at).len() - 1
     }
 
+    /// The feature's text.
+    pub(super) fn text(&self, at: usize) -> &[u8] {
+        &self.json.bytes[self.json.range(at)]
+    }
+
     /// The feature's text, without copying it.
     pub(super) fn json(&self, at: usize, with_comma: bool) -> Bytes {
         let mut range = self.json.range(at);
@@ -191,6 +216,7 @@ impl Block {
         let ids = self.facts.iter().map(|f| 16 + f.id.len());
         size_of_val(&*self.keys)
             + size_of_val(&*self.boxes)
+            + size_of_val(&*self.groups)
             + size_of_val(&*self.columns)
             + size_of_val(&*self.facts)
             + self.json.heap_bytes()

@@ -1,15 +1,17 @@
 //! Questions to a snapshot: which features, in the order of their ids, a page of them.
 
+use std::hint::black_box;
+
 use bytes::Bytes;
 use chrono::NaiveDate;
-use geo::Intersects;
+use geo::Coord;
 
 use super::Snapshot;
 use super::tree::{self, Bbox};
 use crate::domain::access::Jurisdiction;
 use crate::domain::items_query::{Filter, FilterValue, ItemsQuery};
 use crate::domain::layer::{PropertyKind, Visibility};
-use crate::geometry::flat::{FlatGeometry, box_geometry};
+use crate::geometry::flat::FlatGeometry;
 
 /// The dictionary of the division that decides who may see a feature.
 const ACCESS: usize = 0;
@@ -17,6 +19,11 @@ const ACCESS: usize = 0;
 const CROWD: usize = 64;
 /// Digits of a county's code.
 const WHOLE_CODE: usize = 6;
+
+/// Bytes that come from memory at once.
+const LINE: usize = 64;
+/// A processor sees by itself that a text is read on and on, after some lines.
+const FIRST_LINES: usize = 6;
 
 /// Which values of a dictionary pass; by its place.
 type Sieve = (usize, Vec<bool>);
@@ -37,6 +44,12 @@ pub struct Selection {
 pub struct Picked {
     block: u32,
     at: u32,
+}
+
+/// A feature whose own box meets the one that is asked for.
+struct Candidate {
+    picked: Picked,
+    is_within: bool,
 }
 
 /// A feature found in a block, with the label that puts it in order.
@@ -133,9 +146,9 @@ impl Snapshot {
         let sieves: Vec<Sieve> = sight.into_iter().collect();
         self.tree.search(bbox, &mut |number| {
             let block = &self.blocks[number];
-            for (at, held) in block.boxes.iter().enumerate() {
-                if tree::meets(held, bbox) && passes(&sieves, block.columns(at)) {
-                    found(self, Picked { block: number as u32, at: at as u32 }, held);
+            for at in block.search(bbox) {
+                if passes(&sieves, block.columns(at)) {
+                    found(self, Picked { block: number as u32, at: at as u32 }, &block.boxes[at]);
                 }
             }
         });
@@ -209,23 +222,51 @@ impl Snapshot {
             return;
         }
         for (nth, bbox) in boxes.iter().enumerate() {
-            self.tree.search(bbox, &mut |number| {
-                let block = &self.blocks[number];
-                for at in 0..block.len() {
-                    let held = &block.boxes[at];
-                    // One that meets two boxes is found once.
-                    if tree::meets(held, bbox)
-                        && passes(sieves, block.columns(at))
-                        && shape_meets(held, block.geometry(at), bbox)
-                        && !boxes[..nth]
-                            .iter()
-                            .any(|b| tree::meets(held, b) && shape_meets(held, block.geometry(at), b))
-                    {
-                        found(block.keys[at].label, Picked { block: number as u32, at: at as u32 });
-                    }
+            for candidate in self.candidates(bbox, sieves) {
+                let block = &self.blocks[candidate.picked.block as usize];
+                let at = candidate.picked.at as usize;
+                let (held, geometry) = (&block.boxes[at], || block.geometry(at));
+                // One that meets two boxes is found once.
+                if (candidate.is_within || geometry().is_some_and(|shape| shape.meets_box(bbox)))
+                    && !boxes[..nth].iter().any(|b| tree::meets(held, b) && shape_meets(held, geometry(), b))
+                {
+                    found(block.keys[at].label, candidate.picked);
                 }
-            });
+            }
         }
+    }
+
+    /// Features whose own boxes meet this one, and that pass. What is looked at next, block by block and then shape by shape, is fetched
+    /// ahead for all of them: memory then answers many questions at once instead of one after the other.
+    fn candidates(&self, bbox: &Bbox, sieves: &[Sieve]) -> Vec<Candidate> {
+        let mut numbers = Vec::new();
+        self.tree.search(bbox, &mut |number| numbers.push(number));
+        fetched(numbers.iter().map(|number| self.blocks[*number].first_box()));
+        let mut candidates = Vec::new();
+        for number in numbers {
+            let block = &self.blocks[number];
+            for at in block.search(bbox).filter(|at| passes(sieves, block.columns(*at))) {
+                let picked = Picked { block: number as u32, at: at as u32 };
+                candidates.push(Candidate { picked, is_within: tree::contains(bbox, &block.boxes[at]) });
+            }
+        }
+        let shapes = candidates.iter().filter(|candidate| !candidate.is_within);
+        let shapes: Vec<&FlatGeometry> = shapes.filter_map(|candidate| self.geometry(candidate.picked)).collect();
+        fetched(shapes.iter().map(|shape| shape.coords().len() as u64));
+        let lines = shapes.iter().flat_map(|shape| shape.coords().iter().step_by(LINE / size_of::<Coord<f64>>()));
+        fetched(lines.map(|coord| coord.x.to_bits()));
+        candidates
+    }
+
+    /// Has the texts of these fetched from memory, all together, before they are copied one after the other.
+    pub fn fetch(&self, picked: &[Picked]) {
+        let text = |picked: &Picked| self.blocks[picked.block as usize].text(picked.at as usize);
+        fetched(
+            picked
+                .iter()
+                .flat_map(|picked| text(picked).iter().step_by(LINE).take(FIRST_LINES))
+                .map(|byte| u64::from(*byte)),
+        );
     }
 
     /// The feature's text, without copying it.
@@ -261,6 +302,11 @@ impl Snapshot {
     }
 }
 
+/// Reads all of these; that none depends on another lets a processor wait for many at once.
+fn fetched(values: impl Iterator<Item = u64>) {
+    black_box(values.fold(0, |all, one| all ^ one));
+}
+
 fn passes(sieves: &[Sieve], columns: &[u32]) -> bool {
     sieves.iter().all(|(column, values)| values[columns[*column] as usize])
 }
@@ -270,8 +316,5 @@ fn shape_meets(held: &Bbox, geometry: Option<&FlatGeometry>, bbox: &Bbox) -> boo
     if tree::contains(bbox, held) {
         return true;
     }
-    let Some(geometry) = geometry else { return false };
-    let in_box = |c: &geo::Coord<f64>| bbox[0] <= c.x && c.x <= bbox[2] && bbox[1] <= c.y && c.y <= bbox[3];
-    // Most that meet it have a vertex in it; the others are few.
-    geometry.coords().iter().any(in_box) || geometry.to_geo().intersects(&box_geometry(*bbox))
+    geometry.is_some_and(|geometry| geometry.meets_box(bbox))
 }

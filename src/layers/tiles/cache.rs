@@ -4,6 +4,7 @@
 //! takes places out, made or not; a tile whose place is gone when it is done is handed to those who waited and not kept. So, as
 //! long as a new state is published before `invalidate` is called, a tile of an older state is never found after it.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -67,11 +68,11 @@ impl MadeTile {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Content {
     /// Ids of layers with commas between, in the order of the tile.
-    pub layers: Arc<str>,
+    pub layers: Cow<'static, str>,
     /// Who may see it, where not everybody sees the same; empty for the public.
-    pub scope: Arc<str>,
+    pub scope: Cow<'static, str>,
     /// The state it is of, where states are not told apart by [`TileCache::invalidate`].
-    pub state: Arc<str>,
+    pub state: Cow<'static, str>,
 }
 
 impl Content {
@@ -121,12 +122,12 @@ impl TileCache {
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The tile, made by `make` unless it is there. `make` reads the state of the layer when it is first polled, not before.
-    pub async fn get<E>(
+    /// The tile, made by what `make` gives unless it is there. That reads the state of the layer when it is first polled, not before.
+    pub async fn get<E, F: Future<Output = Result<Vec<u8>, E>>>(
         &self,
         content: &Content,
         tile: Tile,
-        make: impl Future<Output = Result<Vec<u8>, E>>,
+        make: impl FnOnce() -> F,
     ) -> Result<Arc<MadeTile>, E> {
         let place = self.shard(content, tile).place(content, tile);
         if let Some(made) = place.made.get() {
@@ -134,8 +135,8 @@ impl TileCache {
         }
         // Whoever goes away, or fails, leaves no place without a tile behind; another who waits makes it.
         let tidy = Tidy { cache: self, content, tile, place: Some(place) };
-        let Some(place) = &tidy.place else { return make.await.map(|plain| Arc::new(MadeTile::new(plain))) };
-        let made = place.made.get_or_try_init(|| async { make.await.map(|plain| Arc::new(MadeTile::new(plain))) });
+        let Some(place) = &tidy.place else { return make().await.map(|plain| Arc::new(MadeTile::new(plain))) };
+        let made = place.made.get_or_try_init(|| async { make().await.map(|plain| Arc::new(MadeTile::new(plain))) });
         made.await.cloned()
     }
 

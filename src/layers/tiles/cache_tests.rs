@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::*;
 
 fn content(layers: &str, scope: &str) -> Content {
-    Content { layers: layers.into(), scope: scope.into(), state: "".into() }
+    Content { layers: layers.to_owned().into(), scope: scope.to_owned().into(), state: "".into() }
 }
 
 fn tile_at(zoom: u8, longitude: f64, latitude: f64) -> Tile {
@@ -59,7 +59,7 @@ fn a_tile_is_made_once_for_all_who_wait() {
     let (content, tile) = (content("parks", ""), tile_at(9, CHANGSHA.0, CHANGSHA.1));
     let made = AtomicUsize::new(0);
     let (send, wait) = oneshot::channel::<()>();
-    let mut first = Steps::of(cache.get(&content, tile, async {
+    let mut first = Steps::of(cache.get(&content, tile, || async {
         made.fetch_add(1, Ordering::SeqCst);
         let _ = wait.await;
         bytes("a").await
@@ -68,14 +68,14 @@ fn a_tile_is_made_once_for_all_who_wait() {
         made.fetch_add(1, Ordering::SeqCst);
         bytes("b").await
     };
-    let mut second = Steps::of(cache.get(&content, tile, second_make()));
+    let mut second = Steps::of(cache.get(&content, tile, &second_make));
     assert!(first.step().is_none() && second.step().is_none());
     send.send(()).expect("somebody waits");
     let first = first.step().expect("made").expect("no error");
     let second = second.step().expect("made").expect("no error");
     assert!(Arc::ptr_eq(&first, &second));
     assert_eq!((text(&second), made.load(Ordering::SeqCst)), ("a".to_owned(), 1));
-    assert_eq!(text(&now(cache.get(&content, tile, second_make())).expect("held")), "a");
+    assert_eq!(text(&now(cache.get(&content, tile, &second_make)).expect("held")), "a");
     assert_eq!(made.load(Ordering::SeqCst), 1);
 }
 
@@ -83,20 +83,20 @@ fn a_tile_is_made_once_for_all_who_wait() {
 fn whoever_goes_away_hands_the_work_on_and_leaves_nothing() {
     let cache = TileCache::new(1 << 20);
     let (content, tile) = (content("parks", ""), tile_at(9, CHANGSHA.0, CHANGSHA.1));
-    let mut first = Steps::of(cache.get(&content, tile, std::future::pending::<Result<Vec<u8>, Infallible>>()));
-    let mut second = Steps::of(cache.get(&content, tile, bytes("second")));
+    let mut first = Steps::of(cache.get(&content, tile, std::future::pending::<Result<Vec<u8>, Infallible>>));
+    let mut second = Steps::of(cache.get(&content, tile, || bytes("second")));
     assert!(first.step().is_none() && second.step().is_none());
     drop(first);
     assert_eq!(text(&second.step().expect("made").expect("no error")), "second");
     assert_eq!(cache.size().1, 1);
     // Alone, and gone: no place is left; an error leaves none either.
     let other = tile_at(10, CHANGSHA.0, CHANGSHA.1);
-    let mut alone = Steps::of(cache.get(&content, other, std::future::pending::<Result<Vec<u8>, Infallible>>()));
+    let mut alone = Steps::of(cache.get(&content, other, std::future::pending::<Result<Vec<u8>, Infallible>>));
     assert!(alone.step().is_none());
     assert_eq!(cache.size().1, 2);
     drop(alone);
     assert_eq!(cache.size().1, 1);
-    assert_eq!(now(cache.get(&content, other, async { Err::<Vec<u8>, &str>("ill") })).err(), Some("ill"));
+    assert_eq!(now(cache.get(&content, other, || async { Err::<Vec<u8>, &str>("ill") })).err(), Some("ill"));
     assert_eq!(cache.size().1, 1);
 }
 
@@ -122,7 +122,10 @@ fn no_tile_of_an_older_state_is_found_after_the_invalidation() {
         for step in order.chars() {
             match step {
                 'b' => {
-                    let mut steps = Steps::of(cache.get(&content, tile, reader.take().expect("once")));
+                    let mut steps = Steps::of(cache.get(&content, tile, {
+                        let read = reader.take().expect("once");
+                        || read
+                    }));
                     assert!(steps.step().is_none());
                     maker = Some(steps);
                 }
@@ -142,7 +145,7 @@ fn no_tile_of_an_older_state_is_found_after_the_invalidation() {
                         continue;
                     }
                     // Who asks from now on must see the new state, whatever is under way.
-                    let other = now(cache.get(&content, tile, bytes("state 2"))).expect("no error");
+                    let other = now(cache.get(&content, tile, || bytes("state 2"))).expect("no error");
                     assert_eq!(text(&other), "state 2", "{order}");
                 }
                 _ => unreachable!("{order}"),
@@ -171,7 +174,7 @@ fn an_edit_drops_the_tiles_it_touches_at_every_zoom_and_no_other() {
     }
     for content in &contents {
         for tile in &held {
-            now(cache.get(content, *tile, bytes("x"))).expect("no error");
+            now(cache.get(content, *tile, || bytes("x"))).expect("no error");
         }
     }
     let all = cache.size();
@@ -203,13 +206,13 @@ fn memory_is_bounded_and_what_is_asked_for_stays() {
     let content = content("parks", "");
     let favourite = tile_at(14, CHANGSHA.0, CHANGSHA.1);
     let big = || async { Ok::<_, Infallible>(vec![7_u8; 2_000]) };
-    now(cache.get(&content, favourite, big())).expect("no error");
+    now(cache.get(&content, favourite, &big)).expect("no error");
     for step in 0..3_000 {
         let tile = Tile::new(14, step, 5).expect("tile");
-        now(cache.get(&content, tile, big())).expect("no error");
+        now(cache.get(&content, tile, &big)).expect("no error");
         assert!(cache.size().0 <= limit, "{step}");
         assert!(cache.find(&content, favourite).is_some(), "{step}");
-        now(cache.get(&content, favourite, big())).expect("no error");
+        now(cache.get(&content, favourite, &big)).expect("no error");
         if step % 3 == 0 {
             cache.invalidate("parks", &[tile.bounds()]);
         }
@@ -219,7 +222,7 @@ fn memory_is_bounded_and_what_is_asked_for_stays() {
     assert!(orders <= 2 * cache.size().1 + 64 * SHARDS, "{orders}");
     // A cache of nothing keeps nothing, and answers.
     let none = TileCache::new(0);
-    assert_eq!(now(none.get(&content, favourite, big())).expect("made").plain.len(), 2_000);
+    assert_eq!(now(none.get(&content, favourite, &big)).expect("made").plain.len(), 2_000);
     assert_eq!(none.size(), (0, 0));
 }
 
@@ -227,7 +230,8 @@ fn memory_is_bounded_and_what_is_asked_for_stays() {
 fn the_compressed_form_is_counted_and_comes_back_whole() {
     let cache = TileCache::new(1 << 20);
     let (content, tile) = (content("parks", ""), tile_at(9, CHANGSHA.0, CHANGSHA.1));
-    let made = now(cache.get(&content, tile, bytes(&"四至".repeat(500)))).expect("no error");
+    let long = "四至".repeat(500);
+    let made = now(cache.get(&content, tile, || bytes(&long))).expect("no error");
     let before = cache.size().0;
     let compressed = made.gzip();
     cache.recount(&content, tile);

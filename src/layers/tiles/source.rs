@@ -14,6 +14,11 @@ pub trait TileSource: Send + Sync {
     /// viewer may see.
     fn mark(&self, layer: &Layer, viewer: &Viewer) -> Option<String>;
 
+    /// Whether the layer is held, and knows what this viewer may see: whether it has a mark.
+    fn holds(&self, layer: &Layer, viewer: &Viewer) -> bool {
+        self.mark(layer, viewer).is_some()
+    }
+
     /// Whether so much lies there that a thread that answers others should not look at it.
     fn is_crowded(&self, _layer: &Layer, _bbox: &Bbox) -> bool {
         false
