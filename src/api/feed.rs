@@ -12,7 +12,7 @@ use super::state::State;
 use crate::inventory::database_role::{self, DatabaseRole};
 use crate::inventory::live::{self, Live};
 use crate::inventory::webhooks;
-use crate::store::follow::{self, Told};
+use crate::store::follow::{self, Told, Written};
 
 /// What streams go by: the newest revision as it is made, the end of the service, and a bounded number of places.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl Background {
         let delivering =
             tokio::spawn(webhooks::deliver(pool.clone(), Arc::clone(&role), public_url, newest_seen, stopping));
         let ((access, rung), (layers, written), (looks, seen)) =
-            (watch::channel(0), watch::channel(0), watch::channel(None));
+            (watch::channel(0), watch::channel(Written::default()), watch::channel(None));
         let mut following = vec![
             tokio::spawn(follow::follow(pool, Told { newest, access, layers, looks })),
             tokio::spawn(database_role::keep(role, owner, seen)),

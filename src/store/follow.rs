@@ -1,5 +1,6 @@
 //! The newest revision, told as it is made: the database's doorbell, and a look of its own in case one is missed.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -27,10 +28,25 @@ pub struct Told {
     pub newest: watch::Sender<i64>,
     /// Counted up when somebody's rights may have changed.
     pub access: watch::Sender<u64>,
-    /// Counted up when an operator's table may have been written.
-    pub layers: watch::Sender<u64>,
+    /// Which operators' tables may have been written.
+    pub layers: watch::Sender<Written>,
     /// What each look has found.
     pub looks: watch::Sender<Option<Look>>,
+}
+
+/// How often it was told that operators' tables were written.
+#[derive(Debug, Default)]
+pub struct Written {
+    all: u64,
+    /// By the layer's id.
+    of_layer: HashMap<String, u64>,
+}
+
+impl Written {
+    /// Another number after the table of this layer may have been written.
+    pub fn count(&self, layer: &str) -> u64 {
+        self.all + self.of_layer.get(layer).copied().unwrap_or(0)
+    }
 }
 
 /// Tells what happens until nobody asks any more (the task is dropped). One connection of its own listens; while the database is away it
@@ -47,7 +63,7 @@ pub async fn follow(pool: PgPool, told: Told) {
                 {
                     // Something was written; of what, nothing is told.
                     position.clone_from(&replaying.position);
-                    told.layers.send_modify(|rung| *rung += 1);
+                    told.layers.send_modify(|written| written.all += 1);
                 }
                 told.newest.send_if_modified(|newest| std::mem::replace(newest, look.revision) != look.revision);
                 told.looks.send_replace(Some(look));
@@ -82,7 +98,9 @@ async fn hear(listener: Option<&mut PgListener>, told: &Told) -> bool {
         Ok(Some(bell)) => {
             match bell.channel() {
                 ACCESS => told.access.send_modify(|rung| *rung += 1),
-                extra::CHANNEL => told.layers.send_modify(|rung| *rung += 1),
+                extra::CHANNEL => told
+                    .layers
+                    .send_modify(|written| *written.of_layer.entry(bell.payload().to_owned()).or_default() += 1),
                 _ => {}
             }
             true
