@@ -36,6 +36,9 @@ pub struct HttpArgs {
     /// 对外的根地址，例如 https://gis.example.cn/sizhi；不设置时从请求头推断
     #[arg(long, env = "SIZHI_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    /// 连接只读副本时，主库所在服务对外的根地址，例如 https://gis.example.cn/sizhi；被拒绝的写请求会得到它
+    #[arg(long, env = "SIZHI_PRIMARY_URL", value_name = "URL")]
+    pub primary_url: Option<String>,
     /// 是否采信 Forwarded、X-Forwarded-* 请求头；服务直接面向公网时应关闭
     #[arg(long, env = "SIZHI_TRUST_FORWARDED", default_value_t = true, action = clap::ArgAction::Set)]
     pub trust_forwarded: bool,

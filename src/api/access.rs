@@ -12,6 +12,7 @@ use actix_web::{Resource, web};
 
 use super::auth;
 use super::problem::Problem;
+use super::replica;
 use super::state::State;
 use crate::domain::access::Role;
 use crate::error::{Error, Result};
@@ -96,6 +97,14 @@ async fn enforce(
         Err(_) => return Ok(request.error_response(Problem::too_long())),
         Ok(Err(error)) => return Ok(request.error_response(Problem::from(error))),
         Ok(Ok(())) => {}
+    }
+    if let Err(refused) = replica::refuse_write(&request, &state) {
+        return Ok(request.error_response(Problem::from(refused)));
+    }
+    if rule != Rule::Open
+        && let Err(behind) = replica::wait_for_revision(&request, &state).await
+    {
+        return Ok(request.error_response(Problem::from(behind)));
     }
     let named =
         request.headers().contains_key(header::AUTHORIZATION) || auth::session_cookie(request.request()).is_some();

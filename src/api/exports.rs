@@ -24,7 +24,7 @@ use super::state::State;
 use super::{html, items, shape};
 use crate::domain::export::{ExportFormat, Headings, TextEncoding};
 use crate::domain::items_query::ItemsQuery;
-use crate::domain::layer::Layer;
+use crate::domain::layer::{Layer, Visibility};
 use crate::domain::published_crs::PublishedCrs;
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
@@ -176,6 +176,10 @@ pub async fn download(
     if request.method() == Method::HEAD {
         head.left_out = export::check(&state.pool, asked).await?.left_out();
         return Ok(head.answer(BodyStream::new(stream::empty::<io::Result<Bytes>>())));
+    }
+    if layer.visibility == Visibility::Internal {
+        // What leaves the house is entered in the log first, which a replica cannot.
+        state.role.refuse_writes()?;
     }
     let turn = turn(state).await?;
     let prepared = export::prepare(&state.pool, asked).await?;

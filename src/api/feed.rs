@@ -9,9 +9,10 @@ use tokio::task::JoinHandle;
 
 use super::callers::Callers;
 use super::state::State;
+use crate::inventory::database_role::{self, DatabaseRole};
 use crate::inventory::live::{self, Live};
 use crate::inventory::webhooks;
-use crate::store::follow;
+use crate::store::follow::{self, Told, Written};
 
 /// What streams go by: the newest revision as it is made, the end of the service, and a bounded number of places.
 #[derive(Debug, Clone)]
@@ -36,6 +37,7 @@ impl Feed {
 /// The tasks beside the server, not started yet.
 pub struct Background {
     pool: PgPool,
+    role: Arc<DatabaseRole>,
     public_url: Option<String>,
     feed: Feed,
     newest: watch::Sender<i64>,
@@ -46,26 +48,30 @@ pub struct Background {
 
 impl Background {
     pub fn prepare(state: &State) -> Self {
-        let (pool, http) = (&state.pool, &state.http);
+        let (pool, role, http) = (state.pool.clone(), Arc::clone(&state.role), &state.http);
         let (newest, newest_seen) = watch::channel(0);
         let (stop, stopping) = watch::channel(false);
         let places = Arc::new(Semaphore::new(http.streams.min(Semaphore::MAX_PERMITS)));
         let feed = Feed { newest: newest_seen, stopping, places };
         let (live, callers) = (state.live.clone(), Arc::clone(&state.callers));
-        Self { pool: pool.clone(), public_url: http.public_url.clone(), feed, newest, stop, live, callers }
+        Self { pool, role, public_url: http.public_url.clone(), feed, newest, stop, live, callers }
     }
 
     pub fn feed(&self) -> Feed {
         self.feed.clone()
     }
 
-    pub fn start(self) -> Running {
-        let Self { pool, public_url, feed, newest, stop, live, callers } = self;
+    /// `owner` checks the schema of a replica that is promoted.
+    pub fn start(self, owner: PgPool) -> Running {
+        let Self { pool, role, public_url, feed, newest, stop, live, callers } = self;
+        let (newest_seen, stopping) = (feed.newest.clone(), feed.stopping.clone());
         let delivering =
-            tokio::spawn(webhooks::deliver(pool.clone(), public_url, feed.newest.clone(), feed.stopping.clone()));
-        let ((access, rung), (layers, written)) = (watch::channel(0), watch::channel(0));
+            tokio::spawn(webhooks::deliver(pool.clone(), Arc::clone(&role), public_url, newest_seen, stopping));
+        let ((access, rung), (layers, written), (looks, seen)) =
+            (watch::channel(0), watch::channel(Written::default()), watch::channel(None));
         let mut following = vec![
-            tokio::spawn(follow::follow(pool, newest, access, layers)),
+            tokio::spawn(follow::follow(pool, Told { newest, access, layers, looks })),
+            tokio::spawn(database_role::keep(role, owner, seen)),
             tokio::spawn(async move { callers.forget_when(rung).await }),
         ];
         if let Some(live) = live {

@@ -28,6 +28,7 @@ mod items;
 mod json_body;
 mod json_strict;
 mod landing;
+mod metrics;
 mod openapi;
 mod openapi_access;
 mod openapi_attachments;
@@ -49,6 +50,7 @@ mod past;
 mod problem;
 mod problem_english;
 mod rate;
+mod replica;
 mod report_pages;
 mod reports;
 mod representation;
@@ -81,10 +83,12 @@ use tracing_actix_web::TracingLogger;
 
 pub use feed::Feed;
 pub use params::query_of_pairs;
+pub use replica::check_primary_url;
 pub use state::State;
 
 use crate::config::HttpArgs;
 use crate::error::{Error, Result};
+use crate::inventory::database_role::DatabaseRole;
 use crate::inventory::live::Live;
 use crate::inventory::tiles as inventory_tiles;
 use crate::layers::catalogue::Catalogue;
@@ -117,6 +121,7 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/", Open, landing::home))
         .service(get("/livez", Open, status::live))
         .service(get("/readyz", Open, status::ready))
+        .service(get("/metrics", Open, metrics::list_metrics))
         .service(get("/favicon.ico", Open, landing::icon))
         .service(get("/api", Open, landing::landing))
         .service(get("/api/", Open, landing::landing))
@@ -342,7 +347,7 @@ fn app_with(
         .allow_any_origin()
         .send_wildcard()
         .allowed_methods(["GET", "HEAD", "OPTIONS"])
-        .allowed_headers(["accept", "accept-language", "if-none-match", "last-event-id"])
+        .allowed_headers(["accept", "accept-language", "if-none-match", "last-event-id", "sizhi-at-least"])
         .expose_headers([
             "etag",
             "link",
@@ -367,6 +372,16 @@ fn app_with(
         .wrap(TracingLogger::default())
 }
 
+/// The database that is served.
+pub struct Served {
+    /// What requests work with.
+    pub pool: PgPool,
+    /// The owner of the tables: for the schema of a replica that is promoted.
+    pub owner: PgPool,
+    pub role: DatabaseRole,
+    pub layers: Catalogue,
+}
+
 /// What comes before every handler and after it. One layer: each is some hundred nanoseconds of a tile's ten thousand.
 async fn inner_layer(
     request: ServiceRequest,
@@ -379,12 +394,14 @@ async fn inner_layer(
 }
 
 /// Serves until a signal; `ready` is told the address once the port is bound.
-pub async fn serve(http: &HttpArgs, pool: PgPool, layers: Catalogue, ready: impl FnOnce(SocketAddr)) -> Result<()> {
+pub async fn serve(http: &HttpArgs, served: Served, ready: impl FnOnce(SocketAddr)) -> Result<()> {
+    let Served { pool, owner, role, layers } = served;
     let workers = http.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from)).max(1);
     let cache = Arc::new(TileCache::new(http.tile_cache_mb.saturating_mul(1 << 20)));
     let told = inventory_tiles::listener(Arc::clone(&cache));
     let live = Live::new(pool.clone(), layers.all(), inventory_tiles::attributes_of, vec![told]);
-    let state = State::new(pool, http.clone()).with_layers(layers).with_live_tiles(Arc::new(live), cache);
+    let state =
+        State::new(pool, http.clone()).with_role(role).with_layers(layers).with_live_tiles(Arc::new(live), cache);
     let background = Background::prepare(&state);
     let feed = background.feed();
     let server = HttpServer::new(move || app_with(state.clone(), feed.clone()))
@@ -411,7 +428,7 @@ pub async fn serve(http: &HttpArgs, pool: PgPool, layers: Catalogue, ready: impl
         server.addrs().first().copied().ok_or_else(|| Error::conflict("port_unavailable", "没有可监听的地址"))?;
     let stopped = |cause| Error::internal("服务意外停止", cause);
     let mut signals = Signals::listen().map_err(stopped)?;
-    let background = background.start();
+    let background = background.start(owner);
     ready(address);
     let mut running = pin!(server.run());
     let handle = running.handle();

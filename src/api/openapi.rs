@@ -229,15 +229,24 @@ fn service_paths(paths: &mut Map<String, Value>, base: &str) {
         .answers("200", "网页", &[(HTML, json!({"type": "string"}))])
         .errors(&["400"]);
     paths.insert("/docs".into(), path(page, "/docs"));
-    // Probes stand beside /api, so these two name their server themselves.
+    // Probes and metrics stand beside /api, so these three name their server themselves.
     for (id, probe, summary) in [("live", "/livez", "进程是否存活"), ("ready", "/readyz", "数据库是否可用")]
     {
-        let status = json!({"type": "object", "properties": {"status": {"type": "string"}}});
+        let mut status =
+            json!({"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}});
+        if id == "ready" {
+            status = openapi_access::readiness();
+        }
         let operation = Operation::new(id, "service", summary).answers("200", summary, &[(JSON, status)]);
         let mut item = path(operation.errors(&["400", "503"]), probe);
         item["servers"] = json!([{"url": base}]);
         paths.insert(probe.into(), item);
     }
+    let text = [("text/plain", json!({"type": "string"}))];
+    let metrics = Operation::new("list_metrics", "service", "本服务的度量（Prometheus）").answers("200", "度量", &text);
+    let mut item = path(metrics.errors(&["400"]), "/metrics");
+    item["servers"] = json!([{"url": base}]);
+    paths.insert("/metrics".into(), item);
 }
 
 fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {

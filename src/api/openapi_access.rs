@@ -35,6 +35,20 @@ pub fn paths(paths: &mut Map<String, Value>) {
     token_paths(paths);
 }
 
+/// What `/readyz` tells.
+pub fn readiness() -> Value {
+    json!({
+        "type": "object", "required": ["status", "role", "revision"],
+        "properties": {
+            "status": {"type": "string"},
+            "role": {"type": "string", "enum": ["primary", "replica"], "description": "数据库是主库还是只读副本"},
+            "revision": {"type": "integer", "description": "最新的修订"},
+            "lag_s": {"type": "number", "nullable": true, "description": "副本：至多落后主库多少秒；null 表示无从得知"},
+            "receiving": {"type": "boolean", "description": "副本：此刻是否在接收主库的更改"}
+        }
+    })
+}
+
 fn session_paths(paths: &mut Map<String, Value>) {
     let who = answer(Operation::new("get_session", "access", "我是谁；没有登录时是公众"), "登录状态", "Session");
     let log_in = answer(Operation::new("log_in", "access", "登录；登录凭据在 Set-Cookie"), "登录状态", "Session")

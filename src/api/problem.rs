@@ -12,8 +12,8 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
 use tracing_actix_web::RequestId;
 
-use super::auth;
 use super::problem_english::ENGLISH;
+use super::{auth, replica};
 use crate::error::Error;
 use crate::inventory::wire;
 
@@ -209,6 +209,7 @@ fn body_of(problem: &Problem, request: &HttpRequest, instance: &str) -> Value {
     object.insert("instance".into(), json!(instance));
     object.insert("code".into(), json!(problem.code));
     object.insert("findings".into(), wire::findings(problem.error.as_ref().map_or(&[], |e| e.findings())));
+    object.extend(replica::way_to_primary(problem.code, request).map(|url| ("primary".to_owned(), json!(url))));
     object.extend(problem.more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     Value::Object(object)
 }
@@ -269,7 +270,7 @@ fn write_problem(response: &mut ServiceResponse<BoxBody>, own: Option<&Problem>)
     };
     let id = request.extensions().get::<RequestId>().map(|id| id.to_string()).unwrap_or_default();
     let instance = format!("urn:uuid:{id}");
-    if problem.status.is_server_error() {
+    if problem.status.is_server_error() && !replica::is_of_role(problem.code) {
         let cause =
             response.response().error().and_then(|e| e.as_error::<Problem>()).and_then(|p| p.error.as_ref()).map(|e| {
                 let mut text = e.to_string();
@@ -291,6 +292,9 @@ fn write_problem(response: &mut ServiceResponse<BoxBody>, own: Option<&Problem>)
     }
     if problem.status == StatusCode::UNAUTHORIZED {
         written.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"sizhi\""));
+    }
+    if let Some(url) = replica::way_to_primary(problem.code, &request) {
+        written.insert_header((header::LINK, format!("<{url}>; rel=\"edit\"")));
     }
     if let Some(seconds) = problem.retry_after_s {
         written.insert_header((header::RETRY_AFTER, seconds.to_string()));
@@ -329,6 +333,7 @@ fn generic_problem(status: StatusCode) -> Problem {
 /// What every answer says, whatever it is.
 fn add_headers(response: &mut ServiceResponse<BoxBody>) {
     use actix_web::HttpMessage as _;
+    replica::mark_stale(response);
     let id = response.request().extensions().get::<RequestId>().map(|id| id.to_string());
     let headers = response.headers_mut();
     if let Some(id) = id.and_then(|id| HeaderValue::from_str(&id).ok()) {

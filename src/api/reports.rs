@@ -230,6 +230,8 @@ async fn download(
 ) -> Answer {
     let at = Utc::now();
     if request.method() != Method::HEAD {
+        // It is entered in the log first, which a replica cannot.
+        state.role.refuse_writes()?;
         let address = auth::client_address(request, state);
         let given = GivenOut { report: &report, viewer, format: format.as_str(), address: &address };
         reports::log_download(&state.pool, &given).await?;

@@ -10,6 +10,7 @@ use super::callers::Callers;
 use super::rate::Allowances;
 use crate::config::HttpArgs;
 use crate::domain::layer::Layer;
+use crate::inventory::database_role::DatabaseRole;
 use crate::inventory::live::{Held, Live};
 use crate::inventory::tiles::{LiveSource, Tiles};
 use crate::layers::catalogue::Catalogue;
@@ -39,6 +40,8 @@ pub struct State {
     pub tiles: Arc<Tiles>,
     /// The layers in memory; `None` = all is read from the database.
     pub live: Option<Arc<Live>>,
+    /// Whether the database takes writes.
+    pub role: Arc<DatabaseRole>,
     /// Who asked lately.
     pub callers: Arc<Callers>,
 }
@@ -52,8 +55,14 @@ impl State {
         let downloads = Arc::new(Semaphore::new(DOWNLOADS_AT_ONCE));
         let callers = Arc::new(Callers::default());
         let layers = Arc::default();
+        let role = Arc::new(DatabaseRole::new(false));
         let tiles = Arc::new(Tiles::of_database(http.tile_cache_mb.saturating_mul(1 << 20)));
-        Self { pool, http, exports, reports, allowances, downloads, layers, tiles, live: None, callers }
+        Self { pool, http, exports, reports, allowances, downloads, layers, tiles, live: None, role, callers }
+    }
+
+    /// The same over a database of this role.
+    pub fn with_role(self, role: DatabaseRole) -> Self {
+        Self { role: Arc::new(role), ..self }
     }
 
     /// The same, serving these layers.

@@ -13,6 +13,7 @@ use crate::api;
 use crate::config::{DatabaseArgs, HttpArgs, LayerArgs};
 use crate::error::{Error, Result};
 use crate::inventory::accounts::{self, passwords};
+use crate::inventory::database_role::DatabaseRole;
 use crate::inventory::{extra_layers, sample};
 use crate::layers::catalogue::Catalogue;
 use crate::store::backup::Address;
@@ -115,22 +116,34 @@ pub async fn run(args: Args) -> Result<ExitCode> {
 }
 
 async fn serve(args: &Args, database: &Database, begun: Instant) -> Result<()> {
+    api::check_primary_url(&args.http)?;
     let application = database.application_pool().await?;
+    let role = DatabaseRole::find(database.pool()).await?;
+    if role.takes_writes() {
+        prepare(args, database.pool()).await?;
+    } else {
+        output::print("✓ 数据库是只读副本：提供查询，不接受写入；升为主库后无需重启");
+    }
     // Made now, or the first unknown name would take twice as long as a known one.
     tokio::task::spawn_blocking(passwords::warm);
-    if args.database.database_url.is_none() && !args.no_sample && is_empty(database.pool()).await? {
-        let seeded = sample::seed(database.pool(), "sizhi serve").await?;
-        output::print(&seeded.to_string());
-    }
-    first_admin(args, database.pool()).await?;
     let layers = extra_layers(&args.layers, database.pool(), &application).await?;
-    let served = api::serve(&args.http, application.clone(), layers, |address| {
+    let served = api::Served { pool: application.clone(), owner: database.pool().clone(), role, layers };
+    let served = api::serve(&args.http, served, |address| {
         output::print(&format!("✓ 四至已启动（{:.1} 秒）：http://{address}/", begun.elapsed().as_secs_f64()));
         output::print(&format!("  接口 http://{address}/api    停止：Ctrl-C"));
     })
     .await;
     application.close().await;
     served
+}
+
+/// What a register lacks at its first start.
+async fn prepare(args: &Args, owner: &PgPool) -> Result<()> {
+    if args.database.database_url.is_none() && !args.no_sample && is_empty(owner).await? {
+        let seeded = sample::seed(owner, "sizhi serve").await?;
+        output::print(&seeded.to_string());
+    }
+    first_admin(args, owner).await
 }
 
 /// The register's layers and those of the operator's file. With a file that has faults the service does not start.

@@ -3,7 +3,7 @@
 
 use sqlx::{Connection, PgConnection, PgPool};
 
-use crate::domain::extra_layer::DeclaredLayer;
+use crate::domain::extra_layer::{DeclaredLayer, POLL_SECONDS};
 use crate::domain::layer::{Follow, Layer};
 use crate::domain::{Finding, Severity};
 use crate::error::{Error, Result};
@@ -11,6 +11,7 @@ use crate::layers::declaration;
 use crate::layers::extra::{self, Declared, Faults};
 use crate::store::extra::follow::{self, Installed};
 use crate::store::extra::{admit, inspect};
+use crate::store::replica::is_replica;
 
 /// Layers that may be served, and what is to be said of them.
 #[derive(Debug)]
@@ -57,11 +58,13 @@ async fn make_ready(
         look_at_rows(connection, declared, *layer, &mut faults).await?;
     }
     refuse(&faults)?;
+    let is_replica = is_replica(connection).await?;
     let mut reader = application.acquire().await?;
     for (declared, Declared { layer, .. }) in &made {
         let remedy = match layer.extra {
-            Some(extra) => admit::admit(connection, extra).await?,
-            None => None,
+            // Nothing can be given on a replica; whether the role may read is seen below.
+            Some(extra) if !is_replica => admit::admit(connection, extra).await?,
+            _ => None,
         };
         if let Some(remedy) = remedy {
             let what = format!("服务所用的角色没有读取权限；请由表的所有者执行：{remedy}");
@@ -72,13 +75,38 @@ async fn make_ready(
         }
     }
     refuse(&faults)?;
-    for (_, Declared { layer, .. }) in &made {
-        if layer.follow == Follow::ByTrigger {
+    let mut layers = Vec::with_capacity(made.len());
+    for (declared, Declared { layer, .. }) in &made {
+        layers.push(if layer.follow != Follow::ByTrigger {
+            *layer
+        } else if is_replica {
+            on_replica(connection, declared, layer, &mut faults).await?
+        } else {
             follow::install(connection, layer).await?;
-        }
+            *layer
+        });
     }
     follow::prune(connection).await?;
-    Ok(Opened { layers: made.into_iter().map(|(_, made)| made.layer).collect(), findings: faults.into_findings() })
+    Ok(Opened { layers, findings: faults.into_findings() })
+}
+
+/// A layer under triggers on a replica: what its primary's triggers write comes along. Where there are none, it is polled.
+async fn on_replica(
+    connection: &mut PgConnection,
+    declared: &DeclaredLayer,
+    layer: &'static Layer,
+    faults: &mut Faults,
+) -> Result<&'static Layer> {
+    if follow::stands(connection, layer).await? {
+        return Ok(layer);
+    }
+    let seconds = declared.poll_seconds.unwrap_or(POLL_SECONDS);
+    let what = format!(
+        "数据库是只读副本，主库上没有这张表的触发器，改为每 {seconds} 秒比较一次；要及时跟随，请先在主库上用同一文件启动服务"
+    );
+    faults.warning("layer_polled_on_replica", declared.line, extra::about(declared, what));
+    // Layers are declared once, at the start, and live as long as the process.
+    Ok(Box::leak(Box::new(Layer { follow: Follow::ByPolling { seconds }, ..*layer })))
 }
 
 /// What only the rows can tell.

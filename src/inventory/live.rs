@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::layers::snapshot::{Attributes, NewFeature, Snapshot, SnapshotBuilder, columns_of};
 use crate::store;
 use crate::store::extra::follow::{self, Mark, Touched};
+use crate::store::follow::Written;
 use crate::store::layer_rows::{LayerRow, Reading, Standing};
 
 /// A share of a layer that is read anew whole rather than feature by feature: one in so many.
@@ -366,13 +367,15 @@ pub async fn keep(live: Arc<Live>, mut newest: watch::Receiver<i64>) {
 }
 
 /// The same for the operator's tables, each by itself.
-pub async fn keep_extras(live: Arc<Live>, written: watch::Receiver<u64>) {
+pub async fn keep_extras(live: Arc<Live>, written: watch::Receiver<Written>) {
     let each = (0..live.slots.len()).filter(|at| live.slots[*at].layer.extra.is_some());
     let each = each.map(|at| {
         let (live, mut written) = (Arc::clone(&live), written.clone());
         async move {
             loop {
                 let slot = &live.slots[at];
+                // Counted before the look: what is written meanwhile is looked for again.
+                let seen = written.borrow_and_update().count(slot.layer.id);
                 let looked = store::while_answering(&live.pool, async {
                     live.look_at(slot).await;
                     Ok(())
@@ -381,7 +384,8 @@ pub async fn keep_extras(live: Arc<Live>, written: watch::Receiver<u64>) {
                     tokio::time::sleep(PATIENCE / 4).await;
                     continue;
                 }
-                if let Ok(Err(_closed)) = tokio::time::timeout(PATIENCE, written.changed()).await {
+                let is_written = written.wait_for(|written| written.count(slot.layer.id) != seen);
+                if let Ok(Err(_closed)) = tokio::time::timeout(PATIENCE, is_written).await {
                     return;
                 }
             }

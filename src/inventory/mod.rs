@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod criteria;
+pub mod database_role;
 pub mod export;
 pub mod extra_layers;
 pub mod geometry_report;

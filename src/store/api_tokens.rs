@@ -99,7 +99,7 @@ pub async fn present(connection: &mut PgConnection, hash: &[u8]) -> Result<Optio
     let row: Option<PresentedRow> = sqlx::query_as(
         "SELECT t.id, t.account, t.name, t.role, t.divisions, a.role AS account_role, a.divisions AS account_divisions,
                 t.expires_at <= clock_timestamp() AS expired, t.revoked_at IS NOT NULL AS revoked, a.disabled,
-                coalesce(t.last_used_at < clock_timestamp() - interval '1 minute', true) AS unused_lately
+                NOT pg_is_in_recovery() AND coalesce(t.last_used_at < clock_timestamp() - interval '1 minute', true) AS unused_lately
          FROM api_token t JOIN account a ON a.name = t.account WHERE t.hash = $1",
     )
     .bind(hash)

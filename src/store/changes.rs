@@ -185,7 +185,7 @@ fn touched_from<'a>(sources: impl Iterator<Item = &'a Source>, layer: &Layer, re
     let sources: Vec<String> = sources.map(|source| touched_by(source, layer, relation)).collect();
     format!(
         "SELECT touched_id COLLATE \"C\" AS touched_id, max(touched_revision) AS touched_revision
-         FROM ({}) of_sources WHERE touched_id IS NOT NULL GROUP BY 1",
+         FROM ({}) of_sources (touched_id, touched_revision) WHERE touched_id IS NOT NULL GROUP BY 1",
         sources.join(" UNION ALL ")
     )
 }

@@ -71,6 +71,10 @@ impl From<sqlx::Error> for Error {
                 match state.as_str() {
                     "57014" => unavailable("query_timeout", "查询超过了时限，请缩小范围后重试", error),
                     "55P03" => unavailable("register_busy", "登记库正被另一个写操作占用，请稍后重试", error),
+                    // The state is that of two writers in each other's way; of ours only what reads is so interrupted.
+                    "40001" | "40P01" if is_recovery(database.as_ref()) => {
+                        unavailable("replica_conflict", "副本正在应用主库的更改，查询被中断；请重试", error)
+                    }
                     "40001" | "40P01" => unavailable("register_busy", "与另一个写操作冲突，请稍后重试", error),
                     // The policy's own check, not a missing grant: those are our fault.
                     "42501" if is_policy(database.as_ref()) => Error::Forbidden {
@@ -82,12 +86,12 @@ impl From<sqlx::Error> for Error {
                     "XX000" if is_geos(database.as_ref()) => not_reckoned(),
                     "22003" => Error::invalid("number_out_of_range", "有数值超出登记库能保存的范围"),
                     "53100" => unavailable("storage_full", "数据库磁盘已满，请联系运维人员", error),
-                    // Login refused, no such database, a standby that takes no writes: set right by the operator, not here.
-                    "28P01" | "28000" | "3D000" | "25006" => unavailable(
-                        "database_unavailable",
-                        "数据库拒绝访问（账号、库名或只读状态），请联系运维人员",
-                        error,
-                    ),
+                    // A replica, or a primary that was set to take no writes.
+                    "25006" => unavailable("read_only_replica", READ_ONLY, error),
+                    // Login refused, no such database: set right by the operator, not here.
+                    "28P01" | "28000" | "3D000" => {
+                        unavailable("database_unavailable", "数据库拒绝访问（账号或库名），请联系运维人员", error)
+                    }
                     // 57P0x: shutting down, starting; 53300: too many connections; 08xxx: connection trouble.
                     s if s.starts_with("57P") || s.starts_with("08") || s == "53300" => {
                         unavailable("database_unavailable", "数据库暂时不可用，请稍后重试", error)
@@ -104,6 +108,15 @@ impl From<sqlx::Error> for Error {
             _ => Error::internal("数据库操作失败", error),
         }
     }
+}
+
+/// What a writer is told by a server over a replica.
+pub const READ_ONLY: &str = "本服务所连的数据库是只读副本，不接受写入；请改到主库的服务上进行";
+
+/// True where PostgreSQL broke off a statement because a replica has to show what its primary wrote: told by the place in PostgreSQL, since
+/// its sentences are translated.
+fn is_recovery(error: &dyn sqlx::error::DatabaseError) -> bool {
+    error.downcast_ref::<sqlx::postgres::PgDatabaseError>().routine() == Some("ProcessInterrupts")
 }
 
 fn not_reckoned() -> Error {

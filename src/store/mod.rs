@@ -37,6 +37,7 @@ pub mod login_failures;
 pub mod park_cards;
 pub mod parks;
 mod pool;
+pub mod replica;
 pub mod reports;
 pub mod revision;
 pub mod roles;
@@ -46,9 +47,10 @@ pub mod tile_rows;
 pub mod undo;
 pub mod webhooks;
 
+pub use errors::READ_ONLY;
 pub use pool::{
     PoolLimits, WRITER_IDLING, bear_idling, begin_read_as, begin_write, begin_write_as, connect,
-    connect_as_application, migrate, ping, while_answering,
+    connect_as_application, migrate, while_answering,
 };
 
 /// What an upsert did, or would do.

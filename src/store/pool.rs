@@ -6,6 +6,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
+use super::replica;
 use super::roles::{self, APPLICATION_ROLE, Standing};
 use crate::domain::access::{Role, Viewer};
 use crate::error::{Error, Result};
@@ -52,9 +53,13 @@ pub fn connect(options: PgConnectOptions, limits: PoolLimits) -> PgPool {
         .connect_lazy_with(options)
 }
 
-/// Brings the schema and the application role's grants up to date; a second migrator waits for the first.
+/// Brings the schema and the application role's grants up to date; a second migrator waits for the first. A replica's are only looked at.
 pub async fn migrate(pool: &PgPool) -> Result<Standing> {
     let mut connection = pool.acquire().await?;
+    if replica::is_replica(&mut connection).await? {
+        replica::check_schema(&mut connection, &MIGRATIONS).await?;
+        return roles::standing(&mut connection).await;
+    }
     // Index builds on a large register take longer than a read may.
     sqlx::query("SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', '60s', false)")
         .execute(&mut *connection)
@@ -102,19 +107,6 @@ pub(super) fn migrated_function(name: &str) -> Option<&'static str> {
             .find_map(|create| text.find(&format!("{create}{name}(")))?;
         text[at..].split("$$").nth(1)
     })
-}
-
-/// One round trip, within `patience`.
-pub async fn ping(pool: &PgPool, patience: Duration) -> Result<()> {
-    let query = sqlx::query("SELECT 1").execute(pool);
-    match tokio::time::timeout(patience, query).await {
-        Ok(answer) => answer.map(drop).map_err(Error::from),
-        Err(_) => {
-            Err(Error::Unavailable {
-                code: "database_unavailable", detail: "数据库没有应答".to_owned(), cause: None
-            })
-        }
-    }
 }
 
 /// Does `work` as long as the database answers others meanwhile. A write may take minutes, so it has no limit of its own

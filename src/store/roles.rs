@@ -121,7 +121,8 @@ async fn is_granted(connection: &mut PgConnection) -> Result<bool> {
     Ok(granted.unwrap_or(false))
 }
 
-async fn standing(connection: &mut PgConnection) -> Result<Standing> {
+/// Whether this database user may take the role on.
+pub(super) async fn standing(connection: &mut PgConnection) -> Result<Standing> {
     let (user, member): (String, bool) = sqlx::query_as(
         "SELECT current_user::text, coalesce((SELECT pg_has_role(current_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = $1), false)",
     )

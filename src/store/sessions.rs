@@ -50,7 +50,7 @@ pub async fn open(connection: &mut PgConnection, account: &str, hash: &[u8]) -> 
 pub async fn find(connection: &mut PgConnection, hash: &[u8]) -> Result<Option<Session>> {
     let row: Option<SessionRow> = sqlx::query_as(
         "SELECT s.account, a.display_name, a.role, a.divisions, a.must_change_password, s.expires_at,
-                s.last_seen_at < clock_timestamp() - interval '1 minute' AS stale
+                NOT pg_is_in_recovery() AND s.last_seen_at < clock_timestamp() - interval '1 minute' AS stale
          FROM session s JOIN account a ON a.name = s.account
          WHERE s.hash = $1 AND s.expires_at > clock_timestamp() AND NOT a.disabled",
     )

@@ -18,10 +18,11 @@ use crate::support::http::{Answer, authorised, call};
 use crate::support::{Database, root};
 
 /// Methods, address, rule; and an address to try it at.
-const EXPECTED: &[(&str, &str, Rule, &str)] = &[
+pub const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("GET HEAD", "/", Rule::Open, "/"),
     ("GET HEAD", "/livez", Rule::Open, "/livez"),
     ("GET HEAD", "/readyz", Rule::Open, "/readyz"),
+    ("GET HEAD", "/metrics", Rule::Open, "/metrics"),
     ("GET HEAD", "/favicon.ico", Rule::Open, "/favicon.ico"),
     ("GET HEAD", "/api", Rule::Open, "/api"),
     ("GET HEAD", "/api/", Rule::Open, "/api/"),
@@ -176,7 +177,7 @@ const EXPECTED: &[(&str, &str, Rule, &str)] = &[
 ];
 
 /// In process nothing feeds a stream: who is let in is told that there is no room (503).
-const STREAM: &str = "/api/collections/divisions/changes/stream";
+pub const STREAM: &str = "/api/collections/divisions/changes/stream";
 
 /// Whether the rule lets this role in; `None` is a caller without credentials. Every rule has its row: the compiler asks.
 fn lets_in(rule: Rule, role: Option<Role>) -> bool {

@@ -34,7 +34,7 @@ async fn ask(state: State, path: &str) -> (Answer, Duration) {
 async fn a_service_with_its_database_is_alive_and_ready() {
     let db = Database::empty().await;
     assert_eq!(get(&db, "/livez").await.json(), json!({"status": "alive"}));
-    assert_eq!(get(&db, "/readyz").await.json(), json!({"status": "ready"}));
+    assert_eq!(get(&db, "/readyz").await.json(), json!({"status": "ready", "role": "primary", "revision": 0}));
 }
 
 #[actix_web::test]
@@ -80,6 +80,8 @@ async fn without_a_database_nothing_is_answered_by_an_empty_page() {
     }
     let write = call_with(state.clone(), upload("/api/imports", &[("layer", "park_blocks")], "a.txt", b"x")).await;
     write.assert_problem(503, "database_unavailable");
+    let (metrics, _) = ask(state.clone(), "/metrics").await;
+    assert_eq!((metrics.status.as_u16(), metrics.text().contains("\nsizhi_database_up 0\n")), (200, true));
     // What needs no database goes on, and a wrong question is still a wrong question.
     for path in [
         "/",

@@ -75,6 +75,7 @@ async fn head_is_get_without_the_body() {
         "/",
         "/livez",
         "/readyz",
+        "/metrics",
         "/favicon.ico",
         "/api",
         "/api/conformance",

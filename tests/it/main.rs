@@ -91,6 +91,7 @@ mod real_cadastres;
 mod real_files;
 mod real_formats;
 mod real_geojson_rules;
+mod replica;
 mod reports;
 mod reports_drawn;
 mod reports_files;

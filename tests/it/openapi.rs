@@ -10,9 +10,10 @@ use crate::support::http::{authorised, call, get, get_authorised, link, post, up
 use crate::support::{Database, accounts, files, images, parcels};
 
 /// The URL table of `src/api/mod.rs`, as a reader would try it.
-const ADDRESSES: [(&str, &str); 132] = [
+const ADDRESSES: [(&str, &str); 133] = [
     ("/livez", "/livez"),
     ("/readyz", "/readyz"),
+    ("/metrics", "/metrics"),
     ("/", "/api"),
     ("/conformance", "/api/conformance"),
     ("/openapi.json", "/api/openapi.json"),
@@ -369,7 +370,7 @@ async fn every_reference_resolves_and_every_operation_has_its_own_id() {
             assert!(operation["responses"].get("default").is_some(), "{id}: errors");
         }
     }
-    assert_eq!(ids.len(), 159);
+    assert_eq!(ids.len(), 160);
 }
 
 /// A value that the parameter takes.

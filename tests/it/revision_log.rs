@@ -408,7 +408,7 @@ async fn what_the_server_says_has_its_own_word() {
         ("55P03", "register_busy"),
         ("40P01", "register_busy"),
         ("53100", "storage_full"),
-        ("25006", "database_unavailable"),
+        ("25006", "read_only_replica"),
         ("57P03", "database_unavailable"),
         ("XX000", "internal"),
     ] {

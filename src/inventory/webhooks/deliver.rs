@@ -1,5 +1,6 @@
 //! Delivering: leases a webhook, tells it what it is due, one event after the other, and writes down what came of each.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -9,6 +10,7 @@ use super::event;
 use super::send::{self, Outcome};
 use crate::domain::access::Viewer;
 use crate::error::Result;
+use crate::inventory::database_role::DatabaseRole;
 use crate::layers::declaration::{self, LAYERS};
 use crate::store::changes::{self, Counts};
 use crate::store::webhooks::{self, Delivery, Leased};
@@ -34,26 +36,32 @@ pub fn backoff_seconds(failures: i32) -> i32 {
         .map_or(LONGEST_WAIT_SECONDS, |s| s.min(LONGEST_WAIT_SECONDS))
 }
 
-/// Delivers until `stopping` says so; an attempt under way is finished first.
+/// Delivers until `stopping` says so; an attempt under way is finished first. Over a replica the servers of its primary do.
 pub async fn deliver(
     pool: PgPool,
+    role: Arc<DatabaseRole>,
     public_url: Option<String>,
     newest: watch::Receiver<i64>,
     stopping: watch::Receiver<bool>,
 ) {
-    let hands = (0..AT_A_TIME).map(|_| hand(&pool, public_url.as_deref(), newest.clone(), stopping.clone()));
+    let hands = (0..AT_A_TIME).map(|_| hand(&pool, &role, public_url.as_deref(), newest.clone(), stopping.clone()));
     futures_util::future::join_all(hands).await;
 }
 
 async fn hand(
     pool: &PgPool,
+    role: &DatabaseRole,
     public_url: Option<&str>,
     mut newest: watch::Receiver<i64>,
     mut stopping: watch::Receiver<bool>,
 ) {
     while !*stopping.borrow_and_update() {
         newest.mark_unchanged();
-        match webhooks::lease(pool, LEASE_SECONDS).await {
+        let leased = match role.takes_writes() {
+            true => webhooks::lease(pool, LEASE_SECONDS).await,
+            false => Ok(None),
+        };
+        match leased {
             Ok(Some(leased)) => {
                 if let Err(error) = serve(pool, &leased, public_url, &stopping).await {
                     // The database is away: the lease runs out by itself.

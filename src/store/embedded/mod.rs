@@ -68,8 +68,11 @@ impl Embedded {
         let embedded = Self { place, watcher };
         if !embedded.has_database().await {
             embedded.place.wait_ready().await?;
-            // Under the lock too: two starters would both find no database and both make it.
-            embedded.make_database().await?;
+            // It may have been there and only late: on a replica nothing can be made. Under the lock too: two starters would both find
+            // no database and both make it.
+            if !embedded.has_database().await {
+                embedded.make_database().await?;
+            }
         }
         drop(guard);
         Ok(embedded)

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use crate::domain::extra_layer::ExtraTable;
 use crate::domain::layer::{Follow, Layer};
 use crate::error::{Error, Result};
+use crate::store::replica::is_replica;
 
 /// The state of a layer that a reader has read, and what it is asked to give back. Opaque.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +89,11 @@ pub async fn install(connection: &mut PgConnection, layer: &Layer) -> Result<()>
         .await?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// Whether the triggers of a layer stand and fire, as they can on a replica only where its primary has them.
+pub async fn stands(connection: &mut PgConnection, layer: &Layer) -> Result<bool> {
+    is_installed(connection, layer.id, layer.extra).await
 }
 
 /// Lets a connection that is nobody else's take its time: large tables are read whole at start.
@@ -230,8 +236,12 @@ pub async fn installed(connection: &mut PgConnection) -> Result<Vec<Installed>> 
     Ok(found)
 }
 
-/// Throws away changes that no reader waits for any more; one that does after all reads everything again.
+/// Throws away changes that no reader waits for any more; one that does after all reads everything again. On a replica its primary's
+/// servers do that.
 pub async fn prune(connection: &mut PgConnection) -> Result<()> {
+    if is_replica(&mut *connection).await? {
+        return Ok(());
+    }
     let sql = format!(
         "WITH gone AS (DELETE FROM extra_change WHERE made_at < clock_timestamp() - interval '{KEPT}' RETURNING layer, transaction)
          UPDATE extra_layer e SET pruned_through = greatest(e.pruned_through, g.last)

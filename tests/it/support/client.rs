@@ -49,28 +49,30 @@ impl Client {
     }
 
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-        let mut stream = TcpStream::connect(&self.address).expect("connected");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("timeout set");
-        let mut request = format!(
-            "{method} {path} HTTP/1.0\r\nHost: {}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {}\r\n",
-            self.address,
-            body.len()
-        );
-        for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        request.push_str("\r\n");
-        stream.write_all(request.as_bytes()).expect("asked");
-        stream.write_all(body).expect("body sent");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap_or_else(|e| panic!("{method} {path}: {e}"));
-        let end =
-            answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or_else(|| panic!("no head: {method} {path}"));
-        let body = answer.split_off(end + 4);
-        let head = String::from_utf8(answer).expect("a head of text");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        Reply { status, head, body }
+        let authorization = format!("Bearer {TOKEN}");
+        let own = [("Host", self.address.as_str()), ("Authorization", authorization.as_str())];
+        exchange(&self.address, (method, path), &[&own, headers].concat(), body)
     }
+}
+
+/// One request of whomever these headers say.
+pub fn exchange(address: &str, (method, path): (&str, &str), headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    let mut stream = TcpStream::connect(address).expect("connected");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("timeout set");
+    let mut request = format!("{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("\r\n");
+    stream.write_all(request.as_bytes()).expect("asked");
+    stream.write_all(body).expect("body sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap_or_else(|e| panic!("{method} {path}: {e}"));
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap_or_else(|| panic!("no head: {method} {path}"));
+    let body = answer.split_off(end + 4);
+    let head = String::from_utf8(answer).expect("a head of text");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    Reply { status, head, body }
 }
 
 impl Reply {

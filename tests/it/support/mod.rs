@@ -18,6 +18,7 @@ pub mod proj;
 pub mod proxy;
 pub mod replay;
 pub mod reports;
+pub mod standby;
 pub mod tiles;
 pub mod tools;
 
@@ -276,6 +277,7 @@ pub fn http_args() -> HttpArgs {
         bind: "127.0.0.1".to_owned(),
         admin_token: Some(TOKEN.to_owned()),
         public_url: None,
+        primary_url: None,
         trust_forwarded: true,
         upload_limit_mb: 5,
         attachment_max_mb: 1,
