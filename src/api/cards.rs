@@ -3,7 +3,6 @@
 use actix_web::{HttpRequest, web};
 use serde_json::{Value, json};
 
-use super::html;
 use super::params::{self, Params};
 use super::park_json;
 use super::park_pages;
@@ -11,10 +10,12 @@ use super::past::Past;
 use super::problem::Answer;
 use super::representation::{self, Form};
 use super::state::State;
+use super::{auth, collections, html, items};
 use crate::domain::layer::Visibility;
 use crate::domain::lifecycle::ParkStatus;
 use crate::domain::{DivisionCode, ParkCode, items_query};
 use crate::error::{Error, Result};
+use crate::layers::declaration;
 use crate::store::as_of;
 use crate::store::park_cards::{self, DirectoryQuery, DirectorySort};
 
@@ -64,19 +65,23 @@ pub async fn get_park(request: HttpRequest, path: web::Path<String>, state: web:
     let form = representation::form(&request, &params)?;
     let base = representation::base_url(&request, &state);
     let past = Past::read(&params, &state).await?;
+    let viewer = auth::viewer(&request, &state).await?;
     let code = ParkCode::parse(&path).map_err(|reason| Error::invalid("park_code_invalid", reason.to_string()))?;
-    let etag = representation::etag(&request, &base, form, &as_of::mark(&state.pool, past.revision).await?);
-    let card = park_cards::find(&state.pool, &code, past.revision)
+    // What a card tells of boundaries is what the layer of blocks shows.
+    let blocks = &declaration::PARK_BLOCKS;
+    let mark = items::with_detail(as_of::mark(&state.pool, past.revision).await?, blocks, &viewer);
+    let etag = representation::etag(&request, &base, form, &mark);
+    let card = park_cards::find(&state.pool, &viewer, blocks, &code, past.revision)
         .await?
         .ok_or_else(|| Error::not_found("park_not_found", format!("名录中没有代码为 {code} 的园区")))?;
     if representation::is_current(&request, &etag) {
         return representation::not_modified(&etag);
     }
-    let document = park_json::card(&card, &base);
+    let document = park_json::card(&card, blocks.generalisation_for(&viewer), &base);
     if form == Form::Html {
         let query = representation::query_string(&params.with("f", "json"));
         let json_url = format!("{}?{query}", park_json::card_url(&base, code.as_str()));
-        let body = park_pages::card(&document, &base);
+        let body = collections::outline_note(blocks, &viewer) + &park_pages::card(&document, &base);
         let page = html::page(&base, &card.park.name, &body, &json_url);
         return past.mark(representation::html(Some(&etag), page), card.revision, Visibility::Public);
     }

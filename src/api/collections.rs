@@ -14,6 +14,7 @@ use crate::domain::access::Viewer;
 use crate::domain::layer::{GeometryKind, Layer, Property, PropertyKind};
 use crate::domain::published_crs::PublishedCrs;
 use crate::error::{self, Error};
+use crate::inventory::wire;
 use crate::store::features::{self, LayerExtent};
 
 const CRS84: &str = "http://www.opengis.net/def/crs/OGC/1.3/CRS84";
@@ -44,7 +45,7 @@ pub async fn list_collections(request: HttpRequest, state: web::Data<State>) -> 
     let mut collections = Vec::new();
     for layer in state.layers.visible(&viewer) {
         let extent = extent(&state, &viewer, layer).await?;
-        collections.push(describe(layer, &base, &extent));
+        collections.push(describe(layer, &viewer, &base, &extent));
     }
     let url = format!("{base}/api/collections");
     if form == Form::Html {
@@ -91,27 +92,38 @@ pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state
                 ]
             })
             .collect();
+        let outlined = outline_note(layer, &viewer);
         let body = format!(
-            "<p>{0}</p><p><a href=\"{1}/items?f=html\">浏览要素</a> <a href=\"{1}/queryables?f=html\">可查询的属性</a> <a href=\"{1}/schema?f=html\">属性结构</a></p><h2>属性</h2>{2}",
+            "<p>{0}</p>{outlined}<p><a href=\"{1}/items?f=html\">浏览要素</a> <a href=\"{1}/queryables?f=html\">可查询的属性</a> <a href=\"{1}/schema?f=html\">属性结构</a></p><h2>属性</h2>{2}",
             html::escape(layer.description.zh),
             html::escape(&url),
             html::table("属性", &["字段", "含义", "单位", "可查询"], &rows)
         );
         return representation::html(None, html::page(&base, layer.title.zh, &body, &format!("{url}?f=json")));
     }
-    representation::json(None, &describe(layer, &base, &extent))
+    representation::json(None, &describe(layer, &viewer, &base, &extent))
+}
+
+/// What people are told of the outlines that they see; nothing where they see what was surveyed.
+pub(super) fn outline_note(layer: &Layer, viewer: &Viewer) -> String {
+    let Some(rule) = layer.generalisation_for(viewer) else { return String::new() };
+    format!(
+        "<p class=\"muted\">所示图形是概略轮廓：与实测界线相差不超过 {} 米，坐标取 {} 位小数（度），不作定界依据；有权查阅内部资料的用户登录后可见实测界线。</p>",
+        rule.tolerance_m, rule.decimals
+    )
 }
 
 /// Where and since when there is something for this viewer: out of memory where the layer is held.
 pub async fn extent(state: &State, viewer: &Viewer, layer: &Layer) -> error::Result<LayerExtent> {
-    let known = state.held(layer).and_then(|held| held.snapshot.extent(&viewer.jurisdiction));
+    let detail = layer.detail_for(viewer);
+    let known = state.held(layer).and_then(|held| held.snapshot_for(detail).extent(&viewer.jurisdiction));
     match known {
         Some((bbox, from)) => Ok(LayerExtent { bbox, from }),
         None => features::extent(&state.pool, viewer, layer).await,
     }
 }
 
-fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
+fn describe(layer: &Layer, viewer: &Viewer, base: &str, extent: &LayerExtent) -> Value {
     let url = format!("{base}/api/collections/{}", layer.id);
     let mut collection = Map::new();
     collection.insert("id".into(), json!(layer.id));
@@ -121,6 +133,9 @@ fn describe(layer: &Layer, base: &str, extent: &LayerExtent) -> Value {
     collection.insert("itemType".into(), json!("feature"));
     collection.insert("crs".into(), json!(PublishedCrs::LISTED.map(PublishedCrs::uri)));
     collection.insert("storageCrs".into(), json!(PublishedCrs::Cgcs2000.uri()));
+    if let Some(rule) = layer.generalisation_for(viewer) {
+        collection.insert("generalisation".into(), wire::generalisation(rule));
+    }
     let mut spans = Map::new();
     if let Some(bbox) = extent.bbox {
         spans.insert("spatial".into(), json!({"bbox": [bbox], "crs": CRS84}));

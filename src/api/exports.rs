@@ -22,6 +22,8 @@ use super::problem::Answer;
 use super::representation::{self, VARY};
 use super::state::State;
 use super::{html, items, shape};
+use crate::domain::access::Viewer;
+use crate::domain::detail::Detail;
 use crate::domain::export::{ExportFormat, Headings, TextEncoding};
 use crate::domain::items_query::ItemsQuery;
 use crate::domain::layer::{Layer, Visibility};
@@ -275,10 +277,13 @@ impl Head {
 }
 
 /// Links to the same features in every format, for the page of items.
-pub fn ways_to_download(layer: &Layer, base: &str, params: &Params) -> String {
+pub fn ways_to_download(layer: &Layer, viewer: &Viewer, base: &str, params: &Params) -> String {
     let kept = params.without(&["f", "limit", "offset", "cursor"]);
+    let is_possible =
+        |format: &&ExportFormat| **format != ExportFormat::Txt || layer.detail_for(viewer) == Detail::Surveyed;
     let links: Vec<String> = ExportFormat::ALL
         .iter()
+        .filter(is_possible)
         .map(|format| {
             let mut pairs = kept.clone();
             pairs.push(("f".to_owned(), format.as_str().to_owned()));

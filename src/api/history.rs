@@ -16,6 +16,7 @@ use super::representation::{self, Form};
 use super::state::State;
 use crate::domain::SquareMetres;
 use crate::domain::area::round_decimal;
+use crate::domain::detail::Detail;
 use crate::domain::layer::Layer;
 use crate::error::{Error, Result};
 use crate::geometry::difference::Difference;
@@ -44,7 +45,7 @@ pub async fn list_history(request: HttpRequest, path: web::Path<(String, String)
     if representation::is_current(&request, &etag) {
         return representation::not_modified(&etag);
     }
-    let document = document(layer, &base, &id, &params, &told, form);
+    let document = document((layer, layer.detail_for(&viewer)), &base, &id, &params, &told, form);
     if form == Form::Html {
         let title = format!("{} {id} 沿革", layer.title.zh);
         let url = item_url(layer, &base, &id);
@@ -65,7 +66,14 @@ fn item_url(layer: &Layer, base: &str, id: &str) -> String {
     format!("{base}/api/collections/{}/items/{}", layer.id, representation::encode(id))
 }
 
-fn document(layer: &Layer, base: &str, id: &str, params: &Params, told: &History, form: Form) -> Value {
+fn document(
+    (layer, detail): (&Layer, Detail),
+    base: &str,
+    id: &str,
+    params: &Params,
+    told: &History,
+    form: Form,
+) -> Value {
     let url = item_url(layer, base, id);
     let href = |pairs: &[(String, String)]| format!("{url}/history?{}", representation::query_string(pairs));
     let rel = |this: Form| if this == form { "self" } else { "alternate" };
@@ -79,14 +87,14 @@ fn document(layer: &Layer, base: &str, id: &str, params: &Params, told: &History
         let pairs = params.with("before", &last.entry.head.number.to_string());
         links.push(json!({"rel": "next", "type": kind, "title": "更早", "href": href(&pairs)}));
     }
-    let revisions: Vec<Value> = told.entries.iter().map(|told| entry(layer, &url, told)).collect();
+    let revisions: Vec<Value> = told.entries.iter().map(|told| entry(layer, detail, &url, told)).collect();
     json!({
         "collection": layer.id, "id": id, "numberMatched": told.matched, "numberReturned": revisions.len(),
         "revisions": revisions, "links": links,
     })
 }
 
-fn entry(layer: &Layer, url: &str, told: &Told) -> Value {
+fn entry(layer: &Layer, detail: Detail, url: &str, told: &Told) -> Value {
     let head = &told.entry.head;
     let rows: Vec<Value> = told
         .entry
@@ -115,7 +123,7 @@ fn entry(layer: &Layer, url: &str, told: &Told) -> Value {
         "operation": operation,
         "rows": rows,
         "properties": told.properties.iter().map(property).collect::<Vec<_>>(),
-        "geometry": geometry(&told.geometry),
+        "geometry": geometry(&told.geometry, detail),
         "links": [{"rel": "item", "type": "application/geo+json", "href": format!("{url}?revision={}&f=json", head.number)}],
     })
 }
@@ -127,15 +135,17 @@ fn property(changed: &ChangedProperty) -> Value {
 }
 
 /// `null` where the boundary stayed as it was.
-fn geometry(change: &GeometryChange) -> Value {
+fn geometry(change: &GeometryChange, detail: Detail) -> Value {
     match change {
         GeometryChange::Same => Value::Null,
         GeometryChange::TooComplex => json!({"omitted": "too_complex"}),
-        GeometryChange::Different(difference) => difference_json(difference),
+        GeometryChange::Different(difference) => difference_json(difference, detail),
     }
 }
 
-fn difference_json(difference: &Difference) -> Value {
+/// Areas are numbers of the register; the land itself has the surveyed vertices, which the public is not shown. (The outlines before and
+/// after are to be had by `revision`.)
+fn difference_json(difference: &Difference, detail: Detail) -> Value {
     let m2 = |area: SquareMetres| round_decimal(area.value(), 2);
     let mut object = Map::new();
     for (name, area) in [
@@ -147,6 +157,9 @@ fn difference_json(difference: &Difference) -> Value {
         object.insert(name.to_owned(), json!(m2(area)));
     }
     match &difference.shapes {
+        Some(_) if detail == Detail::Outline => {
+            object.insert("omitted".to_owned(), json!("generalised"));
+        }
         Some(shapes) => {
             for (name, shape) in [("added", &shapes.added), ("removed", &shapes.removed)] {
                 let shown = (!shape.0.is_empty()).then(|| geojson::geometry(shape));

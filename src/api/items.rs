@@ -10,7 +10,7 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::auth;
-use super::collections::{LIFE, layer_of};
+use super::collections::{LIFE, layer_of, outline_note};
 use super::in_memory::{self, PickedBody};
 use super::page_links::PageLinks;
 use super::params::{self, EXPORT_PARAMS, PAGE_PARAMS, Params, QUESTION_PARAMS};
@@ -21,6 +21,8 @@ use super::shape::{self, SHAPE_PARAMS};
 use super::state::State;
 use super::{READ_TIME, exports, html};
 use crate::domain::access::Viewer;
+use crate::domain::detail::Detail;
+use crate::domain::generalisation::Generalisation;
 use crate::domain::items_query::{After, ItemsQuery, Shape};
 use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
 use crate::domain::published_crs::PublishedCrs;
@@ -64,17 +66,19 @@ async fn list_page(
     }
     if form == Form::Json
         && let Some(held) = state.held(layer)
-        && let Some(selection) = in_memory::select(&held.snapshot, &query, viewer).await?
+        && let snapshot = held.snapshot_for(layer.detail_for(viewer))
+        && let Some(selection) = in_memory::select(snapshot, &query, viewer).await?
     {
         let next = selection.picked.last().filter(|_| selection.more);
         let next = next.map(|last| {
-            let id = held.snapshot.id(*last).to_owned();
-            After { id, from: held.snapshot.from_day(*last), keys: Vec::new() }
+            let id = snapshot.id(*last).to_owned();
+            After { id, from: snapshot.from_day(*last), keys: Vec::new() }
         });
         let links = PageLinks::of(layer, &base, params, next, form, past);
         let (crs, shape) = (query.shape.crs, query.shape);
-        let opening = opening(selection.matched, selection.picked.len(), &links, crs);
-        let snapshot = Arc::clone(&held.snapshot);
+        let outlined = layer.generalisation_for(viewer);
+        let opening = opening(selection.matched, selection.picked.len(), &links, crs, outlined);
+        let snapshot = Arc::clone(snapshot);
         let body = if shape == Shape::default() {
             PickedBody::new(snapshot, opening, selection.picked).boxed()
         } else {
@@ -88,8 +92,9 @@ async fn list_page(
     let next = next.map(|last| After { id: last.id.clone(), from: last.from, keys: last.keys.clone() });
     let links = PageLinks::of(layer, &base, params, next, form, past);
     if form == Form::Html {
-        let body =
-            items_page(layer, &base, &page, &links, &query.shape) + &exports::ways_to_download(layer, &base, params);
+        let body = outline_note(layer, viewer)
+            + &items_page(layer, &base, &page, &links, &query.shape)
+            + &exports::ways_to_download(layer, viewer, &base, params);
         let json_url = format!(
             "{base}/api/collections/{}/items?{}",
             layer.id,
@@ -98,11 +103,13 @@ async fn list_page(
         let page_of_people = html::page(&base, layer.title.zh, &body, &json_url);
         return past.mark(representation::html(Some(&etag), page_of_people), page.revision, layer.visibility);
     }
-    let (revision, crs) = (page.revision, query.shape.crs);
+    let (revision, crs, outlined) = (page.revision, query.shape.crs, layer.generalisation_for(viewer).copied());
     let body = match query.shape.offset {
-        None => collection_text(&page, &links, &query.shape),
+        None => collection_text(&page, &links, &query.shape, outlined.as_ref()),
         // Thinning looks at every vertex several times: not on a thread that others wait for.
-        Some(_) => web::block(move || collection_text(&page, &links, &query.shape)).await.map_err(of_writing)?,
+        Some(_) => web::block(move || collection_text(&page, &links, &query.shape, outlined.as_ref()))
+            .await
+            .map_err(of_writing)?,
     };
     past.mark(representation::geojson(&etag, body, crs), revision, layer.visibility)
 }
@@ -117,19 +124,36 @@ pub(super) async fn mark(state: &State, layer: &Layer, viewer: &Viewer, revision
         None => as_of::mark(&state.pool, revision).await?,
     };
     Ok(match layer.visibility {
-        Visibility::Public => revision,
+        Visibility::Public => with_detail(revision, layer, viewer),
         Visibility::Internal => format!("{revision}-{}", auth::scope_mark(viewer)),
     })
 }
 
+/// The mark of a public layer, another one for those who see more of its shapes.
+pub(super) fn with_detail(mark: String, layer: &Layer, viewer: &Viewer) -> String {
+    match layer.generalisation {
+        Some(_) if layer.detail_for(viewer) == Detail::Surveyed => format!("{mark}-surveyed"),
+        _ => mark,
+    }
+}
+
 /// A feature collection up to its first feature.
-fn opening(matched: impl std::fmt::Display, returned: usize, links: &PageLinks, crs: PublishedCrs) -> String {
+fn opening(
+    matched: impl std::fmt::Display,
+    returned: usize,
+    links: &PageLinks,
+    crs: PublishedCrs,
+    outlined: Option<&Generalisation>,
+) -> String {
     let stamp = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     // A file that was kept must say by itself what its numbers are.
-    let system = match crs {
+    let mut system = match crs {
         PublishedCrs::Crs84 => String::new(),
         crs => format!("\"coordRefSys\":\"{}\",", crs.uri()),
     };
+    if let Some(rule) = outlined {
+        system.push_str(&format!("\"generalisation\":{},", wire::generalisation(rule)));
+    }
     format!(
         "{{\"type\":\"FeatureCollection\",{system}\"numberMatched\":{matched},\"numberReturned\":{returned},\"timeStamp\":\"{stamp}\",\"links\":{links},\"features\":["
     )
@@ -140,8 +164,8 @@ fn of_writing(cause: BlockingError) -> Error {
 }
 
 /// The page as a feature collection.
-fn collection_text(page: &Page, links: &PageLinks, shape: &Shape) -> String {
-    let mut text = opening(page.matched, page.features.len(), links, shape.crs);
+fn collection_text(page: &Page, links: &PageLinks, shape: &Shape, outlined: Option<&Generalisation>) -> String {
+    let mut text = opening(page.matched, page.features.len(), links, shape.crs, outlined);
     text.reserve(1_024 * page.features.len());
     for (i, feature) in page.features.iter().enumerate() {
         if i > 0 {
@@ -266,17 +290,18 @@ pub(super) async fn the_item(
         request.method().is_safe()
             && period.is_none()
             && past.revision.is_none()
-            && held.snapshot.knows(&viewer.jurisdiction)
+            && held.snapshot_for(layer.detail_for(viewer)).knows(&viewer.jurisdiction)
     });
     let (id, mut parsed, revision) = if let Some(held) = by_memory {
-        let picked = held.snapshot.find(id, &viewer.jurisdiction).ok_or_else(not_found)?;
+        let snapshot = held.snapshot_for(layer.detail_for(viewer));
+        let picked = snapshot.find(id, &viewer.jurisdiction).ok_or_else(not_found)?;
         if is_ledger {
-            etag = versioned(&etag, held.snapshot.version(picked));
+            etag = versioned(&etag, snapshot.version(picked));
         }
         let mut text = String::new();
-        in_memory::write_shaped(&mut text, &held.snapshot, picked, shown_as);
+        in_memory::write_shaped(&mut text, snapshot, picked, shown_as);
         let parsed: Value = serde_json::from_str(&text).map_err(|cause| Error::internal("要素无法解读", cause))?;
-        (held.snapshot.id(picked).to_owned(), parsed, held.revision)
+        (snapshot.id(picked).to_owned(), parsed, held.revision)
     } else if is_ledger && period.is_none() && past.revision.is_none() {
         let found = features::find_versioned(&state.pool, viewer, layer, id).await?.ok_or_else(not_found)?;
         etag = versioned(&etag, found.version);
@@ -296,7 +321,7 @@ pub(super) async fn the_item(
     if form == Form::Html {
         let name = html::text_of(&parsed["properties"]["name"]);
         let title = format!("{} {id} {name}", layer.title.zh);
-        let body = ways_on(layer, &base, &parsed) + &item_page(layer, &parsed);
+        let body = ways_on(layer, &base, &parsed) + &outline_note(layer, viewer) + &item_page(layer, &parsed);
         let json_url = format!("{url}?{}", representation::query_string(&params.with("f", "json")));
         let page = html::page(&base, title.trim(), &body, &json_url);
         return past.mark(representation::html(Some(&etag), page), revision, layer.visibility);
@@ -318,6 +343,9 @@ pub(super) async fn the_item(
         object.insert("links".into(), links);
         if shape.crs != PublishedCrs::Crs84 {
             object.insert("coordRefSys".into(), json!(shape.crs.uri()));
+        }
+        if let Some(rule) = layer.generalisation_for(viewer) {
+            object.insert("generalisation".into(), wire::generalisation(rule));
         }
         if !remarks.is_empty() {
             object.insert("warnings".into(), wire::findings(remarks));

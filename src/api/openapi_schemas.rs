@@ -182,9 +182,11 @@ fn service() -> Schemas {
         "crs": list(text("坐标系")),
         "storageCrs": text("存储坐标系"),
         "extent": {"type": "object", "title": "范围与时间"},
+        "generalisation": reference("Generalisation"),
         "links": links,
     });
     vec![
+        ("Generalisation", generalisation()),
         (
             "LandingPage",
             object(&["links"], json!({"title": text("名称"), "description": text("说明"), "links": links})),
@@ -198,6 +200,16 @@ fn service() -> Schemas {
     ]
 }
 
+/// There where shapes are outlines; left out where they are as surveyed.
+fn generalisation() -> Value {
+    let mut schema = object(
+        &["tolerance_m", "decimals"],
+        json!({"tolerance_m": number("与实测界线最多相差的米数"), "decimals": whole("坐标的小数位数（度）")}),
+    );
+    schema["title"] = json!("所示图形是概略轮廓；是实测界线时不出现");
+    schema
+}
+
 fn features() -> Schemas {
     let coordinates = list(list(list(json!({
         "type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2,
@@ -208,6 +220,7 @@ fn features() -> Schemas {
         "id": text("标识"),
         "geometry": or_null("MultiPolygon"),
         "properties": {"type": "object"},
+        "generalisation": reference("Generalisation"),
         "links": list(reference("Link")),
         "warnings": {"type": "array", "title": "登记、修改时核对的提示，没有时不出现", "items": reference("Finding")},
     });
@@ -216,6 +229,7 @@ fn features() -> Schemas {
         "numberMatched": whole("符合条件的总数"),
         "numberReturned": whole("本页的数目"),
         "timeStamp": {"type": "string", "format": "date-time"},
+        "generalisation": reference("Generalisation"),
         "links": list(reference("Link")),
         "features": list(reference("Feature")),
     });
@@ -280,6 +294,7 @@ fn parks() -> Schemas {
     let card = json!({
         "four_extents": reference("FourExtents"),
         "computed": or_null("Extremes"),
+        "generalisation": reference("Generalisation"),
         "check": reference("ExtentsCheck"),
         "blocks": list(reference("Block")),
         "lineage": records("沿革，新的在前"),

@@ -84,7 +84,7 @@ pub fn schemas() -> Schemas {
             "before_m2": number("原面积"), "after_m2": number("新面积"),
             "added_m2": number("增加的面积"), "removed_m2": number("减少的面积"),
             "added": or_null("MultiPolygon"), "removed": or_null("MultiPolygon"),
-            "omitted": one_of("没有给出图形的原因", &["too_complex"]),
+            "omitted": one_of("没有给出图形的原因", &["too_complex", "generalised"]),
         },
     });
     let revision = json!({

@@ -2,12 +2,14 @@
 //!
 //! The words of the four extents and the computed extremes stand side by side. Never: one in place of the other.
 
+use geo::MultiPolygon;
 use serde_json::{Map, Value, json};
 
 use super::park_words;
 use crate::domain::area::round_decimal;
 use crate::domain::extents_check::{self, MeasuredBlock};
 use crate::domain::four_extents::{self, BlockExtents, Direction, ExtentsWarning, FourExtents, Landmark};
+use crate::domain::generalisation::Generalisation;
 use crate::domain::{Block, Hectares, SquareMetres};
 use crate::geometry::extremes::{self, Extremes, Vertex};
 use crate::inventory::wire;
@@ -32,8 +34,8 @@ pub fn summary(row: &DirectoryRow, base: &str) -> Value {
     Value::Object(park)
 }
 
-/// All that is known of a park.
-pub fn card(card: &ParkCard, base: &str) -> Value {
+/// All that is known of a park; `outlined` where its boundaries are outlines.
+pub fn card(card: &ParkCard, outlined: Option<&Generalisation>, base: &str) -> Value {
     let words = park_words::of_blocks(&card.blocks);
     let measured: Vec<MeasuredBlock> = card.blocks.iter().map(measured).collect();
     let approved = card.park.approved_area_ha.and_then(Hectares::new);
@@ -50,7 +52,11 @@ pub fn card(card: &ParkCard, base: &str) -> Value {
             "warnings": words.parsed.warnings.iter().map(ExtentsWarning::code).collect::<Vec<_>>(),
         }),
     );
-    put("computed", computed(&card.blocks));
+    let drawn: Vec<(&Block, &MultiPolygon<f64>)> = card.blocks.iter().zip(&card.boundaries).collect();
+    put("computed", computed(&drawn));
+    if let Some(rule) = outlined {
+        put("generalisation", wire::generalisation(rule));
+    }
     put(
         "check",
         json!({
@@ -59,7 +65,7 @@ pub fn card(card: &ParkCard, base: &str) -> Value {
             "findings": wire::findings(&findings),
         }),
     );
-    put("blocks", card.blocks.iter().map(block).collect());
+    put("blocks", drawn.iter().map(block).collect());
     put("lineage", json!(card.events));
     put("directory_versions", json!(card.directory_versions));
     put("links", card_links(&card.park.code, base));
@@ -152,7 +158,8 @@ fn said_block(said: &BlockExtents) -> Value {
     })
 }
 
-fn block(block: &Block) -> Value {
+fn block(drawn: &(&Block, &MultiPolygon<f64>)) -> Value {
+    let (block, _) = *drawn;
     let words = &block.four_extents;
     json!({
         "id": block.id.to_string(),
@@ -172,7 +179,7 @@ fn block(block: &Block) -> Value {
             "text": block.shown_four_extents(),
             "landmarks": landmarks(words),
         },
-        "extremes": computed(std::slice::from_ref(block)),
+        "extremes": computed(std::slice::from_ref(drawn)),
         "illustrative": block.illustrative,
         "source": block.source,
         "source_crs": block.source_crs,
@@ -199,9 +206,9 @@ fn landmark(landmark: &Landmark) -> Value {
 }
 
 /// Box and outermost vertices of these blocks together; `null` where there is no boundary.
-fn computed(blocks: &[Block]) -> Value {
+fn computed(drawn: &[(&Block, &MultiPolygon<f64>)]) -> Value {
     let all: Vec<(&Block, Extremes)> =
-        blocks.iter().filter_map(|block| extremes::compute(&block.boundary).map(|e| (block, e))).collect();
+        drawn.iter().filter_map(|(block, boundary)| extremes::compute(boundary).map(|e| (*block, e))).collect();
     let (Some(east), Some(south), Some(west), Some(north)) = (
         outermost(&all, |e| e.east, |v| v.longitude),
         outermost(&all, |e| e.south, |v| -v.latitude),
@@ -251,7 +258,7 @@ fn degrees(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use geo::{MultiPolygon, polygon};
+    use geo::polygon;
 
     use super::*;
     use crate::domain::BlockId;
@@ -276,7 +283,9 @@ mod tests {
 
     #[test]
     fn the_outermost_vertices_come_from_all_blocks() {
-        let found = computed(&[square("G431176-1", 113.0, 28.0), square("G431176-2", 113.0, 28.5)]);
+        let blocks = [square("G431176-1", 113.0, 28.0), square("G431176-2", 113.0, 28.5)];
+        let drawn: Vec<_> = blocks.iter().map(|block| (block, &block.boundary)).collect();
+        let found = computed(&drawn);
         assert_eq!(found["bbox"], json!([113.0, 28.0, 113.01, 28.51]));
         let blocks = |side: &str| found[side]["block"].clone();
         assert_eq!(blocks("northernmost"), "G431176-2");

@@ -23,6 +23,11 @@ pub const ENGLISH: &[(&str, &str)] = &[
     ("option_not_possible", "That option does not go with the form or format asked for."),
     ("encoding_unknown", "The encoding is not one of those that are written or read."),
     ("export_too_large", "More rows of an internal layer than may be exported at once; narrow the filter."),
+    ("boundary_points_internal", "Boundary points are internal; the public may have outlines, in the other formats."),
+    (
+        "outlines_too_many",
+        "The layer is too large to be generalised for one question of the public's; ask by bbox and equal properties, or log in.",
+    ),
     ("export_file_too_large", "The file would be too large; export it in several parts."),
     ("exports_busy", "As many exports as may run are running; try again later."),
     ("report_not_found", "There is no such report; see /api/reports."),

@@ -14,6 +14,7 @@ use super::problem::{Answer, Problem};
 use super::representation;
 use super::state::State;
 use crate::domain::access::Viewer;
+use crate::domain::detail::Detail;
 use crate::domain::layer::{Layer, Visibility};
 use crate::error::{Error, Result};
 use crate::inventory::tiles::Asked;
@@ -21,6 +22,8 @@ use crate::layers::tiles::grid::{MAX_ZOOM, Tile};
 
 /// The one tile matrix set.
 pub const MATRIX_SET: &str = "WebMercatorQuad";
+/// The scope of those who are shown more of public layers than the public: no role has such a name.
+const SURVEYED: &str = "=surveyed";
 pub const MEDIA_TYPE: &str = "application/vnd.mapbox-vector-tile";
 
 /// The segments of a tile's address behind the layer's.
@@ -94,9 +97,14 @@ async fn answer(
         return Err(Error::not_found("tile_not_found", "图层在这一级没有瓦片；级别见瓦片集的说明").into());
     }
     let is_public = shown.iter().all(|layer| layer.visibility == Visibility::Public);
+    let sees_more =
+        || shown.iter().any(|layer| layer.generalisation.is_some() && layer.detail_for(viewer) == Detail::Surveyed);
     // Whole, and not a digest of it: two who see different things never share a tile.
-    let scope =
-        if is_public { String::new() } else { format!("{}:{}", viewer.role.as_str(), viewer.jurisdiction.setting()) };
+    let scope = match is_public {
+        true if sees_more() => SURVEYED.to_owned(),
+        true => String::new(),
+        false => format!("{}:{}", viewer.role.as_str(), viewer.jurisdiction.setting()),
+    };
     let asked = Asked { viewer, scope: &scope, tile };
     let served = state.tiles.tile(&state.pool, asked, &shown, accepts_gzip(request)).await?;
     // Weak: the compressed form has the same. Who may see it shapes the bytes, and so the mark.

@@ -160,7 +160,7 @@ impl Cell {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExportRow {
     pub id: String,
-    /// One for each property of the layer, then the first and the last day of the life.
+    /// One for each property of the layer, then the first and the last day of the life; of an outline, then what marks it as one.
     pub cells: Vec<Cell>,
     /// Longitude, latitude in EPSG:4490, as stored.
     pub geometry: Option<Geometry<f64>>,

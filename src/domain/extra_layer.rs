@@ -1,6 +1,7 @@
 //! Extra layers: tables and views of the operator's that are published as they are, read-only. What the file declares, what the database
 //! says of the table, and what comes of the two.
 
+use super::generalisation::Generalisation;
 use super::layer::GeometryKind;
 
 /// Letters and digits of a layer's id: it stands in addresses, and in the names of triggers, which end at 63 bytes.
@@ -11,6 +12,11 @@ pub const MAX_PROPERTIES: usize = 500;
 pub const POLL_SECONDS: u32 = 10;
 /// The rarest look.
 pub const MAX_POLL_SECONDS: u32 = 86_400;
+
+/// The coarsest outline: no wider than a county.
+pub const MAX_TOLERANCE_M: f64 = 100_000.0;
+/// The finest grid: what GeoJSON shows of any shape.
+pub const MAX_DECIMALS: u8 = 8;
 
 /// The table behind an extra layer, by names as statements have them: quoted by the database, never by us.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -111,6 +117,8 @@ pub struct DeclaredLayer {
     pub follow: Option<DeclaredFollow>,
     pub poll_seconds: Option<u32>,
     pub label: Option<String>,
+    /// What the public sees of its shapes.
+    pub generalisation: Option<Generalisation>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

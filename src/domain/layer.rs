@@ -3,6 +3,7 @@
 
 use super::access::{Jurisdiction, Role, Viewer};
 use super::extra_layer::ExtraTable;
+use super::generalisation::Generalisation;
 
 /// A published layer.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Layer {
     pub visibility: Visibility,
     /// How secret its content is (domain.md §11).
     pub classification: Classification,
+    /// What the public sees of its shapes; `None` = all that they are. [`Layer::detail_for`] tells who sees what.
+    pub generalisation: Option<Generalisation>,
     /// The zooms that it has tiles at, both included.
     pub min_zoom: u8,
     pub max_zoom: u8,
@@ -308,6 +311,7 @@ impl Layer {
         current_only: false,
         visibility: Visibility::Internal,
         classification: Classification::Internal,
+        generalisation: None,
         min_zoom: 0,
         max_zoom: LAST_ZOOM,
         label: None,

@@ -3,6 +3,8 @@
 //! The log is the truth, a notification only a doorbell: a refresh reads what was touched since the held revision, from one state of
 //! the register, and swaps the next snapshots in. Any number of servers follow one database, each by itself.
 
+mod held;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +15,12 @@ use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use tokio::sync::{Mutex, mpsc, watch};
 
+pub use self::held::Held;
+use self::held::Shown;
 use crate::domain::Ledger;
 use crate::domain::layer::{Follow, Layer};
 use crate::error::{Error, Result};
-use crate::layers::snapshot::{Attributes, NewFeature, Snapshot, SnapshotBuilder, columns_of};
+use crate::layers::snapshot::{Attributes, NewFeature, SnapshotBuilder, columns_of};
 use crate::store;
 use crate::store::extra::follow::{self, Mark, Touched};
 use crate::store::follow::Written;
@@ -31,22 +35,11 @@ const PRUNED: Duration = Duration::from_secs(3_600);
 /// Longest wait between two tries to reach the database.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A layer as it is held.
-#[derive(Debug)]
-pub struct Held {
-    pub snapshot: Arc<Snapshot>,
-    /// The revision of the register that it shows.
-    pub revision: i64,
-    /// Changes whenever the layer shows something else: the revision that touched it last and the start of its hash, and the day
-    /// where timers go by it.
-    pub mark: String,
-}
-
 /// What is told of a change to a layer.
 #[derive(Debug, Clone)]
 pub struct Changed {
     pub layer: &'static str,
-    /// The boxes that features had or have; `None` = all may be different.
+    /// The boxes that features had or have, and those of neighbours whose outlines changed with them; `None` = all may be different.
     pub boxes: Option<Vec<[f64; 4]>>,
 }
 
@@ -185,9 +178,7 @@ impl Live {
                         let ids = reading.touched(slot.layer, &tables, last.revision, standing.revision).await?;
                         self.follow_ids(reading, slot, &held, ids, (standing.revision, mark())).await?;
                     } else {
-                        let snapshot = Arc::clone(&held.snapshot);
-                        let next = Held { snapshot, revision: standing.revision, mark: held.mark.clone() };
-                        slot.held.store(Some(Arc::new(next)));
+                        slot.held.store(Some(Arc::new(held.at(standing.revision))));
                     }
                 }
                 _ => {
@@ -277,7 +268,7 @@ impl Live {
         ids: Vec<String>,
         (until, mark): (i64, String),
     ) -> Result<bool> {
-        if ids.len() > 1_000 && ids.len() > held.snapshot.len() / WHOLE {
+        if ids.len() > 1_000 && ids.len() > held.len() / WHOLE {
             return self.load(reading, slot, until, mark).await;
         }
         let mark = if ids.is_empty() { held.mark.clone() } else { mark };
@@ -287,16 +278,11 @@ impl Live {
             // Two features of one id: the whole is looked at, and refused.
             return self.load(reading, slot, until, mark).await;
         }
-        let base = Arc::clone(&held.snapshot);
-        let applied = blocking(move || {
-            let mut changes: Vec<(String, Option<NewFeature>)> = ids.into_iter().map(|id| (id, None)).collect();
-            changes.extend(rows.into_iter().map(|row| (row.id.clone(), Some(new_feature(row)))));
-            base.apply(changes)
-        })
-        .await?;
-        let next = Held { snapshot: Arc::new(applied.snapshot), revision: until, mark };
-        slot.held.store(Some(Arc::new(next)));
-        self.tell(&Changed { layer: slot.layer.id, boxes: Some(applied.touched) });
+        let shown = held.shown();
+        let (shown, touched) =
+            blocking(move || shown.after(&ids, rows.into_iter().map(|row| (row.id.clone(), new_feature(row))))).await?;
+        slot.held.store(Some(Arc::new(Held::of(shown, until, mark))));
+        self.tell(&Changed { layer: slot.layer.id, boxes: Some(touched) });
         Ok(true)
     }
 
@@ -310,22 +296,23 @@ impl Live {
             while let Some(batch) = receiver.blocking_recv() {
                 builder.add(batch.into_iter().map(new_feature).collect());
             }
-            builder.finish()
+            builder.finish().map(Shown::of)
         });
         let read = reading.all(layer, &columns_of(layer), sender).await;
         let built = building.await.map_err(|cause| Error::internal("图层没能载入内存", cause))?;
         read?;
         match built {
-            Ok(snapshot) => {
+            Ok(shown) => {
                 tracing::info!(
                     layer = layer.id,
-                    features = snapshot.len(),
-                    megabytes = snapshot.heap_bytes() >> 20,
+                    features = shown.len(),
+                    megabytes = shown.heap_bytes() >> 20,
+                    generalised = layer.generalisation.is_some(),
                     revision,
                     seconds = begun.elapsed().as_secs_f64(),
                     "layer loaded"
                 );
-                slot.held.store(Some(Arc::new(Held { snapshot: Arc::new(snapshot), revision, mark })));
+                slot.held.store(Some(Arc::new(Held::of(shown, revision, mark))));
                 self.tell(&Changed { layer: layer.id, boxes: None });
                 Ok(true)
             }

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::live::{Held, Listener, Live};
 use crate::domain::access::Viewer;
+use crate::domain::detail::Detail;
 use crate::domain::items_query::Bbox;
 use crate::domain::layer::Layer;
 use crate::error::{Error, Result};
@@ -77,7 +78,7 @@ impl LiveSource {
         if self.live.silent_for(layer).is_some_and(|silence| silence > self.stale_limit) {
             return None;
         }
-        self.live.held(layer).filter(|held| held.snapshot.knows(&viewer.jurisdiction))
+        self.live.held(layer).filter(|held| held.snapshot_for(layer.detail_for(viewer)).knows(&viewer.jurisdiction))
     }
 }
 
@@ -91,12 +92,14 @@ impl TileSource for LiveSource {
     }
 
     fn is_crowded(&self, layer: &Layer, bbox: &Bbox) -> bool {
-        self.live.held(layer).is_some_and(|held| held.snapshot.is_crowded(bbox))
+        // (Of what is surveyed: outlines lie no denser.)
+        self.live.held(layer).is_some_and(|held| held.snapshot_for(Detail::Surveyed).is_crowded(bbox))
     }
 
     fn features_in(&self, layer: &Layer, viewer: &Viewer, bbox: &Bbox, take: &mut dyn FnMut(TileFeature<'_>)) {
         let Some(held) = self.live.held(layer) else { return };
-        held.snapshot.near(bbox, &viewer.jurisdiction, |snapshot, picked, bbox| {
+        let shown = held.snapshot_for(layer.detail_for(viewer));
+        shown.near(bbox, &viewer.jurisdiction, |snapshot, picked, bbox| {
             let Some(geometry) = snapshot.geometry(picked) else { return };
             let (label, attributes) = source::parts(snapshot.attributes(picked));
             let id = snapshot.id(picked);

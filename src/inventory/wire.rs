@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::domain::Finding;
+use crate::domain::generalisation::Generalisation;
 
 /// `{code, severity, row, ring, vertex, message}`, and `part`, `field`, `coordinate` where known.
 pub fn finding(finding: &Finding) -> Value {
@@ -32,4 +33,12 @@ pub fn finding(finding: &Finding) -> Value {
 /// All findings, in the order given.
 pub fn findings(list: &[Finding]) -> Value {
     Value::Array(list.iter().map(finding).collect())
+}
+
+/// `{tolerance_m, decimals}`: what a document says of the outlines in it.
+pub fn generalisation(rule: &Generalisation) -> Value {
+    // A whole number of metres is written as one.
+    let metres = rule.tolerance_m;
+    let whole = (metres.fract() == 0.0 && metres.abs() < 1e9).then_some(metres as i64);
+    json!({"tolerance_m": whole.map_or_else(|| json!(metres), |whole| json!(whole)), "decimals": rule.decimals})
 }

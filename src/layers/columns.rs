@@ -13,6 +13,9 @@ const CENTRE: [(&str, &str); 2] = [("中心经度", "centre_lon"), ("中心纬�
 /// The shape as text.
 const WKT: (&str, &str) = ("图形WKT", "wkt");
 
+/// What a file of outlines says of each: name in tables, in a DBF, in English and as a member of GeoJSON.
+pub const OUTLINE: (&str, &str, &str) = ("概略轮廓", "概略", "outline");
+
 /// Names in a DBF, which holds ten bytes: three Chinese characters in UTF-8, with a unit two and `_ha`. Never change one: files
 /// that were given out come back. What is not here gets a name of its own making.
 const SHORT: [(&str, &str, &str); 33] = [
@@ -85,6 +88,28 @@ pub fn of_layer(layer: &Layer, format: ExportFormat, headings: Headings) -> Vec<
         columns.push(ShownColumn { property, cell, column: Column { heading, kind, unit } });
     }
     columns
+}
+
+/// The same with a column behind the others that says of each shape that it is an outline.
+pub fn with_outline_mark(
+    columns: Vec<ShownColumn>,
+    layer: &Layer,
+    format: ExportFormat,
+    headings: Headings,
+) -> Vec<ShownColumn> {
+    let is_dbf = format == ExportFormat::Shapefile;
+    let taken: HashSet<String> = columns.iter().map(|shown| shown.column.heading.to_lowercase()).collect();
+    let (long, short, english) = OUTLINE;
+    let wanted = match (headings, is_dbf) {
+        (Headings::English, _) => english,
+        (Headings::Chinese, true) => short,
+        (Headings::Chinese, false) => long,
+    };
+    let heading = unused(wanted.to_owned(), is_dbf, &taken);
+    let column = Column { heading, kind: PropertyKind::Text, unit: None };
+    // Behind the properties and the days of the life.
+    let mark = ShownColumn { property: english, cell: layer.properties.len() + LIFE.len(), column };
+    columns.into_iter().chain([mark]).collect()
 }
 
 /// A table's heading is for people: 椭球面积（公顷）. A field of a database is a word: 椭球面积_公顷. GBK has no ².

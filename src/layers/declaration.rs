@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use super::ledgers;
 use crate::domain::Ledger;
+use crate::domain::generalisation::Generalisation;
 use crate::domain::layer::{
     Classification, KnownValue, Layer, Property, PropertyKind, Shows, Source, Titles, Visibility,
 };
@@ -59,6 +60,10 @@ pub fn find(id: &str) -> Option<&'static Layer> {
     LAYERS.iter().find(|layer| layer.id == id)
 }
 
+/// What the public sees of parks and blocks: within 10 m of the border, on a grid of some 11 m. The handbook (domain.md §11) gives no
+/// number; ours is coarse enough to set no boundary mark by and fine enough for a map of a county.
+const OUTLINE: Generalisation = Generalisation { tolerance_m: 10.0, decimals: 4 };
+
 pub const PARKS: Layer = Layer {
     id: "parks",
     title: t("产业园区", "Industrial parks"),
@@ -97,6 +102,7 @@ pub const PARKS: Layer = Layer {
     ],
     visibility: Visibility::Public,
     classification: Classification::Public,
+    generalisation: Some(OUTLINE),
     ..Layer::OF_REGISTER
 };
 
@@ -132,6 +138,7 @@ pub const PARK_BLOCKS: Layer = Layer {
     ],
     visibility: Visibility::Public,
     classification: Classification::Public,
+    generalisation: Some(OUTLINE),
     ..Layer::OF_REGISTER
 };
 

@@ -9,10 +9,14 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::as_of;
 use super::features::feature_expression;
+use super::outlines::Shown;
 use super::pool::begin_read_as;
 use crate::domain::access::Viewer;
+use crate::domain::generalisation::Generalisation;
+use crate::domain::items_query::ItemsQuery;
 use crate::domain::layer::{Layer, Shows, Source};
 use crate::error::{Error, Result};
+use crate::geometry::generalise;
 
 /// What became of a feature between the ends of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +100,12 @@ pub async fn list(pool: &PgPool, viewer: &Viewer, layer: &Layer, query: &Changes
     } else {
         None
     };
-    let mut rows = touched_page(&mut transaction, layer, state, query, until).await?;
+    let shown = Shown::to(&mut transaction, viewer, layer, &at(state)).await?;
+    let redrawn = match layer.generalisation_for(viewer) {
+        Some(rule) => redrawn(&mut transaction, layer, rule, (query.since, until, state)).await?,
+        None => Vec::new(),
+    };
+    let mut rows = touched_page(&mut transaction, &shown, state, query, (until, &redrawn)).await?;
     let more = rows.len() > query.limit as usize;
     rows.truncate(query.limit as usize);
     let ids: Vec<String> = rows.iter().map(|row| row.2.clone()).collect();
@@ -118,41 +127,119 @@ pub fn since_unknown(newest: i64) -> Error {
     Error::invalid("since_unknown", format!("since 所指的修订还没有产生，或与 cursor 不相配；最新的修订是 {newest}"))
 }
 
-type Row = (i64, DateTime<Utc>, String, Option<NaiveDate>, Option<String>);
+/// All features at this revision, as it stands where it is none.
+fn at(revision: Option<i64>) -> ItemsQuery {
+    ItemsQuery { revision, ..ItemsQuery::default() }
+}
 
-async fn touched_page(
+/// Features that no row of the window touched, and whose outlines may have moved with those of what it touched: neighbours, by two steps from
+/// box to box (`geometry::generalise`). All that may have, at any revision of the window, and not only what differs between its ends: a
+/// client that loads a layer page by page while others write holds a bit of each.
+async fn redrawn(
     connection: &mut PgConnection,
     layer: &Layer,
-    state: Option<i64>,
-    query: &ChangesQuery,
-    until: i64,
-) -> Result<Vec<Row>> {
-    let after = query.after.as_ref();
-    // What was touched last before the page began stands on an earlier page.
-    let from = after.map_or(query.since, |after| after.revision.max(query.since + 1) - 1);
+    rule: &Generalisation,
+    (since, until, state): (i64, i64, Option<i64>),
+) -> Result<Vec<String>> {
+    // Before the first revision there was nothing: all that there is was touched since.
+    if since == 0 || since == until {
+        return Ok(Vec::new());
+    }
+    let moved: Vec<String> = layer.sources.iter().filter_map(moved_by).collect();
+    if moved.is_empty() {
+        return Ok(Vec::new());
+    }
     let relation = as_of::relation(layer, state);
     let sql = format!(
-        "WITH touched AS ({}),
+        "WITH moved AS MATERIALIZED ({}),
+              shapes AS MATERIALIZED (SELECT feature_id, ST_Envelope(geom) AS box FROM {relation} WHERE {}),
+              touched AS MATERIALIZED (SELECT touched_id AS id FROM ({}) t),
+              -- all that a feature covered in the window, hull of its parts
+              boxes AS MATERIALIZED (
+                  SELECT ST_SetSRID(ST_Expand(ST_Extent(box), $3)::geometry, 4490) AS box
+                  FROM (SELECT id, box FROM moved UNION ALL SELECT feature_id, box FROM shapes WHERE feature_id IN (SELECT id FROM moved)) covered
+                  GROUP BY id),
+              others AS MATERIALIZED (SELECT feature_id, box FROM shapes WHERE feature_id NOT IN (SELECT id FROM touched)),
+              -- where so much has moved, all of the others are near without a look
+              near AS MATERIALIZED (
+                  SELECT feature_id, ST_Expand(box, $3) AS box FROM others o
+                  WHERE (SELECT count(*) FROM boxes) > $4 OR EXISTS (SELECT FROM boxes b WHERE o.box && b.box))
+         SELECT feature_id FROM others o
+         WHERE EXISTS (SELECT FROM boxes)
+           AND ((SELECT count(*) FROM boxes) > $4 OR (SELECT count(*) FROM near) > $4 OR EXISTS (SELECT FROM boxes b WHERE o.box && b.box)
+                OR EXISTS (SELECT FROM near n WHERE o.box && n.box))",
+        moved.join(" UNION ALL "),
+        current(layer),
+        touched(layer, &relation),
+    );
+    Ok(sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(since)
+        .bind(until)
+        .bind(generalise::margin(rule))
+        .bind(MOST_BOXES)
+        .fetch_all(connection)
+        .await?)
+}
+
+/// Boxes that are looked at one by one.
+const MOST_BOXES: i64 = 1_000;
+
+/// The boxes in which rows of a source had or have their shapes, with the features that they show in; where the shape, or whether it
+/// stands, has changed.
+fn moved_by(source: &Source) -> Option<String> {
+    let id = match source.shows {
+        Shows::AsItself => "c.feature_id".to_owned(),
+        Shows::InFeatureOf(column) => format!("coalesce(c.after, c.before) ->> '{column}'"),
+        // Its shape is not the feature's.
+        Shows::WhereProperty(_) => return None,
+    };
+    Some(format!(
+        "SELECT {id} AS id, ST_Envelope(g.shape::geometry) AS box FROM change c, LATERAL (VALUES (c.before_geom), (c.after_geom)) g (shape)
+         WHERE c.revision > $1 AND c.revision <= $2 AND c.layer = '{}' AND g.shape IS NOT NULL
+           AND (c.before_geom IS DISTINCT FROM c.after_geom OR c.before ->> 'valid_to' IS DISTINCT FROM c.after ->> 'valid_to')",
+        source.table
+    ))
+}
+
+type Row = (i64, DateTime<Utc>, String, Option<NaiveDate>, Option<String>);
+
+/// `redrawn`: features that count as touched by the last revision of the window.
+async fn touched_page(
+    connection: &mut PgConnection,
+    shown: &Shown<'_>,
+    state: Option<i64>,
+    query: &ChangesQuery,
+    (until, redrawn): (i64, &[String]),
+) -> Result<Vec<Row>> {
+    let (layer, after) = (shown.layer, query.after.as_ref());
+    // What was touched last before the page began stands on an earlier page.
+    let from = after.map_or(query.since, |after| after.revision.max(query.since + 1) - 1);
+    let sql = format!(
+        "WITH touched AS ({} UNION ALL SELECT id COLLATE \"C\", $2 FROM unnest($6::text[]) AS redrawn (id)),
               page AS (SELECT touched_id, touched_revision FROM touched
                        WHERE (touched_revision, touched_id) > ($3, $4 COLLATE \"C\")
                        ORDER BY touched_revision, touched_id LIMIT $5)
          SELECT touched_revision, (SELECT made_at FROM revision WHERE number = touched_revision), touched_id, valid_from,
                 CASE WHEN feature_id IS NOT NULL THEN {} END
-         FROM page LEFT JOIN (SELECT * FROM {relation} WHERE {}) shown ON shown.feature_id = touched_id
+         FROM page LEFT JOIN (SELECT * FROM {} WHERE {}) shown ON shown.feature_id = touched_id
          ORDER BY touched_revision, touched_id",
-        touched(layer, &relation),
+        touched(layer, &as_of::relation(layer, state)),
         feature_expression(layer),
+        shown.relation(PAGE_PARAMETERS),
         current(layer),
     );
-    Ok(sqlx::query_as(AssertSqlSafe(sql))
+    let page = sqlx::query_as(AssertSqlSafe(sql))
         .bind(from)
         .bind(until)
         .bind(after.map_or(0, |after| after.revision))
         .bind(after.map_or("", |after| after.id.as_str()))
         .bind(i64::from(query.limit) + 1)
-        .fetch_all(connection)
-        .await?)
+        .bind(redrawn);
+    Ok(shown.bind(page).fetch_all(connection).await?)
 }
+
+/// Parameters of a page ahead of those of what is shown.
+const PAGE_PARAMETERS: usize = 6;
 
 /// The features of a layer without a `datetime`.
 pub(super) fn current(layer: &Layer) -> &'static str {

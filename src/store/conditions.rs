@@ -7,6 +7,7 @@ use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 
+use super::outlines::Shown;
 use super::{geometry_column, search_pattern};
 use crate::domain::items_query::{Filter, FilterValue, ItemsQuery};
 use crate::domain::layer::{Layer, PropertyKind};
@@ -31,6 +32,8 @@ pub(super) enum Bound {
 
 /// Conditions and values while they are put together.
 pub(super) struct Clauses {
+    /// Parameters ahead of these: those of the relation that is asked.
+    first: usize,
     sql: Vec<String>,
     values: Vec<Bound>,
 }
@@ -39,11 +42,12 @@ impl Clauses {
     /// The place of the value.
     pub(super) fn value(&mut self, value: Bound) -> String {
         self.values.push(value);
-        format!("${}", self.values.len())
+        format!("${}", self.first + self.values.len())
     }
 
-    fn of(layer: &Layer, query: &ItemsQuery) -> Self {
-        let mut clauses = Self { sql: vec!["TRUE".to_owned()], values: Vec::new() };
+    fn of(shown: &Shown<'_>, query: &ItemsQuery) -> Self {
+        let layer = shown.layer;
+        let mut clauses = Self { first: shown.parameters(), sql: vec!["TRUE".to_owned()], values: Vec::new() };
         clauses.boxes(query);
         clauses.plane_box(query);
         clauses.period(layer, query);
@@ -185,20 +189,26 @@ impl Clauses {
     }
 }
 
-/// Conditions of the query; parameters are numbered in the order that [`bind`] binds them.
-pub(super) fn conditions(layer: &Layer, query: &ItemsQuery) -> String {
-    Clauses::of(layer, query).sql.join(" AND ")
+/// Conditions of the query on [`relation`]; parameters are numbered in the order that [`bind`] binds them.
+pub(super) fn conditions(shown: &Shown<'_>, query: &ItemsQuery) -> String {
+    Clauses::of(shown, query).sql.join(" AND ")
+}
+
+/// What a statement with [`conditions`] reads from.
+pub(super) fn relation(shown: &Shown<'_>) -> String {
+    shown.relation(0)
 }
 
 /// How many parameters [`bind`] binds: what comes behind them is numbered from there.
-pub(super) fn parameter_count(layer: &Layer, query: &ItemsQuery) -> usize {
-    Clauses::of(layer, query).values.len()
+pub(super) fn parameter_count(shown: &Shown<'_>, query: &ItemsQuery) -> usize {
+    shown.parameters() + Clauses::of(shown, query).values.len()
 }
 
 type Page<'q, O> = QueryAs<'q, Postgres, O, PgArguments>;
 
-pub(super) fn bind<'q, O>(sql: Page<'q, O>, layer: &Layer, query: &ItemsQuery) -> Page<'q, O> {
-    Clauses::of(layer, query).values.into_iter().fold(sql, |sql, value| match value {
+/// Binds the parameters of [`relation`] and [`conditions`].
+pub(super) fn bind<'q, O>(sql: Page<'q, O>, shown: &'q Shown<'_>, query: &ItemsQuery) -> Page<'q, O> {
+    Clauses::of(shown, query).values.into_iter().fold(shown.bind(sql), |sql, value| match value {
         Bound::Text(text) => sql.bind(text),
         Bound::Texts(texts) => sql.bind(texts),
         Bound::Integer(whole) => sql.bind(whole),

@@ -8,11 +8,12 @@ use chrono::{DateTime, NaiveDate};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction};
 
-use super::conditions::{bind, conditions};
-use super::features::feature_expression;
-use super::pool::{bear_idling, begin_read};
+use super::conditions::{bind, conditions, relation};
+use super::features::marked_feature_expression;
+use super::outlines::Shown;
+use super::pool::{bear_idling, begin_read_as};
 use super::{as_of, geometry_column};
-use crate::domain::access::Jurisdiction;
+use crate::domain::access::Viewer;
 use crate::domain::export::{Cell, ExportCount, ExportRow, RowParts};
 use crate::domain::items_query::ItemsQuery;
 use crate::domain::layer::{Layer, PropertyKind};
@@ -53,6 +54,8 @@ fn order_of(layer: &Layer, as_the_paper: bool) -> &'static str {
 pub struct FeatureRows {
     transaction: Transaction<'static, Postgres>,
     layer: &'static Layer,
+    /// What the viewer is shown of its shapes.
+    shown: Shown<'static>,
     query: ItemsQuery,
     order: &'static str,
     parts: RowParts,
@@ -60,27 +63,24 @@ pub struct FeatureRows {
 }
 
 impl FeatureRows {
-    /// One state of the register, for somebody who may see so much, and what matches in it.
+    /// One state of the register, as somebody is shown it, and what matches in it.
     pub async fn open(
         pool: &PgPool,
         layer: &'static Layer,
         query: ItemsQuery,
         wanted: Wanted,
-        jurisdiction: &Jurisdiction,
+        viewer: &Viewer,
     ) -> Result<(Self, ExportCount)> {
-        let mut transaction = begin_read(pool).await?;
+        let mut transaction = begin_read_as(pool, viewer).await?;
         bear_idling(&mut transaction, READER_IDLING).await?;
-        sqlx::query("SELECT set_config('sizhi.jurisdiction', $1, true)")
-            .bind(jurisdiction.setting())
-            .execute(&mut *transaction)
-            .await?;
         let revision = as_of::look_back(&mut transaction, query.revision, query.period).await?;
+        let shown = Shown::to(&mut transaction, viewer, layer, &query).await?;
         // (An operator's columns of these names may mean anything.)
         let has = |name: &str| layer.has_past() && layer.property(name).is_some();
         let drawn =
             if has("illustrative") && has("source") { "min(source) FILTER (WHERE illustrative)" } else { "NULL::text" };
         let order = order_of(layer, wanted.as_the_paper);
-        let (relation, conditions) = (as_of::relation(layer, query.revision), conditions(layer, &query));
+        let (relation, conditions) = (relation(&shown), conditions(&shown, &query));
         let (matched, chosen) = match wanted.limit {
             None => ("count(*)".to_owned(), String::new()),
             // What is left out and what is drawn is told of the rows that come.
@@ -94,7 +94,7 @@ impl FeatureRows {
              FROM (SELECT * FROM {relation} WHERE {conditions} {chosen}) chosen"
         );
         let row: (i64, i64, Option<String>) =
-            bind(sqlx::query_as(AssertSqlSafe(sql)), layer, &query).fetch_one(&mut *transaction).await?;
+            bind(sqlx::query_as(AssertSqlSafe(sql)), &shown, &query).fetch_one(&mut *transaction).await?;
         let count = ExportCount {
             matched: u64::try_from(row.0).unwrap_or(0),
             without_geometry: u64::try_from(row.1).unwrap_or(0),
@@ -102,7 +102,7 @@ impl FeatureRows {
             revision,
         };
         let parts = RowParts { cells: false, geometry: false, centre: false, feature: false };
-        Ok((Self { transaction, layer, query, order, parts, next_rows: FIRST_ROWS }, count))
+        Ok((Self { transaction, layer, shown, query, order, parts, next_rows: FIRST_ROWS }, count))
     }
 
     /// The most bytes that each property's text has, by its place; 0 for what is no text.
@@ -117,11 +117,12 @@ impl FeatureRows {
         let sql = format!(
             "SELECT ARRAY[{}]::bigint[] FROM {} WHERE {}",
             longest.collect::<Vec<_>>().join(", "),
-            as_of::relation(self.layer, self.query.revision),
-            conditions(self.layer, &self.query)
+            relation(&self.shown),
+            conditions(&self.shown, &self.query)
         );
-        let (bytes,): (Vec<i64>,) =
-            bind(sqlx::query_as(AssertSqlSafe(sql)), self.layer, &self.query).fetch_one(&mut *self.transaction).await?;
+        let (bytes,): (Vec<i64>,) = bind(sqlx::query_as(AssertSqlSafe(sql)), &self.shown, &self.query)
+            .fetch_one(&mut *self.transaction)
+            .await?;
         Ok(bytes.into_iter().map(|n| u64::try_from(n).unwrap_or(0)).collect())
     }
 
@@ -130,7 +131,11 @@ impl FeatureRows {
         self.parts = parts;
         // An array of values, not `json_build_array`: a function takes a hundred arguments.
         let cells = self.layer.properties.iter().map(|p| p.column).chain(["valid_from", "valid_to"]);
-        let cells: Vec<String> = cells.map(|column| format!("to_json({column})")).collect();
+        let cells = cells.map(|column| format!("to_json({column})"));
+        let mark = self.shown.mark();
+        // (A text of ours, with a number of the declaration.)
+        let of_mark = mark.iter().map(|mark| format!("to_json('{mark}'::text)"));
+        let cells: Vec<String> = cells.chain(of_mark).collect();
         let part = |wanted: bool, expression: String| if wanted { expression } else { "NULL".to_owned() };
         let sql = format!(
             "DECLARE export_rows NO SCROLL CURSOR FOR
@@ -144,12 +149,12 @@ impl FeatureRows {
                 "(SELECT ARRAY[ST_X(p), ST_Y(p)] FROM (SELECT ST_PointOnSurface(geom) AS p OFFSET 0) inside)"
                     .to_owned()
             ),
-            part(parts.feature, feature_expression(self.layer)),
-            as_of::relation(self.layer, self.query.revision),
-            conditions(self.layer, &self.query),
+            part(parts.feature, marked_feature_expression(self.layer, mark.as_deref())),
+            relation(&self.shown),
+            conditions(&self.shown, &self.query),
             self.order,
         );
-        let _: Option<(i32,)> = bind(sqlx::query_as(AssertSqlSafe(sql)), self.layer, &self.query)
+        let _: Option<(i32,)> = bind(sqlx::query_as(AssertSqlSafe(sql)), &self.shown, &self.query)
             .fetch_optional(&mut *self.transaction)
             .await?;
         Ok(())
@@ -203,11 +208,11 @@ fn point(coordinates: &[Option<f64>]) -> Option<(f64, f64)> {
     }
 }
 
-/// The JSON array of a row's values, by the kinds that the layer declares; the life comes last.
+/// The JSON array of a row's values, by the kinds that the layer declares; then the life, and the mark of an outline.
 fn cells_of(layer: &Layer, text: &str) -> Result<Vec<Cell>> {
     let broken = |cause| Error::internal("要素的属性无法解读", cause);
     let values: Vec<Value> = serde_json::from_str(text).map_err(broken)?;
-    let kinds = layer.properties.iter().map(|p| p.kind).chain([PropertyKind::Date; 2]);
+    let kinds = layer.properties.iter().map(|p| p.kind).chain([PropertyKind::Date; 2]).chain([PropertyKind::Text]);
     Ok(kinds.zip(values).map(|(kind, value)| cell(kind, value)).collect())
 }
 

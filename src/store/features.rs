@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use chrono::NaiveDate;
 use sqlx::{AssertSqlSafe, PgPool};
 
-use super::conditions::{Order, bind, conditions, parameter_count};
+use super::conditions::{Order, bind, conditions, parameter_count, relation};
 use super::geometry_column;
+use super::outlines::Shown;
 use super::pool::{begin_read_as, plan_once};
 use super::{as_of, changes};
 use crate::domain::access::Viewer;
@@ -44,14 +45,30 @@ pub struct Page {
 /// The feature as RFC 7946 has it: exterior rings counter-clockwise, eight decimals, no `crs` member (option 0). `layers::encode` writes
 /// the same.
 pub(super) fn feature_expression(layer: &Layer) -> String {
+    marked_feature_expression(layer, None)
+}
+
+/// The same with a property that says that the shape is an outline.
+pub(super) fn marked_feature_expression(layer: &Layer, mark: Option<&str>) -> String {
+    // (An operator's own property of that name stands.)
+    let mark = mark.filter(|_| layer.property(OUTLINE).is_none());
+    let further = mark.map_or(String::new(), |mark| format!("'{mark}'::text AS {OUTLINE}, "));
     format!(
         "json_build_object('type', 'Feature', 'id', feature_id, 'geometry', ST_AsGeoJSON(ST_ForcePolygonCCW(geom), 8, 0)::json, 'properties', {})::text",
-        properties_expression(layer)
+        properties_with(layer, &further)
     )
 }
 
+/// The property that marks an outline.
+const OUTLINE: &str = "outline";
+
 /// The properties as JSON. As a row: a function takes a hundred arguments, and a ledger has more.
 pub(super) fn properties_expression(layer: &Layer) -> String {
+    properties_with(layer, "")
+}
+
+/// The same with further columns, each with a comma behind it.
+fn properties_with(layer: &Layer, further: &str) -> String {
     let mut sql = String::from("(SELECT row_to_json(p) FROM (SELECT ");
     for property in layer.properties {
         let (column, name) = (property.column, quoted(property.name));
@@ -66,6 +83,7 @@ pub(super) fn properties_expression(layer: &Layer) -> String {
         // The temporal properties of every layer of the register.
         sql.push_str("valid_from, valid_to, ");
     }
+    sql.push_str(further);
     // (Without any property the row is empty: `{}`.)
     let end = sql.strip_suffix(", ").map_or(sql.len(), str::len);
     sql.truncate(end);
@@ -95,14 +113,14 @@ impl FeatureRow {
 
 /// One page and the number of all that match, from one state of the register; ordered by feature id; the lives of one id, where a period shows several, by the day they began.
 pub async fn list_items(pool: &PgPool, viewer: &Viewer, layer: &Layer, query: &ItemsQuery) -> Result<Page> {
-    let conditions = conditions(layer, query);
-    let relation = as_of::relation(layer, query.revision);
-    let n = parameter_count(layer, query);
-    let count_sql = format!("SELECT count(*) FROM {relation} WHERE {conditions}");
     let mut transaction = begin_read_as(pool, viewer).await?;
     let revision = as_of::look_back(&mut transaction, query.revision, query.period).await?;
+    let shown = Shown::to(&mut transaction, viewer, layer, query).await?;
+    let (relation, conditions) = (relation(&shown), conditions(&shown, query));
+    let n = parameter_count(&shown, query);
+    let count_sql = format!("SELECT count(*) FROM {relation} WHERE {conditions}");
     let (matched,): (i64,) =
-        bind(sqlx::query_as(AssertSqlSafe(count_sql)), layer, query).fetch_one(&mut *transaction).await?;
+        bind(sqlx::query_as(AssertSqlSafe(count_sql)), &shown, query).fetch_one(&mut *transaction).await?;
     if matched == 0 {
         // A search of words reads every row: not twice to find none.
         transaction.commit().await?;
@@ -120,7 +138,7 @@ pub async fn list_items(pool: &PgPool, viewer: &Viewer, layer: &Layer, query: &I
         n + order.bound + 2
     );
     // One more than asked for tells whether there is a next page.
-    let page = order.bind(bind(sqlx::query_as(AssertSqlSafe(page_sql)), layer, query), query);
+    let page = order.bind(bind(sqlx::query_as(AssertSqlSafe(page_sql)), &shown, query), query);
     let rows: Vec<(String, Option<NaiveDate>, String, Option<Vec<u8>>, Vec<Option<String>>)> =
         page.bind(i64::from(query.limit) + 1).bind(i64::from(query.offset)).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
@@ -142,17 +160,18 @@ pub async fn find_item(
     query: &ItemsQuery,
 ) -> Result<(Option<FeatureRow>, i64)> {
     let moment = ItemsQuery { period: query.period, revision: query.revision, ..ItemsQuery::default() };
+    let mut transaction = begin_read_as(pool, viewer).await?;
+    let revision = as_of::look_back(&mut transaction, moment.revision, moment.period).await?;
+    let shown = Shown::to(&mut transaction, viewer, layer, &moment).await?;
     let sql = format!(
         "SELECT {} FROM {} WHERE {} AND feature_id = ${} ORDER BY valid_to DESC NULLS FIRST LIMIT 1",
         row_columns(layer),
-        as_of::relation(layer, moment.revision),
-        conditions(layer, &moment),
-        parameter_count(layer, &moment) + 1,
+        relation(&shown),
+        conditions(&shown, &moment),
+        parameter_count(&shown, &moment) + 1,
     );
-    let mut transaction = begin_read_as(pool, viewer).await?;
-    let revision = as_of::look_back(&mut transaction, moment.revision, moment.period).await?;
     let row: Option<Row> =
-        bind(sqlx::query_as(AssertSqlSafe(sql)), layer, &moment).bind(id).fetch_optional(&mut *transaction).await?;
+        bind(sqlx::query_as(AssertSqlSafe(sql)), &shown, &moment).bind(id).fetch_optional(&mut *transaction).await?;
     transaction.commit().await?;
     Ok((row.map(|row| FeatureRow::of(row, Vec::new())).transpose()?, revision))
 }
@@ -167,14 +186,15 @@ pub struct LayerExtent {
 /// The extent of a layer's current features.
 pub async fn extent(pool: &PgPool, viewer: &Viewer, layer: &Layer) -> Result<LayerExtent> {
     type Row = (Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<NaiveDate>);
+    let mut transaction = begin_read_as(pool, viewer).await?;
+    let shown = Shown::to(&mut transaction, viewer, layer, &ItemsQuery::default()).await?;
     let sql = format!(
         "SELECT ST_XMin(e), ST_YMin(e), ST_XMax(e), ST_YMax(e), from_date
          FROM (SELECT ST_Extent(geom) AS e, min(valid_from) AS from_date FROM {} WHERE {}) x",
-        as_of::relation(layer, None),
+        shown.relation(0),
         changes::current(layer)
     );
-    let mut transaction = begin_read_as(pool, viewer).await?;
-    let (w, s, e, n, from): Row = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut *transaction).await?;
+    let (w, s, e, n, from): Row = shown.bind(sqlx::query_as(AssertSqlSafe(sql))).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(LayerExtent { bbox: w.zip(s).zip(e).zip(n).map(|(((w, s), e), n)| [w, s, e, n]), from })
 }
@@ -196,10 +216,11 @@ pub async fn find_versioned(
     layer: &Layer,
     id: &str,
 ) -> Result<Option<VersionedFeature>> {
+    // A ledger is internal: nobody sees it but those who see what was surveyed.
     let sql = format!(
         "SELECT {}, row_revision FROM {} WHERE feature_id = $1 AND valid_to IS NULL",
         row_columns(layer),
-        as_of::relation(layer, None)
+        Shown::surveyed(layer, None).relation(0)
     );
     let mut transaction = begin_read_as(pool, viewer).await?;
     plan_once(&mut transaction).await?;
@@ -235,13 +256,13 @@ pub async fn facets(
     query: &ItemsQuery,
     properties: &[&'static Property],
 ) -> Result<(Vec<Facet>, i64, i64)> {
-    let conditions = conditions(layer, query);
-    let relation = as_of::relation(layer, query.revision);
     let mut transaction = begin_read_as(pool, viewer).await?;
     let revision = as_of::look_back(&mut transaction, query.revision, query.period).await?;
+    let shown = Shown::to(&mut transaction, viewer, layer, query).await?;
+    let (relation, conditions) = (relation(&shown), conditions(&shown, query));
     let count = format!("SELECT count(*) FROM {relation} WHERE {conditions}");
     let (matched,): (i64,) =
-        bind(sqlx::query_as(AssertSqlSafe(count)), layer, query).fetch_one(&mut *transaction).await?;
+        bind(sqlx::query_as(AssertSqlSafe(count)), &shown, query).fetch_one(&mut *transaction).await?;
     let mut facets = Vec::with_capacity(properties.len());
     for property in properties {
         let (name, column) = (property.name, property.column);
@@ -259,7 +280,7 @@ pub async fn facets(
             MAX_FACET_VALUES + 1
         );
         let mut values: Vec<(Option<String>, i64)> =
-            bind(sqlx::query_as(AssertSqlSafe(sql)), layer, query).fetch_all(&mut *transaction).await?;
+            bind(sqlx::query_as(AssertSqlSafe(sql)), &shown, query).fetch_all(&mut *transaction).await?;
         let more = values.len() as i64 > MAX_FACET_VALUES;
         values.truncate(MAX_FACET_VALUES as usize);
         facets.push(Facet { property: name, values, more });

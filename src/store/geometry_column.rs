@@ -38,6 +38,77 @@ pub fn encode(geometry: &MultiPolygon<f64>) -> Vec<u8> {
     out
 }
 
+/// EWKB bytes of any plain geometry.
+pub fn encode_flat(geometry: &FlatGeometry) -> Vec<u8> {
+    let mut out = Vec::with_capacity(32 + geometry.heap_bytes());
+    put_flat(&mut out, geometry, HAS_SRID);
+    out
+}
+
+/// `srid`: [`HAS_SRID`] of the outermost, 0 of members.
+fn put_flat(out: &mut Vec<u8>, geometry: &FlatGeometry, srid: u32) {
+    let kind = match geometry.kind() {
+        FlatKind::Point => 1,
+        FlatKind::LineString => 2,
+        FlatKind::Polygon => POLYGON,
+        FlatKind::MultiPoint => 4,
+        FlatKind::MultiLineString => 5,
+        FlatKind::MultiPolygon => MULTI_POLYGON,
+        FlatKind::Collection => 7,
+    };
+    let head = |out: &mut Vec<u8>, kind: u32| {
+        out.push(1);
+        put(out, kind);
+    };
+    head(out, kind | srid);
+    if srid != 0 {
+        put(out, SRID);
+    }
+    let coord = |out: &mut Vec<u8>, c: &Coord<f64>| {
+        out.extend_from_slice(&c.x.to_le_bytes());
+        out.extend_from_slice(&c.y.to_le_bytes());
+    };
+    let line = |out: &mut Vec<u8>, coords: &[Coord<f64>]| {
+        put(out, coords.len() as u32);
+        coords.iter().for_each(|c| coord(out, c));
+    };
+    let polygon = |out: &mut Vec<u8>, rings: Vec<&[Coord<f64>]>| {
+        put(out, rings.len() as u32);
+        rings.into_iter().for_each(|ring| line(out, ring));
+    };
+    match geometry.kind() {
+        // PostGIS reads an empty point as NaN.
+        FlatKind::Point => coord(out, geometry.coords().first().unwrap_or(&Coord { x: f64::NAN, y: f64::NAN })),
+        FlatKind::LineString => line(out, geometry.coords()),
+        FlatKind::Polygon => polygon(out, geometry.rings().collect()),
+        FlatKind::MultiPoint => {
+            put(out, geometry.coords().len() as u32);
+            for c in geometry.coords() {
+                head(out, 1);
+                coord(out, c);
+            }
+        }
+        FlatKind::MultiLineString => {
+            put(out, geometry.rings().count() as u32);
+            for ring in geometry.rings() {
+                head(out, 2);
+                line(out, ring);
+            }
+        }
+        FlatKind::MultiPolygon => {
+            put(out, geometry.parts().count() as u32);
+            for part in geometry.parts() {
+                head(out, POLYGON);
+                polygon(out, part.collect());
+            }
+        }
+        FlatKind::Collection => {
+            put(out, geometry.members().len() as u32);
+            geometry.members().iter().for_each(|member| put_flat(out, member, 0));
+        }
+    }
+}
+
 fn put(out: &mut Vec<u8>, number: u32) {
     out.extend_from_slice(&number.to_le_bytes());
 }
@@ -245,11 +316,49 @@ mod tests {
         );
     }
 
+    #[test]
+    fn every_kind_is_written_as_it_is_read() {
+        let line = |kind: FlatKind, rings: &[&[(f64, f64)]]| {
+            let mut builder = FlatBuilder::new(kind);
+            for ring in rings {
+                ring.iter().for_each(|(x, y)| builder.push(Coord { x: *x, y: *y }));
+                if !matches!(kind, FlatKind::Point | FlatKind::MultiPoint) {
+                    builder.end_ring();
+                }
+                if matches!(kind, FlatKind::MultiPolygon) {
+                    builder.end_part();
+                }
+            }
+            builder.finish()
+        };
+        let ring: &[(f64, f64)] = &[(1., 2.), (3., 2.), (3., 4.), (1., 2.)];
+        let shapes = vec![
+            line(FlatKind::Point, &[&[(1., 2.)]]),
+            line(FlatKind::LineString, &[ring]),
+            line(FlatKind::Polygon, &[ring, ring]),
+            line(FlatKind::MultiPoint, &[ring]),
+            line(FlatKind::MultiLineString, &[ring, ring]),
+            line(FlatKind::MultiPolygon, &[ring, ring]),
+        ];
+        for shape in shapes.iter().chain([&FlatGeometry::collection(shapes.clone())]) {
+            assert_eq!(decode_flat(&encode_flat(shape)).ok().as_ref(), Some(shape));
+        }
+        // SELECT ST_AsEWKB('SRID=4490;MULTILINESTRING((1 2,3 2))'::geometry) on PostGIS 3.3.
+        let lines = line(FlatKind::MultiLineString, &[&[(1., 2.), (3., 2.)]]);
+        let hex: String = encode_flat(&lines).iter().map(|b| format!("{b:02X}")).collect();
+        assert_eq!(
+            hex,
+            "01050000208A1100000100000001020000000200000000000000000\
+             0F03F000000000000004000000000000008400000000000000040"
+        );
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(polygons in prop::collection::vec((ring(), prop::collection::vec(ring(), 0..3)), 0..4)) {
             let geometry = MultiPolygon(polygons.into_iter().map(|(e, h)| Polygon::new(e, h)).collect());
             prop_assert_eq!(decode_flat(&encode(&geometry)).expect("own bytes"), FlatGeometry::from(&geometry));
+            prop_assert_eq!(encode_flat(&FlatGeometry::from(&geometry)), encode(&geometry));
             prop_assert_eq!(decode(&encode(&geometry)).expect("own bytes"), geometry);
         }
 

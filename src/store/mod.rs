@@ -34,6 +34,7 @@ pub mod import_batches;
 pub mod layer_rows;
 pub mod ledgers;
 pub mod login_failures;
+mod outlines;
 pub mod park_cards;
 pub mod parks;
 mod pool;

@@ -1,12 +1,19 @@
 //! Reads behind the park directory: lists with filters and facets, and all that one park's card shows.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDate;
+use geo::MultiPolygon;
 use serde_json::Value;
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgConnection, PgPool};
 
 use super::as_of;
-use super::blocks;
-use super::pool::begin_read;
+use super::outlines::Shown;
+use super::pool::{begin_read, begin_read_as};
+use super::{blocks, geometry_column};
+use crate::domain::access::Viewer;
+use crate::domain::items_query::ItemsQuery;
+use crate::domain::layer::Layer;
 use crate::domain::{Block, ParkCode};
 use crate::error::Result;
 
@@ -163,6 +170,8 @@ pub async fn list(pool: &PgPool, q: &DirectoryQuery) -> Result<DirectoryPage> {
 pub struct ParkCard {
     pub park: DirectoryRow,
     pub blocks: Vec<Block>,
+    /// The boundary of each of them as the viewer is shown it; empty where it has none.
+    pub boundaries: Vec<MultiPolygon<f64>>,
     /// Events, newest first, as JSON objects.
     pub events: Vec<Value>,
     /// What each published directory says of the park.
@@ -171,15 +180,23 @@ pub struct ParkCard {
     pub revision: i64,
 }
 
-/// The card of one park, read from one consistent state, as of a revision or as it stands.
-pub async fn find(pool: &PgPool, code: &ParkCode, revision: Option<i64>) -> Result<Option<ParkCard>> {
-    let mut transaction = begin_read(pool).await?;
-    let revision = as_of::turn_back(&mut transaction, revision).await?;
+/// The card of one park, read from one consistent state, as of a revision or as it stands; with boundaries as `blocks_layer` shows them to
+/// the viewer.
+pub async fn find(
+    pool: &PgPool,
+    viewer: &Viewer,
+    blocks_layer: &Layer,
+    code: &ParkCode,
+    asked: Option<i64>,
+) -> Result<Option<ParkCard>> {
+    let mut transaction = begin_read_as(pool, viewer).await?;
+    let revision = as_of::turn_back(&mut transaction, asked).await?;
     let sql = format!("SELECT {COLUMNS} FROM layer_parks WHERE code = $1");
     let park: Option<DirectoryRow> =
         sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(code.as_str()).fetch_optional(&mut *transaction).await?;
     let Some(park) = park else { return Ok(None) };
     let blocks = blocks::list_current(&mut transaction, Some(code)).await?;
+    let boundaries = boundaries(&mut transaction, viewer, blocks_layer, &blocks, asked).await?;
     let events = sqlx::query_scalar(
         "SELECT jsonb_build_object('id', id, 'kind', kind, 'occurred', occurred_text, 'stage', stage, 'document_no', document_no,
              'area_before_ha', trim_scale(area_before_ha), 'area_out_ha', trim_scale(area_out_ha), 'area_in_ha', trim_scale(area_in_ha),
@@ -201,5 +218,23 @@ pub async fn find(pool: &PgPool, code: &ParkCode, revision: Option<i64>) -> Resu
     .fetch_all(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok(Some(ParkCard { park, blocks, events, directory_versions, revision }))
+    Ok(Some(ParkCard { park, blocks, boundaries, events, directory_versions, revision }))
+}
+
+async fn boundaries(
+    connection: &mut PgConnection,
+    viewer: &Viewer,
+    layer: &Layer,
+    blocks: &[Block],
+    revision: Option<i64>,
+) -> Result<Vec<MultiPolygon<f64>>> {
+    let asked = ItemsQuery { revision, ..ItemsQuery::default() };
+    let shown = Shown::to(connection, viewer, layer, &asked).await?;
+    let Some(outlines) = shown.outlines() else { return Ok(blocks.iter().map(|b| b.boundary.clone()).collect()) };
+    let outlines: HashMap<&str, Option<&[u8]>> = outlines.iter().collect();
+    let outline = |block: &Block| match outlines.get(block.id.to_string().as_str()).copied().flatten() {
+        Some(bytes) => geometry_column::decode(bytes),
+        None => Ok(MultiPolygon(Vec::new())),
+    };
+    blocks.iter().map(outline).collect()
 }

@@ -2,9 +2,9 @@
 
 use sqlx::{AssertSqlSafe, PgPool};
 
-use super::as_of;
-use super::conditions::{bind, conditions, parameter_count};
+use super::conditions::{bind, conditions, parameter_count, relation};
 use super::features::{FeatureRow, Row, row_columns};
+use super::outlines::Shown;
 use super::pool::begin_read_as;
 use crate::domain::access::Viewer;
 use crate::domain::items_query::{Bbox, ItemsQuery};
@@ -17,15 +17,16 @@ const MAX_ROWS: i64 = 100_000;
 /// The layer's current features that meet the box, by their ids.
 pub async fn list(pool: &PgPool, viewer: &Viewer, layer: &Layer, bbox: Bbox) -> Result<Vec<FeatureRow>> {
     let query = ItemsQuery { boxes: vec![bbox], ..ItemsQuery::default() };
+    let mut transaction = begin_read_as(pool, viewer).await?;
+    let shown = Shown::to(&mut transaction, viewer, layer, &query).await?;
     let sql = format!(
         "SELECT {} FROM {} WHERE {} ORDER BY feature_id COLLATE \"C\" LIMIT ${}",
         row_columns(layer),
-        as_of::relation(layer, None),
-        conditions(layer, &query),
-        parameter_count(layer, &query) + 1
+        relation(&shown),
+        conditions(&shown, &query),
+        parameter_count(&shown, &query) + 1
     );
-    let mut transaction = begin_read_as(pool, viewer).await?;
-    let rows = bind(sqlx::query_as(AssertSqlSafe(sql)), layer, &query).bind(MAX_ROWS + 1);
+    let rows = bind(sqlx::query_as(AssertSqlSafe(sql)), &shown, &query).bind(MAX_ROWS + 1);
     let rows: Vec<Row> = rows.fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
     if rows.len() as i64 > MAX_ROWS {

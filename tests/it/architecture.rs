@@ -291,3 +291,19 @@ fn the_check_itself_finds_planted_breaches() {
         ["geometry must never see `std::fs`"]
     );
 }
+
+/// The relation of a layer as it was surveyed is read in these places of `store` alone: where it is wrapped for viewers, where memory is
+/// filled, where rows are told by their ids, and where areas of the surveyed land are compared.
+const SURVEYED: [&str; 5] = ["as_of.rs", "outlines.rs", "layer_rows.rs", "changes.rs", "history.rs"];
+
+#[test]
+fn no_statement_for_a_viewer_goes_around_the_outlines() {
+    let mut readers = BTreeSet::new();
+    for file in sources("store") {
+        let code = shipped_code(&fs::read_to_string(&file).expect("source"));
+        if code.contains("as_of::relation(") || code.contains("extra::relation(") {
+            readers.insert(file.file_name().expect("a name").to_string_lossy().into_owned());
+        }
+    }
+    assert_eq!(readers, SURVEYED.map(str::to_owned).into());
+}

@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 
 use crate::support::Database;
 use crate::support::edits::{self, DAYS, Dice, Kind};
-use crate::support::http::{encode, get, link, path_of};
+use crate::support::http::{encode, get, get_authorised, link, path_of};
 use crate::support::replay::{
     Register, Row, Shown, assert_shows, day_of, images, lives, m2, replay, rows, shape_of_bytes, table_as_of,
 };
@@ -99,12 +99,14 @@ async fn for_random_ids_days_and_revisions_the_answer_equals_a_replay_of_the_log
         };
         let datetime = day.map_or(String::new(), |day| format!("&datetime={day}"));
         let what = format!("{layer}/items/{}?revision={revision}{datetime}", encode(id));
-        let answer = get(&db, &format!("/api/collections/{what}")).await;
+        let answer = get_authorised(&db, &format!("/api/collections/{what}")).await;
         // The same by the list, where it is one of several.
         let key = if n % 2 == 0 { "id" } else { "code" };
-        let list =
-            get(&db, &format!("/api/collections/{layer}/items?{key}={}&revision={revision}{datetime}", encode(id)))
-                .await;
+        let list = get_authorised(
+            &db,
+            &format!("/api/collections/{layer}/items?{key}={}&revision={revision}{datetime}", encode(id)),
+        )
+        .await;
         assert_eq!(list.status, 200, "{}", list.text());
         assert_eq!(list.header("sizhi-revision"), Some(revision.to_string().as_str()));
         let list = list.json();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::Database;
-use crate::support::http::get;
+use crate::support::http::{get, get_authorised};
 
 /// A park with one kite-shaped block: each side has one outermost vertex, none of them shared.
 const KITE: &str = "
@@ -106,7 +106,7 @@ async fn a_card_shows_the_park_whole() {
             {"rel": "related", "type": "application/geo+json", "title": "区块边界", "href": format!("{base}/collections/park_blocks/items?park_code=G431176&f=json")},
         ],
     });
-    let found = get(&db, "/api/parks/G431176").await.json();
+    let found = get_authorised(&db, "/api/parks/G431176").await.json();
     for (key, value) in expected.as_object().expect("object") {
         assert_eq!(&found[key], value, "{key}");
     }
@@ -127,7 +127,7 @@ async fn every_sample_card_agrees_with_postgis() {
     .expect("judged");
     assert_eq!(judged.len(), 129);
     for (code, approved, stated, square_metres, west, south, east, north, blocks) in judged {
-        let card = get(&db, &format!("/api/parks/{code}")).await.json();
+        let card = get_authorised(&db, &format!("/api/parks/{code}")).await.json();
         assert_eq!((&card["code"], &card["block_count"]), (&json!(code), &json!(blocks)));
         assert_eq!(card["blocks"].as_array().map(Vec::len), Some(blocks as usize), "{code}");
         for (kind, hectares) in [("approved", approved), ("stated", stated), ("computed", square_metres / 1e4)] {
@@ -159,7 +159,7 @@ async fn every_sample_card_agrees_with_postgis() {
 #[actix_web::test]
 async fn the_outermost_vertex_is_where_postgis_finds_it() {
     let db = Database::with_sample().await;
-    let card = get(&db, "/api/parks/G431177").await.json();
+    let card = get_authorised(&db, "/api/parks/G431177").await.json();
     for (side, axis, order) in [("easternmost", "lon", "DESC"), ("southernmost", "lat", "ASC")] {
         let corner = &card["computed"][side];
         let column = if axis == "lon" { "ST_X(p.geom)" } else { "ST_Y(p.geom)" };

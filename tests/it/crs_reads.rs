@@ -7,7 +7,7 @@ use sizhi::store::geometry_column;
 
 use crate::support::Database;
 use crate::support::edits::Dice;
-use crate::support::http::{encode, get, link, path_of};
+use crate::support::http::{encode, get, get_authorised, link, path_of};
 use crate::support::proj::Judge;
 
 /// The coordinates of a geometry one after another.
@@ -45,7 +45,8 @@ async fn items_are_where_proj_has_them_in_the_authoritys_order() {
     let mut compared = 0;
     for crs in PublishedCrs::LISTED {
         let uri = crs.uri();
-        let answer = get(&db, &format!("/api/collections/park_blocks/items?limit=1000&crs={}", encode(&uri))).await;
+        let answer =
+            get_authorised(&db, &format!("/api/collections/park_blocks/items?limit=1000&crs={}", encode(&uri))).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.header("content-crs"), Some(format!("<{uri}>").as_str()));
         let body = answer.json();
@@ -71,7 +72,9 @@ async fn items_are_where_proj_has_them_in_the_authoritys_order() {
                 compared += 1;
             }
         }
-        let one = get(&db, &format!("/api/collections/park_blocks/items/{}?crs={}", wanted[0].0, encode(&uri))).await;
+        let one =
+            get_authorised(&db, &format!("/api/collections/park_blocks/items/{}?crs={}", wanted[0].0, encode(&uri)))
+                .await;
         assert_eq!(one.header("content-crs"), Some(format!("<{uri}>").as_str()));
         assert_eq!(one.json()["geometry"], features[0]["geometry"], "{uri}: one item is as it is among all");
         assert_eq!(one.json()["coordRefSys"], body["coordRefSys"]);
@@ -99,8 +102,8 @@ async fn a_collection_lists_the_systems_that_its_items_come_in() {
 #[actix_web::test]
 async fn links_keep_the_system_of_the_page() {
     let db = Database::with_sample().await;
-    let first = get(&db, "/api/collections/parks/items?limit=2&crs=%5BEPSG:4526%5D").await;
-    let next = get(&db, &path_of(link(&first.json(), "next").expect("more"))).await;
+    let first = get_authorised(&db, "/api/collections/parks/items?limit=2&crs=%5BEPSG:4526%5D").await;
+    let next = get_authorised(&db, &path_of(link(&first.json(), "next").expect("more"))).await;
     assert_eq!(next.header("content-crs"), first.header("content-crs"));
     assert_eq!(next.header("content-crs"), Some("<http://www.opengis.net/def/crs/EPSG/0/4526>"));
 }
@@ -120,7 +123,7 @@ async fn blocks_in(db: &Database, srid: u32, [west, south, east, north]: [f64; 4
 }
 
 async fn ids(db: &Database, query: &str) -> Vec<String> {
-    let answer = get(db, &format!("/api/collections/park_blocks/items?limit=1000&{query}")).await;
+    let answer = get_authorised(db, &format!("/api/collections/park_blocks/items?limit=1000&{query}")).await;
     assert_eq!(answer.status, 200, "{query}: {}", answer.text());
     let body = answer.json();
     assert_eq!(body["numberMatched"], body["numberReturned"], "{query}: one page");
@@ -233,8 +236,8 @@ async fn what_names_no_system_of_ours_is_refused() {
 async fn shifted_coordinates_are_for_display_and_say_so() {
     let db = Database::with_sample().await;
     let path = "/api/collections/parks/items/G431176";
-    let plain = positions(&get(&db, path).await.json()["geometry"]);
-    let answer = get(&db, &format!("{path}?crs=gcj02")).await;
+    let plain = positions(&get_authorised(&db, path).await.json()["geometry"]);
+    let answer = get_authorised(&db, &format!("{path}?crs=gcj02")).await;
     assert_eq!(answer.header("content-crs"), Some("<urn:sizhi:crs:gcj02>"));
     assert_eq!(answer.json()["coordRefSys"], "urn:sizhi:crs:gcj02");
     let shifted = positions(&answer.json()["geometry"]);
@@ -243,7 +246,7 @@ async fn shifted_coordinates_are_for_display_and_say_so() {
         let metres = ((x - lon) * 98_000.0).hypot((y - lat) * 111_000.0);
         assert!((300.0..900.0).contains(&metres), "{metres} m");
     }
-    assert_ne!(answer.header("etag"), get(&db, path).await.header("etag"));
+    assert_ne!(answer.header("etag"), get_authorised(&db, path).await.header("etag"));
     let listed = get(&db, "/api/collections/parks").await.json()["crs"].to_string();
     assert!(!listed.contains("gcj"), "what is listed may be asked in");
 }
@@ -251,16 +254,18 @@ async fn shifted_coordinates_are_for_display_and_say_so() {
 #[actix_web::test]
 async fn thinned_outlines_stay_valid_and_near() {
     let db = Database::with_sample().await;
-    let whole = get(&db, "/api/collections/parks/items?limit=200&crs=EPSG:4526").await.json();
+    let whole = get_authorised(&db, "/api/collections/parks/items?limit=200&crs=EPSG:4526").await.json();
     let count = |body: &Value| -> usize {
         body["features"].as_array().expect("features").iter().map(|f| positions(&f["geometry"]).len()).sum()
     };
     let mut last = count(&whole);
     for offset in [5.0, 50.0, 500.0, 50_000.0] {
-        let body =
-            get(&db, &format!("/api/collections/parks/items?limit=200&crs=EPSG:4526&max-allowable-offset={offset}"))
-                .await
-                .json();
+        let body = get_authorised(
+            &db,
+            &format!("/api/collections/parks/items?limit=200&crs=EPSG:4526&max-allowable-offset={offset}"),
+        )
+        .await
+        .json();
         let found = count(&body);
         // The last offset is larger than any park: what its rings leave room for.
         assert!(
@@ -286,10 +291,12 @@ async fn thinned_outlines_stay_valid_and_near() {
         assert_eq!((invalid, lost), (0, 0), "{offset} m");
         assert!(offset > 50.0 || farthest.is_some_and(|far| far <= offset + 1e-3), "{offset} m: {farthest:?}");
     }
-    let by_zoom = get(&db, "/api/collections/parks/items?limit=200&zoom-level=10").await.json();
-    let by_offset =
-        get(&db, &format!("/api/collections/parks/items?limit=200&max-allowable-offset={}", 360.0 / 512.0 / 1024.0))
-            .await;
+    let by_zoom = get_authorised(&db, "/api/collections/parks/items?limit=200&zoom-level=10").await.json();
+    let by_offset = get_authorised(
+        &db,
+        &format!("/api/collections/parks/items?limit=200&max-allowable-offset={}", 360.0 / 512.0 / 1024.0),
+    )
+    .await;
     assert_eq!(by_zoom["features"], by_offset.json()["features"]);
     assert!(count(&by_zoom) < count(&whole));
 }

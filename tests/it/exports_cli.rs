@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Output;
 
 use crate::support::Database;
-use crate::support::http::get;
+use crate::support::http::get_authorised;
 use crate::support::process::{run, sizhi};
 use crate::support::tools::{arg, folder};
 
@@ -51,7 +51,7 @@ async fn the_command_line_writes_what_http_gives() {
         all.extend(args);
         let output = export(&db, &work, &all).await;
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-        let answer = get(&db, &format!("/api/collections/{layer}/items?f={format}&{query}")).await;
+        let answer = get_authorised(&db, &format!("/api/collections/{layer}/items?f={format}&{query}")).await;
         assert!(answer.body.iter().filter(|b| **b == b'\n').count() >= 3, "{layer}: something matches");
         assert_eq!(std::fs::read(&target).expect("written"), answer.body, "{layer} {format}");
     }

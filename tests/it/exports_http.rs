@@ -14,9 +14,9 @@ use sizhi::inventory::sample;
 use sizhi::layers::declaration;
 use sizhi::store;
 
-use crate::support::http::{call, call_with, get};
+use crate::support::http::{authorised, call, call_with, get, get_authorised};
 use crate::support::process::{Service, status, wait_until};
-use crate::support::{Database, exports, http_args};
+use crate::support::{Database, TOKEN, exports, http_args};
 
 const FORMATS: [(&str, &str, &str); 8] = [
     ("csv", "text/csv; charset=utf-8; header=present", "csv"),
@@ -48,24 +48,25 @@ async fn every_format_has_its_head_and_head_makes_no_body() {
     let db = Database::with_sample().await;
     for (format, media_type, ending) in FORMATS {
         let path = format!("/api/collections/park_blocks/items?f={format}&park_code=G431176");
-        let answer = get(&db, &path).await;
+        let answer = get_authorised(&db, &path).await;
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some(media_type)), "{format}");
         let disposition = answer.header("content-disposition").unwrap_or_default().to_owned();
         assert!(is_named(&disposition, ending), "{format}: {disposition}");
         assert!(!answer.body.is_empty());
         let tag = answer.header("etag").expect("an ETag").to_owned();
-        let head = call(&db, TestRequest::default().method(Method::HEAD).uri(&path)).await;
+        let head = call(&db, authorised(Method::HEAD, &path)).await;
         for name in ["content-type", "content-disposition", "etag", "vary", "cache-control", "content-crs"] {
             assert_eq!(head.header(name), answer.header(name), "{format} {name}");
         }
         assert_eq!((head.status.as_u16(), head.body.len()), (200, 0), "{format}");
-        let current = call(&db, TestRequest::get().uri(&path).insert_header(("if-none-match", tag))).await;
+        let current = call(&db, authorised(Method::GET, &path).insert_header(("if-none-match", tag))).await;
         assert_eq!((current.status.as_u16(), current.body.len()), (304, 0), "{format}");
     }
     let service = Service::start(&db.url().await);
     for (format, media_type, _) in FORMATS {
         let path = format!("/api/collections/park_blocks/items?f={format}");
-        let request = format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
         let text = service.raw(request.as_bytes());
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         assert!(head.starts_with("HTTP/1.1 200") && head.contains(media_type), "{head}");
@@ -120,19 +121,20 @@ async fn what_cannot_be_asked_of_a_download_is_a_bad_request() {
         ("f=json&headings=en", "option_not_possible"),
         ("f=html&crs=EPSG:28992", "crs_unknown"),
     ] {
-        get(&db, &format!("/api/collections/parks/items?{query}")).await.assert_problem(400, code);
+        get_authorised(&db, &format!("/api/collections/parks/items?{query}")).await.assert_problem(400, code);
     }
-    get(&db, "/api/collections/nothing/items?f=csv").await.assert_problem(404, "collection_not_found");
+    get_authorised(&db, "/api/collections/nothing/items?f=csv").await.assert_problem(404, "collection_not_found");
 }
 
 #[actix_web::test]
 async fn the_page_of_items_leads_to_its_files_with_the_filter() {
     let db = Database::with_sample().await;
-    let page = get(&db, "/api/collections/parks/items?f=html&prefecture_code=430100&limit=2").await.text();
+    let page = get_authorised(&db, "/api/collections/parks/items?f=html&prefecture_code=430100&limit=2").await.text();
     for (format, media_type, _) in FORMATS {
         let href = format!("/api/collections/parks/items?prefecture_code=430100&amp;f={format}\"");
         assert!(page.contains(&href), "{format}: {page}");
-        let answer = get(&db, &format!("/api/collections/parks/items?prefecture_code=430100&f={format}")).await;
+        let answer =
+            get_authorised(&db, &format!("/api/collections/parks/items?prefecture_code=430100&f={format}")).await;
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some(media_type)));
     }
 }
@@ -163,7 +165,8 @@ async fn exporting(db: &Database) -> i64 {
 fn begin(service: &Service, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(&service.address).expect("connected");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("asked");
     let mut start = [0; 4096];
     let length = stream.read(&mut start).expect("an answer");
@@ -200,7 +203,10 @@ async fn a_break_in_the_middle_breaks_the_connection() {
     let service = Service::start(&db.url().await);
     for format in ["geojson", "csv", "ndjson"] {
         let path = format!("/api/collections/park_blocks/items?f={format}");
-        let whole = service.raw(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes());
+        let whole = service.raw(
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n")
+                .as_bytes(),
+        );
         assert!(whole.ends_with("\r\n0\r\n\r\n"), "a whole answer has a last chunk");
         let mut stream = begin(&service, &path);
         let ended = sqlx::query(
@@ -340,7 +346,10 @@ async fn a_hundred_thousand_blocks_flow_out_in_flat_memory() {
         let mut stream = TcpStream::connect(&service.address).expect("connected");
         let path = format!("/api/collections/park_blocks/items?f={format}");
         stream
-            .write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+            .write_all(
+                format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n")
+                    .as_bytes(),
+            )
             .expect("asked");
         // Counted while it comes, not held: lines of features, or bytes.
         let (mut piece, mut features, mut size, mut tail) = (vec![0; 1 << 16], 0, 0, Vec::new());

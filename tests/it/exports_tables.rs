@@ -101,7 +101,7 @@ async fn csv_has_the_cells_of_the_items_whatever_stands_in_them() {
 #[actix_web::test]
 async fn the_point_of_a_table_lies_inside_and_wkt_is_the_stored_shape() {
     let db = Database::with_sample().await;
-    let body = get(&db, "/api/collections/park_blocks/items?f=csv&geometry=wkt").await.body;
+    let body = get_authorised(&db, "/api/collections/park_blocks/items?f=csv&geometry=wkt").await.body;
     let mut reader = csv::Reader::from_reader(&body[3..]);
     let headings = reader.headers().expect("headings").clone();
     let at = |name: &str| headings.iter().position(|h| h == name).unwrap_or_else(|| panic!("no {name}"));
@@ -279,15 +279,15 @@ async fn nothing_that_matches_is_a_whole_file_with_its_headings() {
     let full = Database::with_sample().await;
     for (db, query) in [(&empty, ""), (&full, "&name=%E6%B2%A1%E6%9C%89")] {
         let path = |format: &str| format!("/api/collections/parks/items?f={format}{query}");
-        let csv = get(db, &path("csv")).await;
+        let csv = get_authorised(db, &path("csv")).await;
         assert_eq!(csv.text().lines().count(), 1);
-        let book = openpyxl(&get(db, &path("xlsx")).await.body, "nothing.xlsx");
+        let book = openpyxl(&get_authorised(db, &path("xlsx")).await.body, "nothing.xlsx");
         assert_eq!((book[0][2].as_array().map(Vec::len), &book[0][2][0][0][0]), (Some(1), &json!("园区代码")));
-        let document = get(db, &path("geojson")).await.json();
+        let document = get_authorised(db, &path("geojson")).await.json();
         assert_eq!((&document["features"], &document["numberMatched"]), (&json!([]), &json!(0)));
-        let lines = get(db, &path("ndjson")).await;
+        let lines = get_authorised(db, &path("ndjson")).await;
         assert_eq!((lines.status.as_u16(), lines.body.len()), (200, 0));
-        let txt = get(db, &path("txt")).await.text();
+        let txt = get_authorised(db, &path("txt")).await.text();
         assert!(txt.ends_with("[地块坐标]\r\n"), "{txt}");
     }
 }
@@ -300,21 +300,22 @@ async fn geojson_is_the_items_in_one_piece_and_ndjson_one_a_line() {
         ("bbox=112,27,113.5,29&", "&bbox=112,27,113.5,29"),
         ("level=%E5%9B%BD%E5%AE%B6%E7%BA%A7&", "&level=%E5%9B%BD%E5%AE%B6%E7%BA%A7"),
     ] {
-        let page = get(&db, &format!("/api/collections/parks/items?{query}f=json&limit=10000")).await.json();
-        let whole = get(&db, &format!("/api/collections/parks/items?f=geojson{filter}")).await;
+        let page = get_authorised(&db, &format!("/api/collections/parks/items?{query}f=json&limit=10000")).await.json();
+        let whole = get_authorised(&db, &format!("/api/collections/parks/items?f=geojson{filter}")).await;
         assert_eq!(whole.header("content-type"), Some("application/geo+json; charset=utf-8"));
         let document = whole.json();
         assert_eq!(document["features"], page["features"], "{query}");
         assert_eq!(document["numberMatched"], page["numberMatched"]);
-        let lines = get(&db, &format!("/api/collections/parks/items?f=ndjson{filter}")).await.text();
+        let lines = get_authorised(&db, &format!("/api/collections/parks/items?f=ndjson{filter}")).await.text();
         let features: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).expect("a feature")).collect();
         assert_eq!(Value::Array(features), page["features"], "{query}");
-        let first = get(&db, &format!("/api/collections/parks/items?f=geojson&limit=2{filter}")).await.json();
+        let first =
+            get_authorised(&db, &format!("/api/collections/parks/items?f=geojson&limit=2{filter}")).await.json();
         let two: Vec<Value> = page["features"].as_array().expect("features").iter().take(2).cloned().collect();
         assert_eq!((&first["features"], &first["numberReturned"]), (&json!(two), &json!(2)));
     }
     // Another way to the same.
-    let request = actix_web::test::TestRequest::get().uri("/api/collections/parks/items");
+    let request = crate::support::http::authorised(actix_web::http::Method::GET, "/api/collections/parks/items");
     let accepted = call(&db, request.insert_header(("accept", "application/x-ndjson, text/html;q=0.5"))).await;
     assert_eq!(accepted.header("content-type"), Some("application/x-ndjson; charset=utf-8"));
 }

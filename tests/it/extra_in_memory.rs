@@ -6,6 +6,7 @@ use actix_web::http::Method;
 use serde_json::Value;
 use sizhi::api::State;
 use sizhi::domain::access::{Jurisdiction, Role, Viewer};
+use sizhi::domain::detail::Detail;
 use sizhi::domain::items_query::ItemsQuery;
 use sizhi::inventory::live::Live;
 use sizhi::inventory::tiles;
@@ -43,7 +44,7 @@ async fn memory_gives_what_the_table_gives_to_whom_it_may() {
     let (state, live) = held(&db, &file("trigger")).await;
     let layer = state.layers.find("plots").expect("declared");
     let held = live.held(layer).expect("held");
-    assert_eq!(held.snapshot.len(), 300);
+    assert_eq!(held.snapshot_for(Detail::Surveyed).len(), 300);
     let of = |codes: &[&str]| {
         Jurisdiction::parse(&codes.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>()).expect("jurisdiction")
     };
@@ -53,9 +54,10 @@ async fn memory_gives_what_the_table_gives_to_whom_it_may() {
         let viewer = Viewer { actor: "staff".to_owned(), role: Role::Staff, jurisdiction };
         for boxes in [vec![], vec![[112.05, 28.0, 112.1002, 28.1]]] {
             let query = ItemsQuery { boxes, limit: 17, offset: 3, ..ItemsQuery::default() };
-            let selection = held.snapshot.select(&query, &viewer.jurisdiction).expect("by memory");
+            let selection =
+                held.snapshot_for(Detail::Surveyed).select(&query, &viewer.jurisdiction).expect("by memory");
             let page = features::list_items(&db.application, &viewer, layer, &query).await.expect("page");
-            let ids: Vec<&str> = selection.picked.iter().map(|p| held.snapshot.id(*p)).collect();
+            let ids: Vec<&str> = selection.picked.iter().map(|p| held.snapshot_for(Detail::Surveyed).id(*p)).collect();
             assert_eq!(ids, page.features.iter().map(|f| f.id.as_str()).collect::<Vec<_>>());
             assert_eq!((selection.matched as i64, selection.more), (page.matched, page.more));
             if query.boxes.is_empty() {

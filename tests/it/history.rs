@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::Database;
-use crate::support::http::{get, link, path_of};
+use crate::support::http::{get, get_authorised, link, path_of};
 
 async fn made_at(db: &Database) -> Vec<String> {
     db.column(
@@ -27,7 +27,7 @@ async fn the_history_of_a_block_is_told_whole() {
     )
     .await;
     db.write("DELETE FROM park_block WHERE id = 'G431176-9'").await;
-    let answer = get(&db, "/api/collections/park_blocks/items/G431176-9/history").await;
+    let answer = get_authorised(&db, "/api/collections/park_blocks/items/G431176-9/history").await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let body = answer.json();
     assert_eq!((&body["numberMatched"], &body["numberReturned"]), (&json!(5), &json!(5)), "{body:#}");
@@ -130,7 +130,7 @@ async fn land_that_came_and_went_is_measured_as_postgis_measures_it() {
          WHERE id = 'G431176-9'",
     )
     .await;
-    let body = get(&db, "/api/collections/park_blocks/items/G431176-9/history").await.json();
+    let body = get_authorised(&db, "/api/collections/park_blocks/items/G431176-9/history").await.json();
     let told = &body["revisions"][0]["geometry"];
     for (name, sql) in [
         ("before_m2", "SELECT ST_Area(ST_GeomFromEWKB(before_geom)::geography) FROM change WHERE revision = 3"),

@@ -4,7 +4,7 @@ use geojson::{GeoJson, GeometryValue};
 use serde_json::{Value, json};
 
 use crate::support::Database;
-use crate::support::http::{encode, get, link, path_of};
+use crate::support::http::{encode, get, get_authorised, link, path_of};
 
 /// Collection, and the ids that it must show, in the order of pages.
 const LAYERS: [(&str, &str); 3] = [
@@ -67,7 +67,7 @@ async fn every_layer_is_valid_rfc_7946_and_whole() {
     .expect("counts");
     assert!(counts[0].1 > 0, "the sample has holes, or their direction would go unjudged");
     for ((layer, sql), expected) in LAYERS.into_iter().zip(counts) {
-        let answer = get(&db, &format!("/api/collections/{layer}/items?limit=1000")).await;
+        let answer = get_authorised(&db, &format!("/api/collections/{layer}/items?limit=1000")).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.header("content-type"), Some("application/geo+json; charset=utf-8"));
         assert_eq!(answer.header("content-crs"), Some("<http://www.opengis.net/def/crs/OGC/1.3/CRS84>"));
@@ -87,7 +87,7 @@ async fn every_layer_is_valid_rfc_7946_and_whole() {
 #[actix_web::test]
 async fn geometry_is_the_registers_to_the_last_decimal() {
     let db = Database::with_sample().await;
-    let body = get(&db, "/api/collections/parks/items?limit=200").await.text();
+    let body = get_authorised(&db, "/api/collections/parks/items?limit=200").await.text();
     let (compared, farthest): (i64, f64) = sqlx::query_as(
         "SELECT count(*), max(ST_HausdorffDistance(ST_SetSRID(ST_GeomFromGeoJSON(f->'geometry'), 4490), g))
          FROM jsonb_array_elements($1::jsonb->'features') f
@@ -110,7 +110,7 @@ async fn next_links_show_every_id_once_and_end() {
         let mut seen: Vec<String> = Vec::new();
         let mut path = format!("/api/collections/{layer}/items?limit={limit}");
         loop {
-            let page = get(&db, &path).await.json();
+            let page = get_authorised(&db, &path).await.json();
             assert_eq!(page["numberMatched"], wanted.len(), "{path}");
             let rest = wanted.len() - seen.len();
             assert_eq!(page["numberReturned"], rest.min(limit), "{path}");
@@ -220,7 +220,7 @@ async fn a_block_and_its_park_are_shown_whole() {
             {"rel": "collection", "type": "application/json", "title": title, "href": format!("{base}/{collection}")},
         ])
     };
-    let block = get(&db, "/api/collections/park_blocks/items/G431176-%E4%B8%80").await;
+    let block = get_authorised(&db, "/api/collections/park_blocks/items/G431176-%E4%B8%80").await;
     assert_eq!(block.header("content-crs"), Some("<http://www.opengis.net/def/crs/OGC/1.3/CRS84>"));
     assert_eq!(
         block.json(),
@@ -237,7 +237,7 @@ async fn a_block_and_its_park_are_shown_whole() {
         })
     );
     assert_eq!(
-        get(&db, "/api/collections/parks/items/G431176").await.json(),
+        get_authorised(&db, "/api/collections/parks/items/G431176").await.json(),
         json!({
             "type": "Feature", "id": "G431176", "geometry": geometry,
             "properties": {
@@ -251,7 +251,7 @@ async fn a_block_and_its_park_are_shown_whole() {
             "links": links("parks/items/G431176", "产业园区", "parks"),
         })
     );
-    let listed = get(&db, "/api/collections/park_blocks/items").await.json();
+    let listed = get_authorised(&db, "/api/collections/park_blocks/items").await.json();
     assert_eq!(listed["features"][0]["geometry"], geometry, "the list shows what the item shows");
 }
 
@@ -263,7 +263,7 @@ async fn a_list_without_members_is_null() {
         db.column("SELECT code FROM park WHERE county_codes <> '{}' ORDER BY 1").await,
     );
     assert_eq!((without.len(), with.len()), (37, 92));
-    let page = get(&db, "/api/collections/parks/items?limit=200").await.json();
+    let page = get_authorised(&db, "/api/collections/parks/items?limit=200").await.json();
     let of = |wanted: fn(&Value) -> bool| -> Vec<String> {
         let features = page["features"].as_array().expect("features");
         let chosen = features.iter().filter(|f| wanted(&f["properties"]["county_codes"]));
@@ -277,7 +277,7 @@ async fn a_list_without_members_is_null() {
 async fn every_published_shape_is_valid() {
     let db = Database::with_sample().await;
     for (layer, shapes) in [("parks", 129), ("park_blocks", 280), ("divisions", 14)] {
-        let page = get(&db, &format!("/api/collections/{layer}/items?limit=1000")).await.json();
+        let page = get_authorised(&db, &format!("/api/collections/{layer}/items?limit=1000")).await.json();
         let features = page["features"].as_array().expect("features");
         let drawn: Vec<String> =
             features.iter().map(|f| &f["geometry"]).filter(|g| !g.is_null()).map(Value::to_string).collect();

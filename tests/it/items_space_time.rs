@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use crate::support::Database;
-use crate::support::http::{encode, get, link, path_of};
+use crate::support::http::{encode, get, get_authorised, link, path_of};
 
 async fn ids(db: &Database, query: &str) -> Vec<String> {
-    let answer = get(db, &format!("/api/collections/{query}")).await;
+    let answer = get_authorised(db, &format!("/api/collections/{query}")).await;
     assert_eq!(answer.status, 200, "{query}: {}", answer.text());
     let body = answer.json();
     assert_eq!(body["numberMatched"], body["numberReturned"], "{query}: one page");
@@ -229,10 +229,11 @@ async fn ended_blocks_are_shown_only_to_those_who_ask_for_their_time() {
         ("../2019-12-31", vec!["示意：由 s"]),
         ("2020-01-01/..", vec!["second"]),
     ] {
-        let body = get(&db, &format!("/api/collections/{}", of(&format!("&datetime={datetime}")))).await.json();
+        let body =
+            get_authorised(&db, &format!("/api/collections/{}", of(&format!("&datetime={datetime}")))).await.json();
         assert_eq!(sources(body), wanted, "{datetime}");
     }
-    let item = get(&db, "/api/collections/park_blocks/items/G431176-1").await.json();
+    let item = get_authorised(&db, "/api/collections/park_blocks/items/G431176-1").await.json();
     assert_eq!(
         (&item["properties"]["source"], &item["properties"]["valid_from"]),
         (&"second life".into(), &"2020-01-01".into())
@@ -241,7 +242,7 @@ async fn ended_blocks_are_shown_only_to_those_who_ask_for_their_time() {
     let west: f64 = db
         .value("SELECT round(ST_XMin(ST_Extent(geom))::numeric, 8)::float8 FROM park_block WHERE park_code = 'G431176' AND valid_to = 'infinity'")
         .await;
-    let card = get(&db, "/api/parks/G431176").await.json();
+    let card = get_authorised(&db, "/api/parks/G431176").await.json();
     assert_eq!(card["computed"]["bbox"][0], west);
 }
 
@@ -258,7 +259,7 @@ async fn paging_over_several_lives_of_a_block_loses_none() {
     let mut seen = Vec::new();
     let mut path = "/api/collections/park_blocks/items?park_code=G431176&datetime=2000-01-01/..&limit=1".to_owned();
     loop {
-        let page = get(&db, &path).await.json();
+        let page = get_authorised(&db, &path).await.json();
         assert_eq!((&page["numberMatched"], &page["numberReturned"]), (&wanted.len().into(), &1.into()), "{path}");
         let feature = &page["features"][0];
         let from = feature["properties"]["valid_from"].as_str().unwrap_or_default();

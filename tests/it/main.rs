@@ -83,6 +83,8 @@ mod ledger_round_trips;
 mod ledger_undo;
 mod ledger_way_back;
 mod openapi;
+mod outlines;
+mod outlines_files;
 mod park_list;
 mod problems;
 mod rate_limits;

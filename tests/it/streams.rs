@@ -117,7 +117,7 @@ async fn a_client_that_is_cut_off_again_and_again_misses_nothing_and_gets_nothin
     let service = Service::start(&db.url().await);
     let mut dice = Dice::of_this_run("cut off");
     let parks = edits::parks(&db, 8).await;
-    let copy = Copy::load(&db, "park_blocks", 1_000).await;
+    let copy = Copy::load(&db, "park_blocks", 1_000, false).await;
     let (begin, done) = (copy.revision, Arc::new(AtomicBool::new(false)));
     let target = Arc::new(std::sync::atomic::AtomicI64::new(0));
     let seen = Arc::new(Seen::default());
@@ -157,7 +157,7 @@ async fn a_client_that_is_cut_off_again_and_again_misses_nothing_and_gets_nothin
                 .json();
         rest.apply(&page, &mut BTreeSet::new(), &mut (0, String::new()));
     }
-    assert_same(&rest.features, &whole(&db, "park_blocks").await, "after all cuts");
+    assert_same(&rest.features, &whole(&db, "park_blocks", false).await, "after all cuts");
 }
 
 /// What a follower has met so far.

@@ -39,6 +39,17 @@ impl<'de> Visitor<'de> for Document<'_, '_> {
                     had_features = true;
                     map.next_value_seed(Features { scan: &mut *self.scan })?;
                 }
+                // A page of the public's that was kept: it says of itself that it has outlines.
+                "generalisation" => {
+                    let said = self.scan.parse(map.next_value::<&RawValue>()?);
+                    if said.is_some_and(|said| said.get("tolerance_m").is_some()) {
+                        self.scan.findings.push(Finding::error(
+                            "outline_not_survey",
+                            Place::whole(),
+                            "文件写明图形是本系统给公众的概略轮廓（generalisation），不是实测界线，不能导入；请用实测的文件，或登录后重新导出",
+                        ));
+                    }
+                }
                 "crs" => self.scan.crs_member = self.scan.parse(map.next_value::<&RawValue>()?),
                 "type" | "geometry" | "properties" | "id" | "coordinates" | "geometries" => {
                     let value = self.scan.parse(map.next_value::<&RawValue>()?);

@@ -9,6 +9,7 @@ use geo::{CoordsIter as _, Geometry, MultiPolygon};
 use super::flow::Pieces;
 use super::{ExportRequest, day_in_china, moment_in_china};
 use crate::domain::Hectares;
+use crate::domain::detail::outline_mark;
 use crate::domain::export::{Cell, Column, ExportCount, ExportFormat, ExportRow, Headings, RowParts, TextEncoding};
 use crate::error::{Error, Result};
 use crate::exchange::coordinate_txt::{self, TxtOptions, TxtParcel};
@@ -16,6 +17,7 @@ use crate::exchange::dbf_text;
 use crate::exchange::table_export::{self, CsvOptions, Sheet};
 use crate::exchange::vector_export::{self, VectorFormat, VectorOptions};
 use crate::geometry::crs::Crs;
+use crate::inventory::wire;
 use crate::layers::columns::{self, ShownColumn};
 use crate::store::blocks::Papers;
 
@@ -33,6 +35,10 @@ impl Task {
     pub fn new(request: &ExportRequest, count: &ExportCount, total: u64, longest: Option<&[u64]>) -> Self {
         let headings = request.options.headings.unwrap_or_default();
         let columns = columns::of_layer(request.layer, request.format, headings);
+        let columns = match request.outlined() {
+            Some(_) => columns::with_outline_mark(columns, request.layer, request.format, headings),
+            None => columns,
+        };
         let columns = match longest {
             Some(bytes) => {
                 columns::with_room(columns, |cell| dbf_text::fields_for(bytes.get(cell).copied().unwrap_or_default()))
@@ -117,7 +123,10 @@ pub fn write_file(task: &Task, pieces: Pieces, folder: &Path) -> Result<(PathBuf
     };
     let options = VectorOptions {
         layer: task.request.layer.id.to_owned(),
-        title: task.request.layer.title.zh.to_owned(),
+        title: match task.request.outlined() {
+            Some(_) => format!("{}（概略轮廓）", task.request.layer.title.zh),
+            None => task.request.layer.title.zh.to_owned(),
+        },
         columns: task.columns(),
         crs: task.request.options.crs.unwrap_or(Crs::Cgcs2000),
         encoding: task.encoding(),
@@ -128,8 +137,10 @@ pub fn write_file(task: &Task, pieces: Pieces, folder: &Path) -> Result<(PathBuf
 
 /// The members of a FeatureCollection ahead of its features; numbers and a moment, nothing to be escaped.
 fn collection_head(task: &Task) -> String {
+    let outlined = task.request.outlined().map(|rule| format!("\"generalisation\":{},", wire::generalisation(rule)));
     format!(
-        "\"numberMatched\":{},\"numberReturned\":{},\"timeStamp\":\"{}\",",
+        "{}\"numberMatched\":{},\"numberReturned\":{},\"timeStamp\":\"{}\",",
+        outlined.unwrap_or_default(),
         task.count.matched,
         task.total,
         task.request.at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
@@ -151,6 +162,9 @@ fn sheet(task: &Task) -> Sheet {
         note("坐标", "中心经度、中心纬度为图形内一点，2000国家大地坐标系（EPSG:4490），单位为度；没有图形的为空"),
         note("面积", "核准、公告面积为文件所载，椭球面积由边界计算；单位见表头：平方米、公顷、亩"),
     ];
+    if let Some(rule) = request.outlined() {
+        notes.push(note("图形", &outline_mark(rule)));
+    }
     if let Some(source) = &task.count.drawn {
         notes.push(note("示意", &format!("示意为是者，图形由程序绘制，非测绘成果：{source}")));
     }

@@ -22,6 +22,7 @@ use self::flow::{PIECES_AHEAD, PieceWriter, Pieces};
 use super::progress::{Progress, Silent};
 use crate::domain::access::Viewer;
 use crate::domain::export::{ExportCount, ExportFormat, Headings, TextEncoding};
+use crate::domain::generalisation::Generalisation;
 use crate::domain::items_query::ItemsQuery;
 use crate::domain::layer::{GeometryKind, Layer, Visibility};
 use crate::error::{Error, Result};
@@ -48,6 +49,13 @@ pub struct ExportRequest {
     pub address: String,
     /// Rows of an internal layer that are given out at once.
     pub internal_limit: u64,
+}
+
+impl ExportRequest {
+    /// The rule of its outlines, where it is for somebody who is shown such.
+    fn outlined(&self) -> Option<&Generalisation> {
+        self.layer.generalisation_for(&self.viewer)
+    }
 }
 
 /// What is asked of the format; what it settles by itself cannot be asked for.
@@ -123,8 +131,7 @@ pub async fn check(pool: &PgPool, request: ExportRequest) -> Result<Export> {
         return Err(Error::not_found("collection_not_found", "没有这个图层"));
     }
     let wanted = Wanted { limit: request.limit, as_the_paper: request.format == ExportFormat::Txt };
-    let (rows, count) =
-        FeatureRows::open(pool, request.layer, request.query.clone(), wanted, &viewer.jurisdiction).await?;
+    let (rows, count) = FeatureRows::open(pool, request.layer, request.query.clone(), wanted, viewer).await?;
     let export = Export { request, rows, count };
     if internal {
         let (request, rows) = (&export.request, export.total());
@@ -159,6 +166,14 @@ fn check_options(request: &ExportRequest) -> Result<()> {
         return fixed("字段名语言（headings）", "字段名是固定的");
     }
     check_shapes(request.layer, format)?;
+    if format == F::Txt && request.outlined().is_some() {
+        // Whoever reads 界址点 takes them for marks in the ground; points of an outline are none.
+        let detail = format!(
+            "图层“{}”的界址点坐标属内部资料；公众只能下载概略轮廓，请用其他格式，或登录后下载",
+            request.layer.title.zh
+        );
+        return Err(Error::Forbidden { code: "boundary_points_internal", detail });
+    }
     if wkt && format != F::Csv {
         return fixed("图形列（geometry=wkt）", "只有 CSV 可以带 WKT 列");
     }
@@ -198,7 +213,10 @@ fn check_shapes(layer: &Layer, format: ExportFormat) -> Result<()> {
 pub fn file_names(request: &ExportRequest) -> (String, String) {
     let day = day_in_china(request.at);
     let ending = request.format.ending();
-    (format!("{}_{day}.{ending}", request.layer.id), format!("{}_{day}.{ending}", request.layer.title.zh))
+    // A name stays with a file when all else is converted away.
+    let (ascii, chinese) = if request.outlined().is_some() { ("_outline", "_概略轮廓") } else { ("", "") };
+    let (id, title) = (request.layer.id, request.layer.title.zh);
+    (format!("{id}{ascii}_{day}.{ending}"), format!("{title}{chinese}_{day}.{ending}"))
 }
 
 impl Export {

@@ -6,6 +6,7 @@ use geo::{BoundingRect, CoordsIter, MultiPolygon};
 
 use super::report::CandidateSummary;
 use crate::domain::area::round_decimal;
+use crate::domain::detail::is_outline_mark;
 use crate::domain::{Finding, Place, Severity, SquareMetres};
 use crate::exchange::{Candidate, StatedArea, limits};
 use crate::geometry::{area, repair, validity};
@@ -60,6 +61,12 @@ pub(super) fn judge_shape(
     findings: &mut Vec<Finding>,
 ) -> JudgedShape {
     let row = candidate.row;
+    if candidate.geometry.is_some() && candidate.attributes.iter().any(|a| is_outline_mark(&a.value)) {
+        let message = format!(
+            "第 {row} 条记录的图形是本系统给公众的概略轮廓，不是实测界线，不能导入；请用实测的文件，或登录后重新导出"
+        );
+        findings.push(Finding::error("outline_not_survey", Place::row(row), message));
+    }
     let given = candidate.geometry.take();
     let verdict = given.as_ref().map(|g| judge_geometry(g, row, context, findings));
     let shown = if let Some(Verdict::Repaired(repaired)) = &verdict { Some(repaired) } else { given.as_ref() };

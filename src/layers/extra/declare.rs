@@ -84,6 +84,7 @@ fn layer(declared: &DeclaredLayer, facts: &TableFacts, extra: &'static ExtraTabl
         extra: Some(extra),
         visibility,
         classification,
+        generalisation: declared.generalisation,
         min_zoom,
         max_zoom,
         ..Layer::OF_REGISTER

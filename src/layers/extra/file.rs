@@ -6,8 +6,10 @@ use toml::de::{DeTable, DeValue};
 use super::value::{Lines, Reader, text_of, whole};
 use super::{Faults, names};
 use crate::domain::extra_layer::{
-    DeclaredFollow, DeclaredGeometry, DeclaredLayer, DeclaredProperty, DeclaredZoom, MAX_ID, MAX_POLL_SECONDS,
+    DeclaredFollow, DeclaredGeometry, DeclaredLayer, DeclaredProperty, DeclaredZoom, MAX_DECIMALS, MAX_ID,
+    MAX_POLL_SECONDS, MAX_TOLERANCE_M,
 };
+use crate::domain::generalisation::Generalisation;
 use crate::domain::layer::LAST_ZOOM;
 
 /// Bytes of a file.
@@ -98,6 +100,7 @@ fn layer(mut reader: Reader<'_, '_>, before: &[DeclaredLayer], faults: &mut Faul
             .number("poll_seconds", (1, i64::from(MAX_POLL_SECONDS)), faults)
             .and_then(|n| u32::try_from(n).ok()),
         label: reader.text("label", faults),
+        generalisation: generalisation(&mut reader, faults),
         ..DeclaredLayer::default()
     };
     reader.finish(faults);
@@ -113,12 +116,17 @@ fn check_together(layer: &DeclaredLayer, faults: &mut Faults) {
         let what = "公开图层所有人可见，不能用 division 限定；请去掉 division，或改为 visibility = \"internal\"";
         faults.error("layer_option_conflict", layer.line, super::about(layer, what));
     }
+    if layer.generalisation.is_some() && !layer.is_public {
+        let what = "generalise 只用于 visibility = \"public\"：内部图层的图形不给公众看";
+        faults.error("layer_option_conflict", layer.line, super::about(layer, what));
+    }
     if layer.follow == Some(DeclaredFollow::Trigger) && layer.poll_seconds.is_some() {
         let what = "poll_seconds 只用于 follow = \"polling\"";
         faults.error("layer_option_conflict", layer.line, super::about(layer, what));
     }
-    if layer.geometry == DeclaredGeometry::None && (layer.srid.is_some() || layer.zooms.is_some()) {
-        let what = "没有图形（geometry = false）的图层不能有 srid、zooms";
+    let of_shapes = layer.srid.is_some() || layer.zooms.is_some() || layer.generalisation.is_some();
+    if layer.geometry == DeclaredGeometry::None && of_shapes {
+        let what = "没有图形（geometry = false）的图层不能有 srid、zooms、generalise";
         faults.error("layer_option_conflict", layer.line, super::about(layer, what));
     }
 }
@@ -136,6 +144,20 @@ fn geometry(reader: &mut Reader<'_, '_>, faults: &mut Faults) -> DeclaredGeometr
             }
         },
     }
+}
+
+/// `{ tolerance_m = 20.0, decimals = 4 }`: both, since neither follows from the other.
+fn generalisation(reader: &mut Reader<'_, '_>, faults: &mut Faults) -> Option<Generalisation> {
+    let value = reader.get("generalise")?;
+    let DeValue::Table(table) = value.get_ref() else {
+        reader.wrong(faults, "generalise", value, "表，例如 { tolerance_m = 20, decimals = 4 }");
+        return None;
+    };
+    let mut own = Reader::new(table, &value.span(), reader.lines(), "generalise ".to_owned());
+    let tolerance_m = own.needed_decimal("tolerance_m", (0.0, MAX_TOLERANCE_M), faults);
+    let decimals = own.needed_number("decimals", (0, i64::from(MAX_DECIMALS)), faults);
+    own.finish(faults);
+    Some(Generalisation { tolerance_m: tolerance_m?, decimals: u8::try_from(decimals?).ok()? })
 }
 
 fn zooms(reader: &mut Reader<'_, '_>, faults: &mut Faults) -> Option<(u8, u8)> {

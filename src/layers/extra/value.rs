@@ -81,6 +81,27 @@ impl<'a, 'i> Reader<'a, 'i> {
         number
     }
 
+    /// A number between these, both included, without which there is nothing to go by.
+    pub fn needed_decimal(&mut self, key: &'static str, range: (f64, f64), faults: &mut Faults) -> Option<f64> {
+        let Some(value) = self.get(key) else {
+            faults.error("layers_file_missing", self.line, format!("{}缺少 {key}", self.what));
+            return None;
+        };
+        let number = decimal(value.get_ref()).filter(|n| (range.0..=range.1).contains(n));
+        if number.is_none() {
+            self.wrong(faults, key, value, &format!(" {} 到 {} 的数", range.0, range.1));
+        }
+        number
+    }
+
+    /// The whole number of [`Reader::number`], which must be there.
+    pub fn needed_number(&mut self, key: &'static str, range: (i64, i64), faults: &mut Faults) -> Option<i64> {
+        if self.table.get(key).is_none() {
+            faults.error("layers_file_missing", self.line, format!("{}缺少 {key}", self.what));
+        }
+        self.number(key, range, faults)
+    }
+
     /// One of these words.
     pub fn word(&mut self, key: &'static str, words: &[&'static str], faults: &mut Faults) -> Option<&'static str> {
         let value = self.get(key)?;
@@ -127,4 +148,12 @@ pub fn whole(value: &DeValue<'_>) -> Option<i64> {
     let DeValue::Integer(number) = value else { return None };
     let number: &DeInteger<'_> = number;
     i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// A number with or without a fraction; none of infinity.
+fn decimal(value: &DeValue<'_>) -> Option<f64> {
+    match value {
+        DeValue::Float(number) => number.as_str().parse().ok().filter(|number: &f64| number.is_finite()),
+        other => whole(other).map(|number| number as f64),
+    }
 }

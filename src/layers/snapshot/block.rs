@@ -44,7 +44,7 @@ pub(super) enum Text {
 }
 
 impl Text {
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Text::New(bytes) => bytes,
             Text::Held(bytes) => bytes,
@@ -135,20 +135,23 @@ impl Block {
 
     /// The pieces that it was made of.
     pub(super) fn pieces(&self) -> impl Iterator<Item = Piece> {
-        (0..self.len()).map(|at| {
-            let facts = &self.facts[at];
-            Piece {
-                key: self.keys[at],
-                id: Arc::clone(&facts.id),
-                from: facts.from,
-                version: facts.version,
-                bbox: Some(self.boxes[at]).filter(|bbox| bbox[0] <= bbox[2]),
-                json: Text::Held(self.json.bytes.slice(self.json.range(at))),
-                attributes: Text::Held(self.attributes.bytes.slice(self.attributes.range(at))),
-                columns: self.columns(at).into(),
-                geometry: facts.geometry.clone(),
-            }
-        })
+        (0..self.len()).map(|at| self.piece(at))
+    }
+
+    /// One of the pieces that it was made of.
+    pub(super) fn piece(&self, at: usize) -> Piece {
+        let facts = &self.facts[at];
+        Piece {
+            key: self.keys[at],
+            id: Arc::clone(&facts.id),
+            from: facts.from,
+            version: facts.version,
+            bbox: Some(self.boxes[at]).filter(|bbox| bbox[0] <= bbox[2]),
+            json: Text::Held(self.json.bytes.slice(self.json.range(at))),
+            attributes: Text::Held(self.attributes.bytes.slice(self.attributes.range(at))),
+            columns: self.columns(at).into(),
+            geometry: facts.geometry.clone(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {

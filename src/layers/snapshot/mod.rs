@@ -8,6 +8,7 @@ mod block;
 mod dictionary;
 mod hilbert;
 mod ids;
+mod outlines;
 mod select;
 mod tree;
 
@@ -218,6 +219,22 @@ impl Snapshot {
         // The last word on an id counts.
         let changes: BTreeMap<String, Option<NewFeature>> = changes.into_iter().collect();
         let mut dictionaries = Arc::clone(&self.dictionaries);
+        let made = changes.into_iter().map(|(id, change)| {
+            let made = change.map(|feature| {
+                let columns = renumbered(&mut dictionaries, &feature);
+                piece(self.layer, self.attributes, feature, columns, |id| match self.place_of(id) {
+                    Some((block, at)) => Arc::clone(self.blocks[block].id(at)),
+                    None => Arc::from(id),
+                })
+            });
+            (id, made)
+        });
+        let made = made.collect();
+        self.replace(made, dictionaries)
+    }
+
+    /// The same with features that are made ready, each id once; their values are numbered by these dictionaries, which know all of ours.
+    fn replace(&self, changes: Vec<(String, Option<Piece>)>, dictionaries: Arc<Vec<Dictionary>>) -> Applied {
         let mut ids = self.ids.clone();
         let mut touched = Vec::with_capacity(2 * changes.len());
         let mut gone: HashSet<u64> = HashSet::new();
@@ -225,22 +242,15 @@ impl Snapshot {
         let mut come: Vec<Piece> = Vec::new();
         let mut crowded = false;
         for (id, change) in changes {
-            let before = self.ids.find(&id);
-            if let Some(key) = before {
+            if let Some(key) = self.ids.find(&id) {
                 gone.insert(key.label);
                 places.push(key);
                 touched.extend(self.at(key).and_then(|(block, at)| self.box_of(block, at)));
             }
-            let Some(feature) = change else {
+            let Some(mut piece) = change else {
                 ids.remove(&id);
                 continue;
             };
-            let columns = renumbered(&mut dictionaries, &feature);
-            let mut piece =
-                piece(self.layer, self.attributes, feature, columns, |id| match before.and_then(|k| self.at(k)) {
-                    Some((block, at)) => Arc::clone(self.blocks[block].id(at)),
-                    None => Arc::from(id),
-                });
             touched.extend(piece.bbox);
             match ids.put(&piece.id, piece.key.hilbert) {
                 Ok(key) => piece.key = key,
@@ -288,12 +298,17 @@ impl Snapshot {
     /// The same where a new id has no label: all are labelled anew.
     fn relabelled(&self, gone: &HashSet<u64>, come: Vec<Piece>, dictionaries: Arc<Vec<Dictionary>>) -> Self {
         let stay = self.blocks.iter().flat_map(|block| block.pieces()).filter(|p| !gone.contains(&p.key.label));
+        self.packed(stay.chain(come).collect(), dictionaries)
+    }
+
+    /// A snapshot of the layer that holds these, each id once.
+    fn packed(&self, pieces: Vec<Piece>, dictionaries: Arc<Vec<Dictionary>>) -> Self {
         let mut builder = SnapshotBuilder {
             layer: self.layer,
             columns: self.columns.clone(),
             dictionaries: Arc::unwrap_or_clone(dictionaries),
             attributes: self.attributes,
-            pieces: stay.chain(come).collect(),
+            pieces,
         };
         builder.sort();
         builder.pack()
@@ -309,6 +324,11 @@ impl Snapshot {
         let block = self.block_for(key);
         let at = self.blocks.get(block)?.keys.binary_search(&key).ok()?;
         Some((block, at))
+    }
+
+    /// Block and place of the feature of this id.
+    fn place_of(&self, id: &str) -> Option<(usize, usize)> {
+        self.at(self.ids.find(id)?)
     }
 
     fn box_of(&self, block: usize, at: usize) -> Option<[f64; 4]> {

@@ -40,10 +40,10 @@ pub struct Selection {
 }
 
 /// A feature of the snapshot that was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Picked {
-    block: u32,
-    at: u32,
+    pub(super) block: u32,
+    pub(super) at: u32,
 }
 
 /// A feature whose own box meets the one that is asked for.

@@ -1,6 +1,7 @@
 //! What tests share: a PostGIS cluster made by sizhi itself, a database per test, the application in process, builders.
 
 pub mod accounts;
+pub mod borders;
 pub mod client;
 pub mod criteria;
 pub mod data_folder;
@@ -28,6 +29,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use sizhi::config::HttpArgs;
 use sizhi::domain::access::Viewer;
+use sizhi::domain::layer::Layer;
 use sizhi::inventory::import::{self, ImportRequest, Imported};
 use sizhi::inventory::live::Live;
 use sizhi::inventory::progress::Silent;
@@ -139,12 +141,12 @@ pub struct Database {
 
 /// The layers in memory over this database; they hold nothing yet.
 pub fn live_over(application: &PgPool) -> Arc<Live> {
-    Arc::new(Live::new(
-        application.clone(),
-        declaration::LAYERS.iter(),
-        sizhi::inventory::tiles::attributes_of,
-        Vec::new(),
-    ))
+    live_over_layers(application, declaration::LAYERS.iter())
+}
+
+/// The same of these layers.
+pub fn live_over_layers(application: &PgPool, layers: impl IntoIterator<Item = &'static Layer>) -> Arc<Live> {
+    Arc::new(Live::new(application.clone(), layers, sizhi::inventory::tiles::attributes_of, Vec::new()))
 }
 
 impl Database {

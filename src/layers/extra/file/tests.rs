@@ -66,6 +66,7 @@ properties = "all"
         follow: Some(DeclaredFollow::Polling),
         poll_seconds: Some(30),
         label: text("名称"),
+        generalisation: None,
     };
     let notes = DeclaredLayer {
         line: 19,
@@ -135,6 +136,43 @@ follow = "trigger"
     told.sort_unstable();
     expected.sort_unstable();
     assert_eq!(told, expected);
+}
+
+#[test]
+fn an_outline_has_a_tolerance_and_decimals_within_bounds_and_is_for_the_public() {
+    let public = |more: &str| format!("[[layer]]\nid = \"a\"\ntable = \"a\"\nvisibility = \"public\"\n{more}");
+    let of = |text: &str| {
+        let (declared, findings) = read(text);
+        let told: Vec<String> =
+            findings.into_iter().map(|f| format!("{} {}", f.place.row.unwrap_or(0), f.code)).collect();
+        (declared.first().and_then(|layer| layer.generalisation), told)
+    };
+    for (text, tolerance_m, decimals) in [
+        ("generalise = { tolerance_m = 20.5, decimals = 4 }", 20.5, 4),
+        ("generalise = { tolerance_m = 0, decimals = 0 }", 0.0, 0),
+        ("generalise = { tolerance_m = 100_000, decimals = 8 }", 100_000.0, 8),
+    ] {
+        assert_eq!(of(&public(text)), (Some(Generalisation { tolerance_m, decimals }), vec![]), "{text}");
+    }
+    for (text, told) in [
+        ("generalise = 20", "5 layers_file_value"),
+        ("generalise = {}", "5 layers_file_missing,5 layers_file_missing"),
+        ("generalise = { tolerance_m = 20 }", "5 layers_file_missing"),
+        ("generalise = { decimals = 4 }", "5 layers_file_missing"),
+        ("generalise = { tolerance_m = -1, decimals = 4 }", "5 layers_file_value"),
+        ("generalise = { tolerance_m = 100_000.1, decimals = 4 }", "5 layers_file_value"),
+        ("generalise = { tolerance_m = nan, decimals = 4 }", "5 layers_file_value"),
+        ("generalise = { tolerance_m = inf, decimals = 4 }", "5 layers_file_value"),
+        ("generalise = { tolerance_m = \"20\", decimals = 4 }", "5 layers_file_value"),
+        ("generalise = { tolerance_m = 20, decimals = 9 }", "5 layers_file_value"),
+        ("generalise = { tolerance_m = 20, decimals = 4.0 }", "5 layers_file_value"),
+        ("generalise = { tolerance_m = 20, decimals = 4, x = 1 }", "5 layers_file_key_unknown"),
+        ("geometry = false\ngeneralise = { tolerance_m = 20, decimals = 4 }", "1 layer_option_conflict"),
+    ] {
+        assert_eq!(of(&public(text)).1.join(","), told, "{text}");
+    }
+    let internal = public("generalise = { tolerance_m = 20, decimals = 4 }").replace("\"public\"", "\"internal\"");
+    assert_eq!(of(&internal).1, ["1 layer_option_conflict"]);
 }
 
 #[test]

@@ -1,0 +1,553 @@
+//! What the public is shown of parks and blocks: outlines, through every door; the judge is PostGIS over what the doors gave.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::test::TestRequest;
+use serde_json::{Value, json};
+use sizhi::api::State;
+use sizhi::inventory::live::Live;
+use sizhi::inventory::tiles as inventory_tiles;
+use sizhi::layers::declaration::LAYERS;
+use sizhi::layers::tiles::cache::TileCache;
+use sizhi::layers::tiles::grid::{Tile, touched};
+
+use crate::support::borders::{PARKS, block, cut_first, ids, ragged};
+use crate::support::http::{Answer, authorised, call, call_database, call_with, encode, get, get_authorised};
+use crate::support::proj::Judge;
+use crate::support::{Database, http_args};
+
+const BLOCKS: &str = "/api/collections/park_blocks/items";
+const ITEMS: [&str; 2] = ["/api/collections/parks/items", BLOCKS];
+/// What the declaration says, spelled out again.
+const RULE: &str = r#"{"tolerance_m":10,"decimals":4}"#;
+
+fn rule() -> Value {
+    serde_json::from_str(RULE).expect("JSON")
+}
+
+async fn from_database(db: &Database, path: &str) -> Answer {
+    call_database(db, TestRequest::get().uri(path)).await
+}
+
+/// The features of a page, by id.
+fn features(page: &Value) -> BTreeMap<String, Value> {
+    let list = page["features"].as_array().unwrap_or_else(|| panic!("no features: {page}"));
+    list.iter().map(|f| (f["id"].as_str().expect("id").to_owned(), f.clone())).collect()
+}
+
+/// A table `shown` of what a door gave: id and shape, in the register's system.
+async fn lay_down(db: &Database, page: &Value) {
+    let shapes: Vec<(String, String)> =
+        features(page).into_iter().map(|(id, f)| (id, f["geometry"].to_string())).collect();
+    let (ids, texts): (Vec<String>, Vec<String>) = shapes.into_iter().unzip();
+    sqlx::raw_sql("DROP TABLE IF EXISTS shown; CREATE TABLE shown (id text PRIMARY KEY, geom geometry)")
+        .execute(&db.pool)
+        .await
+        .expect("table");
+    sqlx::query(
+        "INSERT INTO shown SELECT id, ST_SetSRID(ST_GeomFromGeoJSON(nullif(shape, 'null')), 4490) FROM unnest($1::text[], $2::text[]) AS s (id, shape)",
+    )
+    .bind(ids)
+    .bind(texts)
+    .execute(&db.pool)
+    .await
+    .expect("laid down");
+}
+
+fn each_coordinate(geometry: &Value, take: &mut impl FnMut(&Value)) {
+    match geometry {
+        Value::Array(list) => list.iter().for_each(|member| each_coordinate(member, take)),
+        Value::Number(_) => take(geometry),
+        _ => {}
+    }
+}
+
+#[actix_web::test]
+async fn outlines_lie_on_the_grid_near_the_border_and_neighbours_neither_gap_nor_cross() {
+    let db = ragged().await;
+    for path in ITEMS {
+        let page = get(&db, &format!("{path}?limit=1000")).await.json();
+        assert_eq!(page["generalisation"], rule(), "{path}");
+        let shown = features(&page);
+        for (id, feature) in &shown {
+            each_coordinate(&feature["geometry"]["coordinates"], &mut |number| {
+                let text = number.to_string();
+                let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+                assert!(decimals <= 4, "{id}: {text}");
+            });
+        }
+        lay_down(&db, &page).await;
+        let surveyed = if path == BLOCKS { "layer_park_blocks" } else { "layer_parks" };
+        let ours: i64 = db.value("SELECT count(*) FROM shown WHERE geom IS NOT NULL").await;
+        assert_eq!(ours, 5, "{path}");
+        for (what, sql) in [
+            ("every outline is valid", "SELECT count(*) FROM shown WHERE geom IS NOT NULL AND NOT ST_IsValid(geom)".to_owned()),
+            (
+                "no two overlap",
+                "SELECT count(*) FROM shown a JOIN shown b ON a.id < b.id AND ST_Area(ST_Intersection(a.geom, b.geom)) > 0".to_owned(),
+            ),
+            (
+                "none is what was surveyed",
+                format!("SELECT count(*) FROM shown s JOIN {surveyed} l ON l.feature_id = s.id AND ST_Equals(l.geom, s.geom)"),
+            ),
+            (
+                // Each within the tolerance and the diagonal of a cell (11.1 m by 9.8 m), in metres of the zone.
+                "none is farther from the border than it may be",
+                format!(
+                    "SELECT count(*) FROM shown s JOIN {surveyed} l ON l.feature_id = s.id
+                     WHERE ST_HausdorffDistance(ST_Transform(ST_Boundary(l.geom), 4546), ST_Transform(ST_Boundary(s.geom), 4546)) > 10 + 14.9"
+                ),
+            ),
+            (
+                "none has half of the vertices",
+                format!("SELECT count(*) FROM shown s JOIN {surveyed} l ON l.feature_id = s.id WHERE 2 * ST_NPoints(s.geom) > ST_NPoints(l.geom)"),
+            ),
+        ] {
+            assert_eq!(db.value::<i64>(&sql).await, 0, "{path}: {what}");
+        }
+        // Four in a row and one apart: two pieces without a hole.
+        let together: (i32, i64) = sqlx::query_as(
+            "SELECT ST_NumGeometries(u), (SELECT sum(ST_NumInteriorRings(d.geom)) FROM ST_Dump(u) d) FROM (SELECT ST_Union(geom) u FROM shown) x",
+        )
+        .fetch_one(&db.pool)
+        .await
+        .expect("union");
+        assert_eq!(together, (2, 0), "{path}");
+        // The other members are the same for everybody, and so is all of it from the database.
+        let staff = features(&get_authorised(&db, &format!("{path}?limit=1000")).await.json());
+        for (id, feature) in &shown {
+            assert_eq!(feature["properties"], staff[id]["properties"], "{id}");
+        }
+        assert_eq!(features(&from_database(&db, &format!("{path}?limit=1000")).await.json()), shown, "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn whoever_reads_what_is_internal_sees_what_was_surveyed() {
+    let db = ragged().await;
+    for (path, relation) in ITEMS.into_iter().zip(["layer_parks", "layer_park_blocks"]) {
+        let stored: Vec<(String, Option<String>)> = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+            "SELECT feature_id, ST_AsGeoJSON(ST_ForcePolygonCCW(geom), 8, 0) FROM {relation} ORDER BY feature_id COLLATE \"C\""
+        )))
+        .fetch_all(&db.pool)
+        .await
+        .expect("stored");
+        let address = format!("{path}?limit=1000");
+        for page in [
+            get_authorised(&db, &address).await.json(),
+            call_database(&db, authorised(Method::GET, &address)).await.json(),
+        ] {
+            assert!(page.get("generalisation").is_none());
+            let shown = features(&page).into_iter().map(|(id, f)| (id, f["geometry"].clone()));
+            let expected = stored.iter().map(|(id, text)| {
+                (id.clone(), text.as_ref().map_or(Value::Null, |text| serde_json::from_str(text).expect("JSON")))
+            });
+            assert_eq!(shown.collect::<BTreeMap<_, _>>(), expected.collect::<BTreeMap<_, _>>(), "{path}");
+        }
+    }
+}
+
+/// Surveyed vertices that lie outside of the outline of their block, and farther from it than the probe is wide.
+async fn outside(db: &Database) -> Vec<(String, f64, f64)> {
+    sqlx::query_as(
+        "SELECT s.id, ST_X(p.geom), ST_Y(p.geom) FROM shown s JOIN park_block b ON b.id = s.id, ST_DumpPoints(b.geom) p
+         WHERE ST_Distance(p.geom, s.geom) > 0.00001 ORDER BY 1, 2, 3",
+    )
+    .fetch_all(&db.pool)
+    .await
+    .expect("vertices")
+}
+
+#[actix_web::test]
+async fn no_question_tells_a_surveyed_vertex_from_its_surroundings() {
+    let db = ragged().await;
+    let all = format!("{BLOCKS}?limit=1000");
+    lay_down(&db, &get(&db, &all).await.json()).await;
+    let vertices = outside(&db).await;
+    assert!(vertices.len() >= 20, "{} vertices to probe with", vertices.len());
+    let mut told_apart = 0;
+    let mercator = Judge::of(3857);
+    for (id, x, y) in vertices.iter().step_by(vertices.len() / 10) {
+        let (w, s, e, n) = (x - 1e-6, y - 1e-6, x + 1e-6, y + 1e-6);
+        let probe = format!("ST_SetSRID(ST_MakeEnvelope({w}, {s}, {e}, {n}), 4490)");
+        let expected: Vec<String> = db
+            .column(&format!("SELECT id FROM shown WHERE ST_Intersects(geom, {probe}) ORDER BY id COLLATE \"C\""))
+            .await;
+        let surveyed: Vec<String> =
+            db.column(&format!("SELECT id FROM park_block WHERE ST_Intersects(geom, {probe}) ORDER BY id")).await;
+        assert!(surveyed.contains(id) && !expected.contains(id), "{id}");
+        told_apart += usize::from(surveyed != expected);
+        let filter = encode(&format!("S_INTERSECTS(geometry, BBOX({w}, {s}, {e}, {n}))"));
+        let bbox = format!("bbox={w},{s},{e},{n}");
+        let ([west, south], [east, north]) = (mercator.at(w, s), mercator.at(e, n));
+        let plane = format!("bbox-crs=EPSG:3857&bbox={west},{south},{east},{north}");
+        for question in [
+            bbox.clone(),
+            plane,
+            format!("{bbox}&datetime=2024-01-01"),
+            format!("{bbox}&revision={}", db.value::<i64>("SELECT max(number) FROM revision").await),
+            format!("{bbox}&sortby=-number"),
+            format!("filter={filter}"),
+            format!("filter={filter}&f=geojson"),
+            format!("filter={filter}&f=html"),
+        ] {
+            let address = format!("{BLOCKS}?limit=100&{question}");
+            for answer in [get(&db, &address).await, from_database(&db, &address).await] {
+                assert_eq!(answer.status, 200, "{question}: {}", answer.text());
+                if question.ends_with("html") {
+                    let told = answer.text().contains(&format!("items/{id}?"));
+                    assert!(!told, "{question}");
+                    continue;
+                }
+                let page = answer.json();
+                assert_eq!(ids(&page), expected, "{question}");
+                assert_eq!(page["numberMatched"], expected.len(), "{question}");
+            }
+            let staff = call(&db, authorised(Method::GET, &address)).await;
+            if !question.ends_with("html") {
+                assert_eq!(ids(&staff.json()), surveyed, "{question}");
+            }
+        }
+        let facets = get(&db, &format!("/api/collections/park_blocks/facets?{bbox}")).await.json();
+        assert_eq!(facets["numberMatched"], expected.len(), "{bbox}");
+    }
+    assert!(told_apart > 5, "{told_apart} probes tell the two apart");
+    // An area that the outline lies in, and what was surveyed does not.
+    let around: String = db
+        .value(&format!(
+            "SELECT ST_AsGeoJSON(ST_Buffer(geom, 0.000002, 'join=mitre'), 9, 0) FROM shown WHERE id = '{}'",
+            block(PARKS[4])
+        ))
+        .await;
+    let question = format!("/api/collections/park_blocks/facets?within={}", encode(&around));
+    assert_eq!(get(&db, &question).await.json()["numberMatched"], 1);
+    assert_eq!(get_authorised(&db, &question).await.json()["numberMatched"], 0);
+}
+
+/// Numbers of the survey as documents write them, of all vertices that are not on the grid by chance: six decimals tell a vertex.
+async fn secrets(db: &Database) -> Vec<String> {
+    let texts: Vec<String> = db
+        .column(
+            "SELECT DISTINCT t FROM (SELECT trunc(ST_X(p.geom)::numeric, 6)::text t FROM park_block b, ST_DumpPoints(b.geom) p
+             UNION ALL SELECT trunc(ST_Y(p.geom)::numeric, 6)::text FROM park_block b, ST_DumpPoints(b.geom) p) x
+             WHERE t !~ '00$' ORDER BY t",
+        )
+        .await;
+    assert!(texts.len() > 300, "{}", texts.len());
+    texts
+}
+
+#[actix_web::test]
+async fn no_door_lets_a_surveyed_number_out_to_the_public() {
+    let db = ragged().await;
+    let secrets = secrets(&db).await;
+    let before: i64 = db.value("SELECT max(number) FROM revision").await;
+    cut_first(&db).await;
+    let (park, own) = (PARKS[1], block(PARKS[0]));
+    let mut doors = vec![
+        "/api/collections".to_owned(),
+        format!("/api/parks/{park}"),
+        format!("/api/parks/{park}?f=html"),
+        format!("/api/parks/{park}?revision={before}"),
+        "/api/parks".to_owned(),
+        "/api/tiles/WebMercatorQuad?f=tilejson".to_owned(),
+        "/api/tiles/WebMercatorQuad".to_owned(),
+    ];
+    for layer in ["parks", "park_blocks"] {
+        let base = format!("/api/collections/{layer}");
+        let item = if layer == "parks" { PARKS[0].to_owned() } else { own.clone() };
+        doors.extend([
+            base.clone(),
+            format!("{base}?f=html"),
+            format!("{base}/items?limit=1000"),
+            format!("{base}/items?limit=1000&f=html"),
+            format!("{base}/items?limit=1000&zoom-level=22"),
+            format!("{base}/items?limit=1000&revision={before}"),
+            format!("{base}/items?limit=1000&datetime=2024-01-01/2025-01-01"),
+            format!("{base}/items?limit=1000&q=G43"),
+            format!("{base}/items?f=geojson"),
+            format!("{base}/items?f=ndjson"),
+            format!("{base}/items?f=csv&geometry=wkt"),
+            format!("{base}/items/{item}"),
+            format!("{base}/items/{item}?f=html"),
+            format!("{base}/items/{item}?revision={before}"),
+            format!("{base}/items/{item}/history"),
+            format!("{base}/items/{item}/history?f=html"),
+            format!("{base}/changes?since=0"),
+            format!("{base}/changes?since={before}"),
+            format!("{base}/facets"),
+            format!("{base}/tiles/WebMercatorQuad?f=tilejson"),
+            format!("{base}/tiles/WebMercatorQuad"),
+        ]);
+    }
+    let mut telling = BTreeSet::new();
+    for door in &doors {
+        for answer in [get(&db, door).await, from_database(&db, door).await] {
+            assert_eq!(answer.status, 200, "{door}: {}", answer.text());
+            let text = answer.text();
+            let told = secrets.iter().find(|secret| text.contains(*secret));
+            assert_eq!(told, None, "{door}");
+        }
+        let staff = get_authorised(&db, door).await.text();
+        if secrets.iter().any(|secret| staff.contains(secret)) {
+            telling.insert(door.as_str());
+        }
+    }
+    // The look itself sees what is there: the same doors tell staff.
+    for door in [
+        format!("/api/parks/{park}"),
+        format!("{BLOCKS}?limit=1000"),
+        format!("{BLOCKS}?limit=1000&revision={before}"),
+        format!("{BLOCKS}/{own}"),
+        format!("{BLOCKS}/{own}/history"),
+        "/api/collections/park_blocks/changes?since=0".to_owned(),
+        "/api/collections/parks".to_owned(),
+        "/api/collections/park_blocks/tiles/WebMercatorQuad?f=tilejson".to_owned(),
+        format!("{BLOCKS}?f=csv&geometry=wkt"),
+        format!("{BLOCKS}?f=ndjson"),
+    ] {
+        assert!(telling.contains(door.as_str()), "{door} tells staff nothing");
+    }
+    // Files: the doubles themselves, and in the text of those that are packed.
+    let doubles: Vec<f64> = db
+        .column("SELECT ST_X(p.geom) FROM park_block b, ST_DumpPoints(b.geom) p WHERE abs(ST_X(p.geom) * 10000 - round(ST_X(p.geom) * 10000)) > 0.01")
+        .await;
+    let holds = |bytes: &[u8]| {
+        let chunks: BTreeSet<[u8; 8]> = bytes.windows(8).map(|w| w.try_into().expect("eight")).collect();
+        doubles.iter().any(|x| chunks.contains(&x.to_le_bytes()))
+    };
+    for format in ["gpkg", "fgb"] {
+        let address = format!("{BLOCKS}?f={format}");
+        assert!(!holds(&get(&db, &address).await.body), "{format}");
+        assert!(holds(&get_authorised(&db, &address).await.body), "{format}");
+    }
+}
+
+/// As an answer is read: serde_json parses to within one unit of the last place.
+fn as_read(numbers: &[f64]) -> Value {
+    serde_json::from_str(&json!(numbers).to_string()).expect("JSON")
+}
+
+#[actix_web::test]
+async fn extents_and_extremes_are_those_of_the_outlines() {
+    let db = ragged().await;
+    let extent = "SELECT ARRAY[ST_XMin(e), ST_YMin(e), ST_XMax(e), ST_YMax(e)] FROM (SELECT ST_Extent(geom) e FROM";
+    for path in ITEMS {
+        lay_down(&db, &get(&db, &format!("{path}?limit=1000")).await.json()).await;
+        let expected: Vec<f64> = db.value(&format!("{extent} shown) x")).await;
+        let surveyed: Vec<f64> = db.value(&format!("{extent} park_block) x")).await;
+        assert_ne!(expected, surveyed);
+        let collection = path.trim_end_matches("/items");
+        for (address, member) in [
+            (collection.to_owned(), "/extent/spatial/bbox/0"),
+            (format!("{collection}/tiles/WebMercatorQuad?f=tilejson"), "/bounds"),
+        ] {
+            for answer in [get(&db, &address).await, from_database(&db, &address).await] {
+                assert_eq!(answer.json().pointer(member), Some(&as_read(&expected)), "{address}");
+            }
+            assert_eq!(
+                get_authorised(&db, &address).await.json().pointer(member),
+                Some(&as_read(&surveyed)),
+                "{address}"
+            );
+        }
+        assert_eq!(get(&db, collection).await.json()["generalisation"], rule());
+        assert!(get_authorised(&db, collection).await.json().get("generalisation").is_none());
+        // (`shown` are the blocks at the end.)
+        assert!(path != BLOCKS || expected.len() == 4);
+    }
+    let divisions = get(&db, "/api/collections/divisions").await.json();
+    assert!(divisions.get("generalisation").is_none(), "an outline already");
+    for park in PARKS {
+        let card = get(&db, &format!("/api/parks/{park}")).await.json();
+        let expected: Vec<f64> = db.value(&format!("{extent} shown WHERE id = '{}') x", block(park))).await;
+        assert_eq!(card["computed"]["bbox"], as_read(&expected), "{park}");
+        assert_eq!(card["blocks"][0]["extremes"]["bbox"], as_read(&expected), "{park}");
+        assert_eq!(card["generalisation"], rule());
+        let staff = get_authorised(&db, &format!("/api/parks/{park}")).await.json();
+        let surveyed: Vec<f64> = db
+            .value(&format!(
+                "SELECT ARRAY[round(ST_XMin(e)::numeric, 8), round(ST_YMin(e)::numeric, 8), round(ST_XMax(e)::numeric, 8), round(ST_YMax(e)::numeric, 8)]::float8[]
+                 FROM (SELECT ST_Extent(geom) e FROM park_block WHERE park_code = '{park}') x"
+            ))
+            .await;
+        assert_eq!(staff["computed"]["bbox"], as_read(&surveyed), "{park}");
+        assert!(staff.get("generalisation").is_none());
+        // What is a number of the register is everybody's.
+        for member in ["areas", "check", "four_extents", "block_count"] {
+            assert_eq!(card[member], staff[member], "{park} {member}");
+        }
+        assert_eq!(card["blocks"][0]["areas"], staff["blocks"][0]["areas"]);
+    }
+}
+
+#[actix_web::test]
+async fn what_the_public_holds_is_not_current_for_staff_and_caches_keep_them_apart() {
+    let db = ragged().await;
+    let tile = tile_of(14, 112.01, 28.01);
+    for (path, has_tag) in [
+        (format!("{BLOCKS}?limit=10"), true),
+        (format!("{BLOCKS}/{}", block(PARKS[0])), true),
+        (format!("/api/parks/{}", PARKS[0]), true),
+        (format!("{BLOCKS}?f=csv"), true),
+        ("/api/collections/park_blocks/changes?since=0".to_owned(), true),
+        (format!("{BLOCKS}/{}/history", block(PARKS[0])), true),
+        ("/api/collections/park_blocks/facets".to_owned(), true),
+        (address("park_blocks", tile), true),
+        ("/api/collections/park_blocks".to_owned(), false),
+    ] {
+        let (public, staff) = (get(&db, &path).await, get_authorised(&db, &path).await);
+        assert_eq!((public.status.as_u16(), staff.status.as_u16()), (200, 200), "{path}");
+        assert_eq!(public.header("etag").is_some(), has_tag, "{path}");
+        if let Some(tag) = public.header("etag") {
+            assert_ne!(public.header("etag"), staff.header("etag"), "{path}");
+            let again = |request: TestRequest| request.insert_header(("if-none-match", tag.to_owned()));
+            assert_eq!(call(&db, again(TestRequest::get().uri(&path))).await.status, 304, "{path}");
+            assert_eq!(call(&db, again(authorised(Method::GET, &path))).await.status, 200, "{path}");
+        }
+        assert_eq!(staff.header("cache-control"), Some("private, no-cache"), "{path}");
+        assert_eq!(public.header("cache-control"), Some("no-cache"), "{path}");
+        for answer in [&public, &staff] {
+            let vary = answer.header("vary").unwrap_or_default().to_owned();
+            assert!(vary.contains("Authorization") && vary.contains("Cookie"), "{path}: {vary}");
+        }
+    }
+    let past = format!("{BLOCKS}?revision={}", db.value::<i64>("SELECT max(number) FROM revision").await);
+    assert_eq!(get(&db, &past).await.header("cache-control"), Some("public, max-age=86400, immutable"));
+    assert_eq!(get_authorised(&db, &past).await.header("cache-control"), Some("private, no-cache"));
+}
+
+fn tile_of(zoom: u8, x: f64, y: f64) -> Tile {
+    let range = touched(&[x, y, x, y], zoom);
+    Tile::new(zoom, *range.rows.start(), *range.cols.start()).expect("in the matrix")
+}
+
+fn address(layer: &str, tile: Tile) -> String {
+    format!("/api/collections/{layer}/tiles/WebMercatorQuad/{}/{}/{}", tile.zoom, tile.row, tile.col)
+}
+
+#[actix_web::test]
+async fn an_edit_changes_the_neighbours_outline_and_tile_and_leaves_other_tiles_cached() {
+    let db = ragged().await;
+    let cache = Arc::new(TileCache::new(1 << 24));
+    let told = inventory_tiles::listener(Arc::clone(&cache));
+    let live = Arc::new(Live::new(db.application.clone(), LAYERS.iter(), inventory_tiles::attributes_of, vec![told]));
+    live.refresh().await.expect("held");
+    let state = State::new(db.application.clone(), http_args()).with_live_tiles(Arc::clone(&live), Arc::clone(&cache));
+    let ask = async |path: &str, staff: bool| {
+        let request = if staff { authorised(Method::GET, path) } else { TestRequest::get().uri(path) };
+        call_with(state.clone(), request).await
+    };
+    let (neighbour, other) = (block(PARKS[1]), block(PARKS[4]));
+    let item = |id: &str| format!("{BLOCKS}/{id}");
+    // At the border below the cut, in the neighbour alone behind the border, and far away.
+    let (at_border, far) = (tile_of(20, 112.01004, 28.0104), tile_of(20, 112.205, 28.01));
+    let mut before = BTreeMap::new();
+    for staff in [false, true] {
+        for path in [item(&neighbour), item(&other), address("park_blocks", at_border), address("park_blocks", far)] {
+            let answer = ask(&path, staff).await;
+            assert!(answer.status.is_success(), "{path}");
+            before.insert((path, staff), answer.body);
+        }
+    }
+    let (held, tiles) = cache.size();
+    assert!(held > 0 && tiles == 4, "two tiles for two kinds of viewers: {tiles}");
+    cut_first(&db).await;
+    live.refresh().await.expect("followed");
+    assert_eq!(cache.size().1, 2, "the tiles of the far park stay");
+    let geometry = |body: &[u8]| serde_json::from_slice::<Value>(body).expect("JSON")["geometry"].clone();
+    for staff in [false, true] {
+        let after = ask(&item(&neighbour), staff).await.body;
+        let same = geometry(&after) == geometry(&before[&(item(&neighbour), staff)]);
+        assert_eq!(same, staff, "the neighbour's outline has a new corner, its boundary has none");
+        let after = ask(&item(&other), staff).await.body;
+        assert_eq!(geometry(&after), geometry(&before[&(item(&other), staff)]));
+        let (border, far) = (address("park_blocks", at_border), address("park_blocks", far));
+        assert_ne!(ask(&border, staff).await.body, before[&(border, staff)], "staff {staff}");
+        assert_eq!(ask(&far, staff).await.body, before[&(far, staff)], "staff {staff}");
+    }
+    // Memory that followed, memory that was read anew, and the database agree.
+    let path = format!("{BLOCKS}?limit=1000");
+    let followed = features(&ask(&path, false).await.json());
+    assert_eq!(followed, features(&get(&db, &path).await.json()));
+    assert_eq!(followed, features(&from_database(&db, &path).await.json()));
+}
+
+#[actix_web::test]
+async fn whoever_follows_the_changes_hears_of_neighbours_whose_outlines_changed() {
+    let db = ragged().await;
+    let path = format!("{BLOCKS}?limit=1000");
+    let mut copies: Vec<BTreeMap<String, Value>> =
+        vec![features(&get(&db, &path).await.json()), features(&get_authorised(&db, &path).await.json())];
+    let since: i64 = db.value("SELECT max(number) FROM revision").await;
+    cut_first(&db).await;
+    // One that has nothing to do with the layer, so that the window's end is not the layer's last change.
+    db.write("UPDATE division SET note = '改过' WHERE code = '430100'").await;
+    for (staff, copy) in [false, true].into_iter().zip(&mut copies) {
+        let mut address = format!("/api/collections/park_blocks/changes?since={since}&limit=1");
+        let mut told = Vec::new();
+        loop {
+            let page = if staff { get_authorised(&db, &address).await } else { get(&db, &address).await }.json();
+            for change in page["changes"].as_array().expect("changes") {
+                let id = change["id"].as_str().expect("id").to_owned();
+                assert_eq!(change["operation"], "changed");
+                copy.insert(id.clone(), change["feature"].clone());
+                told.push(id);
+            }
+            match page["links"].as_array().and_then(|links| links.iter().find(|link| link["rel"] == "next")) {
+                Some(next) => address = crate::support::http::path_of(&next["href"]),
+                None => break,
+            }
+        }
+        // Each once: what was touched, and for the public its neighbour and the neighbour's, which were not.
+        let near: Vec<String> = PARKS[..3].iter().map(|park| block(park)).collect();
+        let expected = if staff { near[..1].to_vec() } else { near };
+        assert_eq!(told, expected, "staff {staff}");
+        let now = if staff { get_authorised(&db, &path).await } else { get(&db, &path).await };
+        assert_eq!(*copy, features(&now.json()), "staff {staff}");
+    }
+    // From the beginning on all is told once, as it is.
+    let all = get(&db, "/api/collections/park_blocks/changes?since=0").await.json();
+    let shown: Vec<&str> =
+        all["changes"].as_array().expect("changes").iter().filter_map(|c| c["feature"]["id"].as_str()).collect();
+    assert_eq!(shown.len(), 5, "{shown:?}");
+}
+
+#[actix_web::test]
+async fn the_past_shows_the_outlines_of_its_own_moment() {
+    let db = ragged().await;
+    let then: i64 = db.value("SELECT max(number) FROM revision").await;
+    let mut before = BTreeMap::new();
+    for path in ITEMS {
+        before.insert(path, features(&get(&db, &format!("{path}?limit=1000")).await.json()));
+    }
+    let cards = format!("/api/parks/{}", PARKS[0]);
+    let card = get(&db, &cards).await.json()["computed"].clone();
+    cut_first(&db).await;
+    for path in ITEMS {
+        let past = get(&db, &format!("{path}?limit=1000&revision={then}")).await.json();
+        assert_eq!(features(&past), before[path], "{path}");
+        assert_eq!(past["generalisation"], rule());
+        let now = features(&get(&db, &format!("{path}?limit=1000")).await.json());
+        assert_ne!(now, before[path], "{path}");
+        // Without days a life meets every period: what applied is what stands.
+        assert_eq!(features(&get(&db, &format!("{path}?limit=1000&datetime=2024-01-01")).await.json()), now, "{path}");
+    }
+    let id = block(PARKS[1]);
+    let one = get(&db, &format!("{BLOCKS}/{id}?revision={then}")).await.json();
+    assert_eq!(one["geometry"], before[BLOCKS][&id]["geometry"]);
+    assert_eq!(one["generalisation"], rule());
+    assert_eq!(get(&db, &format!("{cards}?revision={then}")).await.json()["computed"], card);
+    assert_ne!(get(&db, &cards).await.json()["computed"], card);
+    // What came and went is told in areas; the land itself has the vertices.
+    let history = get(&db, &format!("{BLOCKS}/{}/history?limit=1", block(PARKS[0]))).await.json();
+    let geometry = &history["revisions"][0]["geometry"];
+    assert_eq!(geometry["omitted"], "generalised", "{geometry}");
+    assert!(geometry["removed_m2"].as_f64().expect("an area") > 500_000.0 && geometry.get("removed").is_none());
+    let staff = get_authorised(&db, &format!("{BLOCKS}/{}/history?limit=1", block(PARKS[0]))).await.json();
+    let told = &staff["revisions"][0]["geometry"];
+    assert!(told["removed"]["coordinates"].is_array() && told.get("omitted").is_none(), "{told}");
+    assert_eq!(told["removed_m2"], geometry["removed_m2"]);
+}
