@@ -38,8 +38,8 @@ const REACH_CELLS: f64 = 30.0;
 /// boxes come within it of these: more change nothing, and neither does their order.
 ///
 /// What comes out is on the grid of the rule's decimals, valid as the OGC has it, and nowhere farther from the border than the tolerance
-/// and the diagonal of a cell. Shapes that shared a border, or had it twice less than half a cell apart, share its outline; shapes that
-/// did not overlap do not. A shape that is lost on the grid is shown as the cell around its middle, which may overlap others. Of a
+/// and the diagonal of a cell. Shapes that shared a border, or had it twice less than a third of a cell apart, share its outline; shapes
+/// that did not overlap do not. A shape that is lost on the grid is shown as the cell around its middle, which may overlap others. Of a
 /// polygon that the grid cuts in two a multipolygon comes.
 pub fn generalise(shapes: &[&FlatGeometry], wanted: &[usize], rule: &Generalisation) -> Vec<Option<FlatGeometry>> {
     let grid = Grid::new(rule);

@@ -16,6 +16,8 @@ use super::rings;
 const ARCS_LIMIT: usize = 12;
 /// How far the vertices of an arc may be from its first, in columns and in rows, that may be a corner's.
 const CORNER_CELLS: u64 = 3;
+/// Vertices of a way up to which every pair is looked at.
+const SHORT_WAY: usize = 24;
 /// Seams side by side (several borders a hair apart) are closed one after another. Each time may reach two cells farther: `margin` knows.
 const ROUNDS: usize = 4;
 
@@ -173,11 +175,11 @@ fn seam(graph: &Graph, arcs: &Arcs, grid: Grid, face: &[u32], mut places: Vec<us
             return is_bounded(graph, arcs, face).then_some(seam);
         }
         // Where neighbours end on both sides of the face, an arc is moved onto the other side only as far as it goes, and across.
-        for from_end in [true, false] {
-            let Some(short) = bridged(graph, metres, &onto, from_end, limit) else { continue };
+        for (from, to) in shortcuts(graph, metres, &onto, limit) {
+            let short: Vec<u32> = onto[..=from].iter().chain(&onto[to..]).copied().collect();
             if let Some(apart) = apart(graph, grid, vertices, &short, limit)
                 && is_bounded(graph, arcs, face)
-                && is_within(graph, arcs, face, if from_end { &short[short.len() - 2..] } else { &short[..2] })
+                && is_within(graph, arcs, face, &[onto[from], onto[to]])
             {
                 return Some(Seam { arc, onto: short, around: around(), metres: apart + before });
             }
@@ -186,23 +188,29 @@ fn seam(graph: &Graph, arcs: &Arcs, grid: Grid, face: &[u32], mut places: Vec<us
     None
 }
 
-/// A way that leaves out what lies between one of its ends and the vertex that comes nearest to that within a limit.
-fn bridged(graph: &Graph, measure: Measure, way: &[u32], from_end: bool, limit: f64) -> Option<Vec<u32>> {
-    let end = if from_end { way[way.len() - 1] } else { way[0] };
-    let (at, metres) = (1..way.len().saturating_sub(1))
-        .map(|at| {
-            let [vertex, end] = [way[at], end].map(|v| graph.cell(v));
-            (at, measure.distance(vertex, end, end))
-        })
-        .min_by(|a, b| a.1.total_cmp(&b.1).then_with(|| way[a.0].cmp(&way[b.0])))?;
-    let is_new = if from_end { at + 2 < way.len() } else { at > 1 };
-    (is_new && metres <= limit).then(|| {
-        if from_end {
-            way[..=at].iter().copied().chain([end]).collect()
-        } else {
-            std::iter::once(end).chain(way[at..].iter().copied()).collect()
-        }
-    })
+/// Places in a way between which it can be cut short within a limit: from either end to the vertex nearest to it, and where it leaves out
+/// most in between (a third shape's tip), looked for in short ways only.
+fn shortcuts(graph: &Graph, measure: Measure, way: &[u32], limit: f64) -> Vec<(usize, usize)> {
+    let last = way.len() - 1;
+    let off = |one: usize, other: usize| {
+        let [one, other] = [way[one], way[other]].map(|v| graph.cell(v));
+        measure.distance(one, other, other)
+    };
+    let nearest = |end: usize| {
+        (1..last).map(|at| (at, off(at, end))).min_by(|a, b| a.1.total_cmp(&b.1).then_with(|| way[a.0].cmp(&way[b.0])))
+    };
+    let mut found = Vec::new();
+    found.extend(nearest(last).filter(|(at, metres)| at + 1 < last && *metres <= limit).map(|(at, _)| (at, last)));
+    found.extend(nearest(0).filter(|(at, metres)| *at > 1 && *metres <= limit).map(|(at, _)| (0, at)));
+    if way.len() <= SHORT_WAY {
+        let between = (1..last).flat_map(|from| (from + 2..last).map(move |to| (from, to)));
+        let left_out = |(from, to): &(usize, usize)| (*from..*to).map(|at| off(at, at + 1)).sum::<f64>();
+        let most = between.filter(|(from, to)| off(*from, *to) <= limit).max_by(|a, b| {
+            left_out(a).total_cmp(&left_out(b)).then_with(|| (way[b.0], way[b.1]).cmp(&(way[a.0], way[a.1])))
+        });
+        found.extend(most);
+    }
+    found
 }
 
 /// Whether the straight line between two vertices of a face lies within it, and touches its border nowhere else.
