@@ -22,8 +22,6 @@ const WHOLE_CODE: usize = 6;
 
 /// Bytes that come from memory at once.
 const LINE: usize = 64;
-/// A processor sees by itself that a text is read on and on, after some lines.
-const FIRST_LINES: usize = 6;
 
 /// Which values of a dictionary pass; by its place.
 type Sieve = (usize, Vec<bool>);
@@ -261,12 +259,7 @@ impl Snapshot {
     /// Has the texts of these fetched from memory, all together, before they are copied one after the other.
     pub fn fetch(&self, picked: &[Picked]) {
         let text = |picked: &Picked| self.blocks[picked.block as usize].text(picked.at as usize);
-        fetched(
-            picked
-                .iter()
-                .flat_map(|picked| text(picked).iter().step_by(LINE).take(FIRST_LINES))
-                .map(|byte| u64::from(*byte)),
-        );
+        fetched(picked.iter().flat_map(|picked| text(picked).iter().step_by(LINE)).map(|byte| u64::from(*byte)));
     }
 
     /// The feature's text, without copying it.
