@@ -331,6 +331,14 @@ async fn followers_hold_the_servers_bytes_after_a_thousand_deeds_by_four_writers
     assert_eq!(newest, first + tally.done() as i64 + 1, "{what}: {tally:?}");
     assert!(tally.done() >= DEEDS_DONE);
     tally.assert_told_all(BAGS, &what);
+    // The last change was made past the service: its layers in memory hear of it, and take it in, on their own time.
+    let wait = client.clone();
+    let shown = tokio::task::spawn_blocking(move || {
+        let number = newest.to_string();
+        let headers = [("Sizhi-At-Least", number.as_str())];
+        (0..30).any(|_| wait.send("GET", "/api/collections/park_blocks/items?limit=1", &headers, b"").status == 200)
+    });
+    assert!(shown.await.expect("asked"), "{what}: memory shows revision {newest}");
     for reader in readers {
         let (held, rounds) = reader.await.expect("reader");
         assert_eq!(held.revision, newest, "{what}");
