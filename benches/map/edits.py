@@ -141,7 +141,8 @@ def visible(server, maker):
                 print(f"{maker.title}：{what}未测，{address} 回答 {status}")
                 yield f"{maker.title}，另一连接上的{what}可见，最慢", f"≤ {VISIBLE_MS:g} ms", None, False
                 break
-            name = f"改{at}" + "改" * (at % 2)
+            # Of another length than what stands: on it hangs the size of the square, which is what a tile without names shows.
+            name = f"{what[0]}{at}" + "改" * (at % 2 + (what != "要素"))
             maker.edit(target, name)
             answered = time.monotonic()
             while True:
