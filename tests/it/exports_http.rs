@@ -337,18 +337,24 @@ fn peak(pid: u32) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_parcels_flow_out_in_flat_memory() {
     let db = Database::with_sample().await;
-    db.write(
+    // A writer's transaction: it may take minutes.
+    let mut transaction = store::begin_write(&db.pool).await.expect("transaction");
+    store::revision::open(&mut transaction, "test", "test", "").await.expect("revision");
+    sqlx::query(
         "INSERT INTO turnover_parcel (id, county_code, number, geom, area_m2, state, source, valid_from)
          SELECT '430121-甲' || n, '430121', '甲' || n,
                 ST_Multi(ST_Buffer(ST_SetSRID(ST_MakePoint(112.5 + 0.0005 * (n % 400), 28 + 0.0005 * (n / 400)), 4490), 0.0002, 8)), 1500,
                 'approved', '测试', '2020-01-01' FROM generate_series(1, 100000) n",
     )
-    .await;
+    .execute(&mut *transaction)
+    .await
+    .expect("stored");
+    transaction.commit().await.expect("committed");
     let all: i64 = db.value("SELECT count(*) FROM turnover_parcel WHERE valid_to = 'infinity'").await;
     assert!(all >= 100_000);
     let service = Service::start(&db.url().await);
     // Warm: the layers, code, pools and the first connections are there.
-    wait_until("the layers are held", Duration::from_secs(60), || status(&service.get("/readyz")) == 200);
+    wait_until("the layers are held", Duration::from_secs(300), || status(&service.get("/readyz")) == 200);
     let ask = |path: &str| {
         let mut stream = TcpStream::connect(&service.address).expect("connected");
         let request =
