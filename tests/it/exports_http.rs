@@ -10,7 +10,6 @@ use sizhi::api::State;
 use sizhi::domain::access::{Jurisdiction, Viewer};
 use sizhi::domain::layer::{Layer, Property, PropertyKind, Visibility};
 use sizhi::inventory::export;
-use sizhi::inventory::sample;
 use sizhi::layers::declaration;
 use sizhi::store;
 
@@ -64,7 +63,7 @@ async fn every_format_has_its_head_and_head_makes_no_body() {
     }
     let service = Service::start(&db.url().await);
     for (format, media_type, _) in FORMATS {
-        let path = format!("/api/collections/park_blocks/items?f={format}");
+        let path = format!("/api/collections/turnover_parcels/items?f={format}");
         let request =
             format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
         let text = service.raw(request.as_bytes());
@@ -139,15 +138,25 @@ async fn the_page_of_items_leads_to_its_files_with_the_filter() {
     }
 }
 
-/// So many generated blocks in the register, as one revision.
-async fn with_blocks(count: usize) -> Database {
+/// So many parcels in the register, as one revision, each with a note of `words` characters. Of a ledger: a layer that is generalised
+/// takes minutes to be held where the program is not optimised, and all processors meanwhile.
+async fn with_parcels(count: i32, words: i32) -> Database {
     let db = Database::with_sample().await;
-    let parks = sample::build().expect("fixtures").parks;
-    let blocks = sample::grid_blocks(count, &parks);
-    assert_eq!(blocks.len(), count);
+    // A writer's transaction: it may take minutes.
     let mut transaction = store::begin_write(&db.pool).await.expect("transaction");
     store::revision::open(&mut transaction, "test", "test", "").await.expect("revision");
-    store::blocks::upsert(&mut transaction, &blocks).await.expect("stored");
+    let written = sqlx::query(
+        "INSERT INTO turnover_parcel (id, county_code, number, geom, area_m2, state, source, valid_from, note)
+         SELECT '430121-甲' || n, '430121', '甲' || n,
+                ST_Multi(ST_Buffer(ST_SetSRID(ST_MakePoint(112.5 + 0.0005 * (n % 400), 28 + 0.0005 * (n / 400)), 4490), 0.0002, 8)), 1500,
+                'approved', '测试', '2020-01-01', repeat('地', $2) FROM generate_series(1, $1) n",
+    )
+    .bind(count)
+    .bind(words)
+    .execute(&mut *transaction)
+    .await
+    .expect("stored");
+    assert_eq!(written.rows_affected(), u64::try_from(count).expect("some"));
     transaction.commit().await.expect("committed");
     db
 }
@@ -176,10 +185,10 @@ fn begin(service: &Service, path: &str) -> TcpStream {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_frees_its_connection_and_its_place() {
-    let db = with_blocks(20_000).await;
+    let db = with_parcels(20_000, 400).await;
     let service = Service::start(&db.url().await);
     for format in ["geojson", "csv", "ndjson"] {
-        let path = format!("/api/collections/park_blocks/items?f={format}");
+        let path = format!("/api/collections/turnover_parcels/items?f={format}");
         // More than there are places: each is free again when its client has gone.
         for _ in 0..3 {
             let stream = begin(&service, &path);
@@ -199,10 +208,10 @@ async fn a_client_that_leaves_frees_its_connection_and_its_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_break_in_the_middle_breaks_the_connection() {
-    let db = with_blocks(20_000).await;
+    let db = with_parcels(20_000, 400).await;
     let service = Service::start(&db.url().await);
     for format in ["geojson", "csv", "ndjson"] {
-        let path = format!("/api/collections/park_blocks/items?f={format}");
+        let path = format!("/api/collections/turnover_parcels/items?f={format}");
         let whole = service.raw(
             format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n")
                 .as_bytes(),
@@ -333,28 +342,14 @@ fn peak(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") * 1024
 }
 
-/// Of a ledger: layers that are generalised take minutes to be held where the program is not optimised.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_parcels_flow_out_in_flat_memory() {
-    let db = Database::with_sample().await;
-    // A writer's transaction: it may take minutes.
-    let mut transaction = store::begin_write(&db.pool).await.expect("transaction");
-    store::revision::open(&mut transaction, "test", "test", "").await.expect("revision");
-    sqlx::query(
-        "INSERT INTO turnover_parcel (id, county_code, number, geom, area_m2, state, source, valid_from)
-         SELECT '430121-甲' || n, '430121', '甲' || n,
-                ST_Multi(ST_Buffer(ST_SetSRID(ST_MakePoint(112.5 + 0.0005 * (n % 400), 28 + 0.0005 * (n / 400)), 4490), 0.0002, 8)), 1500,
-                'approved', '测试', '2020-01-01' FROM generate_series(1, 100000) n",
-    )
-    .execute(&mut *transaction)
-    .await
-    .expect("stored");
-    transaction.commit().await.expect("committed");
+    let db = with_parcels(100_000, 0).await;
     let all: i64 = db.value("SELECT count(*) FROM turnover_parcel WHERE valid_to = 'infinity'").await;
     assert!(all >= 100_000);
     let service = Service::start(&db.url().await);
     // Warm: the layers, code, pools and the first connections are there.
-    wait_until("the layers are held", Duration::from_secs(300), || status(&service.get("/readyz")) == 200);
+    wait_until("the layers are held", Duration::from_secs(120), || status(&service.get("/readyz")) == 200);
     let ask = |path: &str| {
         let mut stream = TcpStream::connect(&service.address).expect("connected");
         let request =
