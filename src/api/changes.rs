@@ -15,8 +15,10 @@ use super::problem::Answer;
 use super::representation;
 use super::state::State;
 use super::stream;
+use crate::domain::generalisation::Generalisation;
 use crate::domain::layer::Layer;
 use crate::error::{Error, Result};
+use crate::inventory::wire;
 use crate::store::as_of;
 use crate::store::changes::{self, AfterChange, Change, ChangesPage, ChangesQuery};
 
@@ -52,7 +54,7 @@ pub async fn list_changes(
         return representation::not_modified(&etag);
     }
     let links = links(layer, &base, &params, &page);
-    let body = page_text(&page, Some(&links));
+    let body = page_text(&page, layer.generalisation_for(&viewer), Some(&links));
     let mut response = representation::answer("application/json; charset=utf-8", Some(&etag), body)?;
     response.headers_mut().insert(REVISION_HEADER, header::HeaderValue::from(page.until));
     Ok(response)
@@ -149,11 +151,14 @@ fn parse_cursor(text: &str) -> Result<AfterChange> {
 }
 
 /// The page as JSON; features are ready text, joined and not parsed.
-pub fn page_text(page: &ChangesPage, links: Option<&Value>) -> String {
+pub fn page_text(page: &ChangesPage, outlined: Option<&Generalisation>, links: Option<&Value>) -> String {
     let size: usize = page.changes.iter().map(|c| c.feature.as_ref().map_or(0, String::len) + 200).sum();
     let mut text = String::with_capacity(size + 1_024);
+    // A page that was kept must say by itself what its shapes are.
+    let outlined =
+        outlined.map(|rule| format!("\"generalisation\":{},", wire::generalisation(rule))).unwrap_or_default();
     text.push_str(&format!(
-        "{{\"since\":{},\"until\":{},\"more\":{},\"numberReturned\":{},\"changes\":[",
+        "{{{outlined}\"since\":{},\"until\":{},\"more\":{},\"numberReturned\":{},\"changes\":[",
         page.since,
         page.until,
         page.more,

@@ -108,8 +108,10 @@ pub async fn get_collection(request: HttpRequest, path: web::Path<String>, state
 pub(super) fn outline_note(layer: &Layer, viewer: &Viewer) -> String {
     let Some(rule) = layer.generalisation_for(viewer) else { return String::new() };
     format!(
-        "<p class=\"muted\">所示图形是概略轮廓：与实测界线相差不超过 {} 米，坐标取 {} 位小数（度），不作定界依据；有权查阅内部资料的用户登录后可见实测界线。</p>",
-        rule.tolerance_m, rule.decimals
+        "<p class=\"muted\">所示图形是概略轮廓：容差 {} 米，坐标取 {} 位小数（度），与实测界线相差至多约 {:.0} 米，不作定界依据；有权查阅内部资料的用户登录后可见实测界线。</p>",
+        rule.tolerance_m,
+        rule.decimals,
+        rule.bound_m().ceil()
     )
 }
 

@@ -204,7 +204,7 @@ fn service() -> Schemas {
 fn generalisation() -> Value {
     let mut schema = object(
         &["tolerance_m", "decimals"],
-        json!({"tolerance_m": number("与实测界线最多相差的米数"), "decimals": whole("坐标的小数位数（度）")}),
+        json!({"tolerance_m": number("概括容差（米）；与实测界线至多相差容差加一格坐标的对角线"), "decimals": whole("坐标的小数位数（度）")}),
     );
     schema["title"] = json!("所示图形是概略轮廓；是实测界线时不出现");
     schema

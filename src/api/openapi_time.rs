@@ -106,6 +106,7 @@ pub fn schemas() -> Schemas {
         "id": text("要素标识"), "valid_from": day("生效日期"), "feature": or_null("Feature"),
     });
     let changes = json!({
+        "generalisation": reference("Generalisation"),
         "since": whole("从哪个修订之后"), "until": whole("到哪个修订为止"),
         "more": yes_or_no("还有下一页；读完才是 until 的状态"), "numberReturned": whole("本页的数目"),
         "changes": list(object(&["revision", "operation", "id", "feature"], change)),

@@ -68,10 +68,10 @@ impl Allowances {
     }
 }
 
-/// The refusal of a request that is above the allowance. Whether the service lives is always told.
+/// The refusal of a request that is above the allowance. Whether the service lives, and how it stands, is always told.
 pub fn refusal(request: &ServiceRequest) -> Option<Problem> {
     match request.app_data::<web::Data<State>>() {
-        Some(state) if !matches!(request.path(), "/livez" | "/readyz") => refuse(request.request(), state),
+        Some(state) if !matches!(request.path(), "/livez" | "/readyz" | "/metrics") => refuse(request.request(), state),
         _ => None,
     }
 }

@@ -27,7 +27,7 @@ const AT_LEAST: HeaderName = HeaderName::from_static("sizhi-at-least");
 /// So long a request waits for it.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// Between two looks whether it is there.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// Longest address of a primary, in bytes.
 const LONGEST_ADDRESS: usize = 2_000;
 
@@ -69,8 +69,13 @@ pub async fn wait_for_revision(request: &ServiceRequest, state: &State) -> Resul
     if is_held(state, wanted) {
         return Ok(());
     }
+    let is_primary = state.role.takes_writes();
     let waiting = async {
         while as_of::newest(&mut *state.pool.acquire().await?).await? < wanted {
+            if is_primary {
+                // What the primary does not have there is nowhere.
+                return Err(behind(wanted));
+            }
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }
         let Some(live) = state.live.clone() else { return Ok(()) };
@@ -78,15 +83,17 @@ pub async fn wait_for_revision(request: &ServiceRequest, state: &State) -> Resul
         let refreshing = tokio::spawn(async move { live.refresh().await });
         refreshing.await.map_err(|cause| Error::internal("图层没能更新", cause))?
     };
-    tokio::time::timeout(LONGEST_WAIT, waiting).await.unwrap_or_else(|_| {
-        Err(Error::Unavailable {
-            code: "behind",
-            detail: format!(
-                "本服务还没有修订 {wanted}（副本落后于主库，或没有这个修订）；请稍后重试，或改到主库的服务上查询"
-            ),
-            cause: None,
-        })
-    })
+    tokio::time::timeout(LONGEST_WAIT, waiting).await.unwrap_or_else(|_| Err(behind(wanted)))
+}
+
+fn behind(wanted: i64) -> Error {
+    Error::Unavailable {
+        code: "behind",
+        detail: format!(
+            "本服务还没有修订 {wanted}（副本落后于主库，或没有这个修订）；请稍后重试，或改到主库的服务上查询"
+        ),
+        cause: None,
+    }
 }
 
 /// Whether all that memory holds of the register shows this revision.

@@ -18,6 +18,7 @@ use super::changes::{Position, page_text};
 use super::feed::Feed;
 use super::problem::Answer;
 use crate::domain::access::Viewer;
+use crate::domain::generalisation::Generalisation;
 use crate::domain::layer::Layer;
 use crate::error::{Error, Result};
 use crate::store::changes::{self, ChangesPage, ChangesQuery};
@@ -99,7 +100,7 @@ async fn push(source: Source, mut feed: Feed, to_reader: mpsc::Sender<Bytes>) {
                     page.since = told;
                     position = Position::behind(&page);
                     told = position.since;
-                    if !send(event(&position, &page)).await {
+                    if !send(event(&position, &page, layer.generalisation_for(&viewer))).await {
                         return;
                     }
                     beat = Instant::now() + HEARTBEAT;
@@ -150,8 +151,8 @@ fn heartbeat(position: &Position, told: i64) -> String {
 }
 
 /// One event; the text of a page has no line break outside of its strings, where JSON escapes it.
-fn event(behind: &Position, page: &ChangesPage) -> String {
-    let data = page_text(page, None).replace('\n', " ");
+fn event(behind: &Position, page: &ChangesPage, outlined: Option<&Generalisation>) -> String {
+    let data = page_text(page, outlined, None).replace('\n', " ");
     format!("id: {}\nevent: change\ndata: {data}\n\n", behind.to_text())
 }
 

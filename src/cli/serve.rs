@@ -108,6 +108,7 @@ pub async fn open_unmigrated(args: &DatabaseArgs) -> Result<Database> {
 pub async fn run(args: Args) -> Result<ExitCode> {
     start_logging(args.log_json);
     let begun = Instant::now();
+    api::check_primary_url(&args.http)?;
     let database = open_unmigrated(&args.database).await?;
     let outcome = serve(&args, &database, begun).await;
     database.close().await;
@@ -116,7 +117,6 @@ pub async fn run(args: Args) -> Result<ExitCode> {
 }
 
 async fn serve(args: &Args, database: &Database, begun: Instant) -> Result<()> {
-    api::check_primary_url(&args.http)?;
     let application = database.application_pool().await?;
     let role = DatabaseRole::find(database.pool()).await?;
     if role.takes_writes() {

@@ -12,7 +12,7 @@ use super::validity;
 /// stays as it is.
 const ATTEMPTS: u32 = 8;
 /// Vertices looked at for each vertex of a ring: an honest outline needs about twenty, a spiral as many as it has.
-const LOOKS_PER_VERTEX: usize = 200;
+pub(super) const LOOKS_PER_VERTEX: usize = 200;
 
 /// The geometry, whatever it is, with as few vertices as the offset (in the unit of the coordinates) allows.
 pub fn flat(geometry: &FlatGeometry, offset: f64) -> FlatGeometry {
@@ -112,6 +112,18 @@ pub fn line(line: &[Coord<f64>], offset: f64) -> Vec<Coord<f64>> {
 
 /// Marks the vertices between two that lie farther than the offset from the line between those that stay; all, once the looks are spent.
 fn keep_between(line: &[Coord<f64>], first: usize, last: usize, offset: f64, kept: &mut [bool], looks: &mut usize) {
+    keep_far(first, last, offset, kept, looks, |at, first, last| distance(line[at], line[first], line[last]));
+}
+
+/// The same of any line: `distance` tells how far a vertex is from the line between two.
+pub(super) fn keep_far(
+    first: usize,
+    last: usize,
+    offset: f64,
+    kept: &mut [bool],
+    looks: &mut usize,
+    distance: impl Fn(usize, usize, usize) -> f64,
+) {
     let mut pieces = vec![(first, last)];
     while let Some((first, last)) = pieces.pop() {
         if last - first < 2 {
@@ -122,7 +134,7 @@ fn keep_between(line: &[Coord<f64>], first: usize, last: usize, offset: f64, kep
             continue;
         };
         *looks = left;
-        let off = |place: &usize| distance(line[*place], line[first], line[last]);
+        let off = |place: &usize| distance(*place, first, last);
         let Some(farthest) = (first + 1..last).max_by(|a, b| off(a).total_cmp(&off(b))) else { continue };
         if off(&farthest) > offset {
             kept[farthest] = true;

@@ -75,7 +75,6 @@ impl DatabaseRole {
     pub fn lag(&self, replaying: &Replaying) -> Option<Duration> {
         let now = self.now();
         if replaying.receiving && replaying.caught_up {
-            self.current_at.store(now, Ordering::Relaxed);
             return Some(Duration::ZERO);
         }
         let current_at = self.current_at.load(Ordering::Relaxed);
@@ -106,7 +105,11 @@ impl DatabaseRole {
             self.current_at.store(NEVER, Ordering::Relaxed);
             self.role.store(REPLICA, Ordering::Relaxed);
         }
-        let lag = self.lag(replaying).unwrap_or_default();
+        if replaying.receiving && replaying.caught_up {
+            self.current_at.store(self.now(), Ordering::Relaxed);
+        }
+        // Where nothing tells it is as old as this process at least.
+        let lag = self.lag(replaying).unwrap_or_else(|| self.begun.elapsed());
         self.lag_ms.store(u64::try_from(lag.as_millis()).unwrap_or(NEVER), Ordering::Relaxed);
         false
     }
@@ -171,6 +174,15 @@ mod tests {
     }
 
     #[test]
+    fn a_replica_that_nothing_is_known_of_is_as_old_as_the_process() {
+        let role = DatabaseRole { begun: Instant::now() - Duration::from_secs(30), ..DatabaseRole::new(true) };
+        role.note(&replica(false, false, None));
+        assert!(role.lag_over(Duration::from_secs(29)).is_some());
+        role.note(&replica(true, true, None));
+        assert_eq!(role.lag_over(Duration::ZERO), None);
+    }
+
+    #[test]
     fn the_lag_is_what_is_known_of_it() {
         let role = DatabaseRole::new(true);
         let lag = |look: &Look| role.lag(look.replica.as_ref().expect("a replica"));
@@ -178,6 +190,7 @@ mod tests {
         assert_eq!(lag(&replica(false, true, Some(90.0))), Some(Duration::from_secs(90)));
         assert_eq!(lag(&replica(true, false, Some(-3.0))), Some(Duration::ZERO), "clocks differ");
         assert_eq!(lag(&replica(true, true, Some(90.0))), Some(Duration::ZERO), "nothing was written for so long");
+        role.note(&replica(true, true, Some(90.0)));
         let cut_off = lag(&replica(false, true, Some(90.0))).expect("a lag");
         assert!(cut_off < Duration::from_secs(60), "it was up to date a moment ago: {cut_off:?}");
         role.note(&replica(false, true, Some(1.5)));

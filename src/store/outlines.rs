@@ -196,7 +196,7 @@ async fn drawn(
         bind(sqlx::query_as(AssertSqlSafe(digest)), surveyed, moment).fetch_one(&mut *connection).await?;
     if features > MOST_FEATURES || bytes > MOST_BYTES {
         let detail = format!(
-            "图层“{}”的图形过多，公众的这种查询无法概括（至多 {MOST_FEATURES} 个要素）；请只用 bbox 和属性等值条件，或登录后查询",
+            "图层“{}”的图形过多，公众的这种查询无法概括（至多 {MOST_FEATURES} 个要素、256 MB）；请只用 bbox 和属性等值条件，或登录后查询",
             surveyed.layer.title.zh
         );
         return Err(Error::invalid("outlines_too_many", detail));

@@ -180,7 +180,7 @@ async fn followers_hold_the_state(edits: usize, staff: bool) {
         let (copy, rounds, changes) = follower.await.expect("follower");
         assert_eq!(copy.revision, newest, "seed {seed}");
         assert!(
-            rounds > usize::from(staff) && changes > if staff { 100 } else { 20 },
+            rounds > if staff { 3 } else { 0 } && changes > if staff { 100 } else { 20 },
             "seed {seed}: {rounds} rounds, {changes} changes"
         );
         let what = format!("seed {seed}: {}", copy.layer);

@@ -336,7 +336,7 @@ async fn followers_hold_the_servers_bytes_after_a_thousand_deeds_by_four_writers
     let shown = tokio::task::spawn_blocking(move || {
         let number = newest.to_string();
         let headers = [("Sizhi-At-Least", number.as_str())];
-        (0..30).any(|_| wait.send("GET", "/api/collections/park_blocks/items?limit=1", &headers, b"").status == 200)
+        (0..10).any(|_| wait.send("GET", "/api/collections/park_blocks/items?limit=1", &headers, b"").status == 200)
     });
     assert!(shown.await.expect("asked"), "{what}: memory shows revision {newest}");
     for reader in readers {

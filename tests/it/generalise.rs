@@ -111,6 +111,15 @@ const DISTANCE: &str = "WITH border AS (
 /// The diagonal of a cell of four decimals at 28.2°: 9.83 m by 11.08 m.
 const DIAGONAL: f64 = 14.82;
 
+/// The outlines lie side by side without an overlap and without a gap.
+async fn assert_covers(db: &Database) {
+    let sums = "SELECT sum(ST_Area(geom)) - ST_Area(ST_Union(geom)) FROM outline";
+    assert!(db.value::<f64>(sums).await.abs() < 1e-14, "nothing is covered twice");
+    let parts = "SELECT ARRAY[ST_NumGeometries(u), ST_NumInteriorRings(ST_GeometryN(u, 1))]
+            FROM (SELECT ST_Multi(ST_Union(geom)) AS u FROM outline) x";
+    assert_eq!(db.value::<Vec<i32>>(parts).await, [1, 0], "one piece without a gap");
+}
+
 #[tokio::test]
 async fn a_coverage_stays_a_coverage() {
     let db = Database::bare().await;
@@ -122,11 +131,7 @@ async fn a_coverage_stays_a_coverage() {
         outline(&db, &Generalisation { tolerance_m, decimals: 4 }).await;
         assert_sound(&db, 4).await;
         assert_eq!(db.value::<i64>(OVERLAPS).await, 0);
-        let sums = "SELECT sum(ST_Area(geom)) - ST_Area(ST_Union(geom)) FROM outline";
-        assert!(db.value::<f64>(sums).await.abs() < 1e-14, "nothing is covered twice");
-        let parts = "SELECT ARRAY[ST_NumGeometries(u), ST_NumInteriorRings(ST_GeometryN(u, 1))]
-            FROM (SELECT ST_Multi(ST_Union(geom)) AS u FROM outline) x";
-        assert_eq!(db.value::<Vec<i32>>(parts).await, [1, 0], "one piece without a gap");
+        assert_covers(&db).await;
         execute(&db, NEAR).await;
         let off = db.value::<f64>(DISTANCE).await;
         assert!(off <= tolerance_m + DIAGONAL, "{off} m of {tolerance_m} m and a diagonal");
@@ -155,11 +160,7 @@ async fn borders_surveyed_twice_are_shown_once() {
     assert!(before > 1e-12, "they overlap and gape before: {before}");
     outline(&db, &Generalisation { tolerance_m: 10.0, decimals: 4 }).await;
     assert_sound(&db, 4).await;
-    let sums = "SELECT sum(ST_Area(geom)) - ST_Area(ST_Union(geom)) FROM outline";
-    assert!(db.value::<f64>(sums).await.abs() < 1e-14, "nothing is covered twice");
-    let parts = "SELECT ARRAY[ST_NumGeometries(u), ST_NumInteriorRings(ST_GeometryN(u, 1))]
-        FROM (SELECT ST_Multi(ST_Union(geom)) AS u FROM outline) x";
-    assert_eq!(db.value::<Vec<i32>>(parts).await, [1, 0], "one piece without a gap");
+    assert_covers(&db).await;
     execute(&db, NEAR).await;
     let off = db.value::<f64>(DISTANCE).await;
     assert!(off <= 10.0 + DIAGONAL, "{off} m");

@@ -1,4 +1,4 @@
-//! Generalised outlines of a layer's shapes (概括轮廓), borders that shapes share simplified once. Decision 0020 says how and why.
+//! Generalised outlines of a layer's shapes (概略轮廓), borders that shapes share simplified once. Decision 0020 says how and why.
 //!
 //! Step by step: all borders are snapped to the grid of the outline's decimals so that none crosses another that it did not ([`snap`]);
 //! borders that were drawn twice are made one ([`seams`]); the chains that the same shapes share ([`graph`]) are thinned once
@@ -37,8 +37,8 @@ const REACH_CELLS: f64 = 30.0;
 /// and of an index that is none. `shapes` must hold the wanted ones, those whose boxes come within [`margin`] of theirs, and those whose
 /// boxes come within it of these: more change nothing, and neither does their order.
 ///
-/// What comes out is on the grid of the rule's decimals, valid as the OGC has it, and nowhere farther from the border than the tolerance
-/// and the diagonal of a cell. Shapes that shared a border, or had it twice less than a third of a cell apart, share its outline; shapes
+/// What comes out is on the grid of the rule's decimals, valid as the OGC has it, and nowhere farther from the border than
+/// [`Generalisation::bound_m`]. Shapes that shared a border, or had it twice less than a third of a cell apart, share its outline; shapes
 /// that did not overlap do not. A shape that is lost on the grid is shown as the cell around its middle, which may overlap others. Of a
 /// polygon that the grid cuts in two a multipolygon comes.
 pub fn generalise(shapes: &[&FlatGeometry], wanted: &[usize], rule: &Generalisation) -> Vec<Option<FlatGeometry>> {

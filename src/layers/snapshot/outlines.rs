@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::block::Piece;
 use super::select::Picked;
-use super::tree::{Bbox, meets};
+use super::tree::Bbox;
 use super::{Applied, NewFeature, Snapshot, piece};
 use crate::domain::generalisation::Generalisation;
 use crate::geometry::flat::FlatGeometry;
@@ -75,8 +75,7 @@ impl Snapshot {
             let wide = [bbox[0] - margin, bbox[1] - margin, bbox[2] + margin, bbox[3] + margin];
             self.tree.search(&wide, &mut |number| {
                 let block = &self.blocks[number];
-                let near = (0..block.len()).filter(|at| meets(&block.boxes[*at], &wide));
-                found.extend(near.map(|at| Picked { block: number as u32, at: at as u32 }));
+                found.extend(block.search(&wide).map(|at| Picked { block: number as u32, at: at as u32 }));
             });
         }
         found
