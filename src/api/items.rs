@@ -21,7 +21,6 @@ use super::shape::{self, SHAPE_PARAMS};
 use super::state::State;
 use super::{READ_TIME, exports, html};
 use crate::domain::access::Viewer;
-use crate::domain::detail::Detail;
 use crate::domain::generalisation::Generalisation;
 use crate::domain::items_query::{After, ItemsQuery, Shape};
 use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
@@ -129,11 +128,13 @@ pub(super) async fn mark(state: &State, layer: &Layer, viewer: &Viewer, revision
     })
 }
 
-/// The mark of a public layer, another one for those who see more of its shapes.
+/// The mark of a public layer, another one for those who see more of its shapes; and another one under another rule: what a cache holds
+/// from before a declaration was changed is not current.
 pub(super) fn with_detail(mark: String, layer: &Layer, viewer: &Viewer) -> String {
-    match layer.generalisation {
-        Some(_) if layer.detail_for(viewer) == Detail::Surveyed => format!("{mark}-surveyed"),
-        _ => mark,
+    match (&layer.generalisation, layer.generalisation_for(viewer)) {
+        (None, _) => mark,
+        (Some(_), None) => format!("{mark}-surveyed"),
+        (Some(_), Some(rule)) => format!("{mark}-o{}-{}", rule.tolerance_m, rule.decimals),
     }
 }
 

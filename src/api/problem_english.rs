@@ -24,6 +24,7 @@ pub const ENGLISH: &[(&str, &str)] = &[
     ("encoding_unknown", "The encoding is not one of those that are written or read."),
     ("export_too_large", "More rows of an internal layer than may be exported at once; narrow the filter."),
     ("boundary_points_internal", "Boundary points are internal; the public may have outlines, in the other formats."),
+    ("outlines_busy", "As many layers as may be are being generalised or wait for it; try again later."),
     (
         "outlines_too_many",
         "The layer is too large to be generalised for one question of the public's; ask by bbox and equal properties, or log in.",

@@ -30,6 +30,21 @@ pub(super) enum Bound {
     Bytes(Vec<u8>),
 }
 
+impl Bound {
+    fn sql_type(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Texts(_) => "text[]",
+            Self::Integer(_) => "bigint",
+            Self::Number(_) => "double precision",
+            Self::Boolean(_) => "boolean",
+            Self::Day(_) => "date",
+            Self::Moment(_) => "timestamptz",
+            Self::Bytes(_) => "bytea",
+        }
+    }
+}
+
 /// Conditions and values while they are put together.
 pub(super) struct Clauses {
     /// Parameters ahead of these: those of the relation that is asked.
@@ -39,10 +54,12 @@ pub(super) struct Clauses {
 }
 
 impl Clauses {
-    /// The place of the value.
+    /// The place of the value, which tells its type: a connection keeps prepared statements by their text alone, and would take the
+    /// bytes of a double for those of the integer that stood there before.
     pub(super) fn value(&mut self, value: Bound) -> String {
+        let kind = value.sql_type();
         self.values.push(value);
-        format!("${}", self.first + self.values.len())
+        format!("${}::{kind}", self.first + self.values.len())
     }
 
     fn of(shown: &Shown<'_>, query: &ItemsQuery) -> Self {
@@ -111,7 +128,7 @@ impl Clauses {
                 let (from, to) = (self.value(Bound::Day(from)), self.value(Bound::Day(to)));
                 // A life is [valid_from, valid_to); a row without dates matches always.
                 self.sql.push(format!(
-                    "(valid_from IS NULL OR {to}::date IS NULL OR valid_from <= {to}) AND (valid_to IS NULL OR {from}::date IS NULL OR valid_to > {from})"
+                    "(valid_from IS NULL OR {to} IS NULL OR valid_from <= {to}) AND (valid_to IS NULL OR {from} IS NULL OR valid_to > {from})"
                 ));
             }
             None if layer.current_only => self.sql.push("valid_to IS NULL".to_owned()),
@@ -128,27 +145,23 @@ impl Clauses {
             FilterValue::Text(text) => equal(self.value(Bound::Text(text.clone()))),
             FilterValue::Number(number) => equal(self.value(Bound::Number(*number))),
             FilterValue::Boolean(boolean) => equal(self.value(Bound::Boolean(*boolean))),
-            FilterValue::Date(day) => format!("{name} = {}::date", self.value(Bound::Day(Some(*day)))),
+            FilterValue::Date(day) => equal(self.value(Bound::Day(Some(*day)))),
             FilterValue::AnyOf(texts) => {
                 let place = self.value(Bound::Texts(texts.clone()));
                 if is_list { format!("{name} && {place}") } else { format!("{name} = ANY({place})") }
             }
-            FilterValue::NumberBetween(from, to) => {
-                self.between(name, from.map(Bound::Number), to.map(Bound::Number), "")
-            }
+            FilterValue::NumberBetween(from, to) => self.between(name, from.map(Bound::Number), to.map(Bound::Number)),
             FilterValue::DateBetween(from, to) => {
-                self.between(name, from.map(|d| Bound::Day(Some(d))), to.map(|d| Bound::Day(Some(d))), "::date")
+                self.between(name, from.map(|d| Bound::Day(Some(d))), to.map(|d| Bound::Day(Some(d))))
             }
-            FilterValue::MomentBetween(from, to) => {
-                self.between(name, from.map(Bound::Moment), to.map(Bound::Moment), "")
-            }
+            FilterValue::MomentBetween(from, to) => self.between(name, from.map(Bound::Moment), to.map(Bound::Moment)),
         };
         self.sql.push(condition);
     }
 
-    fn between(&mut self, name: &str, from: Option<Bound>, to: Option<Bound>, cast: &str) -> String {
-        let from = from.map(|value| format!("{name} >= {}{cast}", self.value(value)));
-        let to = to.map(|value| format!("{name} <= {}{cast}", self.value(value)));
+    fn between(&mut self, name: &str, from: Option<Bound>, to: Option<Bound>) -> String {
+        let from = from.map(|value| format!("{name} >= {}", self.value(value)));
+        let to = to.map(|value| format!("{name} <= {}", self.value(value)));
         from.into_iter().chain(to).collect::<Vec<_>>().join(" AND ")
     }
 

@@ -45,8 +45,8 @@ impl Clauses {
             Node::Integer(whole) => self.value(Bound::Integer(*whole)),
             Node::Number(number) => self.value(Bound::Number(*number)),
             Node::Boolean(boolean) => self.value(Bound::Boolean(*boolean)),
-            Node::Date(day) => format!("{}::date", self.value(Bound::Day(Some(*day)))),
-            Node::Timestamp(moment) => format!("{}::timestamptz", self.value(Bound::Moment(*moment))),
+            Node::Date(day) => self.value(Bound::Day(Some(*day))),
+            Node::Timestamp(moment) => self.value(Bound::Moment(*moment)),
             Node::Geometry(geometry) => {
                 format!("{}::geometry", self.value(Bound::Bytes(geometry_literal::encode(geometry))))
             }

@@ -1,12 +1,14 @@
 //! Whole layers for memory: the register's state, every feature of a layer, and what was touched since.
 
+use std::time::Duration;
+
 use chrono::NaiveDate;
 use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::mpsc;
 
 use super::features::properties_expression;
-use super::pool::begin_read_as;
+use super::pool::{bear_idling, begin_read_as};
 use super::{as_of, changes, extra, geometry_column};
 use crate::domain::Ledger;
 use crate::domain::access::Viewer;
@@ -44,6 +46,9 @@ pub struct LayerRow {
     pub columns: Vec<Option<String>>,
 }
 
+/// How long a statement on a whole layer may take, and what is made of its rows.
+const LONGEST: Duration = Duration::from_secs(600);
+
 /// One state of the register, as one who sees all of it.
 pub struct Reading(Transaction<'static, Postgres>);
 
@@ -55,6 +60,8 @@ impl Reading {
         sqlx::query("SELECT set_config('statement_timeout', '600s', true), set_config('plan_cache_mode', 'force_generic_plan', true)")
             .execute(&mut *transaction)
             .await?;
+        // It stays open while what was read is generalised, which may take longer than anybody else may idle.
+        bear_idling(&mut transaction, LONGEST).await?;
         Ok(Self(transaction))
     }
 

@@ -26,13 +26,17 @@ use crate::geometry::flat::FlatGeometry;
 use crate::geometry::generalise;
 
 /// Features whose outlines the database's questions go by: more are too many to read for one question (reliability.md G5).
-const MOST_FEATURES: i64 = 200_000;
+const MOST_FEATURES: i64 = 50_000;
 /// Bytes of their shapes.
-const MOST_BYTES: i64 = 256 * 1024 * 1024;
+const MOST_BYTES: i64 = 32 * 1024 * 1024;
 /// Bytes of outlines that are kept.
-const KEPT_BYTES: usize = 64 * 1024 * 1024;
-/// Layers that are generalised at once, so that processors are left for others.
-static TURNS: Semaphore = Semaphore::const_new(2);
+const KEPT_BYTES: usize = 96 * 1024 * 1024;
+/// An outline has fewer vertices than its shape, and 64 bytes more: what may be reckoned can be kept, and is not reckoned again by each.
+const _: () = assert!(MOST_BYTES as usize + 64 * MOST_FEATURES as usize <= KEPT_BYTES);
+/// One layer is read and generalised at a time: the memory of one, and processors are left for others.
+static TURN: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
+/// Questions that wait for it, each with a connection of the pool; of more, none is answered now.
+static WAITING: Semaphore = Semaphore::const_new(8);
 
 /// A layer at a moment as a viewer is shown it.
 #[derive(Debug, Clone)]
@@ -70,13 +74,11 @@ impl<'l> Shown<'l> {
         query: &ItemsQuery,
     ) -> Result<Self> {
         let surveyed = Self::surveyed(layer, query.revision);
-        match layer.generalisation_for(viewer) {
-            None => Ok(surveyed),
-            Some(rule) => {
-                let outlines = drawn(connection, &surveyed, &moment_of(query), rule).await?;
-                Ok(Self { outlines: Some(outlines), ..surveyed })
-            }
-        }
+        let Some(rule) = layer.generalisation_for(viewer) else { return Ok(surveyed) };
+        let outlines = drawn(connection, &surveyed, &moment_of(query), rule).await?;
+        // The planner takes the outlines for few and would look through all of them for each row.
+        sqlx::query("SELECT set_config('enable_nestloop', 'off', true)").execute(connection).await?;
+        Ok(Self { outlines: Some(outlines), ..surveyed })
     }
 
     /// What stands behind FROM. Its parameters, where it has any, are numbered from `first` + 1 on.
@@ -91,10 +93,12 @@ impl<'l> Shown<'l> {
             .chain(self.layer.properties.iter().map(|property| property.column))
             .map(|column| format!("surveyed.{column}"))
             .collect();
+        // OFFSET 0 twice: bytes become a shape once, and conditions on it are asked of what was joined, not of each pair before.
         format!(
-            "(SELECT {}, drawn.outline::geometry AS geom FROM (SELECT * FROM {surveyed}) AS surveyed
-              LEFT JOIN unnest(${}::text[], ${}::date[], ${}::bytea[]) AS drawn (outline_of, outline_from, outline)
-              ON drawn.outline_of = surveyed.feature_id AND drawn.outline_from IS NOT DISTINCT FROM surveyed.valid_from) AS outlined",
+            "(SELECT {}, drawn.geom FROM (SELECT * FROM {surveyed}) AS surveyed
+              LEFT JOIN (SELECT outline_of, outline_from, outline::geometry AS geom
+                         FROM unnest(${}::text[], ${}::date[], ${}::bytea[]) AS o (outline_of, outline_from, outline) OFFSET 0) AS drawn
+              ON drawn.outline_of = surveyed.feature_id AND drawn.outline_from IS NOT DISTINCT FROM surveyed.valid_from OFFSET 0) AS outlined",
             columns.join(", "),
             first + 1,
             first + 2,
@@ -196,8 +200,9 @@ async fn drawn(
         bind(sqlx::query_as(AssertSqlSafe(digest)), surveyed, moment).fetch_one(&mut *connection).await?;
     if features > MOST_FEATURES || bytes > MOST_BYTES {
         let detail = format!(
-            "图层“{}”的图形过多，公众的这种查询无法概括（至多 {MOST_FEATURES} 个要素、256 MB）；请只用 bbox 和属性等值条件，或登录后查询",
-            surveyed.layer.title.zh
+            "图层“{}”的图形过多，公众的这种查询无法概括（至多 {MOST_FEATURES} 个要素、{} MB）；请只用 bbox 和属性等值条件，或登录后查询",
+            surveyed.layer.title.zh,
+            MOST_BYTES >> 20
         );
         return Err(Error::invalid("outlines_too_many", detail));
     }
@@ -208,16 +213,27 @@ async fn drawn(
     if let Some(known) = Memo::find(&key) {
         return Ok(known);
     }
-    let rows: Vec<Row> =
-        bind(sqlx::query_as(AssertSqlSafe(rows)), surveyed, moment).fetch_all(&mut *connection).await?;
-    let _turn = TURNS.acquire().await;
+    let turn = {
+        let _waiting = WAITING.try_acquire().map_err(|_| busy())?;
+        Arc::clone(&TURN).acquire_owned().await.map_err(|_| busy())?
+    };
     if let Some(known) = Memo::find(&key) {
         return Ok(known);
     }
+    let rows: Vec<Row> =
+        bind(sqlx::query_as(AssertSqlSafe(rows)), surveyed, moment).fetch_all(&mut *connection).await?;
     let rule = *rule;
-    // Kept there, not here: whoever goes away meanwhile has not had it reckoned for nothing.
-    let reckoned = tokio::task::spawn_blocking(move || Memo::keep(key, Outlines::of(rows, &rule)));
+    // Kept there, not here: whoever goes away meanwhile has not had it reckoned for nothing. The turn ends with the work, not with them.
+    let reckoned = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        Memo::keep(key, Outlines::of(rows, &rule))
+    });
     reckoned.await.map_err(|cause| Error::internal("图形没能概括", cause))
+}
+
+fn busy() -> Error {
+    let detail = "正在概括其他图层的图形，请稍后再试".to_owned();
+    Error::Unavailable { code: "outlines_busy", detail, cause: None }
 }
 
 /// A rule as a key: the bits of its tolerance, its decimals.

@@ -275,6 +275,32 @@ async fn what_the_table_leaves_out_counts_as_postgis_does() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// A connection keeps the statements that it prepared by their text: values of another kind must make another text.
+#[actix_web::test]
+async fn a_number_written_otherwise_means_the_same_on_one_connection() {
+    let (db, layer) = things().await;
+    let one = db.single_connection().await;
+    for (written, otherwise, expected) in [
+        ("length(word)=8", r#"{"op":"=","args":[{"op":"length","args":[{"property":"word"}]},8.0]}"#, 2),
+        ("n+1=2.0", r#"{"op":"=","args":[{"op":"+","args":[{"property":"n"},1]},2]}"#, 1),
+        ("n*2 IN (2,0)", r#"{"op":"in","args":[{"op":"*","args":[{"property":"n"},2.0]},[2.0,0.0]]}"#, 2),
+        ("day=DATE('2024-02-29')", r#"{"op":"=","args":[{"property":"day"},{"timestamp":"2024-02-29T00:00:00Z"}]}"#, 2),
+    ] {
+        for (filter, language) in [
+            (written, Language::Text),
+            (otherwise, Language::Json),
+            (written, Language::Text),
+            (otherwise, Language::Json),
+        ] {
+            let filter = cql2::read_for(layer, filter, language, Default::default()).expect(filter);
+            let query = ItemsQuery { filter: Some(filter), ..ItemsQuery::default() };
+            let (_, matched, _) =
+                features::facets(&one, &Viewer::operator("test"), layer, &query, &[]).await.expect(written);
+            assert_eq!(matched, expected, "{written}");
+        }
+    }
+}
+
 /// Things of every kind: lists, days, doubles at their ends, shapes that are none, collections.
 const THINGS: &str = "CREATE TABLE cql2_things AS SELECT * FROM (VALUES
     ('a', ARRAY['x','y'], 1, 1e308::float8, '2024-02-29'::date, '2024-02-29T23:59:59.999999Z'::timestamptz, 'ẞtraße', ST_GeomFromText('POINT(112 28)', 4490)),

@@ -18,6 +18,7 @@ use sizhi::inventory::sample;
 use sizhi::layers::declaration;
 use sizhi::layers::encode::{self, CoordForm};
 use sizhi::store::features::{self, Page};
+use sizhi::store::layer_rows::Reading;
 
 use crate::support::http::{call, call_database, encode, get, get_authorised};
 use crate::support::process::{Service, status, wait_until};
@@ -375,4 +376,18 @@ async fn an_edit_shows_on_other_connections_as_soon_as_it_is_answered() {
         assert!(read.contains(&name), "{read}");
         assert!(after.contains(&name) && !before.contains(&name), "round {round}");
     }
+}
+
+/// Generalising a large layer takes longer than a transaction may otherwise idle, and its reading stays open meanwhile.
+#[actix_web::test]
+async fn a_reading_may_wait_for_what_is_made_of_its_rows() {
+    let db = Database::empty().await;
+    let mut reading = Reading::begin(&db.application).await.expect("begun");
+    let (idling, statement): (String, String) = sqlx::query_as(
+        "SELECT current_setting('idle_in_transaction_session_timeout'), current_setting('statement_timeout')",
+    )
+    .fetch_one(reading.connection())
+    .await
+    .expect("settings");
+    assert_eq!((idling.as_str(), statement.as_str()), ("10min", "10min"));
 }

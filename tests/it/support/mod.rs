@@ -185,6 +185,12 @@ impl Database {
         Self { pool: cluster.pool(&name), application, name, live }
     }
 
+    /// As the owner, over one connection alone.
+    pub async fn single_connection(&self) -> PgPool {
+        let options = cluster().await.embedded.connect_options().database(&self.name);
+        store::connect(options, PoolLimits { connections: 1, ..PoolLimits::default() })
+    }
+
     /// A connection that may do anything, as a tamperer would.
     pub async fn superuser(&self) -> PgConnection {
         let cluster = cluster().await;
