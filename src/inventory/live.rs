@@ -4,6 +4,7 @@
 //! the register, and swaps the next snapshots in. Any number of servers follow one database, each by itself.
 
 mod held;
+mod threads;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -156,17 +157,12 @@ impl Live {
 
     /// Brings every layer from where it is held to where the register stands.
     async fn follow(&self, reading: &mut Reading, last: Option<Standing>, standing: &Standing) -> Result<()> {
-        let last = match last {
-            Some(last) if last.revision <= standing.revision && reading.has_stood(&last).await? => Some(last),
-            // The first time, or a register that was restored from a backup.
+        let touched = match &last {
+            Some(last) if last.revision <= standing.revision => reading.touched_tables(last, standing.revision).await?,
             _ => None,
         };
-        let tables: Vec<String> = match &last {
-            Some(last) if last.revision < standing.revision => {
-                reading.touched_tables(last.revision, standing.revision).await?
-            }
-            _ => Vec::new(),
-        };
+        // Neither is known the first time, or of a register that was restored from a backup.
+        let (last, tables) = (last.filter(|_| touched.is_some()), touched.unwrap_or_default());
         for slot in self.slots.iter().filter(|slot| slot.layer.extra.is_none()) {
             let by_day = Ledger::of_layer(slot.layer.id).is_some();
             let mark = || mark(standing, by_day);
@@ -292,11 +288,13 @@ impl Live {
         let (sender, mut receiver) = mpsc::channel::<Vec<LayerRow>>(BATCHES);
         let (layer, attributes) = (slot.layer, self.attributes);
         let building = tokio::task::spawn_blocking(move || {
-            let mut builder = SnapshotBuilder::new(layer, attributes);
-            while let Some(batch) = receiver.blocking_recv() {
-                builder.add(batch.into_iter().map(new_feature).collect());
-            }
-            builder.finish().map(Shown::of)
+            threads::of_its_own(move || {
+                let mut builder = SnapshotBuilder::new(layer, attributes);
+                while let Some(batch) = receiver.blocking_recv() {
+                    builder.add(batch.into_iter().map(new_feature).collect());
+                }
+                builder.finish().map(Shown::of)
+            })
         });
         let read = reading.all(layer, &columns_of(layer), sender).await;
         let built = building.await.map_err(|cause| Error::internal("图层没能载入内存", cause))?;

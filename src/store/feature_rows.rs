@@ -2,8 +2,6 @@
 //!
 //! Every piece is a statement of its own within the time of a read, and of some megabytes whatever the shapes are like.
 
-use std::time::Duration;
-
 use chrono::{DateTime, NaiveDate};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction};
@@ -11,7 +9,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction};
 use super::conditions::{bind, conditions, relation};
 use super::features::marked_feature_expression;
 use super::outlines::Shown;
-use super::pool::{bear_idling, begin_read_as};
+use super::pool::{IDLING, begin_read_with};
 use super::{as_of, geometry_column};
 use crate::domain::access::Viewer;
 use crate::domain::export::{Cell, ExportCount, ExportRow, RowParts};
@@ -20,7 +18,7 @@ use crate::domain::layer::{Layer, PropertyKind};
 use crate::error::{Error, Result};
 
 /// How long the transaction may wait for a client that takes nothing.
-pub const READER_IDLING: Duration = Duration::from_secs(120);
+const READER_IDLING: &str = "120s";
 
 /// Rows of the first piece, of which the others' size is reckoned, and of the largest one.
 const FIRST_ROWS: i64 = 50;
@@ -71,8 +69,7 @@ impl FeatureRows {
         wanted: Wanted,
         viewer: &Viewer,
     ) -> Result<(Self, ExportCount)> {
-        let mut transaction = begin_read_as(pool, viewer).await?;
-        bear_idling(&mut transaction, READER_IDLING).await?;
+        let mut transaction = begin_read_with(pool, viewer, &[(IDLING, READER_IDLING)]).await?;
         let revision = as_of::look_back(&mut transaction, query.revision, query.period).await?;
         let shown = Shown::to(&mut transaction, viewer, layer, &query).await?;
         // (An operator's columns of these names may mean anything.)

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use super::conditions::{Order, bind, conditions, parameter_count, relation};
 use super::geometry_column;
 use super::outlines::Shown;
-use super::pool::{begin_read_as, plan_once};
+use super::pool::{PLAN_ONCE, begin_read_as, begin_read_with};
 use super::{as_of, changes};
 use crate::domain::access::Viewer;
 use crate::domain::items_query::ItemsQuery;
@@ -222,8 +222,7 @@ pub async fn find_versioned(
         row_columns(layer),
         Shown::surveyed(layer, None).relation(0)
     );
-    let mut transaction = begin_read_as(pool, viewer).await?;
-    plan_once(&mut transaction).await?;
+    let mut transaction = begin_read_with(pool, viewer, &[PLAN_ONCE]).await?;
     let newest = as_of::newest(&mut transaction).await?;
     let row: Option<(String, Option<NaiveDate>, String, Option<Vec<u8>>, i64)> =
         sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(&mut *transaction).await?;

@@ -1,14 +1,12 @@
 //! Whole layers for memory: the register's state, every feature of a layer, and what was touched since.
 
-use std::time::Duration;
-
 use chrono::NaiveDate;
 use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::mpsc;
 
 use super::features::properties_expression;
-use super::pool::{bear_idling, begin_read_as};
+use super::pool::{IDLING, PLAN_ONCE, begin_read_with};
 use super::{as_of, changes, extra, geometry_column};
 use crate::domain::Ledger;
 use crate::domain::access::Viewer;
@@ -47,21 +45,18 @@ pub struct LayerRow {
 }
 
 /// How long a statement on a whole layer may take, and what is made of its rows.
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: &str = "600s";
 
 /// One state of the register, as one who sees all of it.
 pub struct Reading(Transaction<'static, Postgres>);
 
 impl Reading {
     pub async fn begin(pool: &PgPool) -> Result<Self> {
-        let mut transaction = begin_read_as(pool, &Viewer::operator("layers")).await?;
-        // A large layer takes longer than a client's read may. And the statements that follow the log are the same after every edit:
-        // planned once for a connection, not each time for these very numbers, which takes ten times as long as they do.
-        sqlx::query("SELECT set_config('statement_timeout', '600s', true), set_config('plan_cache_mode', 'force_generic_plan', true)")
-            .execute(&mut *transaction)
-            .await?;
-        // It stays open while what was read is generalised, which may take longer than anybody else may idle.
-        bear_idling(&mut transaction, LONGEST).await?;
+        // A large layer takes longer than a client's read may, and stays open while what was read is generalised. And the statements
+        // that follow the log are the same after every edit: planned once for a connection, not each time for these very numbers, which
+        // takes ten times as long as they do.
+        let settings = [("statement_timeout", LONGEST), (IDLING, LONGEST), PLAN_ONCE];
+        let transaction = begin_read_with(pool, &Viewer::operator("layers"), &settings).await?;
         Ok(Self(transaction))
     }
 
@@ -75,17 +70,12 @@ impl Reading {
         Ok(Standing { revision, hash: hash.unwrap_or_default(), day })
     }
 
-    /// Whether the register that this is has ever stood so.
-    pub async fn has_stood(&mut self, standing: &Standing) -> Result<bool> {
-        let sql =
-            "SELECT $1 = 0 OR EXISTS (SELECT 1 FROM revision WHERE number = $1 AND left(encode(hash, 'hex'), 8) = $2)";
-        Ok(sqlx::query_scalar(sql).bind(standing.revision).bind(&standing.hash).fetch_one(&mut *self.0).await?)
-    }
-
-    /// The tables that these revisions touched.
-    pub async fn touched_tables(&mut self, since: i64, until: i64) -> Result<Vec<String>> {
-        let sql = "SELECT DISTINCT layer FROM change WHERE revision > $1 AND revision <= $2";
-        Ok(sqlx::query_scalar(sql).bind(since).bind(until).fetch_all(&mut *self.0).await?)
+    /// The tables that were touched from a standing to this revision; `None` where the register that this is has never stood so.
+    pub async fn touched_tables(&mut self, since: &Standing, until: i64) -> Result<Option<Vec<String>>> {
+        let sql = "SELECT ARRAY(SELECT DISTINCT layer FROM change WHERE revision > $1 AND revision <= $3)
+                   WHERE $1 = 0 OR EXISTS (SELECT 1 FROM revision WHERE number = $1 AND left(encode(hash, 'hex'), 8) = $2)";
+        let query = sqlx::query_scalar(sql).bind(since.revision).bind(&since.hash).bind(until);
+        Ok(query.fetch_optional(&mut *self.0).await?)
     }
 
     /// The features of a layer that rows of these tables touched in these revisions.

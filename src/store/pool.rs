@@ -137,61 +137,86 @@ async fn silence(pool: &PgPool) {
 
 /// A transaction that reads one state of the register, whatever is written meanwhile.
 pub async fn begin_read(pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
-    let mut transaction = pool.begin().await?;
-    sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(&mut *transaction).await?;
-    Ok(transaction)
+    Ok(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?)
 }
 
 /// [`begin_read`] for somebody: row-level security shows what lies in the own jurisdiction.
 pub async fn begin_read_as(pool: &PgPool, viewer: &Viewer) -> Result<Transaction<'static, Postgres>> {
+    begin_read_with(pool, viewer, &[]).await
+}
+
+/// The same with further settings.
+pub(super) async fn begin_read_with(
+    pool: &PgPool,
+    viewer: &Viewer,
+    settings: &[(&str, &str)],
+) -> Result<Transaction<'static, Postgres>> {
     let mut transaction = begin_read(pool).await?;
-    speak_for(&mut transaction, viewer).await?;
+    let spoken_for = spoken_for(viewer);
+    settle(&mut transaction, &[&[(JURISDICTION, spoken_for.as_str())], settings].concat()).await?;
     Ok(transaction)
-}
-
-/// [`begin_write`] for somebody: row-level security refuses what lies outside the own jurisdiction.
-pub async fn begin_write_as(pool: &PgPool, viewer: &Viewer) -> Result<Transaction<'static, Postgres>> {
-    let mut transaction = begin_write(pool).await?;
-    speak_for(&mut transaction, viewer).await?;
-    Ok(transaction)
-}
-
-/// To the end of the transaction: the next one on this connection speaks for nobody.
-async fn speak_for(connection: &mut PgConnection, viewer: &Viewer) -> Result<()> {
-    // The public has none, whatever a hand-made viewer says.
-    let setting = if viewer.role == Role::Public { String::new() } else { viewer.jurisdiction.setting() };
-    sqlx::query("SELECT set_config('sizhi.jurisdiction', $1, true)").bind(setting).execute(connection).await?;
-    Ok(())
-}
-
-/// Statements of this transaction are planned once for a connection and not for the very values that are bound: for those by a key, which
-/// are found no otherwise whatever it is, and take much less time than their planning.
-pub async fn plan_once(connection: &mut PgConnection) -> Result<()> {
-    sqlx::query("SELECT set_config('plan_cache_mode', 'force_generic_plan', true)").execute(connection).await?;
-    Ok(())
-}
-
-/// How long a writer's transaction may wait for its client.
-pub const WRITER_IDLING: Duration = Duration::from_secs(120);
-
-/// Lets this transaction wait for its client so long between two statements.
-pub async fn bear_idling(connection: &mut PgConnection, patience: Duration) -> Result<()> {
-    sqlx::query("SELECT set_config('idle_in_transaction_session_timeout', $1, true)")
-        .bind(format!("{}s", patience.as_secs()))
-        .execute(connection)
-        .await?;
-    Ok(())
 }
 
 /// A transaction with a writer's limits: an import may take minutes, and waits for the writer before it.
 pub async fn begin_write(pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
     let mut transaction = pool.begin().await?;
-    sqlx::query(
-        "SELECT set_config('statement_timeout', '300s', true), set_config('lock_timeout', '30s', true),
-                set_config('work_mem', '64MB', true)",
-    )
-    .execute(&mut *transaction)
-    .await?;
-    bear_idling(&mut transaction, WRITER_IDLING).await?;
+    settle(&mut transaction, WRITERS_LIMITS).await?;
     Ok(transaction)
+}
+
+/// [`begin_write`] for somebody: row-level security refuses what lies outside the own jurisdiction.
+pub async fn begin_write_as(pool: &PgPool, viewer: &Viewer) -> Result<Transaction<'static, Postgres>> {
+    begin_write_with(pool, viewer, &[]).await
+}
+
+/// [`begin_write_as`] for one that asks the same of single records at each time.
+pub async fn begin_edit_as(pool: &PgPool, viewer: &Viewer) -> Result<Transaction<'static, Postgres>> {
+    begin_write_with(pool, viewer, &[PLAN_ONCE]).await
+}
+
+async fn begin_write_with(
+    pool: &PgPool,
+    viewer: &Viewer,
+    settings: &[(&str, &str)],
+) -> Result<Transaction<'static, Postgres>> {
+    let mut transaction = pool.begin().await?;
+    let spoken_for = spoken_for(viewer);
+    settle(&mut transaction, &[WRITERS_LIMITS, &[(JURISDICTION, spoken_for.as_str())], settings].concat()).await?;
+    Ok(transaction)
+}
+
+/// Whom a transaction speaks for, to its end: the next one on this connection speaks for nobody.
+const JURISDICTION: &str = "sizhi.jurisdiction";
+
+const WRITERS_LIMITS: &[(&str, &str)] =
+    &[("statement_timeout", "300s"), ("lock_timeout", "30s"), ("work_mem", "64MB"), (IDLING, WRITER_IDLING)];
+
+/// Statements of the transaction are planned once for a connection and not for the very values that are bound: for those by a key, which
+/// are found no otherwise whatever it is, and take much less time than their planning.
+pub(super) const PLAN_ONCE: (&str, &str) = ("plan_cache_mode", "force_generic_plan");
+
+fn spoken_for(viewer: &Viewer) -> String {
+    // The public has none, whatever a hand-made viewer says.
+    if viewer.role == Role::Public { String::new() } else { viewer.jurisdiction.setting() }
+}
+
+/// Settings to the end of the transaction, by one way to the database and back.
+async fn settle(connection: &mut PgConnection, settings: &[(&str, &str)]) -> Result<()> {
+    let (names, values): (Vec<&str>, Vec<&str>) = settings.iter().copied().unzip();
+    sqlx::query("SELECT set_config(name, value, true) FROM unnest($1::text[], $2::text[]) AS s (name, value)")
+        .bind(names)
+        .bind(values)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// How long a writer's transaction may wait for its client.
+pub const WRITER_IDLING: &str = "120s";
+
+pub(super) const IDLING: &str = "idle_in_transaction_session_timeout";
+
+/// Lets this transaction wait for its client so long between two statements.
+pub async fn bear_idling(connection: &mut PgConnection, patience: &str) -> Result<()> {
+    settle(connection, &[(IDLING, patience)]).await
 }

@@ -85,6 +85,7 @@ mod ledger_way_back;
 mod openapi;
 mod outlines;
 mod outlines_files;
+mod outlines_follow;
 mod park_list;
 mod problems;
 mod rate_limits;

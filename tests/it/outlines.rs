@@ -1,38 +1,31 @@
 //! What the public is shown of parks and blocks: outlines, through every door; the judge is PostGIS over what the doors gave.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::test::TestRequest;
 use serde_json::{Value, json};
-use sizhi::api::State;
-use sizhi::inventory::live::Live;
-use sizhi::inventory::tiles as inventory_tiles;
-use sizhi::layers::declaration::LAYERS;
-use sizhi::layers::tiles::cache::TileCache;
-use sizhi::layers::tiles::grid::{Tile, touched};
 
+use crate::support::Database;
 use crate::support::borders::{PARKS, block, cut_first, ids, ragged};
-use crate::support::http::{Answer, authorised, call, call_database, call_with, encode, get, get_authorised};
+use crate::support::http::{Answer, authorised, call, call_database, encode, get, get_authorised};
 use crate::support::proj::Judge;
-use crate::support::{Database, http_args};
 
-const BLOCKS: &str = "/api/collections/park_blocks/items";
-const ITEMS: [&str; 2] = ["/api/collections/parks/items", BLOCKS];
+pub const BLOCKS: &str = "/api/collections/park_blocks/items";
+pub const ITEMS: [&str; 2] = ["/api/collections/parks/items", BLOCKS];
 /// What the declaration says, spelled out again.
 const RULE: &str = r#"{"tolerance_m":10,"decimals":4}"#;
 
-fn rule() -> Value {
+pub fn rule() -> Value {
     serde_json::from_str(RULE).expect("JSON")
 }
 
-async fn from_database(db: &Database, path: &str) -> Answer {
+pub async fn from_database(db: &Database, path: &str) -> Answer {
     call_database(db, TestRequest::get().uri(path)).await
 }
 
 /// The features of a page, by id.
-fn features(page: &Value) -> BTreeMap<String, Value> {
+pub fn features(page: &Value) -> BTreeMap<String, Value> {
     let list = page["features"].as_array().unwrap_or_else(|| panic!("no features: {page}"));
     list.iter().map(|f| (f["id"].as_str().expect("id").to_owned(), f.clone())).collect()
 }
@@ -381,175 +374,4 @@ async fn extents_and_extremes_are_those_of_the_outlines() {
         }
         assert_eq!(card["blocks"][0]["areas"], staff["blocks"][0]["areas"]);
     }
-}
-
-#[actix_web::test]
-async fn what_the_public_holds_is_not_current_for_staff_and_caches_keep_them_apart() {
-    let db = ragged().await;
-    let tile = tile_of(14, 112.01, 28.01);
-    for (path, has_tag) in [
-        (format!("{BLOCKS}?limit=10"), true),
-        (format!("{BLOCKS}/{}", block(PARKS[0])), true),
-        (format!("/api/parks/{}", PARKS[0]), true),
-        (format!("{BLOCKS}?f=csv"), true),
-        ("/api/collections/park_blocks/changes?since=0".to_owned(), true),
-        (format!("{BLOCKS}/{}/history", block(PARKS[0])), true),
-        ("/api/collections/park_blocks/facets".to_owned(), true),
-        (address("park_blocks", tile), true),
-        ("/api/collections/park_blocks".to_owned(), false),
-    ] {
-        let (public, staff) = (get(&db, &path).await, get_authorised(&db, &path).await);
-        assert_eq!((public.status.as_u16(), staff.status.as_u16()), (200, 200), "{path}");
-        assert_eq!(public.header("etag").is_some(), has_tag, "{path}");
-        if let Some(tag) = public.header("etag") {
-            assert_ne!(public.header("etag"), staff.header("etag"), "{path}");
-            // (A tile's is of its bytes.)
-            assert_ne!(tag.contains("-o10-4"), path.contains("/tiles/"), "{path}: {tag}");
-            let again = |request: TestRequest| request.insert_header(("if-none-match", tag.to_owned()));
-            assert_eq!(call(&db, again(TestRequest::get().uri(&path))).await.status, 304, "{path}");
-            assert_eq!(call(&db, again(authorised(Method::GET, &path))).await.status, 200, "{path}");
-        }
-        assert_eq!(staff.header("cache-control"), Some("private, no-cache"), "{path}");
-        assert_eq!(public.header("cache-control"), Some("no-cache"), "{path}");
-        for answer in [&public, &staff] {
-            let vary = answer.header("vary").unwrap_or_default().to_owned();
-            assert!(vary.contains("Authorization") && vary.contains("Cookie"), "{path}: {vary}");
-        }
-    }
-    let past = format!("{BLOCKS}?revision={}", db.value::<i64>("SELECT max(number) FROM revision").await);
-    assert_eq!(get(&db, &past).await.header("cache-control"), Some("public, max-age=86400, immutable"));
-    assert_eq!(get_authorised(&db, &past).await.header("cache-control"), Some("private, no-cache"));
-}
-
-fn tile_of(zoom: u8, x: f64, y: f64) -> Tile {
-    let range = touched(&[x, y, x, y], zoom);
-    Tile::new(zoom, *range.rows.start(), *range.cols.start()).expect("in the matrix")
-}
-
-fn address(layer: &str, tile: Tile) -> String {
-    format!("/api/collections/{layer}/tiles/WebMercatorQuad/{}/{}/{}", tile.zoom, tile.row, tile.col)
-}
-
-#[actix_web::test]
-async fn an_edit_changes_the_neighbours_outline_and_tile_and_leaves_other_tiles_cached() {
-    let db = ragged().await;
-    let cache = Arc::new(TileCache::new(1 << 24));
-    let told = inventory_tiles::listener(Arc::clone(&cache));
-    let live = Arc::new(Live::new(db.application.clone(), LAYERS.iter(), inventory_tiles::attributes_of, vec![told]));
-    live.refresh().await.expect("held");
-    let state = State::new(db.application.clone(), http_args()).with_live_tiles(Arc::clone(&live), Arc::clone(&cache));
-    let ask = async |path: &str, staff: bool| {
-        let request = if staff { authorised(Method::GET, path) } else { TestRequest::get().uri(path) };
-        call_with(state.clone(), request).await
-    };
-    let (neighbour, other) = (block(PARKS[1]), block(PARKS[4]));
-    let item = |id: &str| format!("{BLOCKS}/{id}");
-    // At the border below the cut, in the neighbour alone behind the border, and far away.
-    let (at_border, far) = (tile_of(20, 112.01004, 28.0104), tile_of(20, 112.205, 28.01));
-    let mut before = BTreeMap::new();
-    for staff in [false, true] {
-        for path in [item(&neighbour), item(&other), address("park_blocks", at_border), address("park_blocks", far)] {
-            let answer = ask(&path, staff).await;
-            assert!(answer.status.is_success(), "{path}");
-            before.insert((path, staff), answer.body);
-        }
-    }
-    let (held, tiles) = cache.size();
-    assert!(held > 0 && tiles == 4, "two tiles for two kinds of viewers: {tiles}");
-    cut_first(&db).await;
-    live.refresh().await.expect("followed");
-    assert_eq!(cache.size().1, 2, "the tiles of the far park stay");
-    let geometry = |body: &[u8]| serde_json::from_slice::<Value>(body).expect("JSON")["geometry"].clone();
-    for staff in [false, true] {
-        let after = ask(&item(&neighbour), staff).await.body;
-        let same = geometry(&after) == geometry(&before[&(item(&neighbour), staff)]);
-        assert_eq!(same, staff, "the neighbour's outline has a new corner, its boundary has none");
-        let after = ask(&item(&other), staff).await.body;
-        assert_eq!(geometry(&after), geometry(&before[&(item(&other), staff)]));
-        let (border, far) = (address("park_blocks", at_border), address("park_blocks", far));
-        assert_ne!(ask(&border, staff).await.body, before[&(border, staff)], "staff {staff}");
-        assert_eq!(ask(&far, staff).await.body, before[&(far, staff)], "staff {staff}");
-    }
-    // Memory that followed, memory that was read anew, and the database agree.
-    let path = format!("{BLOCKS}?limit=1000");
-    let followed = features(&ask(&path, false).await.json());
-    assert_eq!(followed, features(&get(&db, &path).await.json()));
-    assert_eq!(followed, features(&from_database(&db, &path).await.json()));
-}
-
-#[actix_web::test]
-async fn whoever_follows_the_changes_hears_of_neighbours_whose_outlines_changed() {
-    let db = ragged().await;
-    let path = format!("{BLOCKS}?limit=1000");
-    let mut copies: Vec<BTreeMap<String, Value>> =
-        vec![features(&get(&db, &path).await.json()), features(&get_authorised(&db, &path).await.json())];
-    let since: i64 = db.value("SELECT max(number) FROM revision").await;
-    cut_first(&db).await;
-    // One that has nothing to do with the layer, so that the window's end is not the layer's last change.
-    db.write("UPDATE division SET note = '改过' WHERE code = '430100'").await;
-    for (staff, copy) in [false, true].into_iter().zip(&mut copies) {
-        let mut address = format!("/api/collections/park_blocks/changes?since={since}&limit=1");
-        let mut told = Vec::new();
-        loop {
-            let page = if staff { get_authorised(&db, &address).await } else { get(&db, &address).await }.json();
-            for change in page["changes"].as_array().expect("changes") {
-                let id = change["id"].as_str().expect("id").to_owned();
-                assert_eq!(change["operation"], "changed");
-                copy.insert(id.clone(), change["feature"].clone());
-                told.push(id);
-            }
-            match page["links"].as_array().and_then(|links| links.iter().find(|link| link["rel"] == "next")) {
-                Some(next) => address = crate::support::http::path_of(&next["href"]),
-                None => break,
-            }
-        }
-        // Each once: what was touched, and for the public its neighbour and the neighbour's, which were not.
-        let near: Vec<String> = PARKS[..3].iter().map(|park| block(park)).collect();
-        let expected = if staff { near[..1].to_vec() } else { near };
-        assert_eq!(told, expected, "staff {staff}");
-        let now = if staff { get_authorised(&db, &path).await } else { get(&db, &path).await };
-        assert_eq!(*copy, features(&now.json()), "staff {staff}");
-    }
-    // From the beginning on all is told once, as it is.
-    let all = get(&db, "/api/collections/park_blocks/changes?since=0").await.json();
-    let shown: Vec<&str> =
-        all["changes"].as_array().expect("changes").iter().filter_map(|c| c["feature"]["id"].as_str()).collect();
-    assert_eq!(shown.len(), 5, "{shown:?}");
-}
-
-#[actix_web::test]
-async fn the_past_shows_the_outlines_of_its_own_moment() {
-    let db = ragged().await;
-    let then: i64 = db.value("SELECT max(number) FROM revision").await;
-    let mut before = BTreeMap::new();
-    for path in ITEMS {
-        before.insert(path, features(&get(&db, &format!("{path}?limit=1000")).await.json()));
-    }
-    let cards = format!("/api/parks/{}", PARKS[0]);
-    let card = get(&db, &cards).await.json()["computed"].clone();
-    cut_first(&db).await;
-    for path in ITEMS {
-        let past = get(&db, &format!("{path}?limit=1000&revision={then}")).await.json();
-        assert_eq!(features(&past), before[path], "{path}");
-        assert_eq!(past["generalisation"], rule());
-        let now = features(&get(&db, &format!("{path}?limit=1000")).await.json());
-        assert_ne!(now, before[path], "{path}");
-        // Without days a life meets every period: what applied is what stands.
-        assert_eq!(features(&get(&db, &format!("{path}?limit=1000&datetime=2024-01-01")).await.json()), now, "{path}");
-    }
-    let id = block(PARKS[1]);
-    let one = get(&db, &format!("{BLOCKS}/{id}?revision={then}")).await.json();
-    assert_eq!(one["geometry"], before[BLOCKS][&id]["geometry"]);
-    assert_eq!(one["generalisation"], rule());
-    assert_eq!(get(&db, &format!("{cards}?revision={then}")).await.json()["computed"], card);
-    assert_ne!(get(&db, &cards).await.json()["computed"], card);
-    // What came and went is told in areas; the land itself has the vertices.
-    let history = get(&db, &format!("{BLOCKS}/{}/history?limit=1", block(PARKS[0]))).await.json();
-    let geometry = &history["revisions"][0]["geometry"];
-    assert_eq!(geometry["omitted"], "generalised", "{geometry}");
-    assert!(geometry["removed_m2"].as_f64().expect("an area") > 500_000.0 && geometry.get("removed").is_none());
-    let staff = get_authorised(&db, &format!("{BLOCKS}/{}/history?limit=1", block(PARKS[0]))).await.json();
-    let told = &staff["revisions"][0]["geometry"];
-    assert!(told["removed"]["coordinates"].is_array() && told.get("omitted").is_none(), "{told}");
-    assert_eq!(told["removed_m2"], geometry["removed_m2"]);
 }

@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 
+use super::ledger::FileParcels;
 use super::{Rows, ledger};
 use crate::domain::{Finding, Ledger, Parcel, Place};
 use crate::error::Result;
@@ -67,11 +68,12 @@ pub(super) fn of_ledger(mapping: &[FieldMapping], ledger: Ledger, parcels: &[Par
 /// [`keep`] for a ledger.
 pub(super) async fn keep_in_ledger(
     connection: &mut PgConnection,
-    ledger: Ledger,
+    parcels: &FileParcels,
     absent: &[&'static str],
     inherit: store::ledgers::Inherit,
 ) -> Result<Vec<Finding>> {
-    let cleared = store::ledgers::keep_absent(connection, ledger, absent, inherit).await?;
+    let ledger = parcels.ledger;
+    let cleared = store::ledgers::keep_absent(connection, parcels.stage(), absent, inherit).await?;
     Ok(cleared
         .into_iter()
         .map(|(column, count)| cleared_finding(ledger::column_title(ledger, column), count))

@@ -17,7 +17,7 @@ use crate::exchange::{self, Intake, Reading, Vocabulary, field_names};
 use crate::inventory::land;
 use crate::inventory::progress::Progress;
 use crate::layers::{columns, declaration};
-use crate::store::ledgers::{self, Move, RecordState, StagedParcel};
+use crate::store::ledgers::{self, Move, RecordState, Stage, StagedParcel};
 use crate::store::{self, UpsertCounts};
 
 /// Parcels of a file, and what the register adds to them.
@@ -25,6 +25,13 @@ use crate::store::{self, UpsertCounts};
 pub(super) struct FileParcels {
     pub ledger: Ledger,
     pub file: FileRows<Parcel>,
+}
+
+impl FileParcels {
+    /// Where they lie once they are staged.
+    pub fn stage(&self) -> Stage {
+        Stage::of(self.ledger, self.file.list.len())
+    }
 }
 
 pub(super) async fn judge_file(
@@ -161,17 +168,17 @@ pub(super) async fn judge_against_register(
             StagedParcel { parcel, place: place.as_ref(), standing, since }
         })
         .collect();
-    ledgers::stage(connection, ledger, &staged).await?;
-    judged.report.findings.extend(absent::keep_in_ledger(connection, ledger, &judged.absent, judged.inherit).await?);
-    let standing = ledgers::standing_states(connection, ledger).await?;
-    let used = ledgers::staged_used_before(connection, ledger).await?;
+    let stage = ledgers::stage(connection, ledger, &staged).await?;
+    judged.report.findings.extend(absent::keep_in_ledger(connection, parcels, &judged.absent, judged.inherit).await?);
+    let standing = ledgers::standing_states(connection, stage).await?;
+    let used = ledgers::staged_used_before(connection, stage).await?;
     judged.report.findings.extend(unfit_rows(parcels, &standing, &used));
     judged.report.findings.extend(paper_park_contradicts(parcels, &located));
     let (moves, findings) = moves_of(parcels, &standing, request);
     judged.report.findings.extend(findings);
     judged.report.findings.extend(plans_missing(connection, parcels, &standing, &moves).await?);
     judged.report.findings.extend(overlaps::with_ledger(connection, parcels).await?);
-    let (mut counts, differing) = ledgers::preview(connection, ledger, list.len()).await?;
+    let (mut counts, differing) = ledgers::preview(connection, stage, list.len()).await?;
     let moved: BTreeSet<&str> = moves.iter().map(|m| m.id.as_str()).filter(|id| !differing.contains(*id)).collect();
     counts.updated += moved.len() as u64;
     counts.unchanged -= (moved.len() as u64).min(counts.unchanged);
@@ -181,7 +188,7 @@ pub(super) async fn judge_against_register(
 
 /// Writes what was judged; needs an open revision.
 pub(super) async fn write(connection: &mut PgConnection, parcels: &FileParcels, moves: &[Move]) -> Result<()> {
-    ledgers::upsert_staged(connection, parcels.ledger, parcels.file.list.len()).await?;
+    ledgers::upsert_staged(connection, parcels.stage(), parcels.file.list.len()).await?;
     ledgers::move_all(connection, parcels.ledger, moves).await
 }
 

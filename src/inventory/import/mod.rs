@@ -24,7 +24,6 @@ mod undo_check;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool};
@@ -120,7 +119,7 @@ pub fn allowable(layer: &str) -> &'static [&'static str] {
 }
 
 /// The database waits so long for the overlaps of a file, which holds up nobody.
-const LONGEST_COMPARISON: Duration = Duration::from_secs(900);
+const LONGEST_COMPARISON: &str = "900s";
 
 /// What a file would write: the rows of one layer.
 #[derive(Debug, Clone)]

@@ -22,7 +22,7 @@ pub enum Called {
 /// Pairs of days of the staged parcels that came the wrong way round, where the file gives one of them at least.
 pub(super) async fn days(connection: &mut PgConnection, parcels: &FileParcels, called: Called) -> Result<Vec<Finding>> {
     let ledger = parcels.ledger;
-    let found = ledgers::list_staged_out_of_order(connection, ledger).await?;
+    let found = ledgers::list_staged_out_of_order(connection, parcels.stage()).await?;
     if found.is_empty() {
         return Ok(Vec::new());
     }

@@ -87,7 +87,7 @@ pub(super) async fn with_register(connection: &mut PgConnection, file: &Arc<File
 
 /// Land of the file's parcels that standing ones of the ledger have too: told, and for the clerk to judge (domain.md §8).
 pub(super) async fn with_ledger(connection: &mut PgConnection, parcels: &Arc<FileParcels>) -> Result<Vec<Finding>> {
-    let existing = store::ledgers::list_candidates_for_overlap(connection, parcels.ledger).await?;
+    let existing = store::ledgers::list_candidates_for_overlap(connection, parcels.stage()).await?;
     let parcels = Arc::clone(parcels);
     off_async_threads(move || {
         let file = &parcels.file;

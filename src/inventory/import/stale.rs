@@ -32,7 +32,7 @@ async fn written_since(connection: &mut PgConnection, judged: &Judged, seen: i64
         Rows::Parks(parks) => store::parks::list_differing_since(connection, parks, &judged.absent, seen).await,
         Rows::Parcels(parcels) => {
             let moved: Vec<String> = judged.moves.iter().map(|m| m.id.clone()).collect();
-            store::ledgers::list_differing_since(connection, parcels.ledger, &moved, seen).await
+            store::ledgers::list_differing_since(connection, parcels.stage(), &moved, seen).await
         }
     }
 }

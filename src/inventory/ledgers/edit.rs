@@ -106,7 +106,7 @@ async fn write_parcel(
     }
     let verb = if edit.mode == Mode::Create { "登记" } else { "修改" };
     let revision = open(connection, deed, &format!("{verb}{} {id}", edit.ledger.label())).await?;
-    ledgers::upsert_staged(connection, edit.ledger, 1).await?;
+    ledgers::upsert_staged(connection, ledgers::Stage::of(edit.ledger, 1), 1).await?;
     Ok(Written { done: Done { revision: Some(revision), ..done }, remarks: judged.remarks })
 }
 

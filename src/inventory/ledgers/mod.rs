@@ -55,7 +55,7 @@ pub struct Done {
 
 /// Opens a transaction of the viewer's and takes the write lock; a request that was done before is answered from the record of it.
 pub(super) async fn begin<'a>(pool: &PgPool, deed: &Deed<'_>) -> Result<(Transaction<'a, Postgres>, Option<Done>)> {
-    let mut transaction = store::begin_write_as(pool, deed.viewer).await?;
+    let mut transaction = store::begin_edit_as(pool, deed.viewer).await?;
     let done = lock(&mut transaction, deed).await?;
     Ok((transaction, done))
 }

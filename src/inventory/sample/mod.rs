@@ -191,9 +191,9 @@ async fn write_chunk(pool: &PgPool, actor: &str, chunk: &[DrawnParcel], report: 
                 Some(StagedParcel { parcel: &d.parcel, place: Some(&d.place), standing, since: d.parcel.since })
             })
             .collect();
-        store::ledgers::stage(&mut transaction, ledger, &of_ledger).await?;
-        let inserted = store::ledgers::insert_missing(&mut transaction, ledger).await?;
-        store::ledgers::unstage(&mut transaction).await?;
+        let stage = store::ledgers::stage(&mut transaction, ledger, &of_ledger).await?;
+        let inserted = store::ledgers::insert_missing(&mut transaction, stage).await?;
+        store::ledgers::unstage(&mut transaction, stage).await?;
         written += inserted;
         report.unchanged += of_ledger.len() as u64 - inserted;
         match ledger {

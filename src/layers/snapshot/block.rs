@@ -29,27 +29,11 @@ pub(super) struct Piece {
     pub from: Option<NaiveDate>,
     pub version: i64,
     pub bbox: Option<Bbox>,
-    /// With a comma behind it.
-    pub json: Text,
-    pub attributes: Text,
+    /// With a comma behind it. Part of a longer text, as the attributes are: of its batch, or of a block that is taken apart.
+    pub json: Bytes,
+    pub attributes: Bytes,
     pub columns: Box<[u32]>,
     pub geometry: Option<Arc<FlatGeometry>>,
-}
-
-/// Bytes of its own, or of a block that is taken apart.
-#[derive(Debug, Clone)]
-pub(super) enum Text {
-    New(Vec<u8>),
-    Held(Bytes),
-}
-
-impl Text {
-    pub(super) fn bytes(&self) -> &[u8] {
-        match self {
-            Text::New(bytes) => bytes,
-            Text::Held(bytes) => bytes,
-        }
-    }
 }
 
 /// Bytes of several, one behind the other.
@@ -60,11 +44,11 @@ struct Texts {
 }
 
 impl Texts {
-    fn of<'a>(texts: impl Iterator<Item = &'a Text> + Clone) -> Self {
-        let mut bytes = Vec::with_capacity(texts.clone().map(|text| text.bytes().len()).sum());
+    fn of<'a>(texts: impl Iterator<Item = &'a Bytes> + Clone) -> Self {
+        let mut bytes = Vec::with_capacity(texts.clone().map(Bytes::len).sum());
         let ends = texts
             .map(|text| {
-                bytes.extend_from_slice(text.bytes());
+                bytes.extend_from_slice(text);
                 bytes.len() as u32
             })
             .collect();
@@ -147,8 +131,8 @@ impl Block {
             from: facts.from,
             version: facts.version,
             bbox: Some(self.boxes[at]).filter(|bbox| bbox[0] <= bbox[2]),
-            json: Text::Held(self.json.bytes.slice(self.json.range(at))),
-            attributes: Text::Held(self.attributes.bytes.slice(self.attributes.range(at))),
+            json: self.json.bytes.slice(self.json.range(at)),
+            attributes: self.attributes.bytes.slice(self.attributes.range(at)),
             columns: self.columns(at).into(),
             geometry: facts.geometry.clone(),
         }

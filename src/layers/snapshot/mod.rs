@@ -4,6 +4,7 @@
 //!
 //! Never: SQL, a clock, a lock.
 
+mod batch;
 mod block;
 mod dictionary;
 mod hilbert;
@@ -18,14 +19,14 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use rayon::prelude::*;
 
-use block::{BLOCK, Block, Key, Piece, Text};
+use batch::{Batch, TOGETHER};
+use block::{BLOCK, Block, Key, Piece};
 use dictionary::Dictionary;
 use ids::Ids;
 use tree::Tree;
 
 pub use select::{Picked, Selection};
 
-use super::encode::{self, CoordForm};
 use crate::domain::layer::{Layer, Property, PropertyKind};
 use crate::geometry::flat::FlatGeometry;
 
@@ -106,11 +107,14 @@ impl SnapshotBuilder {
         let numbers: Vec<Box<[u32]>> =
             features.iter().map(|feature| numbers_of(&mut self.dictionaries, feature)).collect();
         let (layer, attributes) = (self.layer, self.attributes);
-        let pieces = features
-            .into_par_iter()
-            .zip(numbers)
-            .map(|(feature, columns)| piece(layer, attributes, feature, columns, |id| Arc::from(id)));
-        self.pieces.par_extend(pieces);
+        let batches = features.into_par_iter().zip(numbers).chunks(TOGETHER).map(|some| {
+            let mut batch = Batch::default();
+            for (feature, columns) in some {
+                batch.add(layer, attributes, feature, columns, |id| Arc::from(id));
+            }
+            batch
+        });
+        self.pieces.par_extend(batches.flat_map_iter(Batch::pieces));
     }
 
     pub fn finish(mut self) -> Result<Snapshot, Repeated> {
@@ -159,30 +163,6 @@ fn numbers_of(dictionaries: &mut [Dictionary], feature: &NewFeature) -> Box<[u32
     dictionaries.iter_mut().zip(values_of(feature)).map(number).collect()
 }
 
-fn piece(
-    layer: &Layer,
-    attributes: Attributes,
-    feature: NewFeature,
-    columns: Box<[u32]>,
-    id: impl FnOnce(&str) -> Arc<str>,
-) -> Piece {
-    let mut json = String::with_capacity(feature.properties.len() + 128);
-    encode::feature(&mut json, &feature.id, &feature.properties, feature.geometry.as_ref(), CoordForm::LON_LAT);
-    json.push(',');
-    let bbox = feature.geometry.as_ref().and_then(FlatGeometry::bbox);
-    Piece {
-        key: Key { hilbert: hilbert::of_box(bbox), label: 0 },
-        id: id(&feature.id),
-        from: feature.from,
-        version: feature.version,
-        bbox,
-        json: Text::New(json.into_bytes()),
-        attributes: Text::New(attributes(layer, &feature)),
-        columns,
-        geometry: feature.geometry.map(Arc::new),
-    }
-}
-
 impl Snapshot {
     fn of(
         layer: &'static Layer,
@@ -222,7 +202,7 @@ impl Snapshot {
         let made = changes.into_iter().map(|(id, change)| {
             let made = change.map(|feature| {
                 let columns = renumbered(&mut dictionaries, &feature);
-                piece(self.layer, self.attributes, feature, columns, |id| match self.place_of(id) {
+                batch::alone(self.layer, self.attributes, feature, columns, |id| match self.place_of(id) {
                     Some((block, at)) => Arc::clone(self.blocks[block].id(at)),
                     None => Arc::from(id),
                 })

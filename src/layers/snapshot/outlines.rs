@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::batch::{self, Batch, TOGETHER};
 use super::block::Piece;
 use super::select::Picked;
 use super::tree::Bbox;
-use super::{Applied, NewFeature, Snapshot, piece};
+use super::{Applied, NewFeature, Snapshot};
 use crate::domain::generalisation::Generalisation;
 use crate::geometry::flat::FlatGeometry;
 use crate::geometry::generalise;
@@ -27,8 +28,15 @@ impl Snapshot {
         for (at, outline) in shaped.iter().zip(generalise::generalise(&shapes, &wanted, rule)) {
             outlines[*at] = outline;
         }
-        let redrawn = pieces.into_par_iter().zip(outlines).map(|(piece, outline)| self.redrawn(piece, outline));
-        self.packed(redrawn.collect(), Arc::clone(&self.dictionaries))
+        let redrawn = pieces.into_par_iter().zip(outlines).chunks(TOGETHER).map(|pieces| {
+            let mut batch = Batch::default();
+            for (piece, outline) in pieces {
+                let feature = with_shape(&piece, outline);
+                batch.add(self.layer, self.attributes, feature, piece.columns, |_| piece.id);
+            }
+            batch
+        });
+        self.packed(redrawn.flat_map_iter(Batch::pieces).collect(), Arc::clone(&self.dictionaries))
     }
 
     /// The outlines of this snapshot, of which `before` holds those of the one before: the features of `ids` and what lies in `boxes`,
@@ -96,18 +104,22 @@ impl Snapshot {
 
     /// The feature with this shape, and all that is made of the shape: its text, its box, the place of its label.
     fn redrawn(&self, from: Piece, geometry: Option<FlatGeometry>) -> Piece {
-        let text = std::str::from_utf8(from.json.bytes()).unwrap_or_default();
-        let feature = NewFeature {
-            id: from.id.to_string(),
-            from: from.from,
-            version: from.version,
-            properties: selection::member(text, "properties").unwrap_or("{}").to_owned(),
-            geometry,
-            // Both are numbered already.
-            division: None,
-            columns: Vec::new(),
-        };
-        piece(self.layer, self.attributes, feature, from.columns, |_| Arc::clone(&from.id))
+        let feature = with_shape(&from, geometry);
+        batch::alone(self.layer, self.attributes, feature, from.columns, |_| from.id)
+    }
+}
+
+fn with_shape(from: &Piece, geometry: Option<FlatGeometry>) -> NewFeature {
+    let text = std::str::from_utf8(&from.json).unwrap_or_default();
+    NewFeature {
+        id: from.id.to_string(),
+        from: from.from,
+        version: from.version,
+        properties: selection::member(text, "properties").unwrap_or("{}").to_owned(),
+        geometry,
+        // Both are numbered already.
+        division: None,
+        columns: Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::domain::items_query::{After, Filter, FilterValue, ItemsQuery};
 use crate::domain::layer::Visibility;
 use crate::geometry::flat::{FlatBuilder, FlatKind};
 use crate::layers::declaration;
+use crate::layers::encode::{self, CoordForm};
 
 fn layer() -> &'static Layer {
     declaration::find("turnover_parcels").expect("layer")

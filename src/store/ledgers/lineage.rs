@@ -5,6 +5,7 @@ use geo::MultiPolygon;
 use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use super::stage::Stage;
 use super::standing::RecordState;
 use crate::domain::Ledger;
 use crate::error::Result;
@@ -82,20 +83,22 @@ pub async fn union_of(connection: &mut PgConnection, ledger: Ledger, ids: &[Stri
 }
 
 /// The staged parcels as they will stand: id and land, by id.
-pub async fn staged_land(connection: &mut PgConnection) -> Result<Vec<(String, MultiPolygon<f64>)>> {
-    let rows: Vec<(String, Vec<u8>)> =
-        sqlx::query_as("SELECT id, ST_AsEWKB(geom) FROM parcel_stage ORDER BY id").fetch_all(connection).await?;
+pub async fn staged_land(connection: &mut PgConnection, stage: Stage) -> Result<Vec<(String, MultiPolygon<f64>)>> {
+    let sql = format!("SELECT id, ST_AsEWKB(geom) FROM {} ORDER BY id", stage.table());
+    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?;
     rows.into_iter().map(|(id, geom)| Ok((id, geometry_column::decode(&geom)?))).collect()
 }
 
 /// Lets all staged parcels begin on this day, in the state of their parents.
 pub async fn stage_standing(
     connection: &mut PgConnection,
+    stage: Stage,
     standing: &RecordState,
     state_on: Option<NaiveDate>,
     from: NaiveDate,
 ) -> Result<()> {
-    sqlx::query("UPDATE parcel_stage SET state = $1, held_state = $2, state_on = $3, valid_from = $4")
+    let sql = format!("UPDATE {} SET state = $1, held_state = $2, state_on = $3, valid_from = $4", stage.table());
+    sqlx::query(AssertSqlSafe(sql))
         .bind(&standing.state)
         .bind(&standing.held)
         .bind(state_on)

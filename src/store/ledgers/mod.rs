@@ -22,7 +22,8 @@ pub use plans::{
     plan_differs, plan_of, plan_progress, plan_progress_as_of, plans_without_parcel, replace_steps, upsert_plan,
 };
 pub use stage::{
-    Inherit, StagedParcel, insert_missing, keep_absent, list_differing_since, preview, stage, unstage, upsert_staged,
+    Inherit, Stage, StagedParcel, insert_missing, keep_absent, list_differing_since, preview, stage, unstage,
+    upsert_staged,
 };
 pub use standing::{
     Assigned, RecordState, StandingParcel, assign, find_state, land_use_system_of, list_by_revision,

@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use super::stage::Stage;
 use crate::domain::Ledger;
 use crate::error::Result;
 
@@ -20,8 +21,8 @@ pub struct OutOfOrder {
 }
 
 /// Of the staged parcels, in the order of their ids; the first thousand.
-pub async fn list_staged_out_of_order(connection: &mut PgConnection, ledger: Ledger) -> Result<Vec<OutOfOrder>> {
-    list(connection, ledger, "parcel_stage s WHERE true", None).await
+pub async fn list_staged_out_of_order(connection: &mut PgConnection, stage: Stage) -> Result<Vec<OutOfOrder>> {
+    list(connection, stage.ledger, &format!("{} s WHERE true", stage.table()), None).await
 }
 
 /// Of the plan that stands.

@@ -23,21 +23,65 @@ pub struct StagedParcel<'a> {
     pub since: Option<NaiveDate>,
 }
 
+/// Parcels that an edit or a small file brings.
+const FEW: usize = 100;
+
+/// Where the staged parcels of a transaction lie. For many a table is made, and looked through so that each statement is planned for
+/// as many. That takes an edit longer than all else that it does: for few there is a table of the connection, emptied at each
+/// transaction's end, and statements over it stay planned. Two tables, since plans for few are bad ones for many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stage {
+    pub(super) ledger: Ledger,
+    are_few: bool,
+}
+
+impl Stage {
+    /// Of so many parcels.
+    pub fn of(ledger: Ledger, parcels: usize) -> Self {
+        Self { ledger, are_few: parcels <= FEW }
+    }
+
+    pub(super) fn table(self) -> &'static str {
+        match (self.are_few, self.ledger) {
+            (false, _) => "parcel_stage",
+            (true, Ledger::Turnover) => "turnover_parcel_few",
+            (true, Ledger::LowEfficiency) => "low_efficiency_parcel_few",
+            (true, Ledger::Plan) => "redevelopment_plan_few",
+        }
+    }
+
+    async fn make(self, connection: &mut PgConnection) -> Result<()> {
+        if self.are_few {
+            let sql = "SELECT to_regclass('pg_temp.' || $1) IS NOT NULL";
+            if sqlx::query_scalar(sql).bind(self.table()).fetch_one(&mut *connection).await? {
+                return Ok(());
+            }
+        }
+        let create = format!(
+            "CREATE TEMPORARY TABLE {} ON COMMIT {} AS SELECT {} FROM {} WITH NO DATA",
+            self.table(),
+            if self.are_few { "DELETE ROWS" } else { "DROP" },
+            staged_columns(self.ledger).join(", "),
+            self.ledger.table()
+        );
+        sqlx::query(AssertSqlSafe(create)).execute(connection).await?;
+        Ok(())
+    }
+}
+
 /// Lays the parcels into the transaction's stage, which the functions below read. Once a transaction.
-pub async fn stage(connection: &mut PgConnection, ledger: Ledger, parcels: &[StagedParcel<'_>]) -> Result<()> {
+pub async fn stage(connection: &mut PgConnection, ledger: Ledger, parcels: &[StagedParcel<'_>]) -> Result<Stage> {
+    let stage = Stage::of(ledger, parcels.len());
+    stage.make(connection).await?;
     let columns = staged_columns(ledger);
-    let create = format!(
-        "CREATE TEMPORARY TABLE parcel_stage ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA",
-        columns.join(", "),
-        ledger.table()
-    );
-    sqlx::query(AssertSqlSafe(create)).execute(&mut *connection).await?;
     let count = i16::try_from(columns.len()).unwrap_or(i16::MAX);
-    let statement = format!("COPY parcel_stage ({}) FROM STDIN (FORMAT binary)", columns.join(", "));
+    let statement = format!("COPY {} ({}) FROM STDIN (FORMAT binary)", stage.table(), columns.join(", "));
     copy_in(connection, &statement, count, parcels.iter(), |row, parcel| fill(row, ledger, parcel)).await?;
-    // Planned without it, each look below would guess at the number of rows.
-    sqlx::query("ANALYZE parcel_stage").execute(connection).await?;
-    Ok(())
+    if !stage.are_few {
+        // Planned without it, each look below would guess at the number of rows.
+        sqlx::query("ANALYZE parcel_stage").execute(connection).await?;
+    }
+    Ok(stage)
 }
 
 fn staged_columns(ledger: Ledger) -> Vec<&'static str> {
@@ -95,8 +139,8 @@ pub(super) fn fill_field(row: &mut CopyRow<'_>, value: Option<&FieldValue>) {
 }
 
 /// The standing rows that the stage speaks of.
-fn joined(ledger: Ledger) -> String {
-    format!("parcel_stage s JOIN {} b ON b.id = s.id AND b.valid_to = 'infinity'", ledger.table())
+fn joined(stage: Stage) -> String {
+    format!("{} s JOIN {} b ON b.id = s.id AND b.valid_to = 'infinity'", stage.table(), stage.ledger.table())
 }
 
 /// Which rows hand on what their successor does not speak of.
@@ -112,14 +156,16 @@ pub enum Inherit {
 /// clear, by name.
 pub async fn keep_absent(
     connection: &mut PgConnection,
-    ledger: Ledger,
+    stage: Stage,
     absent: &[&'static str],
     inherit: Inherit,
 ) -> Result<Vec<(&'static str, i64)>> {
+    let ledger = stage.ledger;
     // A row without a shape speaks of land that stands, beside others in the same file that bring theirs.
     let land: Vec<String> = behind("geom").iter().map(|column| format!("{column} = b.{column}")).collect();
     let keep_land = format!(
-        "UPDATE parcel_stage s SET {} FROM {} b WHERE b.id = s.id AND b.valid_to = 'infinity' AND s.geom IS NULL",
+        "UPDATE {} s SET {} FROM {} b WHERE b.id = s.id AND b.valid_to = 'infinity' AND s.geom IS NULL",
+        stage.table(),
         land.join(", "),
         ledger.table()
     );
@@ -144,7 +190,8 @@ pub async fn keep_absent(
         Inherit::FromSameKind => " AND b.illustrative = s.illustrative",
     };
     let keep = format!(
-        "UPDATE parcel_stage s SET {} FROM {} b WHERE b.id = s.id AND b.valid_to = 'infinity'{heirs}",
+        "UPDATE {} s SET {} FROM {} b WHERE b.id = s.id AND b.valid_to = 'infinity'{heirs}",
+        stage.table(),
         sets.join(", "),
         ledger.table()
     );
@@ -160,7 +207,7 @@ pub async fn keep_absent(
     if counts.is_empty() {
         return Ok(Vec::new());
     }
-    let cleared = format!("SELECT {} FROM {}", counts.join(", "), joined(ledger));
+    let cleared = format!("SELECT {} FROM {}", counts.join(", "), joined(stage));
     let row = sqlx::query(AssertSqlSafe(cleared)).fetch_one(connection).await?;
     let mut found = Vec::new();
     for (at, name) in names.into_iter().enumerate() {
@@ -186,10 +233,10 @@ fn differs(ledger: Ledger) -> String {
 /// What [`upsert_staged`] would do with as many parcels; moves are not counted here.
 pub async fn preview(
     connection: &mut PgConnection,
-    ledger: Ledger,
+    stage: Stage,
     staged: usize,
 ) -> Result<(UpsertCounts, BTreeSet<String>)> {
-    let sql = format!("SELECT b.id, {} FROM {}", differs(ledger), joined(ledger));
+    let sql = format!("SELECT b.id, {} FROM {}", differs(stage.ledger), joined(stage));
     let rows: Vec<(String, bool)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?;
     let updated = rows.iter().filter(|(_, differs)| *differs).count();
     let counts = UpsertCounts {
@@ -204,34 +251,39 @@ pub async fn preview(
 /// Id and revision of the parcels that stand otherwise than the stage says, or are in `moved`, and were written after revision `seen`.
 pub async fn list_differing_since(
     connection: &mut PgConnection,
-    ledger: Ledger,
+    stage: Stage,
     moved: &[String],
     seen: i64,
 ) -> Result<Vec<(String, i64)>> {
     let sql = format!(
         "SELECT b.id, b.revision FROM {} WHERE b.revision > $1 AND (b.id = ANY ($2) OR {}) ORDER BY b.id",
-        joined(ledger),
-        differs(ledger)
+        joined(stage),
+        differs(stage.ledger)
     );
     Ok(sqlx::query_as(AssertSqlSafe(sql)).bind(seen).bind(moved).fetch_all(connection).await?)
 }
 
 /// Updates the staged parcels that differ and inserts those that are new. Where a parcel stands is left to moves. Needs an open
 /// revision.
-pub async fn upsert_staged(connection: &mut PgConnection, ledger: Ledger, staged: usize) -> Result<UpsertCounts> {
+pub async fn upsert_staged(connection: &mut PgConnection, stage: Stage, staged: usize) -> Result<UpsertCounts> {
+    let (ledger, from) = (stage.ledger, stage.table());
     let columns = written(ledger);
     let table = ledger.table();
     let sets: Vec<String> = columns.iter().skip(1).map(|c| format!("{c} = s.{c}")).collect();
     let update = format!(
-        "UPDATE {table} b SET revision = (SELECT current_revision()), {} FROM parcel_stage s
+        "UPDATE {table} b SET revision = (SELECT current_revision()), {} FROM {from} s
          WHERE b.id = s.id AND b.valid_to = 'infinity' AND {}",
         sets.join(", "),
         differs(ledger)
     );
     let updated = sqlx::query(AssertSqlSafe(update)).execute(&mut *connection).await?.rows_affected();
+    if updated == staged as u64 {
+        // None is new; to find that out takes as long as all the rest of an edit's looks.
+        return Ok(UpsertCounts { inserted: 0, updated, unchanged: 0, replaced: 0 });
+    }
     let all = staged_columns(ledger);
     let insert = format!(
-        "INSERT INTO {table} ({}, revision) SELECT {}, (SELECT current_revision()) FROM parcel_stage s
+        "INSERT INTO {table} ({}, revision) SELECT {}, (SELECT current_revision()) FROM {from} s
          WHERE NOT EXISTS (SELECT 1 FROM {table} b WHERE b.id = s.id AND b.valid_to = 'infinity') ORDER BY s.id",
         all.join(", "),
         listed(&all, "s")
@@ -241,11 +293,12 @@ pub async fn upsert_staged(connection: &mut PgConnection, ledger: Ledger, staged
 }
 
 /// Inserts the staged parcels whose id has never been; the rest is not touched. Needs an open revision.
-pub async fn insert_missing(connection: &mut PgConnection, ledger: Ledger) -> Result<u64> {
+pub async fn insert_missing(connection: &mut PgConnection, stage: Stage) -> Result<u64> {
+    let (ledger, from) = (stage.ledger, stage.table());
     let all = staged_columns(ledger);
     let table = ledger.table();
     let insert = format!(
-        "INSERT INTO {table} ({}, revision) SELECT {}, (SELECT current_revision()) FROM parcel_stage s
+        "INSERT INTO {table} ({}, revision) SELECT {}, (SELECT current_revision()) FROM {from} s
          WHERE NOT EXISTS (SELECT 1 FROM {table} b WHERE b.id = s.id) ORDER BY s.id",
         all.join(", "),
         listed(&all, "s")
@@ -253,8 +306,12 @@ pub async fn insert_missing(connection: &mut PgConnection, ledger: Ledger) -> Re
     Ok(sqlx::query(AssertSqlSafe(insert)).execute(connection).await?.rows_affected())
 }
 
-/// Lets go of the stage, for another in the same transaction.
-pub async fn unstage(connection: &mut PgConnection) -> Result<()> {
-    sqlx::query("DROP TABLE parcel_stage").execute(connection).await?;
+/// Lets go of what is staged, for another stage in the same transaction.
+pub async fn unstage(connection: &mut PgConnection, stage: Stage) -> Result<()> {
+    let sql = match stage.are_few {
+        true => format!("DELETE FROM {}", stage.table()),
+        false => format!("DROP TABLE {}", stage.table()),
+    };
+    sqlx::query(AssertSqlSafe(sql)).execute(connection).await?;
     Ok(())
 }

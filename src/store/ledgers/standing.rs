@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use geo::MultiPolygon;
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use super::stage::Stage;
 use crate::domain::Ledger;
 use crate::domain::ledger::Where;
 use crate::error::Result;
@@ -32,10 +33,11 @@ fn state_of((id, county, state, held, state_on, valid_from, revision): StateRow)
 }
 
 /// Where the staged records stand that are in the ledger.
-pub async fn standing_states(connection: &mut PgConnection, ledger: Ledger) -> Result<HashMap<String, RecordState>> {
+pub async fn standing_states(connection: &mut PgConnection, stage: Stage) -> Result<HashMap<String, RecordState>> {
     let sql = format!(
-        "SELECT {STATE_COLUMNS} FROM parcel_stage s JOIN {} b ON b.id = s.id AND b.valid_to = 'infinity'",
-        ledger.table()
+        "SELECT {STATE_COLUMNS} FROM {} s JOIN {} b ON b.id = s.id AND b.valid_to = 'infinity'",
+        stage.table(),
+        stage.ledger.table()
     );
     let rows: Vec<StateRow> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?;
     Ok(rows.into_iter().map(state_of).collect())
@@ -67,8 +69,9 @@ pub async fn lock_states(
 }
 
 /// The staged ids that [`used_before`] tells.
-pub async fn staged_used_before(connection: &mut PgConnection, ledger: Ledger) -> Result<HashSet<String>> {
-    let sql = used("SELECT id FROM parcel_stage", ledger);
+pub async fn staged_used_before(connection: &mut PgConnection, stage: Stage) -> Result<HashSet<String>> {
+    let ledger = stage.ledger;
+    let sql = used(&format!("SELECT id FROM {}", stage.table()), ledger);
     let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).bind(ledger.table()).fetch_all(connection).await?;
     Ok(rows.into_iter().collect())
 }
@@ -150,13 +153,13 @@ fn standing_parcel((id, geom, illustrative): (String, Vec<u8>, bool)) -> Result<
 }
 
 /// Current parcels of the ledger whose box meets a staged one's, except the staged ones themselves.
-pub async fn list_candidates_for_overlap(connection: &mut PgConnection, ledger: Ledger) -> Result<Vec<StandingParcel>> {
-    let table = ledger.table();
+pub async fn list_candidates_for_overlap(connection: &mut PgConnection, stage: Stage) -> Result<Vec<StandingParcel>> {
+    let (table, staged) = (stage.ledger.table(), stage.table());
     // OFFSET 0: the index of the ledger is asked once a staged parcel; the stage has none to be asked by.
     let sql = format!(
         "SELECT b.id, ST_AsEWKB(b.geom), b.illustrative FROM {table} b
-         WHERE b.valid_to = 'infinity' AND b.id NOT IN (SELECT id FROM parcel_stage)
-           AND b.id IN (SELECT c.id FROM parcel_stage s, LATERAL (SELECT id FROM {table} p WHERE p.geom && s.geom OFFSET 0) c)
+         WHERE b.valid_to = 'infinity' AND b.id NOT IN (SELECT id FROM {staged})
+           AND b.id IN (SELECT c.id FROM {staged} s, LATERAL (SELECT id FROM {table} p WHERE p.geom && s.geom OFFSET 0) c)
          ORDER BY b.id"
     );
     parcels(connection, sql).await

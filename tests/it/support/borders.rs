@@ -63,6 +63,17 @@ pub async fn cut_first(db: &Database) {
     db.write(&format!("UPDATE park_block SET geom = {shape}, area_m2 = area_m2 / 2 WHERE park_code = '{park}'")).await;
 }
 
+/// Ends the life of the first park's block on a day, and begins the next one without the northern half.
+pub async fn cut_first_on(db: &Database, day: &str) {
+    let (shape, id) = (between("0", "1", SPUR), block(PARKS[0]));
+    db.write(&format!(
+        "UPDATE park_block SET valid_to = '{day}' WHERE id = '{id}';
+         INSERT INTO park_block (id, park_code, number, geom, area_m2, source, source_crs, valid_from)
+         SELECT id, park_code, number, {shape}, area_m2 / 2, source, source_crs, date '{day}' FROM park_block WHERE id = '{id}'"
+    ))
+    .await;
+}
+
 /// Ids of features.
 pub fn ids(collection: &Value) -> Vec<&str> {
     let features = collection["features"].as_array().unwrap_or_else(|| panic!("no features: {collection}"));

@@ -233,11 +233,12 @@ impl Work<'_> {
         warnings.extend(self.judge(connection, &county, children, &inherited).await?);
         // Since when they stand so is the parents' day; that they are is this one.
         let state_on = self.parents.iter().map(|p| p.standing.state_on).max().flatten();
-        ledgers::stage_standing(connection, &first.standing, state_on, on).await?;
-        let land = ledgers::staged_land(connection).await?;
+        let stage = ledgers::Stage::of(self.ledger, ids.len());
+        ledgers::stage_standing(connection, stage, &first.standing, state_on, on).await?;
+        let land = ledgers::staged_land(connection, stage).await?;
         let (common, findings) = self.compare(land).await?;
         warnings.extend(self.settle(findings)?);
-        ledgers::upsert_staged(connection, self.ledger, ids.len()).await?;
+        ledgers::upsert_staged(connection, stage, ids.len()).await?;
         let lines = self.lines(common, on, revision, &paper);
         ledgers::insert_lines(connection, self.ledger, county.as_str(), &lines).await?;
         Ok(Family {
