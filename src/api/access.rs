@@ -84,7 +84,7 @@ impl<'a> Routes<'a> {
 }
 
 /// Asks the rule, then the handler. What somebody was shown by their credentials is for no shared cache.
-async fn enforce(
+pub(super) async fn enforce(
     rule: Option<Rule>,
     request: ServiceRequest,
     next: Next<BoxBody>,
@@ -112,8 +112,11 @@ async fn enforce(
     if rule != Rule::Open {
         let headers = answered.headers_mut();
         // One line: the layers outside read but the first.
-        let said = headers.get(header::VARY).and_then(|vary| vary.to_str().ok()).map(|vary| format!("{vary}, "));
-        if let Ok(vary) = HeaderValue::from_str(&format!("{}Authorization, Cookie", said.unwrap_or_default())) {
+        let vary = match headers.get(header::VARY).and_then(|vary| vary.to_str().ok()) {
+            None => Ok(HeaderValue::from_static("Authorization, Cookie")),
+            Some(said) => HeaderValue::from_str(&[said, "Authorization, Cookie"].join(", ")),
+        };
+        if let Ok(vary) = vary {
             headers.insert(header::VARY, vary);
         }
         if named && headers.get(header::CACHE_CONTROL).is_some_and(|said| said != "no-store") {

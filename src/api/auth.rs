@@ -81,8 +81,9 @@ pub async fn caller(request: &HttpRequest, state: &State) -> Result<Caller> {
         (Some(token), _) if is_operators(&token, state) => {
             Caller { viewer: Viewer::operator("http:admin"), account: None, login: None }
         }
-        (Some(token), _) => known(state, &format!("token {token}"), by_token(&token, state)).await?,
-        (None, Some(secret)) => known(state, &format!("login {secret}"), by_login(&secret, state)).await?,
+        // Boxed: what a statement needs to wait is large, lies in every handler's future and is moved with it, credentials or none.
+        (Some(token), _) => known(state, &format!("token {token}"), Box::pin(by_token(&token, state))).await?,
+        (None, Some(secret)) => known(state, &format!("login {secret}"), Box::pin(by_login(&secret, state))).await?,
         (None, None) => Caller { viewer: Viewer::public(), account: None, login: None },
     };
     request.extensions_mut().insert(caller.clone());

@@ -39,7 +39,7 @@ pub async fn list_items(request: HttpRequest, path: web::Path<String>, state: we
         QUESTION_PARAMS.into_iter().chain(PAGE_PARAMS).chain(SHAPE_PARAMS).chain(EXPORT_PARAMS).collect();
     let params = Params::read(&request, &allowed, |name| params::parameter_of(layer, name).is_some())?;
     if let Some(format) = exports::wanted(&request, &params)? {
-        return exports::download(&request, &state, layer, &params, format).await;
+        return Box::pin(exports::download(&request, &state, layer, &params, format)).await;
     }
     exports::refuse_options(&params)?;
     let page = list_page(&request, &state, &viewer, layer, &params);
@@ -86,7 +86,8 @@ async fn list_page(
         let answer = past.mark(representation::geojson(&etag, body, crs), held.revision, layer.visibility);
         return in_memory::told_stale(answer, state, &[layer]);
     }
-    let page = features::list_items(&state.pool, viewer, layer, &query).await?;
+    // Boxed, as what else asks the database: it is large, and is moved with the future of every answer from memory.
+    let page = Box::pin(features::list_items(&state.pool, viewer, layer, &query)).await?;
     let next = page.features.last().filter(|_| page.more);
     let next = next.map(|last| After { id: last.id.clone(), from: last.from, keys: last.keys.clone() });
     let links = PageLinks::of(layer, &base, params, next, form, past);
@@ -119,8 +120,8 @@ pub(super) async fn mark(state: &State, layer: &Layer, viewer: &Viewer, revision
     let revision = match state.held(layer).filter(|_| revision.is_none()) {
         Some(held) => held.mark.clone(),
         // The register's revision says nothing of an operator's table.
-        None if layer.extra.is_some() => extra::mark(&state.pool).await?,
-        None => as_of::mark(&state.pool, revision).await?,
+        None if layer.extra.is_some() => Box::pin(extra::mark(&state.pool)).await?,
+        None => Box::pin(as_of::mark(&state.pool, revision)).await?,
     };
     Ok(match layer.visibility {
         Visibility::Public => with_detail(revision, layer, viewer),

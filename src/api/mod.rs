@@ -443,3 +443,23 @@ pub async fn serve(http: &HttpArgs, served: Served, ready: impl FnOnce(SocketAdd
     background.stop().await;
     outcome.map_err(stopped)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Each is moved several times before it is first asked: with what a statement waits for in it, ten kilobytes a time.
+    #[test]
+    fn what_a_map_waits_for_is_small() {
+        let sizes = [
+            ("a tile", size_of_future(tiles::get_tile)),
+            ("items", size_of_future(items::list_items)),
+            ("the rule before both", size_of_future(access::enforce)),
+        ];
+        assert!(sizes.iter().all(|(_, bytes)| *bytes <= 2_048), "{sizes:?}");
+    }
+}

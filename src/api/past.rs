@@ -35,7 +35,7 @@ impl Past {
     /// Reads `revision` and settles which one is meant.
     pub async fn read(params: &Params, state: &web::Data<State>) -> Result<Self> {
         let Some(asked) = revision(params)? else { return Ok(Self::none()) };
-        let revision = as_of::resolve(&state.pool, asked).await?;
+        let revision = Box::pin(as_of::resolve(&state.pool, asked)).await?;
         Ok(Self { revision: Some(revision), named: matches!(asked, Asked::Number(_)) })
     }
 

@@ -70,7 +70,8 @@ pub async fn wait_for_revision(request: &ServiceRequest, state: &State) -> Resul
         return Ok(());
     }
     let is_primary = state.role.takes_writes();
-    let waiting = async {
+    // Boxed: few ask for it, and it lies in the future of every request.
+    let waiting = Box::pin(async {
         while as_of::newest(&mut *state.pool.acquire().await?).await? < wanted {
             if is_primary {
                 // What the primary does not have there is nowhere.
@@ -82,7 +83,7 @@ pub async fn wait_for_revision(request: &ServiceRequest, state: &State) -> Resul
         // In a task of its own: a client that goes away must not throw away what others wait for as well.
         let refreshing = tokio::spawn(async move { live.refresh().await });
         refreshing.await.map_err(|cause| Error::internal("图层没能更新", cause))?
-    };
+    });
     tokio::time::timeout(LONGEST_WAIT, waiting).await.unwrap_or_else(|_| Err(behind(wanted)))
 }
 

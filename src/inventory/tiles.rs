@@ -169,7 +169,7 @@ impl Tiles {
         let known = if self.is_told { are_held().then(String::new) } else { marks().map(|marks| marks.join(",")) };
         let state = match known {
             Some(state) => state,
-            None => state_in_database(pool, layers).await?,
+            None => Box::pin(state_in_database(pool, layers)).await?,
         };
         let text = |text: &str| if text.is_empty() { Cow::Borrowed("") } else { Cow::Owned(text.to_owned()) };
         let content = |layers: Cow<'static, str>| Content { layers, scope: text(asked.scope), state: text(&state) };
