@@ -76,8 +76,8 @@ impl<'l> Shown<'l> {
         let surveyed = Self::surveyed(layer, query.revision);
         let Some(rule) = layer.generalisation_for(viewer) else { return Ok(surveyed) };
         let outlines = drawn(connection, &surveyed, &moment_of(query), rule).await?;
-        // The planner takes the outlines for few and would look through all of them for each row.
-        sqlx::query("SELECT set_config('enable_nestloop', 'off', true)").execute(connection).await?;
+        // A plan for whatever outlines takes them for ten, and would look through all of them for each row.
+        sqlx::query("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)").execute(connection).await?;
         Ok(Self { outlines: Some(outlines), ..surveyed })
     }
 

@@ -14,6 +14,15 @@ use crate::layers::encode::{self, CoordForm};
 /// Features of a batch: their texts are some hundred kilobytes.
 pub(super) const TOGETHER: usize = 256;
 
+/// A feature that nothing has been made of yet.
+pub(super) struct Raw {
+    pub feature: NewFeature,
+    /// The numbers of its values.
+    pub columns: Box<[u32]>,
+    /// Its id as the snapshot holds it.
+    pub id: Arc<str>,
+}
+
 /// Pieces without their texts, and where these end.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -22,15 +31,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn add(
-        &mut self,
-        layer: &Layer,
-        attributes: Attributes,
-        feature: NewFeature,
-        columns: Box<[u32]>,
-        id: impl FnOnce(&str) -> Arc<str>,
-    ) {
-        let piece = self.texts.write(layer, attributes, feature, columns, id);
+    pub(super) fn add(&mut self, layer: &Layer, attributes: Attributes, raw: Raw) {
+        let piece = self.texts.write(layer, attributes, raw);
         self.pieces.push((piece, self.texts.json.len(), self.texts.attributes.len()));
     }
 
@@ -49,15 +51,9 @@ impl Batch {
 }
 
 /// One feature made ready by itself.
-pub(super) fn alone(
-    layer: &Layer,
-    attributes: Attributes,
-    feature: NewFeature,
-    columns: Box<[u32]>,
-    id: impl FnOnce(&str) -> Arc<str>,
-) -> Piece {
+pub(super) fn alone(layer: &Layer, attributes: Attributes, raw: Raw) -> Piece {
     let mut texts = Texts::default();
-    let piece = texts.write(layer, attributes, feature, columns, id);
+    let piece = texts.write(layer, attributes, raw);
     Piece { json: texts.json.into(), attributes: texts.attributes.into(), ..piece }
 }
 
@@ -69,14 +65,8 @@ struct Texts {
 
 impl Texts {
     /// Writes the feature's texts behind the others; the piece is without them.
-    fn write(
-        &mut self,
-        layer: &Layer,
-        attributes: Attributes,
-        feature: NewFeature,
-        columns: Box<[u32]>,
-        id: impl FnOnce(&str) -> Arc<str>,
-    ) -> Piece {
+    fn write(&mut self, layer: &Layer, attributes: Attributes, raw: Raw) -> Piece {
+        let Raw { feature, columns, id } = raw;
         let geometry = feature.geometry.as_ref();
         encode::feature(&mut self.json, &feature.id, &feature.properties, geometry, CoordForm::LON_LAT);
         self.json.push(',');
@@ -84,7 +74,7 @@ impl Texts {
         let bbox = geometry.and_then(FlatGeometry::bbox);
         Piece {
             key: Key { hilbert: hilbert::of_box(bbox), label: 0 },
-            id: id(&feature.id),
+            id,
             from: feature.from,
             version: feature.version,
             bbox,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use rayon::prelude::*;
 
-use batch::{Batch, TOGETHER};
+use batch::{Batch, Raw, TOGETHER};
 use block::{BLOCK, Block, Key, Piece};
 use dictionary::Dictionary;
 use ids::Ids;
@@ -110,7 +110,8 @@ impl SnapshotBuilder {
         let batches = features.into_par_iter().zip(numbers).chunks(TOGETHER).map(|some| {
             let mut batch = Batch::default();
             for (feature, columns) in some {
-                batch.add(layer, attributes, feature, columns, |id| Arc::from(id));
+                let id = Arc::from(feature.id.as_str());
+                batch.add(layer, attributes, Raw { feature, columns, id });
             }
             batch
         });
@@ -202,10 +203,9 @@ impl Snapshot {
         let made = changes.into_iter().map(|(id, change)| {
             let made = change.map(|feature| {
                 let columns = renumbered(&mut dictionaries, &feature);
-                batch::alone(self.layer, self.attributes, feature, columns, |id| match self.place_of(id) {
-                    Some((block, at)) => Arc::clone(self.blocks[block].id(at)),
-                    None => Arc::from(id),
-                })
+                let held = self.place_of(&feature.id).map(|(block, at)| Arc::clone(self.blocks[block].id(at)));
+                let id = held.unwrap_or_else(|| Arc::from(feature.id.as_str()));
+                batch::alone(self.layer, self.attributes, Raw { feature, columns, id })
             });
             (id, made)
         });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::batch::{self, Batch, TOGETHER};
+use super::batch::{self, Batch, Raw, TOGETHER};
 use super::block::Piece;
 use super::select::Picked;
 use super::tree::Bbox;
@@ -32,7 +32,7 @@ impl Snapshot {
             let mut batch = Batch::default();
             for (piece, outline) in pieces {
                 let feature = with_shape(&piece, outline);
-                batch.add(self.layer, self.attributes, feature, piece.columns, |_| piece.id);
+                batch.add(self.layer, self.attributes, Raw { feature, columns: piece.columns, id: piece.id });
             }
             batch
         });
@@ -105,7 +105,7 @@ impl Snapshot {
     /// The feature with this shape, and all that is made of the shape: its text, its box, the place of its label.
     fn redrawn(&self, from: Piece, geometry: Option<FlatGeometry>) -> Piece {
         let feature = with_shape(&from, geometry);
-        batch::alone(self.layer, self.attributes, feature, from.columns, |_| from.id)
+        batch::alone(self.layer, self.attributes, Raw { feature, columns: from.columns, id: from.id })
     }
 }
 

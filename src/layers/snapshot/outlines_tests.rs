@@ -135,8 +135,10 @@ fn an_outline_has_the_features_other_members_and_what_is_made_of_its_own_shape()
     let outlines = texts(&surveyed.outlined(&RULE));
     let (json, version, attributes) = &outlines["a"];
     let shape = generalise::generalise(&[&land(0, 0, 1)], &[0], &RULE).remove(0).expect("an outline");
-    let expected =
-        batch::alone(layer(), first_vertex, feature("a", 7, Some(shape)), Box::default(), |id| Arc::from(id));
+    let expected = {
+        let feature = feature("a", 7, Some(shape));
+        batch::alone(layer(), first_vertex, Raw { feature, columns: Box::default(), id: Arc::from("a") })
+    };
     assert_eq!(format!("{json},").as_bytes(), &expected.json[..]);
     assert_eq!((*version, attributes.as_slice()), (7, &expected.attributes[..]));
     assert_eq!(outlines["b"], texts(&surveyed)["b"]);
