@@ -222,6 +222,11 @@ async fn move_many(
     });
     let path = format!("/api/collections/{}/transitions", like.ledger.layer());
     let answer = send(db, Method::POST, &path, "", &body).await;
+    if ids.is_empty() {
+        // All of the ledger have ended.
+        answer.assert_problem(400, "member_invalid");
+        return (ids, "nobody");
+    }
     let (told, moving) = (answer.json(), verdicts.iter().filter(|(_, verdict)| verdict.is_ok()).count());
     let what = format!("{what} to {to} of {ids:?}: {told}");
     let after: i64 = db.value("SELECT max(number) FROM revision").await;
