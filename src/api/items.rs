@@ -1,5 +1,6 @@
 //! `…/items` and `…/items/{id}`: the features of a layer.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use actix_web::body::MessageBody;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::auth;
 use super::collections::{LIFE, layer_of, outline_note};
-use super::in_memory::{self, PickedBody};
+use super::in_memory;
 use super::page_links::PageLinks;
 use super::params::{self, EXPORT_PARAMS, PAGE_PARAMS, Params, QUESTION_PARAMS};
 use super::past::Past;
@@ -79,7 +80,7 @@ async fn list_page(
         let opening = opening(selection.matched, selection.picked.len(), &links, crs, outlined);
         let snapshot = Arc::clone(snapshot);
         let body = if shape == Shape::default() {
-            PickedBody::new(snapshot, opening, selection.picked).boxed()
+            in_memory::picked_body(snapshot, opening, selection.picked)
         } else {
             in_memory::shaped_body(snapshot, opening, selection.picked, shape).boxed()
         };
@@ -139,6 +140,9 @@ pub(super) fn with_detail(mark: String, layer: &Layer, viewer: &Viewer) -> Strin
     }
 }
 
+/// Bytes before the features of most pages.
+const OPENING: usize = 1_024;
+
 /// A feature collection up to its first feature.
 fn opening(
     matched: impl std::fmt::Display,
@@ -147,18 +151,23 @@ fn opening(
     crs: PublishedCrs,
     outlined: Option<&Generalisation>,
 ) -> String {
-    let stamp = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
-    // A file that was kept must say by itself what its numbers are.
-    let mut system = match crs {
-        PublishedCrs::Crs84 => String::new(),
-        crs => format!("\"coordRefSys\":\"{}\",", crs.uri()),
-    };
-    if let Some(rule) = outlined {
-        system.push_str(&format!("\"generalisation\":{},", wire::generalisation(rule)));
+    let mut text = String::with_capacity(OPENING);
+    text.push_str("{\"type\":\"FeatureCollection\",");
+    // A file that was kept must say by itself what its numbers are. (Writing to a string does not fail.)
+    if crs != PublishedCrs::Crs84 {
+        let _ = write!(text, "\"coordRefSys\":\"{}\",", crs.uri());
     }
-    format!(
-        "{{\"type\":\"FeatureCollection\",{system}\"numberMatched\":{matched},\"numberReturned\":{returned},\"timeStamp\":\"{stamp}\",\"links\":{links},\"features\":["
-    )
+    if let Some(rule) = outlined {
+        let _ = write!(text, "\"generalisation\":{},", wire::generalisation(rule));
+    }
+    let stamp = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let _ = write!(
+        text,
+        "\"numberMatched\":{matched},\"numberReturned\":{returned},\"timeStamp\":\"{stamp}\",\"links\":"
+    );
+    links.write(&mut text);
+    text.push_str(",\"features\":[");
+    text
 }
 
 fn of_writing(cause: BlockingError) -> Error {

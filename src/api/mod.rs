@@ -54,6 +54,7 @@ mod replica;
 mod report_pages;
 mod reports;
 mod representation;
+mod request_span;
 mod revisions;
 mod session;
 mod shape;
@@ -96,6 +97,7 @@ use crate::layers::tiles::cache::TileCache;
 use access::{Access, Routes, Rule, Ruled};
 use feed::Background;
 use problem::Problem;
+use request_span::RequestSpan;
 use signals::Signals;
 
 /// Time for a read: above the statement limit of the database, below the 10 s that any request may take.
@@ -369,7 +371,7 @@ fn app_with(
         .wrap(Compress::default())
         .wrap(cors)
         .wrap(from_fn(problem::problem_layer))
-        .wrap(TracingLogger::default())
+        .wrap(TracingLogger::<RequestSpan>::new())
 }
 
 /// The database that is served.
@@ -456,7 +458,7 @@ mod tests {
     #[test]
     fn what_a_map_waits_for_is_small() {
         let sizes = [
-            ("a tile", size_of_future(tiles::get_tile)),
+            ("a tile", size_of_future(|request, state, ()| tiles::get_tile(request, state))),
             ("items", size_of_future(items::list_items)),
             ("the rule before both", size_of_future(access::enforce)),
         ];

@@ -1,7 +1,5 @@
 //! The links of a page of items.
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 
 use super::cursor;
@@ -27,7 +25,11 @@ impl PageLinks {
         let url = format!("{base}/api/collections/{}/items", layer.id);
         let href = |pairs: &[(String, String)]| format!("{url}?{}", representation::query_string(pairs));
         let rel = |this: Form| if this == form { "self" } else { "alternate" };
-        let (json, html) = (href(&params.with("f", "json")), href(&params.with("f", "html")));
+        // Both differ in their last parameter alone.
+        let mut html = href(&params.with("f", ""));
+        let mut json = html.clone();
+        json.push_str("json");
+        html.push_str("html");
         let link = |rel, kind, title, href| PageLink { rel, kind, title, href };
         let mut links = vec![
             link(rel(Form::Json), "application/geo+json", "GeoJSON", json),
@@ -50,32 +52,36 @@ impl PageLinks {
     }
 }
 
-impl std::fmt::Display for PageLinks {
+impl PageLinks {
     /// As JSON. Written by hand: most of what a small page costs beside its features would be a tree of values that is thrown away.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_char('[')?;
+    pub fn write(&self, out: &mut String) {
+        out.push('[');
         for (at, PageLink { rel, kind, title, href }) in self.0.iter().enumerate() {
-            let comma = if at == 0 { "" } else { "," };
+            out.push_str(if at == 0 { "{\"rel\":\"" } else { ",{\"rel\":\"" });
+            out.push_str(rel);
+            out.push_str("\",\"type\":\"");
+            out.push_str(kind);
             // (Only the title and the address hold what others have written.)
-            let (title, href) = (JsonText(title), JsonText(href));
-            write!(f, "{comma}{{\"rel\":\"{rel}\",\"type\":\"{kind}\",\"title\":{title},\"href\":{href}}}")?;
+            out.push_str("\",\"title\":");
+            write_json(out, title);
+            out.push_str(",\"href\":");
+            write_json(out, href);
+            out.push('}');
         }
-        f.write_char(']')
+        out.push(']');
     }
 }
 
 /// A text as a JSON string.
-struct JsonText<'a>(&'a str);
-
-impl std::fmt::Display for JsonText<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
-            return write!(f, "{}", Value::from(self.0));
-        }
-        f.write_char('"')?;
-        f.write_str(self.0)?;
-        f.write_char('"')
+fn write_json(out: &mut String, text: &str) {
+    // (All bytes, without stopping at the first: many are looked at together.)
+    if text.bytes().fold(false, |found, byte| found | (byte < b' ' || matches!(byte, b'"' | b'\\'))) {
+        out.push_str(&Value::from(text).to_string());
+        return;
     }
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
 }
 
 #[cfg(test)]
@@ -85,7 +91,9 @@ mod tests {
     #[test]
     fn a_text_is_written_as_a_json_string() {
         for text in ["", "产业园区", "a\"b", "c\\d", "tab\there", "http://[::1]:8080/api?q=%22"] {
-            assert_eq!(JsonText(text).to_string(), Value::from(text).to_string(), "{text}");
+            let mut written = String::new();
+            write_json(&mut written, text);
+            assert_eq!(written, Value::from(text).to_string(), "{text}");
         }
     }
 }

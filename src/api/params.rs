@@ -154,6 +154,9 @@ fn pairs(request: &HttpRequest) -> Result<Vec<(String, String)>> {
 
 /// True where every `%` has its two digits, and the bytes that come out are UTF-8.
 fn is_percent_encoded_utf8(text: &str) -> bool {
+    if !text.contains('%') {
+        return true;
+    }
     let mut parts = text.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {

@@ -1,7 +1,9 @@
 //! Which representation, which links, which ETag: what all answers of the map side share.
 
+use std::fmt::Write as _;
+
 use actix_web::body::MessageBody;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -83,8 +85,8 @@ pub fn base_url(request: &HttpRequest, state: &State) -> String {
     }
     let headers = request.headers();
     let forwarded = |name: &str| state.http.trust_forwarded.then(|| first_value(headers, name)).flatten();
-    let connection = request.connection_info();
     let (scheme, host) = if state.http.trust_forwarded {
+        let connection = request.connection_info();
         (connection.scheme().to_owned(), connection.host().to_owned())
     } else {
         let host = headers.get(header::HOST).and_then(|v| v.to_str().ok()).unwrap_or_default();
@@ -130,8 +132,8 @@ pub fn etag_of(request: &HttpRequest, base: &str, form: &[u8], revision: &str) -
     // A new build may write the same data differently.
     hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
     let digest = hasher.finalize();
-    let tag: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
-    format!("W/\"r{revision}-{tag}\"")
+    let tag = digest.iter().take(8).fold(0u64, |tag, byte| tag << 8 | u64::from(*byte));
+    format!("W/\"r{revision}-{tag:016x}\"")
 }
 
 /// True where the client holds this very state.
@@ -166,10 +168,12 @@ pub fn geojson(etag: &str, body: impl MessageBody + 'static, crs: PublishedCrs) 
 }
 
 /// An answer of this type with its ETag; caches must ask again, which costs one number.
-pub fn answer(content_type: &str, etag: Option<&str>, body: impl MessageBody + 'static) -> Answer {
+pub fn answer(content_type: &'static str, etag: Option<&str>, body: impl MessageBody + 'static) -> Answer {
     let mut response = HttpResponse::Ok();
-    response.insert_header((header::CONTENT_TYPE, content_type)).insert_header((header::CACHE_CONTROL, "no-cache"));
-    response.insert_header((header::VARY, VARY));
+    response
+        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(content_type)))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
+        .insert_header((header::VARY, HeaderValue::from_static(VARY)));
     if let Some(etag) = etag {
         response.insert_header((header::ETAG, etag));
     }
@@ -178,18 +182,32 @@ pub fn answer(content_type: &str, etag: Option<&str>, body: impl MessageBody + '
 
 /// A query string of these pairs, percent-encoded.
 pub fn query_string(pairs: &[(String, String)]) -> String {
-    pairs.iter().map(|(n, v)| format!("{}={}", encode(n), encode(v))).collect::<Vec<_>>().join("&")
+    let mut out = String::new();
+    for (name, value) in pairs {
+        if !out.is_empty() {
+            out.push('&');
+        }
+        encode_into(&mut out, name);
+        out.push('=');
+        encode_into(&mut out, value);
+    }
+    out
 }
 
 /// Percent-encodes all but unreserved characters.
 pub fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    encode_into(&mut out, text);
+    out
+}
+
+fn encode_into(out: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b',' | b':') {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            // (Writing to a string does not fail.)
+            let _ = write!(out, "%{byte:02X}");
         }
     }
-    out
 }

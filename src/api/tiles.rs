@@ -26,27 +26,22 @@ pub const MATRIX_SET: &str = "WebMercatorQuad";
 const SURVEYED: &str = "=surveyed";
 pub const MEDIA_TYPE: &str = "application/vnd.mapbox-vector-tile";
 
-/// The segments of a tile's address behind the layer's.
-type TilePath = (String, String, String, String);
+/// The segments of a tile's address behind the layer's: the matrix set, the zoom, the row and the column.
+type TilePath<'a> = (&'a str, &'a str, &'a str, &'a str);
 
-pub async fn get_tile(
-    request: HttpRequest,
-    path: web::Path<(String, String, String, String, String)>,
-    state: web::Data<State>,
-) -> Answer {
-    let (collection, set, zoom, row, col) = path.into_inner();
+pub async fn get_tile(request: HttpRequest, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
-    let layer = layer_of(&state, &collection, &viewer)?;
+    let layer = layer_of(&state, request.match_info().query("collection"), &viewer)?;
     let params = Params::read(&request, &["f"], |_| false)?;
-    let answered = answer(&request, &state, &viewer, &[layer], &params, &(set, zoom, row, col)).await;
+    let answered = answer(&request, &state, &viewer, &[layer], &params).await;
     in_memory::told_stale(answered, &state, &[layer])
 }
 
-pub async fn get_dataset_tile(request: HttpRequest, path: web::Path<TilePath>, state: web::Data<State>) -> Answer {
+pub async fn get_dataset_tile(request: HttpRequest, state: web::Data<State>) -> Answer {
     let viewer = auth::viewer(&request, &state).await?;
     let params = Params::read_with_lists(&request, &["f", "collections"], &["collections"])?;
     let layers = chosen_layers(&state, &params, &viewer)?;
-    let answered = answer(&request, &state, &viewer, &layers, &params, &path).await;
+    let answered = answer(&request, &state, &viewer, &layers, &params).await;
     in_memory::told_stale(answered, &state, &layers)
 }
 
@@ -70,7 +65,7 @@ pub fn check_matrix_set(set: &str) -> Result<()> {
     Err(Error::not_found("tile_matrix_set_not_found", format!("没有这个瓦片矩阵集；只有 {MATRIX_SET}")))
 }
 
-fn tile_of((set, zoom, row, col): &TilePath) -> Result<Tile> {
+fn tile_of((set, zoom, row, col): TilePath<'_>) -> Result<Tile> {
     check_matrix_set(set)?;
     // Digits alone: a sign or a blank would make another address of the same tile.
     let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u32>().ok()).flatten();
@@ -87,10 +82,12 @@ async fn answer(
     viewer: &Viewer,
     layers: &[&'static Layer],
     params: &Params,
-    path: &TilePath,
 ) -> Answer {
     check_form(request, params)?;
-    let tile = tile_of(path)?;
+    // As it stands: none of these has anything that could be percent-encoded, and to read them as texts of their own would cost more than
+    // to find a ready tile.
+    let segment = |name| request.match_info().query(name);
+    let tile = tile_of((segment("set"), segment("zoom"), segment("row"), segment("col")))?;
     let shown: Vec<&'static Layer> =
         layers.iter().copied().filter(|layer| state.tiles.layer(layer).zooms.contains(&tile.zoom)).collect();
     if shown.is_empty() {
@@ -115,8 +112,8 @@ async fn answer(
     let mut response = if served.bytes.is_empty() { HttpResponse::NoContent() } else { HttpResponse::Ok() };
     response
         .insert_header((header::ETAG, etag))
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::VARY, representation::VARY));
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")))
+        .insert_header((header::VARY, HeaderValue::from_static(representation::VARY)));
     if served.bytes.is_empty() {
         return Ok(response.finish());
     }
@@ -124,7 +121,7 @@ async fn answer(
         // The layer outside compresses what does not say that it is.
         response.insert_header((header::CONTENT_ENCODING, HeaderValue::from_static("gzip")));
     }
-    Ok(response.content_type(MEDIA_TYPE).body(served.bytes))
+    Ok(response.content_type(HeaderValue::from_static(MEDIA_TYPE)).body(served.bytes))
 }
 
 /// `f=mvt`, or an `Accept` that a tile satisfies.
@@ -180,7 +177,7 @@ mod tests {
     #[test]
     fn a_tile_has_one_address() {
         let of = |zoom: &str, row: &str, col: &str| {
-            tile_of(&(MATRIX_SET.to_owned(), zoom.to_owned(), row.to_owned(), col.to_owned())).map_err(|e| e.code())
+            tile_of((MATRIX_SET, zoom, row, col)).map_err(|e| e.code())
         };
         assert_eq!(of("3", "2", "7"), Ok(Tile { zoom: 3, row: 2, col: 7 }));
         for (zoom, row, col) in [
@@ -197,7 +194,7 @@ mod tests {
         ] {
             assert_eq!(of(zoom, row, col), Err("tile_not_found"), "{zoom}/{row}/{col}");
         }
-        let other = ("WorldCRS84Quad".to_owned(), "0".to_owned(), "0".to_owned(), "0".to_owned());
-        assert_eq!(tile_of(&other).map_err(|e| e.code()), Err("tile_matrix_set_not_found"));
+        let other = ("WorldCRS84Quad", "0", "0", "0");
+        assert_eq!(tile_of(other).map_err(|e| e.code()), Err("tile_matrix_set_not_found"));
     }
 }

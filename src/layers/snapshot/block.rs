@@ -11,6 +11,9 @@ use crate::geometry::flat::FlatGeometry;
 /// Features of a block that is made; one may grow to twice as many before it is split.
 pub(super) const BLOCK: usize = 64;
 
+/// Bytes that come from memory at once.
+pub(super) const LINE: usize = 64;
+
 /// Features whose boxes are looked at together.
 const GROUP: usize = 8;
 
@@ -144,11 +147,27 @@ impl Block {
 
     /// The places of the features whose boxes meet this one.
     pub(super) fn search<'a>(&'a self, bbox: &'a Bbox) -> impl Iterator<Item = usize> + 'a {
-        let groups = self.groups.iter().zip(self.boxes.chunks(GROUP)).enumerate();
-        groups.filter(|(_, (all, _))| tree::meets(all, bbox)).flat_map(|(group, (_, boxes))| {
-            let met = boxes.iter().enumerate().filter(|(_, held)| tree::meets(held, bbox));
-            met.map(move |(at, _)| group * GROUP + at)
-        })
+        self.groups(bbox).flat_map(move |group| self.met(group, bbox))
+    }
+
+    /// The groups that hold such features.
+    pub(super) fn groups<'a>(&'a self, bbox: &'a Bbox) -> impl Iterator<Item = usize> + 'a {
+        self.groups.iter().enumerate().filter(|(_, all)| tree::meets(all, bbox)).map(|(group, _)| group)
+    }
+
+    /// Those of one group.
+    pub(super) fn met<'a>(&'a self, group: usize, bbox: &'a Bbox) -> impl Iterator<Item = usize> + 'a {
+        let boxes = self.group(group).iter().enumerate();
+        boxes.filter(|(_, held)| tree::meets(held, bbox)).map(move |(at, _)| group * GROUP + at)
+    }
+
+    fn group(&self, group: usize) -> &[Bbox] {
+        &self.boxes[group * GROUP..((group + 1) * GROUP).min(self.boxes.len())]
+    }
+
+    /// What [`Block::met`] reads: a word of each line of memory.
+    pub(super) fn lines_of_boxes(&self, group: usize) -> impl Iterator<Item = u64> + '_ {
+        self.group(group).iter().step_by(LINE / size_of::<Bbox>()).map(|held| held[0].to_bits())
     }
 
     /// What a search reads first.

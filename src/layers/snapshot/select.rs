@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use geo::Coord;
 
 use super::Snapshot;
+use super::block::{Block, LINE};
 use super::tree::{self, Bbox};
 use crate::domain::access::Jurisdiction;
 use crate::domain::items_query::{Filter, FilterValue, ItemsQuery};
@@ -19,9 +20,6 @@ const ACCESS: usize = 0;
 const CROWD: usize = 64;
 /// Digits of a county's code.
 const WHOLE_CODE: usize = 6;
-
-/// Bytes that come from memory at once.
-const LINE: usize = 64;
 
 /// Which values of a dictionary pass; by its place.
 type Sieve = (usize, Vec<bool>);
@@ -47,7 +45,9 @@ pub struct Picked {
 /// A feature whose own box meets the one that is asked for.
 struct Candidate {
     picked: Picked,
-    is_within: bool,
+    label: u64,
+    /// By its box alone: its shape need not be asked.
+    meets: bool,
 }
 
 /// A feature found in a block, with the label that puts it in order.
@@ -223,12 +223,12 @@ impl Snapshot {
             for candidate in self.candidates(bbox, sieves) {
                 let block = &self.blocks[candidate.picked.block as usize];
                 let at = candidate.picked.at as usize;
-                let (held, geometry) = (&block.boxes[at], || block.geometry(at));
+                let geometry = || block.geometry(at);
                 // One that meets two boxes is found once.
-                if (candidate.is_within || geometry().is_some_and(|shape| shape.meets_box(bbox)))
-                    && !boxes[..nth].iter().any(|b| tree::meets(held, b) && shape_meets(held, geometry(), b))
+                if (candidate.meets || geometry().is_some_and(|shape| shape.meets_box(bbox)))
+                    && !boxes[..nth].iter().any(|b| shape_meets(&block.boxes[at], geometry(), b))
                 {
-                    found(block.keys[at].label, candidate.picked);
+                    found(candidate.label, candidate.picked);
                 }
             }
         }
@@ -240,15 +240,23 @@ impl Snapshot {
         let mut numbers = Vec::new();
         self.tree.search(bbox, &mut |number| numbers.push(number));
         fetched(numbers.iter().map(|number| self.blocks[*number].first_box()));
+        let groups = numbers.iter().flat_map(|number| {
+            let block: &Block = &self.blocks[*number];
+            block.groups(bbox).map(move |group| (*number as u32, block, group))
+        });
+        let groups: Vec<(u32, &Block, usize)> = groups.collect();
+        fetched(groups.iter().flat_map(|(_, block, group)| block.lines_of_boxes(*group)));
         let mut candidates = Vec::new();
-        for number in numbers {
-            let block = &self.blocks[number];
-            for at in block.search(bbox).filter(|at| passes(sieves, block.columns(*at))) {
-                let picked = Picked { block: number as u32, at: at as u32 };
-                candidates.push(Candidate { picked, is_within: tree::contains(bbox, &block.boxes[at]) });
+        for (number, block, group) in groups {
+            for at in block.met(group, bbox).filter(|at| passes(sieves, block.columns(*at))) {
+                let meets = tree::has_side(bbox, &block.boxes[at]);
+                candidates.push(Candidate { picked: Picked { block: number, at: at as u32 }, label: 0, meets });
             }
         }
-        let shapes = candidates.iter().filter(|candidate| !candidate.is_within);
+        for candidate in &mut candidates {
+            candidate.label = self.blocks[candidate.picked.block as usize].keys[candidate.picked.at as usize].label;
+        }
+        let shapes = candidates.iter().filter(|candidate| !candidate.meets);
         let shapes: Vec<&FlatGeometry> = shapes.filter_map(|candidate| self.geometry(candidate.picked)).collect();
         fetched(shapes.iter().map(|shape| shape.coords().len() as u64));
         let lines = shapes.iter().flat_map(|shape| shape.coords().iter().step_by(LINE / size_of::<Coord<f64>>()));
@@ -260,6 +268,12 @@ impl Snapshot {
     pub fn fetch(&self, picked: &[Picked]) {
         let text = |picked: &Picked| self.blocks[picked.block as usize].text(picked.at as usize);
         fetched(picked.iter().flat_map(|picked| text(picked).iter().step_by(LINE)).map(|byte| u64::from(*byte)));
+    }
+
+    /// The feature's text.
+    pub fn text(&self, picked: Picked) -> &[u8] {
+        let block = &self.blocks[picked.block as usize];
+        &block.text(picked.at as usize)[..block.json_len(picked.at as usize)]
     }
 
     /// The feature's text, without copying it.
@@ -304,10 +318,7 @@ fn passes(sieves: &[Sieve], columns: &[u32]) -> bool {
     sieves.iter().all(|(column, values)| values[columns[*column] as usize])
 }
 
-/// Whether the shape itself meets a box that its own box meets.
+/// Whether the shape itself, not only its own box, meets the box that is asked for.
 fn shape_meets(held: &Bbox, geometry: Option<&FlatGeometry>, bbox: &Bbox) -> bool {
-    if tree::contains(bbox, held) {
-        return true;
-    }
-    geometry.is_some_and(|geometry| geometry.meets_box(bbox))
+    tree::meets(held, bbox) && (tree::has_side(bbox, held) || geometry.is_some_and(|shape| shape.meets_box(bbox)))
 }

@@ -25,9 +25,13 @@ pub(super) fn meets(a: &Bbox, b: &Bbox) -> bool {
     a[0] <= b[2] && b[0] <= a[2] && a[1] <= b[3] && b[1] <= a[3]
 }
 
-/// Whether `inner` lies in `outer`.
-pub(super) fn contains(outer: &Bbox, inner: &Bbox) -> bool {
-    outer[0] <= inner[0] && outer[1] <= inner[1] && inner[2] <= outer[2] && inner[3] <= outer[3]
+/// Whether a whole side of `held` lies in `outer`. What `held` is the box of has a point on each of its sides, so it meets `outer` then,
+/// whatever its shape; `false` says nothing.
+pub(super) fn has_side(outer: &Bbox, held: &Bbox) -> bool {
+    let is_between = |axis: usize, value: f64| outer[axis] <= value && value <= outer[axis + 2];
+    let (west, south, east, north) =
+        (is_between(0, held[0]), is_between(1, held[1]), is_between(0, held[2]), is_between(1, held[3]));
+    west && east && (south || north) || south && north && (west || east)
 }
 
 impl Tree {
@@ -70,11 +74,31 @@ impl Tree {
 
 #[cfg(test)]
 mod tests {
+    use geo::{BoundingRect, Intersects, LineString, Polygon, Rect};
     use proptest::prelude::*;
 
     use super::*;
 
+    /// A number on a coarse grid, so that sides often fall together.
+    fn coarse() -> impl Strategy<Value = f64> {
+        (0..12_u8).prop_map(f64::from)
+    }
+
     proptest! {
+        #[test]
+        fn what_has_a_side_in_a_box_meets_it(
+            ring in prop::collection::vec((coarse(), coarse()), 3..7),
+            (w, s, width, height) in (coarse(), coarse(), coarse(), coarse()),
+        ) {
+            let shape = Polygon::new(LineString::from(ring), Vec::new());
+            let held = shape.bounding_rect().expect("three points");
+            let (least, most) = (held.min(), held.max());
+            let asked = [w, s, w + width, s + height];
+            let has_side = has_side(&asked, &[least.x, least.y, most.x, most.y]);
+            let meets = shape.exterior().intersects(&Rect::new((w, s), (w + width, s + height)));
+            prop_assert!(meets || !has_side, "{shape:?} {asked:?}");
+        }
+
         #[test]
         fn a_search_finds_what_a_look_at_all_finds(
             boxes in prop::collection::vec((0.0..100.0f64, 0.0..100.0f64, 0.0..5.0f64, 0.0..5.0f64), 0..700),
