@@ -12,6 +12,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::{self, Bytes};
+use actix_web::{HttpMessage as _, HttpRequest};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 
@@ -21,6 +22,7 @@ use crate::domain::access::Viewer;
 use crate::domain::items_query::{ItemsQuery, Shape};
 use crate::domain::layer::Layer;
 use crate::error::{self, Error};
+use crate::inventory::live::Live;
 use crate::layers::snapshot::{Picked, Selection, Snapshot};
 use crate::layers::{selection, shaped};
 
@@ -173,6 +175,7 @@ pub async fn own_writes(
     }
     let state = request.app_data::<web::Data<State>>().cloned();
     let answer = next.call(request).await?;
+    let is_shown = answer.request().extensions().contains::<IsShown>();
     if let Some(state) = state
         && let Some(live) = &state.live
     {
@@ -180,16 +183,31 @@ pub async fn own_writes(
         if !answer.status().is_client_error() {
             state.callers.forget();
         }
-        if answer.status().is_success() {
-            // In a task of its own: a client that goes away must not throw away what others wait for as well.
-            let live = Arc::clone(live);
-            let refreshing = tokio::spawn(async move { live.refresh().await });
-            match tokio::time::timeout(OWN_WRITE, refreshing).await {
-                Ok(Ok(Ok(()))) => {}
-                Ok(Ok(Err(failure))) => tracing::warn!(error = %failure, "a write is not to be seen in the layers yet"),
-                _ => tracing::warn!("a write is not to be seen in the layers yet"),
-            }
+        if answer.status().is_success() && !is_shown {
+            show(live).await;
         }
     }
     Ok(answer)
+}
+
+/// What the request has written is shown already.
+struct IsShown;
+
+/// [`own_writes`] before the answer is written, for one that shows what was stored.
+pub async fn show_own_write(request: &HttpRequest, state: &State) {
+    if let Some(live) = &state.live {
+        show(live).await;
+        request.extensions_mut().insert(IsShown);
+    }
+}
+
+async fn show(live: &Arc<Live>) {
+    // In a task of its own: a client that goes away must not throw away what others wait for as well.
+    let live = Arc::clone(live);
+    let refreshing = tokio::spawn(async move { live.refresh().await });
+    match tokio::time::timeout(OWN_WRITE, refreshing).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(failure))) => tracing::warn!(error = %failure, "a write is not to be seen in the layers yet"),
+        _ => tracing::warn!("a write is not to be seen in the layers yet"),
+    }
 }

@@ -161,10 +161,8 @@ fn opening(
         let _ = write!(text, "\"generalisation\":{},", wire::generalisation(rule));
     }
     let stamp = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
-    let _ = write!(
-        text,
-        "\"numberMatched\":{matched},\"numberReturned\":{returned},\"timeStamp\":\"{stamp}\",\"links\":"
-    );
+    let _ =
+        write!(text, "\"numberMatched\":{matched},\"numberReturned\":{returned},\"timeStamp\":\"{stamp}\",\"links\":");
     links.write(&mut text);
     text.push_str(",\"features\":[");
     text
@@ -256,7 +254,7 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
     if id.contains('\0') {
         return Err(item_not_found(layer, &id).into());
     }
-    let asked = Asked { params: &params, form, shape: &shape, remarks: &[] };
+    let asked = Asked { params: &params, form, shape: &shape, remarks: &[], written: None };
     the_item(&request, &state, &viewer, layer, &id, asked).await
 }
 
@@ -267,6 +265,8 @@ pub(super) struct Asked<'a> {
     pub shape: &'a Shape,
     /// What the judge of an edit had to say: a member `warnings` of the feature.
     pub remarks: &'a [Finding],
+    /// The revision that a write made: what answers it is no older.
+    pub written: Option<i64>,
 }
 
 /// One feature as these parameters ask for it. What may be edited has its version in a strong ETag (`"v12-…"`), which an edit names in
@@ -277,7 +277,7 @@ pub(super) async fn the_item(
     viewer: &Viewer,
     layer: &Layer,
     id: &str,
-    Asked { params, form, shape, remarks }: Asked<'_>,
+    Asked { params, form, shape, remarks, written }: Asked<'_>,
 ) -> Answer {
     let base = representation::base_url(request, state);
     params::refuse_time(params, layer)?;
@@ -297,8 +297,8 @@ pub(super) async fn the_item(
         format!("\"v{version}-{rest}\"")
     };
     let by_memory = state.held(layer).filter(|held| {
-        // What answers a write is read from where it was written.
-        request.method().is_safe()
+        // What answers a write is read from where it was written, unless that is shown here already.
+        (request.method().is_safe() || written.is_some_and(|written| held.revision >= written))
             && period.is_none()
             && past.revision.is_none()
             && held.snapshot_for(layer.detail_for(viewer)).knows(&viewer.jurisdiction)

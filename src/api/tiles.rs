@@ -176,9 +176,7 @@ mod tests {
 
     #[test]
     fn a_tile_has_one_address() {
-        let of = |zoom: &str, row: &str, col: &str| {
-            tile_of((MATRIX_SET, zoom, row, col)).map_err(|e| e.code())
-        };
+        let of = |zoom: &str, row: &str, col: &str| tile_of((MATRIX_SET, zoom, row, col)).map_err(|e| e.code());
         assert_eq!(of("3", "2", "7"), Ok(Tile { zoom: 3, row: 2, col: 7 }));
         for (zoom, row, col) in [
             ("3", "8", "0"),

@@ -8,7 +8,7 @@ mod threads;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -85,6 +85,8 @@ pub struct Live {
     confirmed: watch::Sender<Option<Instant>>,
     /// How many refreshes have begun.
     begun: AtomicU64,
+    /// The revision that is shown.
+    revision: AtomicI64,
 }
 
 impl std::fmt::Debug for Live {
@@ -107,7 +109,16 @@ impl Live {
         };
         let slots = layers.into_iter().map(slot).collect();
         let confirmed = watch::channel(None).0;
-        Self { pool, slots, attributes, progress: Mutex::default(), listeners, confirmed, begun: AtomicU64::new(0) }
+        Self {
+            pool,
+            slots,
+            attributes,
+            progress: Mutex::default(),
+            listeners,
+            confirmed,
+            begun: AtomicU64::new(0),
+            revision: AtomicI64::new(0),
+        }
     }
 
     /// The layer as it is held; `None` while it is read for the first time, or where memory cannot hold it.
@@ -151,6 +162,7 @@ impl Live {
         }
         reading.end().await?;
         progress.finished = number;
+        self.revision.store(progress.standing.as_ref().map_or(0, |standing| standing.revision), Ordering::SeqCst);
         self.confirmed.send_replace(Some(Instant::now()));
         Ok(())
     }
@@ -345,7 +357,16 @@ pub async fn keep(live: Arc<Live>, mut newest: watch::Receiver<i64>) {
             tokio::time::sleep(PATIENCE / 4).await;
             continue;
         }
-        if let Ok(Err(_closed)) = tokio::time::timeout(PATIENCE, newest.changed()).await {
+        // What was written here is shown before the bell rings for it (`api::in_memory`).
+        let is_other = async {
+            loop {
+                newest.changed().await?;
+                if *newest.borrow_and_update() != live.revision.load(Ordering::SeqCst) {
+                    return Ok::<_, watch::error::RecvError>(());
+                }
+            }
+        };
+        if let Ok(Err(_closed)) = tokio::time::timeout(PATIENCE, is_other).await {
             return;
         }
     }

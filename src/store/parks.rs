@@ -150,6 +150,16 @@ pub async fn list_names(connection: &mut PgConnection) -> Result<Vec<(String, Ve
         .await?)
 }
 
+/// Another text for another state of the parks and divisions, in this register or any: the hash of the revision that wrote one of them last,
+/// and how many there are (who takes one away leaves no row). `None` where no revision has.
+pub async fn mark_with_divisions(connection: &mut PgConnection) -> Result<Option<String>> {
+    let sql = "SELECT encode(r.hash, 'hex') || '-' || p.n || '-' || d.n
+               FROM (SELECT count(*) AS n, max(revision) AS newest FROM park) p
+               CROSS JOIN (SELECT count(*) AS n, max(revision) AS newest FROM division) d
+               JOIN revision r ON r.number = greatest(p.newest, d.newest)";
+    Ok(sqlx::query_scalar::<_, Option<String>>(sql).fetch_optional(connection).await?.flatten())
+}
+
 /// Every park's code with the source of its row.
 pub async fn list_sources(connection: &mut PgConnection) -> Result<Vec<(String, String)>> {
     Ok(sqlx::query_as("SELECT code, source FROM park ORDER BY code").fetch_all(connection).await?)

@@ -1,7 +1,7 @@
 //! Parcels of a file against the register: where they lie, what stands already, which moves the file tells.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool};
@@ -66,7 +66,26 @@ pub(super) async fn judge_file(
     Ok(Judged { report, rows, absent, inherit: ledgers::Inherit::FromSameKind, moves: Vec::new() })
 }
 
-pub(super) async fn gazetteer(connection: &mut PgConnection) -> Result<Gazetteer> {
+/// The gazetteer that was read last, and of which state: an edit asks for it as a file of any length does, and it changes seldom.
+static LATEST: Mutex<Option<(String, Arc<Gazetteer>)>> = Mutex::new(None);
+
+pub(super) async fn gazetteer(connection: &mut PgConnection) -> Result<Arc<Gazetteer>> {
+    let Some(mark) = store::parks::mark_with_divisions(connection).await? else {
+        return Ok(Arc::new(read_gazetteer(connection).await?));
+    };
+    let latest = || LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, known)) = latest().as_ref().filter(|(known, _)| *known == mark) {
+        return Ok(Arc::clone(known));
+    }
+    // The mark is older than what is read, or of the same state: whoever writes parks meanwhile gives another.
+    let read = Arc::new(read_gazetteer(connection).await?);
+    if store::parks::mark_with_divisions(connection).await?.as_ref() == Some(&mark) {
+        *latest() = Some((mark, Arc::clone(&read)));
+    }
+    Ok(read)
+}
+
+async fn read_gazetteer(connection: &mut PgConnection) -> Result<Gazetteer> {
     let parks = store::parks::list_names(connection).await?;
     let counties: HashMap<String, Vec<String>> = store::parks::list_counties(connection).await?.into_iter().collect();
     let divisions = store::divisions::list_names(connection).await?;

@@ -1,6 +1,7 @@
 //! Judging one candidate for a parcel of a ledger: whose land is it, where does it stand, what does each cell say?
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use geo::MultiPolygon;
 
@@ -23,11 +24,11 @@ pub(super) struct ParcelContext {
     shapes: ShapeContext,
     /// What a parcel without a source of its own says of it.
     pub source: String,
-    gazetteer: Gazetteer,
+    gazetteer: Arc<Gazetteer>,
 }
 
 impl ParcelContext {
-    pub(super) fn new(request: &ImportRequest, ledger: Ledger, gazetteer: Gazetteer) -> Self {
+    pub(super) fn new(request: &ImportRequest, ledger: Ledger, gazetteer: Arc<Gazetteer>) -> Self {
         Self {
             ledger,
             today: request.today,

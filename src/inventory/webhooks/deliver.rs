@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::event;
 use super::send::{self, Outcome};
@@ -44,40 +44,55 @@ pub async fn deliver(
     newest: watch::Receiver<i64>,
     stopping: watch::Receiver<bool>,
 ) {
-    let hands = (0..AT_A_TIME).map(|_| hand(&pool, &role, public_url.as_deref(), newest.clone(), stopping.clone()));
+    // One hand looks for work at a time, and listens: all of them would ask the database the same at every revision.
+    let watch = Mutex::new(Watch { newest, stopping: stopping.clone() });
+    let hands = (0..AT_A_TIME).map(|_| hand(&pool, &role, public_url.as_deref(), &watch, &stopping));
     futures_util::future::join_all(hands).await;
+}
+
+/// Where the hand that has it looks and listens.
+struct Watch {
+    newest: watch::Receiver<i64>,
+    stopping: watch::Receiver<bool>,
 }
 
 async fn hand(
     pool: &PgPool,
     role: &DatabaseRole,
     public_url: Option<&str>,
-    mut newest: watch::Receiver<i64>,
-    mut stopping: watch::Receiver<bool>,
+    watch: &Mutex<Watch>,
+    stopping: &watch::Receiver<bool>,
 ) {
-    while !*stopping.borrow_and_update() {
-        newest.mark_unchanged();
-        let leased = match role.takes_writes() {
-            true => webhooks::lease(pool, LEASE_SECONDS).await,
-            false => Ok(None),
-        };
-        match leased {
-            Ok(Some(leased)) => {
-                if let Err(error) = serve(pool, &leased, public_url, &stopping).await {
-                    // The database is away: the lease runs out by itself.
-                    tracing::warn!(webhook = leased.id, error = %error, "webhook not served");
-                }
+    // Whoever has found something hands the watch on before it is at work: there may be more.
+    while let Some(leased) = watch.lock().await.find(pool, role).await {
+        if let Err(error) = serve(pool, &leased, public_url, stopping).await {
+            // The database is away: the lease runs out by itself.
+            tracing::warn!(webhook = leased.id, error = %error, "webhook not served");
+        }
+    }
+}
+
+impl Watch {
+    /// The next webhook that is due; `None` once the service stops.
+    async fn find(&mut self, pool: &PgPool, role: &DatabaseRole) -> Option<Leased> {
+        while !*self.stopping.borrow_and_update() {
+            self.newest.mark_unchanged();
+            let leased = match role.takes_writes() {
+                true => webhooks::lease(pool, LEASE_SECONDS).await,
+                false => Ok(None),
+            };
+            if let Ok(Some(leased)) = leased {
+                return Some(leased);
             }
             // Also while the database is away: it is looked for.
-            Ok(None) | Err(_) => {
-                tokio::select! {
-                    _ = stopping.changed() => {}
-                    // A sender that is gone would ring without end.
-                    rung = newest.changed() => if rung.is_err() { tokio::time::sleep(LOOK).await },
-                    () = tokio::time::sleep(LOOK) => {}
-                }
+            tokio::select! {
+                _ = self.stopping.changed() => {}
+                // A sender that is gone would ring without end.
+                rung = self.newest.changed() => if rung.is_err() { tokio::time::sleep(LOOK).await },
+                () = tokio::time::sleep(LOOK) => {}
             }
         }
+        None
     }
 }
 
