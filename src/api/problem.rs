@@ -270,7 +270,9 @@ fn write_problem(response: &mut ServiceResponse<BoxBody>, own: Option<&Problem>)
     };
     let id = request.extensions().get::<RequestId>().map(|id| id.to_string()).unwrap_or_default();
     let instance = format!("urn:uuid:{id}");
-    if problem.status.is_server_error() && !replica::is_of_role(problem.code) {
+    // What is only asked for, and what a server is, are nothing for its operator to look into.
+    let is_expected = problem.code == "layers_loading" || replica::is_of_role(problem.code);
+    if problem.status.is_server_error() && !is_expected {
         let cause =
             response.response().error().and_then(|e| e.as_error::<Problem>()).and_then(|p| p.error.as_ref()).map(|e| {
                 let mut text = e.to_string();

@@ -69,7 +69,12 @@ pub(super) fn properties_expression(layer: &Layer) -> String {
 
 /// The same with further columns, each with a comma behind it.
 fn properties_with(layer: &Layer, further: &str) -> String {
-    let mut sql = String::from("(SELECT row_to_json(p) FROM (SELECT ");
+    format!("(SELECT row_to_json(p) FROM ({}) p)", properties_query(layer, further))
+}
+
+/// The query whose row is the properties.
+pub(super) fn properties_query(layer: &Layer, further: &str) -> String {
+    let mut sql = String::from("SELECT ");
     for property in layer.properties {
         let (column, name) = (property.column, quoted(property.name));
         let _ = match property.kind {
@@ -87,7 +92,6 @@ fn properties_with(layer: &Layer, further: &str) -> String {
     // (Without any property the row is empty: `{}`.)
     let end = sql.strip_suffix(", ").map_or(sql.len(), str::len);
     sql.truncate(end);
-    sql.push_str(") p)");
     sql
 }
 

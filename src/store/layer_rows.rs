@@ -5,7 +5,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::mpsc;
 
-use super::features::properties_expression;
+use super::features::properties_query;
 use super::pool::{IDLING, PLAN_ONCE, begin_read_with};
 use super::{as_of, changes, extra, geometry_column};
 use crate::domain::Ledger;
@@ -152,11 +152,17 @@ fn statement(layer: &Layer, columns: &[&'static Property], further: &str) -> Str
         PropertyKind::TextList | PropertyKind::NumberList => format!("to_json({})::text", p.column),
         _ => format!("{}::text", p.column),
     };
+    // The properties are a row of the join and no subquery, which PostgreSQL would not give to workers of its own; they are most of the work.
+    // (Names that no column has.)
     format!(
-        "SELECT feature_id, valid_from, {version}, {}::text, ST_AsEWKB(geom), {division}, ARRAY[{}]::text[] FROM {} WHERE {}{further}",
-        properties_expression(layer),
+        "SELECT \"of it id\", \"of it from\", \"of it version\", row_to_json(p)::text, \"of it geom\", \"of it division\", \"of it columns\"
+         FROM (SELECT feature_id AS \"of it id\", valid_from AS \"of it from\", {version} AS \"of it version\", ST_AsEWKB(geom) AS \"of it geom\",
+                      {division} AS \"of it division\", ARRAY[{}]::text[] AS \"of it columns\", l.*
+               FROM {} l WHERE {}{further}) x,
+              LATERAL ({}) p",
         columns.iter().map(column).collect::<Vec<_>>().join(", "),
         as_of::relation(layer, None),
         changes::current(layer),
+        properties_query(layer, ""),
     )
 }
