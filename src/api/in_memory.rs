@@ -34,11 +34,20 @@ const OWN_WRITE: Duration = Duration::from_secs(5);
 
 /// A feature collection whose features are sent as they lie in memory.
 pub fn picked_body(snapshot: Arc<Snapshot>, opening: String, picked: Vec<Picked>) -> BoxBody {
-    if picked.len() > FEW {
-        return PickedBody::new(snapshot, opening, picked).boxed();
+    if picked.len() <= FEW
+        && let Some(text) = copied(&snapshot, &opening, &picked)
+    {
+        return BoxBody::new(text);
     }
-    // To copy few costs less than to have each handed through the layers of the framework.
+    PickedBody::new(snapshot, opening, picked).boxed()
+}
+
+/// All of it in one piece, where it is small: that costs less than to have each feature handed through the layers of the framework.
+fn copied(snapshot: &Snapshot, opening: &str, picked: &[Picked]) -> Option<Vec<u8>> {
     let room = opening.len() + picked.iter().map(|one| snapshot.json_len(*one) + 1).sum::<usize>() + END.len();
+    if room > SMALL {
+        return None;
+    }
     let mut text = Vec::with_capacity(room);
     text.extend_from_slice(opening.as_bytes());
     for (at, one) in picked.iter().enumerate() {
@@ -48,7 +57,7 @@ pub fn picked_body(snapshot: Arc<Snapshot>, opening: String, picked: Vec<Picked>
         text.extend_from_slice(snapshot.text(*one));
     }
     text.extend_from_slice(END);
-    BoxBody::new(text)
+    Some(text)
 }
 
 /// [`picked_body`] of many: feature by feature, without a copy of the whole.
@@ -62,8 +71,9 @@ struct PickedBody {
 }
 
 const END: &[u8] = b"]}";
-/// Features that are copied into one piece.
+/// Features, and bytes, that are copied into one piece at most.
 const FEW: usize = 64;
+const SMALL: usize = 128 << 10;
 /// Features whose text is fetched from memory ahead of its being sent.
 const FETCHED: usize = 200;
 

@@ -142,6 +142,18 @@ impl Operation {
         self.response(status, json!({"description": description, "content": content}))
     }
 
+    /// Headers of the answer where all is well, by their names among the components.
+    pub fn headers(mut self, names: &[&str]) -> Self {
+        let headers: Map<String, Value> = names
+            .iter()
+            .map(|name| ((*name).to_owned(), json!({"$ref": format!("#/components/headers/{name}")})))
+            .collect();
+        if let Some(response) = self.0.get_mut("responses").and_then(|responses| responses.get_mut("200")) {
+            response["headers"] = Value::Object(headers);
+        }
+        self
+    }
+
     /// The shared error responses of these statuses, and one for all others.
     pub fn errors(self, statuses: &[&str]) -> Self {
         let operation = statuses.iter().fold(self, |operation, status| {
@@ -276,7 +288,9 @@ fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
     let mut content = vec![(GEOJSON, page), (HTML, json!({"type": "string"}))];
     let file = json!({"type": "string", "format": "binary"});
     content.extend(openapi_queries::downloads().map(|format| (exports::media_type(format), file.clone())));
+    let told = ["ETag", "Content-Crs", "Sizhi-Revision", "Sizhi-Stale"];
     let list = read("list_items", "要素列表；用 f 下载全部", &content)
+        .headers(&told)
         .parameters(openapi_queries::items_parameters(layer))
         .errors(&["400", "403", "406"])
         .tries(&[
@@ -287,6 +301,7 @@ fn layer_paths(paths: &mut Map<String, Value>, layer: &Layer) {
     paths.insert(items.clone(), list.get());
     let item =
         read("get_item", "一个要素", &[(GEOJSON, schemas::layer_reference(layer)), (HTML, json!({"type": "string"}))])
+            .headers(&told)
             .parameters(item_parameters(layer))
             .errors(&["400", "404", "406"]);
     paths.insert(format!("{items}/{{featureId}}"), item.get());

@@ -77,10 +77,26 @@ pub fn components(layers: &[&'static Layer]) -> Value {
     json!({
         "schemas": schemas,
         "responses": responses,
+        "headers": headers(),
         "securitySchemes": {
             "token": {"type": "http", "scheme": "bearer", "description": "签发的令牌，或运维人员设置的 SIZHI_ADMIN_TOKEN"},
             "session": {"type": "apiKey", "in": "cookie", "name": "sizhi_session", "description": "登录后的 Cookie"},
         },
+    })
+}
+
+/// What answers say beside their bodies.
+fn headers() -> Value {
+    let number = || json!({"type": "integer", "minimum": 0});
+    let header = |description: &str, schema: Value| json!({"description": description, "schema": schema});
+    json!({
+        "ETag": header("这一表示的标记；再取时放进 If-None-Match，没有变化时得 304", json!({"type": "string"})),
+        "Content-Crs": header("图形所用的坐标系（OGC API Features Part 2）", json!({"type": "string"})),
+        "Sizhi-Revision": header(
+            "所示数据的修订号。放进下一次查询的请求头 Sizhi-At-Least，任一服务给出的数据都不早于它；还没有时得 503 behind",
+            number(),
+        ),
+        "Sizhi-Stale": header("数据可能不是最新的：已有这么多秒没有见到数据库或主库；数据是最新时没有这个头", number()),
     })
 }
 

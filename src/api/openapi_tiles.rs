@@ -64,6 +64,7 @@ fn tile(operation: Operation, more: Vec<Value>) -> Operation {
     operation
         .parameters(parameters)
         .answers("200", "矢量瓦片，MVT 2.1", &[(MEDIA_TYPE, json!({"type": "string", "format": "binary"}))])
+        .headers(&["ETag", "Sizhi-Stale"])
         .response("204", json!({"description": "瓦片里没有要素"}))
         .errors(&["400", "404", "406"])
 }

@@ -157,8 +157,8 @@ fn statement(layer: &Layer, columns: &[&'static Property], further: &str) -> Str
     format!(
         "SELECT \"of it id\", \"of it from\", \"of it version\", row_to_json(p)::text, \"of it geom\", \"of it division\", \"of it columns\"
          FROM (SELECT feature_id AS \"of it id\", valid_from AS \"of it from\", {version} AS \"of it version\", ST_AsEWKB(geom) AS \"of it geom\",
-                      {division} AS \"of it division\", ARRAY[{}]::text[] AS \"of it columns\", l.*
-               FROM {} l WHERE {}{further}) x,
+                      {division} AS \"of it division\", ARRAY[{}]::text[] AS \"of it columns\", *
+               FROM {} WHERE {}{further}) x,
               LATERAL ({}) p",
         columns.iter().map(column).collect::<Vec<_>>().join(", "),
         as_of::relation(layer, None),

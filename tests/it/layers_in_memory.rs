@@ -374,6 +374,20 @@ async fn an_edit_shows_on_other_connections_as_soon_as_it_is_answered() {
         assert_eq!(status(&changed), 200, "{changed}");
         let (read, after) = (send("GET", &item, "", ""), send("GET", &tile, "", ""));
         assert!(read.contains(&name), "{read}");
+        // The write is answered with what a reader gets: the same tag, the same revision, the same feature but for its warnings.
+        let field = |answer: &str, name: &str| {
+            answer.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned).expect("field")
+        };
+        let feature = |answer: &str| {
+            let body = answer.split_once("\r\n\r\n").expect("body").1;
+            let mut feature: Value = serde_json::from_str(body).expect("JSON");
+            feature.as_object_mut().expect("feature").remove("warnings");
+            feature
+        };
+        for name in ["etag: ", "sizhi-revision: "] {
+            assert_eq!(field(&changed, name), field(&read, name), "round {round}");
+        }
+        assert_eq!(feature(&changed), feature(&read), "round {round}");
         assert!(after.contains(&name) && !before.contains(&name), "round {round}");
     }
 }

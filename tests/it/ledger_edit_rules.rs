@@ -554,3 +554,33 @@ async fn a_file_moves_no_parcel_on_a_day_before_its_life_began() {
         assert_eq!(codes(&read), expected, "{day}: {:?}", read.report.findings);
     }
 }
+
+/// The gazetteer is kept between edits for as long as nobody changes a park or a division; and no register answers for another.
+#[actix_web::test]
+async fn a_park_is_known_by_the_names_that_it_has_at_the_moment() {
+    let (db, other) = (Database::with_sample().await, Database::with_sample().await);
+    let (x, y, _) = inside(&db, PARK).await;
+    let agrees = async |db: &Database, number: &str| {
+        let properties = json!({"county_code": COUNTY, "number": number, "stated_park": "试名园区"});
+        enter(db, TURNOVER, properties, square(x, y, 0.001)).await;
+        let entered = get_authorised(db, &format!("{TURNOVER}/{COUNTY}-{number}")).await.json();
+        let agrees = entered["properties"]["park_agrees"].clone();
+        // Out of the way of the next.
+        assert_eq!(end(db, &format!("{TURNOVER}/{COUNTY}-{number}")).await.status, 204);
+        agrees
+    };
+    let rename = async |sql: &'static str| {
+        let mut transaction = db.pool.begin().await.expect("transaction");
+        sizhi::store::revision::open(&mut transaction, "test", "test", "").await.expect("revision");
+        sqlx::query(sql).bind(PARK).execute(&mut *transaction).await.expect("renamed");
+        transaction.commit().await.expect("committed");
+    };
+    assert_eq!(agrees(&db, "G1").await, json!(false));
+    assert_eq!(agrees(&db, "G2").await, json!(false));
+    rename("UPDATE park SET aliases = aliases || '试名园区'::text WHERE code = $1").await;
+    assert_eq!(agrees(&db, "G3").await, json!(true));
+    assert_eq!(agrees(&other, "G3").await, json!(false));
+    assert_eq!(agrees(&db, "G4").await, json!(true));
+    rename("UPDATE park SET aliases = array_remove(aliases, '试名园区') WHERE code = $1").await;
+    assert_eq!(agrees(&db, "G5").await, json!(false));
+}

@@ -224,6 +224,30 @@ async fn what_was_made_while_nobody_served_is_told_after_the_restart_by_one_of_t
     drop(services);
 }
 
+/// One hand looks for work at a time; whoever has found some leaves the look to the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_receiver_that_never_answers_keeps_no_other_waiting() {
+    let db = Database::with_sample().await;
+    let silent = TcpListener::bind("127.0.0.1:0").expect("port");
+    let address = format!("http://{}/events", silent.local_addr().expect("address"));
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    std::thread::spawn({
+        let asked = Arc::clone(&asked);
+        move || silent.incoming().flatten().for_each(|stream| asked.lock().expect("asked").push(stream))
+    });
+    webhooks::add(&db.pool, &address, &["parks".into()], None).await.expect("added");
+    let receiver = Arc::new(Receiver::start(&[]));
+    webhooks::add(&db.pool, &receiver.address, &["parks".into()], None).await.expect("added");
+    let service = serve(&db).await;
+    for (round, name) in ["甲", "乙", "丙"].into_iter().enumerate() {
+        rename(&db, name).await;
+        wait_for(&receiver, "the other was told", round + 1).await;
+    }
+    let held = asked.lock().expect("asked").len();
+    assert_eq!(held, 1, "the silent one was still being told the first");
+    drop(service);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn three_days_without_success_end_a_webhook_until_its_operator_resumes_it() {
     let db = Database::with_sample().await;
