@@ -14,7 +14,7 @@ use super::collections::layer_of;
 use super::crs;
 use super::if_match;
 use super::in_memory;
-use super::items::{self, Asked, item_not_found};
+use super::items::{self, Asked, OwnWrite, item_not_found};
 use super::json_body::{self, Members};
 use super::json_strict;
 use super::params::{Params, parse_day, shorten};
@@ -338,10 +338,11 @@ impl Target {
     ) -> Answer {
         let base = representation::base_url(request, state);
         let (plain, shape) = (Params::none(), Shape { crs, ..Shape::default() });
-        if done.revision.is_some() {
-            in_memory::show_own_write(request, state).await;
-        }
-        let asked = Asked { params: &plain, form: Form::Json, shape: &shape, remarks, written: done.revision };
+        let written = match done.revision.filter(|_| !done.replayed) {
+            Some(revision) => Some(OwnWrite { revision, is_shown: in_memory::show_own_write(request, state).await }),
+            None => None,
+        };
+        let asked = Asked { params: &plain, form: Form::Json, shape: &shape, remarks, written };
         let mut answer = items::the_item(request, state, &self.viewer, self.layer, &done.id, asked).await?;
         let headers = answer.headers_mut();
         if let Some(revision) = done.revision {

@@ -200,24 +200,25 @@ pub async fn own_writes(
     Ok(answer)
 }
 
-/// What the request has written is shown already.
+/// What the request has written was waited for already.
 struct IsShown;
 
-/// [`own_writes`] before the answer is written, for one that shows what was stored.
-pub async fn show_own_write(request: &HttpRequest, state: &State) {
-    if let Some(live) = &state.live {
-        show(live).await;
-        request.extensions_mut().insert(IsShown);
-    }
+/// [`own_writes`] before the answer is written, for one that shows what was stored; whether the layers in memory show it now.
+pub async fn show_own_write(request: &HttpRequest, state: &State) -> bool {
+    let Some(live) = &state.live else { return false };
+    let is_shown = show(live).await;
+    request.extensions_mut().insert(IsShown);
+    is_shown
 }
 
-async fn show(live: &Arc<Live>) {
+async fn show(live: &Arc<Live>) -> bool {
     // In a task of its own: a client that goes away must not throw away what others wait for as well.
     let live = Arc::clone(live);
     let refreshing = tokio::spawn(async move { live.refresh().await });
     match tokio::time::timeout(OWN_WRITE, refreshing).await {
-        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Ok(()))) => return true,
         Ok(Ok(Err(failure))) => tracing::warn!(error = %failure, "a write is not to be seen in the layers yet"),
         _ => tracing::warn!("a write is not to be seen in the layers yet"),
     }
+    false
 }

@@ -23,7 +23,7 @@ use super::state::State;
 use super::{READ_TIME, exports, html};
 use crate::domain::access::Viewer;
 use crate::domain::generalisation::Generalisation;
-use crate::domain::items_query::{After, ItemsQuery, Shape};
+use crate::domain::items_query::{After, ItemsQuery, Period, Shape};
 use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
 use crate::domain::published_crs::PublishedCrs;
 use crate::domain::{Finding, Ledger};
@@ -265,8 +265,16 @@ pub(super) struct Asked<'a> {
     pub shape: &'a Shape,
     /// What the judge of an edit had to say: a member `warnings` of the feature.
     pub remarks: &'a [Finding],
-    /// The revision that a write made: what answers it is no older.
-    pub written: Option<i64>,
+    /// Where this answers a write: what that made.
+    pub written: Option<OwnWrite>,
+}
+
+/// The revision that a request has made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OwnWrite {
+    pub revision: i64,
+    /// Whether the layers in memory show it.
+    pub is_shown: bool,
 }
 
 /// One feature as these parameters ask for it. What may be edited has its version in a strong ETag (`"v12-…"`), which an edit names in
@@ -283,48 +291,36 @@ pub(super) async fn the_item(
     params::refuse_time(params, layer)?;
     let period = params::period(params)?;
     let past = Past::read(params, state).await?;
-    let not_found = || item_not_found(layer, id);
-    // An edit names its system by a header, which is no part of the address.
-    let representation_of = [&[form as u8], shape.crs.uri().as_bytes()].concat();
+    // An edit names its system by a header, which is no part of the address; and with warnings it is another body than a reader's.
+    let representation_of = [&[form as u8, u8::from(!remarks.is_empty())], shape.crs.uri().as_bytes()].concat();
     let revision_mark = mark(state, layer, viewer, past.revision).await?;
     let mut etag = representation::etag_of(request, &base, &representation_of, &revision_mark);
     // A page for people shows the whole feature.
     let plain = Shape::default();
     let shown_as = if form == Form::Html { &plain } else { shape };
-    let is_ledger = Ledger::of_layer(layer.id).is_some();
-    let versioned = |etag: &str, version: i64| {
-        let rest = etag.trim_start_matches("W/").trim_matches('"');
-        format!("\"v{version}-{rest}\"")
-    };
-    let by_memory = state.held(layer).filter(|held| {
+    let found = match period.is_none() && past.revision.is_none() {
         // What answers a write is read from where it was written, unless that is shown here already.
-        (request.method().is_safe() || written.is_some_and(|written| held.revision >= written))
-            && period.is_none()
-            && past.revision.is_none()
-            && held.snapshot_for(layer.detail_for(viewer)).knows(&viewer.jurisdiction)
-    });
-    let (id, mut parsed, revision) = if let Some(held) = by_memory {
-        let snapshot = held.snapshot_for(layer.detail_for(viewer));
-        let picked = snapshot.find(id, &viewer.jurisdiction).ok_or_else(not_found)?;
-        if is_ledger {
-            etag = versioned(&etag, snapshot.version(picked));
+        true => {
+            let by_memory = written.map_or(request.method().is_safe(), |own| own.is_shown);
+            standing(state, viewer, layer, id, shown_as, by_memory).await?
         }
-        let mut text = String::new();
-        in_memory::write_shaped(&mut text, snapshot, picked, shown_as);
-        let parsed: Value = serde_json::from_str(&text).map_err(|cause| Error::internal("要素无法解读", cause))?;
-        (snapshot.id(picked).to_owned(), parsed, held.revision)
-    } else if is_ledger && period.is_none() && past.revision.is_none() {
-        let found = features::find_versioned(&state.pool, viewer, layer, id).await?.ok_or_else(not_found)?;
-        etag = versioned(&etag, found.version);
-        let parsed = feature_value(&found.feature, shown_as)?;
-        (found.feature.id, parsed, found.newest)
-    } else {
-        let query = ItemsQuery { period, revision: past.revision, ..ItemsQuery::default() };
-        let (feature, revision) = features::find_item(&state.pool, viewer, layer, id, &query).await?;
-        let feature = feature.ok_or_else(not_found)?;
-        let parsed = feature_value(&feature, shown_as)?;
-        (feature.id, parsed, revision)
+        false => as_it_was(state, viewer, layer, id, shown_as, (period, past.revision)).await?,
     };
+    // Somebody has written on since: what answers a write is what it wrote, with a tag that is stale as it should be.
+    let overtaken = written
+        .filter(|own| found.as_ref().is_none_or(|found| found.version.is_some_and(|version| version > own.revision)));
+    let found = match overtaken {
+        Some(own) => {
+            let own_state = as_it_was(state, viewer, layer, id, shown_as, (None, Some(own.revision))).await?;
+            own_state.map(|found| Found { version: Some(own.revision), ..found })
+        }
+        None => found,
+    };
+    let Found { id, value: mut parsed, revision, version } = found.ok_or_else(|| item_not_found(layer, id))?;
+    if let Some(version) = version {
+        let rest = etag.trim_start_matches("W/").trim_matches('"').to_owned();
+        etag = format!("\"v{version}-{rest}\"");
+    }
     if representation::is_current(request, &etag) && matches!(*request.method(), Method::GET | Method::HEAD) {
         return representation::not_modified(&etag);
     }
@@ -367,6 +363,64 @@ pub(super) async fn the_item(
         state,
         &[layer],
     )
+}
+
+/// A feature as it is to be shown.
+struct Found {
+    id: String,
+    value: Value,
+    /// The revision of the state that it is read from.
+    revision: i64,
+    /// Of a ledger's record as it stands: the revision that wrote it.
+    version: Option<i64>,
+}
+
+/// The feature as it stands.
+async fn standing(
+    state: &State,
+    viewer: &Viewer,
+    layer: &Layer,
+    id: &str,
+    shown_as: &Shape,
+    by_memory: bool,
+) -> Result<Option<Found>> {
+    let is_ledger = Ledger::of_layer(layer.id).is_some();
+    let held = state
+        .held(layer)
+        .filter(|held| by_memory && held.snapshot_for(layer.detail_for(viewer)).knows(&viewer.jurisdiction));
+    if let Some(held) = held {
+        let snapshot = held.snapshot_for(layer.detail_for(viewer));
+        let Some(picked) = snapshot.find(id, &viewer.jurisdiction) else { return Ok(None) };
+        let mut text = String::new();
+        in_memory::write_shaped(&mut text, snapshot, picked, shown_as);
+        let value = serde_json::from_str(&text).map_err(|cause| Error::internal("要素无法解读", cause))?;
+        let (id, version) = (snapshot.id(picked).to_owned(), is_ledger.then(|| snapshot.version(picked)));
+        return Ok(Some(Found { id, value, revision: held.revision, version }));
+    }
+    if !is_ledger {
+        return as_it_was(state, viewer, layer, id, shown_as, (None, None)).await;
+    }
+    let Some(found) = Box::pin(features::find_versioned(&state.pool, viewer, layer, id)).await? else {
+        return Ok(None);
+    };
+    let value = feature_value(&found.feature, shown_as)?;
+    Ok(Some(Found { id: found.feature.id, value, revision: found.newest, version: Some(found.version) }))
+}
+
+/// The feature as the database has it of a period or a revision.
+async fn as_it_was(
+    state: &State,
+    viewer: &Viewer,
+    layer: &Layer,
+    id: &str,
+    shown_as: &Shape,
+    (period, revision): (Option<Period>, Option<i64>),
+) -> Result<Option<Found>> {
+    let query = ItemsQuery { period, revision, ..ItemsQuery::default() };
+    let (feature, revision) = Box::pin(features::find_item(&state.pool, viewer, layer, id, &query)).await?;
+    let Some(feature) = feature else { return Ok(None) };
+    let value = feature_value(&feature, shown_as)?;
+    Ok(Some(Found { id: feature.id, value, revision, version: None }))
 }
 
 /// 404 for a feature that there is not, or not for this viewer.

@@ -69,7 +69,16 @@ pub(super) fn properties_expression(layer: &Layer) -> String {
 
 /// The same with further columns, each with a comma behind it.
 fn properties_with(layer: &Layer, further: &str) -> String {
-    format!("(SELECT row_to_json(p) FROM ({}) p)", properties_query(layer, further))
+    format!("(SELECT row_to_json({row}) FROM ({}) {row})", properties_query(layer, further), row = row_of(layer))
+}
+
+/// What the row of the properties is called: as none of them is, which would be taken for it.
+pub(super) fn row_of(layer: &Layer) -> String {
+    let mut name = "p".to_owned();
+    while layer.properties.iter().any(|property| property.name == name) {
+        name.push('_');
+    }
+    name
 }
 
 /// The query whose row is the properties.

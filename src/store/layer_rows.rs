@@ -5,7 +5,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::mpsc;
 
-use super::features::properties_query;
+use super::features::{properties_query, row_of};
 use super::pool::{IDLING, PLAN_ONCE, begin_read_with};
 use super::{as_of, changes, extra, geometry_column};
 use crate::domain::Ledger;
@@ -153,16 +153,17 @@ fn statement(layer: &Layer, columns: &[&'static Property], further: &str) -> Str
         _ => format!("{}::text", p.column),
     };
     // The properties are a row of the join and no subquery, which PostgreSQL would not give to workers of its own; they are most of the work.
-    // (Names that no column has.)
+    // (No column of a relation has these names: `layers::extra` keeps them free.)
     format!(
-        "SELECT \"of it id\", \"of it from\", \"of it version\", row_to_json(p)::text, \"of it geom\", \"of it division\", \"of it columns\"
-         FROM (SELECT feature_id AS \"of it id\", valid_from AS \"of it from\", {version} AS \"of it version\", ST_AsEWKB(geom) AS \"of it geom\",
-                      {division} AS \"of it division\", ARRAY[{}]::text[] AS \"of it columns\", *
+        "SELECT sizhi_id, sizhi_from, sizhi_version, row_to_json({row})::text, sizhi_geom, sizhi_division, sizhi_columns
+         FROM (SELECT feature_id AS sizhi_id, valid_from AS sizhi_from, {version} AS sizhi_version, ST_AsEWKB(geom) AS sizhi_geom,
+                      {division} AS sizhi_division, ARRAY[{}]::text[] AS sizhi_columns, *
                FROM {} WHERE {}{further}) x,
-              LATERAL ({}) p",
+              LATERAL ({}) {row}",
         columns.iter().map(column).collect::<Vec<_>>().join(", "),
         as_of::relation(layer, None),
         changes::current(layer),
         properties_query(layer, ""),
+        row = row_of(layer),
     )
 }

@@ -12,7 +12,7 @@ use chrono::NaiveDate;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::conditions::{bind, conditions};
 use super::{as_of, geometry_column};
@@ -33,10 +33,9 @@ const MOST_BYTES: i64 = 32 * 1024 * 1024;
 const KEPT_BYTES: usize = 96 * 1024 * 1024;
 /// An outline has fewer vertices than its shape, and 64 bytes more: what may be reckoned can be kept, and is not reckoned again by each.
 const _: () = assert!(MOST_BYTES as usize + 64 * MOST_FEATURES as usize <= KEPT_BYTES);
-/// One layer is read and generalised at a time: the memory of one, and processors are left for others.
-static TURN: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
-/// Questions that wait for it, each with a connection of the pool; of more, none is answered now.
-static WAITING: Semaphore = Semaphore::const_new(8);
+/// Questions that wait for their turn to read a layer and generalise it, each with a connection of the pool.
+const WAITING: usize = 8;
+static QUEUE: LazyLock<Queue> = LazyLock::new(|| Queue::of(WAITING));
 
 /// A layer at a moment as a viewer is shown it.
 #[derive(Debug, Clone)]
@@ -213,10 +212,7 @@ async fn drawn(
     if let Some(known) = Memo::find(&key) {
         return Ok(known);
     }
-    let turn = {
-        let _waiting = WAITING.try_acquire().map_err(|_| busy())?;
-        Arc::clone(&TURN).acquire_owned().await.map_err(|_| busy())?
-    };
+    let turn = QUEUE.turn().await?;
     if let Some(known) = Memo::find(&key) {
         return Ok(known);
     }
@@ -231,9 +227,27 @@ async fn drawn(
     reckoned.await.map_err(|cause| Error::internal("图形没能概括", cause))
 }
 
-fn busy() -> Error {
-    let detail = "正在概括其他图层的图形，请稍后再试".to_owned();
-    Error::Unavailable { code: "outlines_busy", detail, cause: None }
+/// One layer is read and generalised at a time: the memory of one, and processors are left for others.
+#[derive(Debug)]
+struct Queue {
+    turn: Arc<Semaphore>,
+    waiting: Semaphore,
+}
+
+impl Queue {
+    fn of(waiting: usize) -> Self {
+        Self { turn: Arc::new(Semaphore::new(1)), waiting: Semaphore::new(waiting) }
+    }
+
+    /// Waits for the turn; where too many do already, there is none now.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit> {
+        let busy = || {
+            let detail = "正在概括其他图层的图形，请稍后再试".to_owned();
+            Error::Unavailable { code: "outlines_busy", detail, cause: None }
+        };
+        let _waiting = self.waiting.try_acquire().map_err(|_| busy())?;
+        Arc::clone(&self.turn).acquire_owned().await.map_err(|_| busy())
+    }
 }
 
 /// A rule as a key: the bits of its tolerance, its decimals.
@@ -350,6 +364,26 @@ mod tests {
 
     fn key(number: u8) -> Key {
         Key { digest: vec![number], rule: (0, 4) }
+    }
+
+    #[tokio::test]
+    async fn who_finds_too_many_waiting_is_told_so_and_the_others_have_their_turns() {
+        let queue = Arc::new(Queue::of(2));
+        let first = queue.turn().await.expect("nobody before");
+        let wait = || {
+            let queue = Arc::clone(&queue);
+            tokio::spawn(async move { queue.turn().await.map(drop) })
+        };
+        let waiting = [wait(), wait()];
+        while queue.waiting.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(queue.turn().await.map(drop).map_err(|e| e.code()), Err("outlines_busy"));
+        drop(first);
+        for one in waiting {
+            assert!(one.await.expect("joined").is_ok());
+        }
+        assert!(queue.turn().await.is_ok());
     }
 
     #[test]

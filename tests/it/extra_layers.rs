@@ -13,7 +13,8 @@ CREATE DOMAIN "规划".code AS varchar(12);
 CREATE TABLE "规划"."Odd ""Table""" (
     "编号" uuid PRIMARY KEY, "Name" varchar(20), "end" timestamp, "select" int, "limit" int, made timestamptz, price numeric(12,3),
     ratio real, tags text[], nums int[], day date, ok boolean, valid_from text, kind "规划".mood, area "规划".code, j jsonb,
-    "it's \ ""x""" bigint, geom geometry(Point, 4490));
+    "it's \ ""x""" bigint, geom geometry(Point, 4490), p text DEFAULT 'q',
+    sizhi_id text DEFAULT 'r', p_ text);
 COMMENT ON TABLE "规划"."Odd ""Table""" IS '古怪的表';
 COMMENT ON COLUMN "规划"."Odd ""Table"""."Name" IS '名称';
 INSERT INTO "规划"."Odd ""Table""" VALUES
@@ -44,7 +45,7 @@ async fn every_type_is_shown_as_what_it_is() {
         "properties": {
             "编号": "00000000-0000-0000-0000-00000000000a", "Name": null, "end": null, "select": null, "limit": null, "made": null,
             "price": null, "ratio": null, "tags": null, "nums": null, "day": null, "ok": null, "valid_from": null, "kind": null,
-            "area": null, "it's \\ \"x\"": null,
+            "area": null, "it's \\ \"x\"": null, "p": "q", "sizhi_id": "r", "p_": null,
         },
     });
     let full = json!({
@@ -54,7 +55,7 @@ async fn every_type_is_shown_as_what_it_is() {
             "编号": "00000000-0000-0000-0000-00000000000b", "Name": "湘<江>", "end": "2024-02-29T12:30:00.5Z", "select": 1, "limit": 7,
             "made": "2024-03-01T00:00:00Z", "price": 12.5, "ratio": 0.1, "tags": ["甲", "乙 丙"], "nums": [1, 2],
             "day": "2024-01-02", "ok": true, "valid_from": "x", "kind": "good", "area": "430102",
-            "it's \\ \"x\"": 9007199254740993_i64,
+            "it's \\ \"x\"": 9007199254740993_i64, "p": "q", "sizhi_id": "r", "p_": null,
         },
     });
     assert_eq!(page["features"].take(), json!([empty, full]));

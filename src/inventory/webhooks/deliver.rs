@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use super::event;
 use super::send::{self, Outcome};
@@ -45,34 +45,40 @@ pub async fn deliver(
     stopping: watch::Receiver<bool>,
 ) {
     // One hand looks for work at a time, and listens: all of them would ask the database the same at every revision.
-    let watch = Mutex::new(Watch { newest, stopping: stopping.clone() });
-    let hands = (0..AT_A_TIME).map(|_| hand(&pool, &role, public_url.as_deref(), &watch, &stopping));
+    let given_back = Notify::new();
+    let watch = Mutex::new(Watch { newest, stopping: stopping.clone(), given_back: &given_back });
+    let hands = (0..AT_A_TIME).map(|_| hand(&pool, &role, public_url.as_deref(), &watch, (&stopping, &given_back)));
     futures_util::future::join_all(hands).await;
 }
 
 /// Where the hand that has it looks and listens.
-struct Watch {
+struct Watch<'a> {
     newest: watch::Receiver<i64>,
     stopping: watch::Receiver<bool>,
+    /// Rung by a hand that has given a webhook back: what came meanwhile was not to be had.
+    given_back: &'a Notify,
 }
 
 async fn hand(
     pool: &PgPool,
     role: &DatabaseRole,
     public_url: Option<&str>,
-    watch: &Mutex<Watch>,
-    stopping: &watch::Receiver<bool>,
+    watch: &Mutex<Watch<'_>>,
+    (stopping, given_back): (&watch::Receiver<bool>, &Notify),
 ) {
-    // Whoever has found something hands the watch on before it is at work: there may be more.
-    while let Some(leased) = watch.lock().await.find(pool, role).await {
+    loop {
+        // Whoever has found something hands the watch on before it is at work (the lock ends with this statement): there may be more.
+        let found = watch.lock().await.find(pool, role).await;
+        let Some(leased) = found else { return };
         if let Err(error) = serve(pool, &leased, public_url, stopping).await {
             // The database is away: the lease runs out by itself.
             tracing::warn!(webhook = leased.id, error = %error, "webhook not served");
         }
+        given_back.notify_one();
     }
 }
 
-impl Watch {
+impl Watch<'_> {
     /// The next webhook that is due; `None` once the service stops.
     async fn find(&mut self, pool: &PgPool, role: &DatabaseRole) -> Option<Leased> {
         while !*self.stopping.borrow_and_update() {
@@ -89,6 +95,7 @@ impl Watch {
                 _ = self.stopping.changed() => {}
                 // A sender that is gone would ring without end.
                 rung = self.newest.changed() => if rung.is_err() { tokio::time::sleep(LOOK).await },
+                () = self.given_back.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
         }

@@ -10,8 +10,23 @@ use crate::domain::extra_layer::{
 };
 use crate::domain::layer::{Property, PropertyKind, Titles};
 
-/// Columns that the relation of every layer has; a property of such a name is another column there.
-const TAKEN: [&str; 7] = ["feature_id", "raw_key", "geom", "valid_from", "valid_to", "row_revision", "access_division"];
+/// Columns that the relation of every layer has, and what statements over it call its parts; a property of such a name is another column
+/// there.
+const TAKEN: [&str; 13] = [
+    "feature_id",
+    "raw_key",
+    "geom",
+    "valid_from",
+    "valid_to",
+    "row_revision",
+    "access_division",
+    "sizhi_id",
+    "sizhi_from",
+    "sizhi_version",
+    "sizhi_geom",
+    "sizhi_division",
+    "sizhi_columns",
+];
 
 /// What a column's values are shown as, and how they are read; `None` where they cannot be.
 pub(super) fn reading(column: &ColumnFacts) -> Option<(PropertyKind, Reading)> {
