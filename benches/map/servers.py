@@ -55,7 +55,11 @@ class Server:
         raise NotImplementedError
 
     def launch(self, command, probe, environment=None):
-        self.running = machine.Running(command, self.folder / f"{self.name}.log", environment)
+        try:
+            self.running = machine.Running(command, self.folder / f"{self.name}.log", environment)
+        except OSError as why:
+            # The script of a virtual environment outlives the Python that it names.
+            raise Missing(f"{self.name} 不能启动：{why}") from why
         self.ready_after = self.running.wait_for(f"http://127.0.0.1:{self.port}{probe}")
 
     def stop(self):

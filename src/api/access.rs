@@ -13,16 +13,12 @@ use actix_web::{Resource, web};
 use super::auth;
 use super::problem::Problem;
 use super::replica;
-use super::representation;
 use super::state::State;
 use crate::domain::access::Role;
 use crate::error::{Error, Result};
 
 /// Time to find out who asks; the database's own limits do not count while it hangs.
 const LOOK_UP_TIME: Duration = Duration::from_secs(3);
-
-/// [`representation::VARY`], and what tells people apart.
-const VARY_FOR_WHOM: &str = "Accept, Accept-Language, Accept-Encoding, Authorization, Cookie";
 
 /// Who may use an address by a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -118,7 +114,6 @@ pub(super) async fn enforce(
         // One line: the layers outside read but the first.
         let vary = match headers.get(header::VARY).and_then(|vary| vary.to_str().ok()) {
             None => Ok(HeaderValue::from_static("Authorization, Cookie")),
-            Some(representation::VARY) => Ok(HeaderValue::from_static(VARY_FOR_WHOM)),
             Some(said) => HeaderValue::from_str(&[said, "Authorization, Cookie"].join(", ")),
         };
         if let Ok(vary) = vary {

@@ -20,7 +20,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::edits::{self, REPLAYED, Target};
 use super::exports;
-use super::items::item_not_found;
+use super::item::item_not_found;
 use super::params::{Params, shorten};
 use super::past::REVISION_HEADER;
 use super::problem::{Answer, Problem};

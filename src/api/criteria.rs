@@ -11,7 +11,7 @@ use super::auth;
 use super::collections::layer_of;
 use super::edits::{self, REPLAYED};
 use super::if_match;
-use super::items::item_not_found;
+use super::item::item_not_found;
 use super::json_body::{self, Members};
 use super::params::{Params, shorten};
 use super::past::{Past, REVISION_HEADER};

@@ -14,7 +14,8 @@ use super::collections::layer_of;
 use super::crs;
 use super::if_match;
 use super::in_memory;
-use super::items::{self, Asked, OwnWrite, item_not_found};
+use super::item::{self, Asked, OwnWrite, item_not_found};
+use super::items;
 use super::json_body::{self, Members};
 use super::json_strict;
 use super::params::{Params, parse_day, shorten};
@@ -343,7 +344,7 @@ impl Target {
             None => None,
         };
         let asked = Asked { params: &plain, form: Form::Json, shape: &shape, remarks, written };
-        let mut answer = items::the_item(request, state, &self.viewer, self.layer, &done.id, asked).await?;
+        let mut answer = item::the_item(request, state, &self.viewer, self.layer, &done.id, asked).await?;
         let headers = answer.headers_mut();
         if let Some(revision) = done.revision {
             headers.insert(REVISION_HEADER, HeaderValue::from(revision));

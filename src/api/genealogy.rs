@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::crs;
 use super::edits::{self, FEATURE_LIMIT, Target, day, seen_revision};
-use super::items::item_not_found;
+use super::item::item_not_found;
 use super::json_body::{self, Members};
 use super::params::{Params, shorten};
 use super::problem::{Answer, Problem};

@@ -90,8 +90,7 @@ impl PickedBody {
 
 /// The feature as a question wants it. Its properties are cut out of its ready text; its outline lies beside.
 pub fn write_shaped(out: &mut String, snapshot: &Snapshot, picked: Picked, shape: &Shape) {
-    let json = snapshot.json(picked, false);
-    let text = std::str::from_utf8(&json).unwrap_or_default();
+    let text = std::str::from_utf8(snapshot.text(picked)).unwrap_or_default();
     let properties = selection::member(text, "properties").unwrap_or("{}");
     shaped::feature(out, snapshot.id(picked), properties, snapshot.geometry(picked), shape);
 }

@@ -24,6 +24,7 @@ mod html;
 mod if_match;
 mod imports;
 mod in_memory;
+mod item;
 mod items;
 mod json_body;
 mod json_strict;
@@ -143,7 +144,7 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/api/tileMatrixSets/{set}", Open, tile_sets::get_tile_matrix_set))
         .service(
             address("/api/collections/{collection}/items/{item}", "GET, HEAD, PUT, PATCH, DELETE")
-                .reads(Public, items::get_item)
+                .reads(Public, item::get_item)
                 .does(Method::PUT, Editor, edits::replace_item)
                 .does(Method::PATCH, Editor, edits::update_item)
                 .does(Method::DELETE, Editor, edits::end_item),

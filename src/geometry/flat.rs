@@ -167,7 +167,8 @@ impl FlatGeometry {
     }
 
     fn extend(&self, bbox: &mut [f64; 4]) {
-        for c in &self.coords {
+        // A vertex that lacks one coordinate lies nowhere: the other would make a side that no point is on.
+        for c in self.coords.iter().filter(|c| !c.x.is_nan() && !c.y.is_nan()) {
             *bbox = [bbox[0].min(c.x), bbox[1].min(c.y), bbox[2].max(c.x), bbox[3].max(c.y)];
         }
         for member in &self.members {
@@ -326,6 +327,9 @@ mod tests {
         let empty = FlatGeometry::from(&MultiPolygon(Vec::new()));
         assert!(empty.is_empty() && empty.bbox().is_none() && empty.parts().count() == 0);
         assert_eq!(FlatGeometry::from(&holed()).bbox(), Some([0., 0., 6., 6.]));
+        let nowhere = FlatGeometry::from(&MultiPolygon(vec![wkt!(POLYGON((0. 0.,1. 0.,1. 1.,0. 0.)))]))
+            .map(|c| if c.x == 0.0 { c } else { Coord { x: f64::NAN, y: 50.0 } });
+        assert_eq!(nowhere.bbox(), Some([0., 0., 0., 0.]));
     }
 
     proptest! {

@@ -8,7 +8,7 @@ mod threads;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -85,8 +85,6 @@ pub struct Live {
     confirmed: watch::Sender<Option<Instant>>,
     /// How many refreshes have begun.
     begun: AtomicU64,
-    /// The revision that is shown.
-    revision: AtomicI64,
 }
 
 impl std::fmt::Debug for Live {
@@ -109,16 +107,7 @@ impl Live {
         };
         let slots = layers.into_iter().map(slot).collect();
         let confirmed = watch::channel(None).0;
-        Self {
-            pool,
-            slots,
-            attributes,
-            progress: Mutex::default(),
-            listeners,
-            confirmed,
-            begun: AtomicU64::new(0),
-            revision: AtomicI64::new(0),
-        }
+        Self { pool, slots, attributes, progress: Mutex::default(), listeners, confirmed, begun: AtomicU64::new(0) }
     }
 
     /// The layer as it is held; `None` while it is read for the first time, or where memory cannot hold it.
@@ -162,7 +151,6 @@ impl Live {
         }
         reading.end().await?;
         progress.finished = number;
-        self.revision.store(progress.standing.as_ref().map_or(0, |standing| standing.revision), Ordering::SeqCst);
         self.confirmed.send_replace(Some(Instant::now()));
         Ok(())
     }
@@ -361,7 +349,8 @@ pub async fn keep(live: Arc<Live>, mut newest: watch::Receiver<i64>) {
         let is_other = async {
             loop {
                 newest.changed().await?;
-                if *newest.borrow_and_update() != live.revision.load(Ordering::SeqCst) {
+                let rung = *newest.borrow_and_update();
+                if live.progress.lock().await.standing.as_ref().is_none_or(|standing| standing.revision != rung) {
                     return Ok::<_, watch::error::RecvError>(());
                 }
             }

@@ -151,11 +151,12 @@ pub async fn list_names(connection: &mut PgConnection) -> Result<Vec<(String, Ve
 }
 
 /// Another text for another state of the parks and divisions, in this register or any: the hash of the revision that wrote one of them last,
-/// and which there are (who takes one away leaves no row). `None` where no revision has.
+/// and which there are (who takes one away leaves no row). `None` where no revision has, or one
+/// that is still open: it has no hash yet.
 pub async fn mark_with_divisions(connection: &mut PgConnection) -> Result<Option<String>> {
-    let sql = "SELECT concat_ws('-', encode(r.hash, 'hex'), p.codes, d.codes)
-               FROM (SELECT md5(string_agg(code, ',' ORDER BY code)) AS codes, max(revision) AS newest FROM park) p
-               CROSS JOIN (SELECT md5(string_agg(code, ',' ORDER BY code)) AS codes, max(revision) AS newest FROM division) d
+    let sql = "SELECT encode(r.hash, 'hex') || '-' || p.codes || '-' || d.codes
+               FROM (SELECT md5(coalesce(string_agg(code, ',' ORDER BY code), '')) AS codes, max(revision) AS newest FROM park) p
+               CROSS JOIN (SELECT md5(coalesce(string_agg(code, ',' ORDER BY code), '')) AS codes, max(revision) AS newest FROM division) d
                JOIN revision r ON r.number = greatest(p.newest, d.newest)";
     Ok(sqlx::query_scalar::<_, Option<String>>(sql).fetch_optional(connection).await?.flatten())
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sizhi::domain::Ledger;
 use sizhi::domain::ledger::{PlanProgress, missing_for_parcel, missing_for_plan, parcel_moves_before};
 use sizhi::inventory::import;
+use sizhi::store::parks;
 
 use crate::ledger_edits::{LOW, PLANS, TURNOVER, enter, etag, feature, send};
 use crate::support::http::{Answer, authorised, call, encode, get_authorised};
@@ -583,4 +584,21 @@ async fn a_park_is_known_by_the_names_that_it_has_at_the_moment() {
     assert_eq!(agrees(&db, "G4").await, json!(true));
     rename("UPDATE park SET aliases = array_remove(aliases, '试名园区') WHERE code = $1").await;
     assert_eq!(agrees(&db, "G5").await, json!(false));
+}
+
+/// What is still being written has no mark: it could be rolled back, or be another register's.
+#[actix_web::test]
+async fn an_open_revision_gives_the_gazetteer_no_mark() {
+    let db = Database::with_sample().await;
+    let mut transaction = db.pool.begin().await.expect("transaction");
+    let before = parks::mark_with_divisions(&mut transaction).await.expect("asked").expect("a mark");
+    sizhi::store::revision::open(&mut transaction, "test", "test", "").await.expect("revision");
+    assert_eq!(parks::mark_with_divisions(&mut transaction).await.expect("asked").as_ref(), Some(&before));
+    let rename = "UPDATE park SET name = name || '改' WHERE code = $1";
+    sqlx::query(rename).bind(PARK).execute(&mut *transaction).await.expect("renamed");
+    assert_eq!(parks::mark_with_divisions(&mut transaction).await.expect("asked"), None);
+    transaction.commit().await.expect("committed");
+    let mut connection = db.pool.acquire().await.expect("connection");
+    let after = parks::mark_with_divisions(&mut connection).await.expect("asked").expect("a mark");
+    assert_ne!(after, before);
 }

@@ -77,7 +77,7 @@ pub(super) async fn gazetteer(connection: &mut PgConnection) -> Result<Arc<Gazet
     if let Some((_, known)) = latest().as_ref().filter(|(known, _)| *known == mark) {
         return Ok(Arc::clone(known));
     }
-    // The mark is older than what is read, or of the same state: whoever writes parks meanwhile gives another.
+    // A file is judged beside writers: what was read between two equal marks is of that mark.
     let read = Arc::new(read_gazetteer(connection).await?);
     if store::parks::mark_with_divisions(connection).await?.as_ref() == Some(&mark) {
         *latest() = Some((mark, Arc::clone(&read)));
