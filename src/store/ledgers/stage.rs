@@ -50,10 +50,32 @@ impl Stage {
         }
     }
 
+    /// The condition that row `b` of the ledger stands and is staged as `s`.
+    pub(super) fn is_standing(self) -> String {
+        let plain = "b.id = s.id AND b.valid_to = 'infinity'";
+        match self.are_few {
+            true => format!("{plain} AND b.id {}", self.among(&format!("SELECT id FROM {}", self.table()))),
+            false => plain.to_owned(),
+        }
+    }
+
+    /// What makes an id one of those that a statement gives. For few a list, which the ledger's index is asked for, come what may: of a
+    /// ledger that was just loaded the database has counted nothing yet; it guesses that hundreds of rows share an id, and would
+    /// read all of them for one record.
+    pub(super) fn among(self, ids: &str) -> String {
+        match self.are_few {
+            true => format!("= ANY (ARRAY({ids}))"),
+            false => format!("IN ({ids})"),
+        }
+    }
+
     async fn make(self, connection: &mut PgConnection) -> Result<()> {
         if self.are_few {
-            let sql = "SELECT to_regclass('pg_temp.' || $1) IS NOT NULL";
-            if sqlx::query_scalar(sql).bind(self.table()).fetch_one(&mut *connection).await? {
+            let sql = "SELECT to_regclass('pg_temp.' || $1) IS NOT NULL, set_config('enable_seqscan', 'off', true),
+                              set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)";
+            let (is_made, ..): (bool, String, String, String) =
+                sqlx::query_as(sql).bind(self.table()).fetch_one(&mut *connection).await?;
+            if is_made {
                 return Ok(());
             }
         }
@@ -139,8 +161,8 @@ pub(super) fn fill_field(row: &mut CopyRow<'_>, value: Option<&FieldValue>) {
 }
 
 /// The standing rows that the stage speaks of.
-fn joined(stage: Stage) -> String {
-    format!("{} s JOIN {} b ON b.id = s.id AND b.valid_to = 'infinity'", stage.table(), stage.ledger.table())
+pub(super) fn joined(stage: Stage) -> String {
+    format!("{} s JOIN {} b ON {}", stage.table(), stage.ledger.table(), stage.is_standing())
 }
 
 /// Which rows hand on what their successor does not speak of.
@@ -164,10 +186,11 @@ pub async fn keep_absent(
     // A row without a shape speaks of land that stands, beside others in the same file that bring theirs.
     let land: Vec<String> = behind("geom").iter().map(|column| format!("{column} = b.{column}")).collect();
     let keep_land = format!(
-        "UPDATE {} s SET {} FROM {} b WHERE b.id = s.id AND b.valid_to = 'infinity' AND s.geom IS NULL",
+        "UPDATE {} s SET {} FROM {} b WHERE {} AND s.geom IS NULL",
         stage.table(),
         land.join(", "),
-        ledger.table()
+        ledger.table(),
+        stage.is_standing()
     );
     sqlx::query(AssertSqlSafe(keep_land)).execute(&mut *connection).await?;
     let one: Vec<[&'static str; 1]> = optional(ledger).iter().map(|name| [*name]).collect();
@@ -190,10 +213,11 @@ pub async fn keep_absent(
         Inherit::FromSameKind => " AND b.illustrative = s.illustrative",
     };
     let keep = format!(
-        "UPDATE {} s SET {} FROM {} b WHERE b.id = s.id AND b.valid_to = 'infinity'{heirs}",
+        "UPDATE {} s SET {} FROM {} b WHERE {}{heirs}",
         stage.table(),
         sets.join(", "),
-        ledger.table()
+        ledger.table(),
+        stage.is_standing()
     );
     sqlx::query(AssertSqlSafe(keep)).execute(&mut *connection).await?;
     let names: Vec<&'static str> =
@@ -272,8 +296,9 @@ pub async fn upsert_staged(connection: &mut PgConnection, stage: Stage, staged: 
     let sets: Vec<String> = columns.iter().skip(1).map(|c| format!("{c} = s.{c}")).collect();
     let update = format!(
         "UPDATE {table} b SET revision = (SELECT current_revision()), {} FROM {from} s
-         WHERE b.id = s.id AND b.valid_to = 'infinity' AND {}",
+         WHERE {} AND {}",
         sets.join(", "),
+        stage.is_standing(),
         differs(ledger)
     );
     let updated = sqlx::query(AssertSqlSafe(update)).execute(&mut *connection).await?.rows_affected();

@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use geo::MultiPolygon;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::stage::Stage;
+use super::stage::{Stage, joined};
 use crate::domain::Ledger;
 use crate::domain::ledger::Where;
 use crate::error::Result;
@@ -34,11 +34,7 @@ fn state_of((id, county, state, held, state_on, valid_from, revision): StateRow)
 
 /// Where the staged records stand that are in the ledger.
 pub async fn standing_states(connection: &mut PgConnection, stage: Stage) -> Result<HashMap<String, RecordState>> {
-    let sql = format!(
-        "SELECT {STATE_COLUMNS} FROM {} s JOIN {} b ON b.id = s.id AND b.valid_to = 'infinity'",
-        stage.table(),
-        stage.ledger.table()
-    );
+    let sql = format!("SELECT {STATE_COLUMNS} FROM {}", joined(stage));
     let rows: Vec<StateRow> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?;
     Ok(rows.into_iter().map(state_of).collect())
 }
@@ -156,10 +152,11 @@ fn standing_parcel((id, geom, illustrative): (String, Vec<u8>, bool)) -> Result<
 pub async fn list_candidates_for_overlap(connection: &mut PgConnection, stage: Stage) -> Result<Vec<StandingParcel>> {
     let (table, staged) = (stage.ledger.table(), stage.table());
     // OFFSET 0: the index of the ledger is asked once a staged parcel; the stage has none to be asked by.
+    let near = format!("SELECT c.id FROM {staged} s, LATERAL (SELECT id FROM {table} p WHERE p.geom && s.geom OFFSET 0) c");
+    let among = stage.among(&near);
     let sql = format!(
         "SELECT b.id, ST_AsEWKB(b.geom), b.illustrative FROM {table} b
-         WHERE b.valid_to = 'infinity' AND b.id NOT IN (SELECT id FROM {staged})
-           AND b.id IN (SELECT c.id FROM {staged} s, LATERAL (SELECT id FROM {table} p WHERE p.geom && s.geom OFFSET 0) c)
+         WHERE b.valid_to = 'infinity' AND b.id NOT IN (SELECT id FROM {staged}) AND b.id {among}
          ORDER BY b.id"
     );
     parcels(connection, sql).await
