@@ -1,6 +1,7 @@
 //! The synonym table: which field of a file is which of ours. Chinese, pinyin initials, English; one place.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use super::{FieldMapping, ledger_names};
 use crate::domain::area::AreaUnit;
@@ -163,6 +164,32 @@ impl Vocabulary {
     }
 }
 
+/// Canonical names by what is left of the words for them ([`plain`]): thousands of words would be made plain for each field of each edit.
+struct Known {
+    boundaries: HashMap<String, &'static str>,
+    common: HashMap<String, &'static str>,
+    ledgers: Vec<(Ledger, HashMap<String, &'static str>)>,
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(|| {
+    let of_table = |table: &[(&'static str, &str, &'static [&'static str])]| {
+        by_plain(table.iter().flat_map(|(name, _, words)| words.iter().map(|word| (*word, *name))))
+    };
+    Known {
+        boundaries: of_table(&SYNONYMS),
+        common: of_table(&ledger_names::COMMON),
+        ledgers: Ledger::ALL.into_iter().map(|ledger| (ledger, by_plain(ledger_names::names(ledger)))).collect(),
+    }
+});
+
+fn by_plain(names: impl Iterator<Item = (&'static str, &'static str)>) -> HashMap<String, &'static str> {
+    let mut known = HashMap::new();
+    for (word, name) in names {
+        known.entry(plain(word)).or_insert(name);
+    }
+    known
+}
+
 /// A ledger's own words first: where 批准面积 is a field, it is not the area of the parcel.
 fn canonical_in_ledger(ledger: Ledger, field: &str) -> Option<&'static str> {
     let (bare, _) = split_unit(field);
@@ -170,16 +197,10 @@ fn canonical_in_ledger(ledger: Ledger, field: &str) -> Option<&'static str> {
     if plain.is_empty() {
         return None;
     }
-    let of_ledger = |name: &str| ledger_names::find(ledger, name, self::plain);
-    let of_all = |name: &str| {
-        let known = ledger_names::COMMON.iter().find(|(_, _, words)| words.iter().any(|w| self::plain(w) == *name));
-        known.map(|(canonical, ..)| *canonical)
-    };
+    let of_ledger = KNOWN.ledgers.iter().find(|(of, _)| *of == ledger).map(|(_, names)| names)?;
     // 价款(万元) by its whole name; 批准面积(亩) without its unit.
-    of_ledger(&whole)
-        .or_else(|| of_ledger(&plain))
-        .or_else(|| of_all(&plain))
-        .or_else(|| canonical(field).filter(|name| SHARED_WITH_LEDGERS.contains(name)))
+    let found = of_ledger.get(&whole).or_else(|| of_ledger.get(&plain)).or_else(|| KNOWN.common.get(&plain));
+    found.copied().or_else(|| canonical(field).filter(|name| SHARED_WITH_LEDGERS.contains(name)))
 }
 
 /// The canonical name of a field, if the table knows it.
@@ -189,10 +210,7 @@ pub fn canonical(field: &str) -> Option<&'static str> {
     if plain.is_empty() {
         return None;
     }
-    let found = SYNONYMS
-        .iter()
-        .find(|(_, _, words)| words.iter().any(|word| self::plain(word) == plain))
-        .map(|(name, ..)| *name);
+    let found = KNOWN.boundaries.get(&plain).copied();
     // A heading with a unit of area names an area or nothing of ours: 备注（亩） is no note.
     if unit.is_some() { found.filter(|name| *name == "stated_area") } else { found }
 }

@@ -112,12 +112,11 @@ const PLAN: [(&str, &[&str]); 5] = [
     ("note", &["bz", "说明", "remark"]),
 ];
 
-/// The field that goes by this name: its own, its Chinese title, or another word for it. `plain` makes names comparable.
-pub(super) fn find(ledger: Ledger, name: &str, plain: impl Fn(&str) -> String) -> Option<&'static str> {
-    let own = ledger.fields().iter().find(|field| field.name == name || plain(field.title.zh) == name);
-    own.map(|field| field.name).or_else(|| {
-        words(ledger).iter().find(|(_, words)| words.iter().any(|word| plain(word) == name)).map(|(field, _)| *field)
-    })
+/// Every name that a field of the ledger goes by, with the field: its own, its Chinese title, other words for it. An earlier one counts
+/// before a later.
+pub(super) fn names(ledger: Ledger) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let own = ledger.fields().iter().flat_map(|field| [(field.name, field.name), (field.title.zh, field.name)]);
+    own.chain(words(ledger).iter().flat_map(|(field, words)| words.iter().map(|word| (*word, *field))))
 }
 
 #[cfg(test)]

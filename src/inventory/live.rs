@@ -361,6 +361,9 @@ pub async fn keep(live: Arc<Live>, mut newest: watch::Receiver<i64>) {
     }
 }
 
+/// Between two looks at an operator's table that is written all the time; what is written meanwhile is shown so much later.
+const LONGEST_REST: Duration = Duration::from_millis(40);
+
 /// The same for the operator's tables, each by itself.
 pub async fn keep_extras(live: Arc<Live>, written: watch::Receiver<Written>) {
     let each = (0..live.slots.len()).filter(|at| live.slots[*at].layer.extra.is_some());
@@ -369,6 +372,7 @@ pub async fn keep_extras(live: Arc<Live>, written: watch::Receiver<Written>) {
         async move {
             loop {
                 let slot = &live.slots[at];
+                let begun = Instant::now();
                 // Counted before the look: what is written meanwhile is looked for again.
                 let seen = written.borrow_and_update().count(slot.layer.id);
                 let looked = store::while_answering(&live.pool, async {
@@ -379,6 +383,8 @@ pub async fn keep_extras(live: Arc<Live>, written: watch::Receiver<Written>) {
                     tokio::time::sleep(PATIENCE / 4).await;
                     continue;
                 }
+                // A table that is written all the time is looked at a fifth of the time at most: several writes are one look.
+                tokio::time::sleep((4 * begun.elapsed()).min(LONGEST_REST)).await;
                 let is_written = written.wait_for(|written| written.count(slot.layer.id) != seen);
                 if let Ok(Err(_closed)) = tokio::time::timeout(PATIENCE, is_written).await {
                     return;

@@ -108,13 +108,12 @@ const GUARDS: [(&str, &str); 18] = [
 ];
 
 /// Functions that write the log or keep it.
-const FUNCTIONS: [&str; 14] = [
+const FUNCTIONS: [&str; 13] = [
     "change_digest",
     "check_blocks_fit",
     "check_lives_apart",
     "check_parks_unused",
     "current_revision",
-    "log_changes",
     "open_revision",
     "refuse_account_event_change",
     "refuse_log_change",
@@ -125,9 +124,14 @@ const FUNCTIONS: [&str; 14] = [
     "stamp_revision",
 ];
 
-/// Of those, the ones that write the log with their owner's rights, and whose names nobody can bend meanwhile.
-const OWNERS_RIGHTS: [&str; 3] = ["log_changes", "open_revision", "seal_revision"];
+/// What makes the functions that copy a table's rows to the log; before migration 14 one function did it for all tables.
+const LOG_TEMPLATE: &str = "log_function_body";
+const OLD_LOG_FUNCTION: &str = "log_changes";
+
+/// The ones that write the log with their owner's rights, and whose names nobody can bend meanwhile.
+const OWNERS_RIGHTS: [&str; 3] = [OLD_LOG_FUNCTION, "open_revision", "seal_revision"];
 const SEARCH_PATH: &str = "search_path=pg_catalog, public, pg_temp";
+const NO_NESTED_LOOPS: &str = "enable_nestloop=off";
 
 /// Recomputes everything, by statements of its own: a function of the database may have been altered too. Run it in a
 /// transaction of its own without a statement limit: it reads the whole log.
@@ -238,52 +242,125 @@ fn difference(table: &str, feature_id: &str, keys: &[&str], columns: &[String]) 
     )
 }
 
-/// A trigger that is gone or switched off, or a function that is not the migrations' own: what is written from then on is
-/// logged by nobody.
+/// What a register has by its age: one that the service has not migrated yet has neither accounts nor the role, nor a function of the
+/// log for each table.
+#[derive(Debug, Clone, Copy, sqlx::FromRow)]
+struct Age {
+    has_access: bool,
+    has_log_functions: bool,
+}
+
+impl Age {
+    async fn of(connection: &mut PgConnection) -> Result<Self> {
+        let sql = "SELECT to_regclass('protected_table') IS NOT NULL AS has_access,
+                          to_regprocedure('log_function_body(text, text, text[])') IS NOT NULL AS has_log_functions";
+        Ok(sqlx::query_as(sql).fetch_one(connection).await?)
+    }
+
+    /// The function that a table's rows are copied to the log by.
+    fn log_function(self, table: &str) -> String {
+        if self.has_log_functions { format!("log_changes_of_{table}") } else { OLD_LOG_FUNCTION.to_owned() }
+    }
+}
+
+/// A trigger that is gone, switched off or calls another function, or a function that is not the migrations' own: what is written from
+/// then on is logged by nobody.
 async fn altered_guard(connection: &mut PgConnection) -> Result<Option<BadRow>> {
-    let of_tables = TRACKED.iter().flat_map(|(table, ..)| {
-        ["stamp", "log_insert", "log_update", "log_delete", "no_truncate"]
-            .map(|guard| ((*table).to_owned(), format!("{table}_{guard}")))
-    });
-    // A register that the service has not migrated yet has neither accounts nor the role.
-    let has_access: bool =
-        sqlx::query_scalar("SELECT to_regclass('protected_table') IS NOT NULL").fetch_one(&mut *connection).await?;
-    let others = GUARDS.into_iter().filter(|(table, _)| has_access || *table != ACCOUNT_LOG);
-    let expected: Vec<(String, String)> =
-        of_tables.chain(others.map(|(table, guard)| (table.to_owned(), guard.to_owned()))).collect();
-    let standing: Vec<(String, String)> = sqlx::query_as(
-        "SELECT c.relname::text, t.tgname::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-         WHERE t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid)",
+    let age = Age::of(connection).await?;
+    let altered = |table: &str, name: &str| BadRow {
+        revision: None,
+        ordinal: None,
+        layer: Some(table.to_owned()),
+        feature_id: Some(name.to_owned()),
+        what: "guard_altered".to_owned(),
+    };
+    if let Some((table, trigger)) = altered_trigger(connection, age).await? {
+        return Ok(Some(altered(&table, &trigger)));
+    }
+    if let Some(function) = altered_function(connection, age).await? {
+        return Ok(Some(altered("pg_proc", &function)));
+    }
+    if age.has_access
+        && let Some(table) = writable_log(connection).await?
+    {
+        return Ok(Some(altered(&table, roles::APPLICATION_ROLE)));
+    }
+    Ok(None)
+}
+
+async fn altered_trigger(connection: &mut PgConnection, age: Age) -> Result<Option<(String, String)>> {
+    let standing: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT c.relname::text, t.tgname::text, p.proname::text
+         FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
+         WHERE t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid) AND pg_function_is_visible(p.oid)",
     )
     .fetch_all(&mut *connection)
     .await?;
-    let altered = |table: String, name: String| {
-        let what = "guard_altered".to_owned();
-        Some(BadRow { revision: None, ordinal: None, layer: Some(table), feature_id: Some(name), what })
-    };
-    if let Some((table, trigger)) = expected.into_iter().find(|guard| !standing.contains(guard)) {
-        return Ok(altered(table, trigger));
-    }
-    let functions = FUNCTIONS.into_iter().filter(|name| has_access || *name != "refuse_account_event_change");
-    for function in functions {
-        let standing: Vec<(String, bool, Option<Vec<String>>, bool)> = sqlx::query_as(
-            "SELECT prosrc, prosecdef, proconfig, proowner = (SELECT relowner FROM pg_class WHERE oid = 'change'::regclass)
-             FROM pg_proc WHERE proname = $1 AND pg_function_is_visible(oid)",
-        )
-        .bind(function)
-        .fetch_all(&mut *connection)
-        .await?;
-        let rights = has_access && OWNERS_RIGHTS.contains(&function);
-        let config = rights.then(|| vec![SEARCH_PATH.to_owned()]);
-        let own = pool::migrated_function(function).map(|body| (body.to_owned(), rights, config, true));
-        if standing.len() != 1 || standing.first() != own.as_ref() {
-            return Ok(altered("pg_proc".to_owned(), function.to_owned()));
+    for (table, ..) in TRACKED {
+        let log = age.log_function(table);
+        let guards = [
+            ("stamp", "stamp_revision"),
+            ("log_insert", &log),
+            ("log_update", &log),
+            ("log_delete", &log),
+            ("no_truncate", "refuse_log_change"),
+        ];
+        for (guard, function) in guards {
+            let name = format!("{table}_{guard}");
+            if !standing.iter().any(|(t, n, f)| t == table && *n == name && f == function) {
+                return Ok(Some((table.to_owned(), name)));
+            }
         }
     }
-    if has_access && let Some(table) = writable_log(connection).await? {
-        return Ok(altered(table, roles::APPLICATION_ROLE.to_owned()));
+    let mut others = GUARDS.into_iter().filter(|(table, _)| age.has_access || *table != ACCOUNT_LOG);
+    let missing = others.find(|(table, guard)| !standing.iter().any(|(t, n, _)| t == table && n == guard));
+    Ok(missing.map(|(table, guard)| (table.to_owned(), guard.to_owned())))
+}
+
+/// Body, owner's rights, settings, and whether the log's owner owns it.
+type FunctionRow = (String, bool, Option<Vec<String>>, bool);
+
+async fn altered_function(connection: &mut PgConnection, age: Age) -> Result<Option<String>> {
+    let of_the_log = if age.has_log_functions { LOG_TEMPLATE } else { OLD_LOG_FUNCTION };
+    let functions = FUNCTIONS.into_iter().filter(|name| age.has_access || *name != "refuse_account_event_change");
+    for function in functions.chain([of_the_log]) {
+        let rights = age.has_access && OWNERS_RIGHTS.contains(&function);
+        let config = rights.then(|| vec![SEARCH_PATH.to_owned()]);
+        let own = pool::migrated_function(function).map(|body| (body.to_owned(), rights, config, true));
+        if own.is_none() || standing_function(connection, function).await? != own {
+            return Ok(Some(function.to_owned()));
+        }
+    }
+    if !age.has_log_functions {
+        return Ok(None);
+    }
+    for (table, feature_id, keys) in TRACKED {
+        // By the database's own template, which is the migrations' as we have just seen, and so is what it calls.
+        let body: String = sqlx::query_scalar("SELECT log_function_body($1, $2, $3)")
+            .bind(table)
+            .bind(feature_id)
+            .bind(keys)
+            .fetch_one(&mut *connection)
+            .await?;
+        let config = vec![SEARCH_PATH.to_owned(), NO_NESTED_LOOPS.to_owned()];
+        let name = age.log_function(table);
+        if standing_function(connection, &name).await? != Some((body, true, Some(config), true)) {
+            return Ok(Some(name));
+        }
     }
     Ok(None)
+}
+
+/// The function of this name; `None` where there is none or more than one.
+async fn standing_function(connection: &mut PgConnection, name: &str) -> Result<Option<FunctionRow>> {
+    let mut standing: Vec<FunctionRow> = sqlx::query_as(
+        "SELECT prosrc, prosecdef, proconfig, proowner = (SELECT relowner FROM pg_class WHERE oid = 'change'::regclass)
+         FROM pg_proc WHERE proname = $1 AND pg_function_is_visible(oid)",
+    )
+    .bind(name)
+    .fetch_all(connection)
+    .await?;
+    Ok(if standing.len() == 1 { standing.pop() } else { None })
 }
 
 /// A table of the log that the service's role may write by itself, or is not bound by policies of.

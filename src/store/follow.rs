@@ -84,7 +84,9 @@ pub async fn follow(pool: PgPool, told: Told) {
                 continue;
             }
         }
-        if let Ok(false) = tokio::time::timeout(LOOK, hear(listener.as_mut(), &told)).await {
+        // The bell says all that a look would find: until the next look it is believed.
+        let hearing = async { while hear(listener.as_mut(), &told).await {} };
+        if tokio::time::timeout(LOOK, hearing).await.is_ok() {
             listener = None;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -101,6 +103,12 @@ async fn hear(listener: Option<&mut PgListener>, told: &Told) -> bool {
                 extra::CHANNEL => told
                     .layers
                     .send_modify(|written| *written.of_layer.entry(bell.payload().to_owned()).or_default() += 1),
+                // Bells ring in the order of commits, but a look may have been faster. A register that was put back is found by a look.
+                REVISION => {
+                    if let Ok(revision) = bell.payload().parse() {
+                        told.newest.send_if_modified(|newest| *newest < revision && std::mem::replace(newest, revision) < revision);
+                    }
+                }
                 _ => {}
             }
             true

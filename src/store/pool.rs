@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction};
 
 use super::replica;
 use super::roles::{self, APPLICATION_ROLE, Standing};
@@ -135,9 +135,12 @@ async fn silence(pool: &PgPool) {
     }
 }
 
+const READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+const WRITING: &str = "BEGIN";
+
 /// A transaction that reads one state of the register, whatever is written meanwhile.
 pub async fn begin_read(pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
-    Ok(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?)
+    begin(pool, READING, &[]).await
 }
 
 /// [`begin_read`] for somebody: row-level security shows what lies in the own jurisdiction.
@@ -151,17 +154,13 @@ pub(super) async fn begin_read_with(
     viewer: &Viewer,
     settings: &[(&str, &str)],
 ) -> Result<Transaction<'static, Postgres>> {
-    let mut transaction = begin_read(pool).await?;
     let spoken_for = spoken_for(viewer);
-    settle(&mut transaction, &[&[(JURISDICTION, spoken_for.as_str())], settings].concat()).await?;
-    Ok(transaction)
+    begin(pool, READING, &[&[(JURISDICTION, spoken_for.as_str())], settings].concat()).await
 }
 
 /// A transaction with a writer's limits: an import may take minutes, and waits for the writer before it.
 pub async fn begin_write(pool: &PgPool) -> Result<Transaction<'static, Postgres>> {
-    let mut transaction = pool.begin().await?;
-    settle(&mut transaction, WRITERS_LIMITS).await?;
-    Ok(transaction)
+    begin(pool, WRITING, WRITERS_LIMITS).await
 }
 
 /// [`begin_write`] for somebody: row-level security refuses what lies outside the own jurisdiction.
@@ -179,10 +178,20 @@ async fn begin_write_with(
     viewer: &Viewer,
     settings: &[(&str, &str)],
 ) -> Result<Transaction<'static, Postgres>> {
-    let mut transaction = pool.begin().await?;
     let spoken_for = spoken_for(viewer);
-    settle(&mut transaction, &[WRITERS_LIMITS, &[(JURISDICTION, spoken_for.as_str())], settings].concat()).await?;
-    Ok(transaction)
+    begin(pool, WRITING, &[WRITERS_LIMITS, &[(JURISDICTION, spoken_for.as_str())], settings].concat()).await
+}
+
+/// A transaction with settings of its own, by one way to the database and back.
+async fn begin(pool: &PgPool, how: &str, settings: &[(&str, &str)]) -> Result<Transaction<'static, Postgres>> {
+    let settings = settings.iter().map(|(name, value)| format!("; SET LOCAL {name} = {}", text_literal(value)));
+    let statement = std::iter::once(how.to_owned()).chain(settings).collect::<String>();
+    Ok(pool.begin_with(AssertSqlSafe(statement)).await?)
+}
+
+/// Any text as a literal, whatever `standard_conforming_strings` says.
+pub(super) fn text_literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 /// Whom a transaction speaks for, to its end: the next one on this connection speaks for nobody.
@@ -200,17 +209,6 @@ fn spoken_for(viewer: &Viewer) -> String {
     if viewer.role == Role::Public { String::new() } else { viewer.jurisdiction.setting() }
 }
 
-/// Settings to the end of the transaction, by one way to the database and back.
-async fn settle(connection: &mut PgConnection, settings: &[(&str, &str)]) -> Result<()> {
-    let (names, values): (Vec<&str>, Vec<&str>) = settings.iter().copied().unzip();
-    sqlx::query("SELECT set_config(name, value, true) FROM unnest($1::text[], $2::text[]) AS s (name, value)")
-        .bind(names)
-        .bind(values)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
 /// How long a writer's transaction may wait for its client.
 pub const WRITER_IDLING: &str = "120s";
 
@@ -218,5 +216,6 @@ pub(super) const IDLING: &str = "idle_in_transaction_session_timeout";
 
 /// Lets this transaction wait for its client so long between two statements.
 pub async fn bear_idling(connection: &mut PgConnection, patience: &str) -> Result<()> {
-    settle(connection, &[(IDLING, patience)]).await
+    sqlx::query("SELECT set_config($1, $2, true)").bind(IDLING).bind(patience).execute(connection).await?;
+    Ok(())
 }

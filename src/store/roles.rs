@@ -90,7 +90,12 @@ fn grants() -> String {
          REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON revision, change, tracked_table, protected_table FROM {role};
          REVOKE UPDATE, DELETE, TRUNCATE ON account_event, export_log, attachment_content FROM {role};
          REVOKE ALL ON _sqlx_migrations FROM {role};
-         REVOKE EXECUTE ON FUNCTION log_changes(), seal_revision() FROM PUBLIC;
+         REVOKE EXECUTE ON FUNCTION seal_revision() FROM PUBLIC;
+         DO $$ DECLARE function regprocedure; BEGIN
+             FOR function IN SELECT format('log_changes_of_%I()', name) FROM tracked_table LOOP
+                 EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', function);
+             END LOOP;
+         END $$;
          ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role};
          GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role};
          ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO {role};"
@@ -109,7 +114,7 @@ async fn is_granted(connection: &mut PgConnection) -> Result<bool> {
                  AND has_table_privilege(r.oid, c.oid, 'UPDATE') AND has_table_privilege(r.oid, c.oid, 'DELETE') END), false)
              AND bool_and(pg_has_role(current_user, r.oid, 'MEMBER'))
              AND bool_and(NOT has_schema_privilege(r.oid, 'public', 'CREATE'))
-             AND bool_and(NOT has_function_privilege(r.oid, 'log_changes()', 'EXECUTE'))
+             AND bool_and(NOT EXISTS (SELECT FROM tracked_table t WHERE has_function_privilege(r.oid, format('log_changes_of_%I()', t.name), 'EXECUTE')))
              AND bool_and(has_schema_privilege(r.oid, 'as_of', 'USAGE'))
              AND bool_and((SELECT bool_and(has_table_privilege(r.oid, v.oid, 'SELECT')) FROM pg_class v
                            WHERE v.relnamespace = 'as_of'::regnamespace AND v.relkind = 'v'))

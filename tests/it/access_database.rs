@@ -179,13 +179,13 @@ async fn the_services_role_changes_neither_tables_nor_the_log() {
         "ALTER TABLE trial_parcel DISABLE ROW LEVEL SECURITY",
         "ALTER TABLE trial_parcel DISABLE TRIGGER ALL",
         "DROP POLICY trial_parcel_jurisdiction ON trial_parcel",
-        "CREATE OR REPLACE FUNCTION log_changes() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "CREATE OR REPLACE FUNCTION log_changes_of_park() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
         "DROP TABLE trial_parcel",
         "TRUNCATE trial_parcel",
         "SET session_replication_role = replica",
         // A table of one's own named like one of the register's, with the log's trigger on it, would forge the log.
         "CREATE TEMPORARY TABLE park AS SELECT * FROM public.park;
-         CREATE TRIGGER forge AFTER INSERT ON pg_temp.park REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_changes()",
+         CREATE TRIGGER forge AFTER INSERT ON pg_temp.park REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_changes_of_park()",
     ] {
         assert_eq!(refused(&mut session, sql).await, "42501", "{sql}");
     }
@@ -317,11 +317,12 @@ async fn a_box_query_under_row_level_security_asks_the_spatial_index() {
 #[actix_web::test]
 async fn the_audit_names_a_guard_that_was_loosened() {
     for (deed, table, name) in [
-        ("ALTER FUNCTION log_changes() SECURITY INVOKER", "pg_proc", "log_changes"),
+        ("ALTER FUNCTION log_changes_of_park() SECURITY INVOKER", "pg_proc", "log_changes_of_park"),
+        ("ALTER FUNCTION log_changes_of_plan_step() RESET enable_nestloop", "pg_proc", "log_changes_of_plan_step"),
         ("ALTER FUNCTION open_revision(text, text, text) RESET ALL", "pg_proc", "open_revision"),
         ("ALTER FUNCTION seal_revision() SET search_path = pg_temp, public", "pg_proc", "seal_revision"),
         ("ALTER FUNCTION refuse_log_change() SECURITY DEFINER", "pg_proc", "refuse_log_change"),
-        ("ALTER FUNCTION log_changes() OWNER TO postgres", "pg_proc", "log_changes"),
+        ("ALTER FUNCTION log_changes_of_attachment() OWNER TO postgres", "pg_proc", "log_changes_of_attachment"),
         ("GRANT UPDATE ON change TO sizhi_app", "change", "sizhi_app"),
         ("GRANT INSERT ON revision TO PUBLIC", "revision", "sizhi_app"),
         ("ALTER TABLE change DISABLE ROW LEVEL SECURITY", "change", "sizhi_app"),

@@ -190,7 +190,10 @@ pub(super) async fn judge_against_register(
     let stage = ledgers::stage(connection, ledger, &staged).await?;
     judged.report.findings.extend(absent::keep_in_ledger(connection, parcels, &judged.absent, judged.inherit).await?);
     let standing = ledgers::standing_states(connection, stage).await?;
-    let used = ledgers::staged_used_before(connection, stage).await?;
+    let used = match standing.len() == list.len() {
+        true => HashSet::new(),
+        false => ledgers::staged_used_before(connection, stage).await?,
+    };
     judged.report.findings.extend(unfit_rows(parcels, &standing, &used));
     judged.report.findings.extend(paper_park_contradicts(parcels, &located));
     let (moves, findings) = moves_of(parcels, &standing, request);

@@ -51,6 +51,9 @@ pub async fn deliver(
     futures_util::future::join_all(hands).await;
 }
 
+/// Between two looks that found nothing to do.
+const REST: Duration = Duration::from_millis(100);
+
 /// Where the hand that has it looks and listens.
 struct Watch<'a> {
     newest: watch::Receiver<i64>,
@@ -90,6 +93,8 @@ impl Watch<'_> {
             if let Ok(Some(leased)) = leased {
                 return Some(leased);
             }
+            // Many revisions in a row are one look.
+            tokio::time::sleep(REST).await;
             // Also while the database is away: it is looked for.
             tokio::select! {
                 _ = self.stopping.changed() => {}

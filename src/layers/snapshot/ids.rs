@@ -14,7 +14,8 @@ const GAP: u64 = 1 << 24;
 
 #[derive(Debug, Clone, Default)]
 struct Chunk {
-    ids: Vec<Arc<str>>,
+    /// Shared with the chunk before, where a feature only moved.
+    ids: Arc<Vec<Arc<str>>>,
     keys: Vec<Key>,
 }
 
@@ -40,10 +41,10 @@ impl Ids {
         for (id, key) in entries {
             match ids.chunks.last_mut().and_then(Arc::get_mut).filter(|chunk| chunk.ids.len() < CHUNK / 2) {
                 Some(chunk) => {
-                    chunk.ids.push(id);
+                    Arc::make_mut(&mut chunk.ids).push(id);
                     chunk.keys.push(key);
                 }
-                None => ids.chunks.push(Arc::new(Chunk { ids: vec![id], keys: vec![key] })),
+                None => ids.chunks.push(Arc::new(Chunk { ids: Arc::new(vec![id]), keys: vec![key] })),
             }
             ids.len += 1;
         }
@@ -73,7 +74,7 @@ impl Ids {
     pub(super) fn remove(&mut self, id: &str) {
         let (chunk, Ok(at)) = self.place(id) else { return };
         let held = Arc::make_mut(&mut self.chunks[chunk]);
-        held.ids.remove(at);
+        Arc::make_mut(&mut held.ids).remove(at);
         held.keys.remove(at);
         if held.ids.is_empty() {
             self.chunks.remove(chunk);
@@ -85,6 +86,10 @@ impl Ids {
     pub(super) fn put(&mut self, id: &Arc<str>, hilbert: u64) -> Result<Key, NoRoom> {
         let (chunk, place) = self.place(id);
         if let Ok(at) = place {
+            let key = self.chunks[chunk].keys[at];
+            if key.hilbert == hilbert {
+                return Ok(key);
+            }
             let held = Arc::make_mut(&mut self.chunks[chunk]);
             held.keys[at].hilbert = hilbert;
             return Ok(held.keys[at]);
@@ -107,10 +112,11 @@ impl Ids {
             self.chunks.push(Arc::default());
         }
         let held = Arc::make_mut(&mut self.chunks[chunk]);
-        held.ids.insert(at, Arc::clone(id));
+        Arc::make_mut(&mut held.ids).insert(at, Arc::clone(id));
         held.keys.insert(at, key);
         if held.ids.len() > CHUNK {
-            let (ids, keys) = (held.ids.split_off(CHUNK / 2), held.keys.split_off(CHUNK / 2));
+            let ids = Arc::new(Arc::make_mut(&mut held.ids).split_off(CHUNK / 2));
+            let keys = held.keys.split_off(CHUNK / 2);
             self.chunks.insert(chunk + 1, Arc::new(Chunk { ids, keys }));
         }
         self.len += 1;

@@ -6,6 +6,7 @@
 
 mod batch;
 mod block;
+mod blocks;
 mod dictionary;
 mod hilbert;
 mod ids;
@@ -13,7 +14,7 @@ mod outlines;
 mod select;
 mod tree;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
@@ -21,9 +22,9 @@ use rayon::prelude::*;
 
 use batch::{Batch, Raw, TOGETHER};
 use block::{BLOCK, Block, Key, Piece};
+use blocks::Blocks;
 use dictionary::Dictionary;
 use ids::Ids;
-use tree::Tree;
 
 pub use select::{Picked, Selection};
 
@@ -62,14 +63,12 @@ pub type Attributes = fn(&Layer, &NewFeature) -> Vec<u8>;
 #[derive(Debug)]
 pub struct Snapshot {
     layer: &'static Layer,
-    blocks: Vec<Arc<Block>>,
-    tree: Tree,
+    blocks: Blocks,
     ids: Ids,
     columns: Vec<&'static Property>,
     /// Of the division that decides who may see a feature, then of the columns.
     dictionaries: Arc<Vec<Dictionary>>,
     attributes: Attributes,
-    from: Option<NaiveDate>,
 }
 
 /// Two features of one id: such a layer cannot be held.
@@ -148,7 +147,14 @@ impl SnapshotBuilder {
             }
             blocks.par_extend(some.into_par_iter().map(|pieces| Arc::new(Block::of(&pieces))));
         }
-        Snapshot::of(self.layer, blocks, ids, self.columns, Arc::new(self.dictionaries), self.attributes)
+        Snapshot {
+            layer: self.layer,
+            blocks: Blocks::of(&blocks),
+            ids,
+            columns: self.columns,
+            dictionaries: Arc::new(self.dictionaries),
+            attributes: self.attributes,
+        }
     }
 }
 
@@ -165,19 +171,6 @@ fn numbers_of(dictionaries: &mut [Dictionary], feature: &NewFeature) -> Box<[u32
 }
 
 impl Snapshot {
-    fn of(
-        layer: &'static Layer,
-        blocks: Vec<Arc<Block>>,
-        ids: Ids,
-        columns: Vec<&'static Property>,
-        dictionaries: Arc<Vec<Dictionary>>,
-        attributes: Attributes,
-    ) -> Self {
-        let tree = Tree::of(blocks.iter().map(|block| block.bbox).collect());
-        let from = blocks.iter().filter_map(|block| block.first_day).min();
-        Self { layer, blocks, tree, ids, columns, dictionaries, attributes, from }
-    }
-
     pub fn layer(&self) -> &'static Layer {
         self.layer
     }
@@ -192,7 +185,7 @@ impl Snapshot {
 
     /// Bytes on the heap, about.
     pub fn heap_bytes(&self) -> usize {
-        self.blocks.par_iter().map(|block| block.heap_bytes()).sum()
+        self.blocks.sum(Block::heap_bytes)
     }
 
     /// The next snapshot: each of these features as it is now, or gone.
@@ -243,41 +236,43 @@ impl Snapshot {
             self.relabelled(&gone, come, dictionaries)
         } else {
             let blocks = self.with(&gone, places, come);
-            Self::of(self.layer, blocks, ids, self.columns.clone(), dictionaries, self.attributes)
+            Self {
+                layer: self.layer,
+                blocks,
+                ids,
+                columns: self.columns.clone(),
+                dictionaries,
+                attributes: self.attributes,
+            }
         };
         Applied { snapshot, touched }
     }
 
     /// The blocks without what is gone and with what has come; those in which nothing happens are shared.
-    fn with(&self, gone: &HashSet<u64>, places: Vec<Key>, come: Vec<Piece>) -> Vec<Arc<Block>> {
-        let mut by_block: HashMap<usize, Vec<Piece>> = HashMap::new();
+    fn with(&self, gone: &HashSet<u64>, places: Vec<Key>, come: Vec<Piece>) -> Blocks {
+        let mut by_block: BTreeMap<usize, Vec<Piece>> = BTreeMap::new();
         for key in places {
-            by_block.entry(self.block_for(key)).or_default();
+            by_block.entry(self.blocks.block_for(key)).or_default();
         }
         for piece in come {
-            by_block.entry(self.block_for(piece.key)).or_default().push(piece);
+            by_block.entry(self.blocks.block_for(piece.key)).or_default().push(piece);
         }
-        let mut blocks = Vec::with_capacity(self.blocks.len() + 1);
-        for at in 0..self.blocks.len().max(1) {
-            let held = self.blocks.get(at);
-            let Some(come) = by_block.remove(&at) else {
-                blocks.extend(held.cloned());
-                continue;
-            };
-            let stay = held.into_iter().flat_map(|block| block.pieces()).filter(|p| !gone.contains(&p.key.label));
+        let changed = by_block.into_iter().map(|(number, come)| {
+            let held = self.blocks.get(number).into_iter();
+            let stay = held.flat_map(Block::pieces).filter(|piece| !gone.contains(&piece.key.label));
             let mut pieces: Vec<Piece> = stay.chain(come).collect();
             pieces.sort_unstable_by_key(|piece| piece.key);
             // One that has grown too big is split evenly.
             let parts = if pieces.len() > 2 * BLOCK { pieces.len().div_ceil(BLOCK) } else { 1 };
             let size = pieces.len().div_ceil(parts).max(1);
-            blocks.extend(pieces.chunks(size).map(|pieces| Arc::new(Block::of(pieces))));
-        }
-        blocks
+            (number, pieces.chunks(size).map(|pieces| Arc::new(Block::of(pieces))).collect())
+        });
+        self.blocks.with(changed.collect())
     }
 
     /// The same where a new id has no label: all are labelled anew.
     fn relabelled(&self, gone: &HashSet<u64>, come: Vec<Piece>, dictionaries: Arc<Vec<Dictionary>>) -> Self {
-        let stay = self.blocks.iter().flat_map(|block| block.pieces()).filter(|p| !gone.contains(&p.key.label));
+        let stay = self.blocks.iter().flat_map(|(_, block)| block.pieces()).filter(|p| !gone.contains(&p.key.label));
         self.packed(stay.chain(come).collect(), dictionaries)
     }
 
@@ -294,14 +289,9 @@ impl Snapshot {
         builder.pack()
     }
 
-    /// The block that this key is in or would come into.
-    fn block_for(&self, key: Key) -> usize {
-        self.blocks.partition_point(|block| block.keys[0] <= key).saturating_sub(1)
-    }
-
     /// Block and place of a key that is held.
     fn at(&self, key: Key) -> Option<(usize, usize)> {
-        let block = self.block_for(key);
+        let block = self.blocks.block_for(key);
         let at = self.blocks.get(block)?.keys.binary_search(&key).ok()?;
         Some((block, at))
     }

@@ -20,7 +20,7 @@ use crate::layers::selection;
 impl Snapshot {
     /// The snapshot with the outlines of its features in the place of their shapes.
     pub fn outlined(&self, rule: &Generalisation) -> Snapshot {
-        let pieces: Vec<Piece> = self.blocks.iter().flat_map(|block| block.pieces()).collect();
+        let pieces: Vec<Piece> = self.blocks.iter().flat_map(|(_, block)| block.pieces()).collect();
         let shaped: Vec<usize> = (0..pieces.len()).filter(|at| pieces[*at].geometry.is_some()).collect();
         let shapes: Vec<&FlatGeometry> = shaped.iter().filter_map(|at| pieces[*at].geometry.as_deref()).collect();
         let wanted: Vec<usize> = (0..shapes.len()).collect();
@@ -81,7 +81,7 @@ impl Snapshot {
         let mut found = BTreeSet::new();
         for bbox in boxes {
             let wide = [bbox[0] - margin, bbox[1] - margin, bbox[2] + margin, bbox[3] + margin];
-            self.tree.search(&wide, &mut |number| {
+            self.blocks.search(&wide, &mut |number| {
                 let block = &self.blocks[number];
                 found.extend(block.search(&wide).map(|at| Picked { block: number as u32, at: at as u32 }));
             });

@@ -116,10 +116,10 @@ impl Snapshot {
     /// The box of all that somebody of this jurisdiction may see, and the earliest day that a life of it began; `None` where the snapshot
     /// does not know who may see what.
     pub fn extent(&self, jurisdiction: &Jurisdiction) -> Option<(Option<Bbox>, Option<NaiveDate>)> {
-        let Some(sieve) = self.sight(jurisdiction)? else { return Some((self.tree.bbox(), self.from)) };
+        let Some(sieve) = self.sight(jurisdiction)? else { return Some((self.blocks.bbox(), self.blocks.first_day())) };
         let sieves = [sieve];
         let (mut bbox, mut from) = (tree::NOTHING, None);
-        for block in &self.blocks {
+        for (_, block) in self.blocks.iter() {
             for at in (0..block.len()).filter(|at| passes(&sieves, block.columns(*at))) {
                 bbox = tree::union(bbox, block.boxes[at]);
                 from = match (from, block.from(at)) {
@@ -134,7 +134,7 @@ impl Snapshot {
     /// Whether so much lies near a box that a thread that answers others should not look at it.
     pub fn is_crowded(&self, bbox: &Bbox) -> bool {
         let mut blocks = 0;
-        self.tree.search(bbox, &mut |_| blocks += 1);
+        self.blocks.search(bbox, &mut |_| blocks += 1);
         blocks > CROWD
     }
 
@@ -142,7 +142,7 @@ impl Snapshot {
     pub fn near(&self, bbox: &Bbox, jurisdiction: &Jurisdiction, mut found: impl FnMut(&Self, Picked, &Bbox)) {
         let Some(sight) = self.sight(jurisdiction) else { return };
         let sieves: Vec<Sieve> = sight.into_iter().collect();
-        self.tree.search(bbox, &mut |number| {
+        self.blocks.search(bbox, &mut |number| {
             let block = &self.blocks[number];
             for at in block.search(bbox) {
                 if passes(&sieves, block.columns(at)) {
@@ -210,7 +210,7 @@ impl Snapshot {
     /// Every feature that is in one of the boxes (in any, where there is none) and passes.
     fn each(&self, boxes: &[Bbox], sieves: &[Sieve], mut found: impl FnMut(u64, Picked)) {
         if boxes.is_empty() {
-            for (number, block) in self.blocks.iter().enumerate() {
+            for (number, block) in self.blocks.iter() {
                 for at in 0..block.len() {
                     if passes(sieves, block.columns(at)) {
                         found(block.keys[at].label, Picked { block: number as u32, at: at as u32 });
@@ -238,7 +238,7 @@ impl Snapshot {
     /// ahead for all of them: memory then answers many questions at once instead of one after the other.
     fn candidates(&self, bbox: &Bbox, sieves: &[Sieve]) -> Vec<Candidate> {
         let mut numbers = Vec::new();
-        self.tree.search(bbox, &mut |number| numbers.push(number));
+        self.blocks.search(bbox, &mut |number| numbers.push(number));
         fetched(numbers.iter().map(|number| self.blocks[*number].first_box()));
         let groups = numbers.iter().flat_map(|number| {
             let block: &Block = &self.blocks[*number];

@@ -1,6 +1,4 @@
-//! The upper levels of the R-tree: boxes of blocks, packed in the order of the Hilbert curve, [`FANOUT`] to a node.
-//!
-//! Made anew with every snapshot: for a million features that is some thousand boxes.
+//! Levels of an R-tree: boxes, packed in the order of the Hilbert curve, [`FANOUT`] to a node.
 
 /// West, south, east, north.
 pub(super) type Bbox = [f64; 4];
@@ -10,7 +8,7 @@ pub(super) const NOTHING: Bbox = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINIT
 
 const FANOUT: usize = 16;
 
-/// Levels of boxes, those of the blocks first.
+/// Levels of boxes, those that it was made of first.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     levels: Vec<Vec<Bbox>>,
@@ -35,21 +33,20 @@ pub(super) fn has_side(outer: &Bbox, held: &Bbox) -> bool {
 }
 
 impl Tree {
-    pub(super) fn of(blocks: Vec<Bbox>) -> Self {
-        let mut levels = vec![blocks];
+    pub(super) fn of(boxes: Vec<Bbox>) -> Self {
+        let mut levels = vec![boxes];
         while let Some(below) = levels.last().filter(|level| level.len() > FANOUT) {
             levels.push(below.chunks(FANOUT).map(|boxes| boxes.iter().copied().fold(NOTHING, union)).collect());
         }
         Self { levels }
     }
 
-    /// The box of everything.
-    pub(super) fn bbox(&self) -> Option<Bbox> {
-        let all = self.levels.last()?.iter().copied().fold(NOTHING, union);
-        (all[0] <= all[2]).then_some(all)
+    /// The box of everything; [`NOTHING`] of none.
+    pub(super) fn bounds(&self) -> Bbox {
+        self.levels.last().into_iter().flatten().copied().fold(NOTHING, union)
     }
 
-    /// Calls `found` with the number of each block whose box meets this one, in their order.
+    /// Calls `found` with the place of each box that meets this one, in their order.
     pub(super) fn search(&self, bbox: &Bbox, found: &mut impl FnMut(usize)) {
         if let Some(top) = self.levels.len().checked_sub(1) {
             self.descend(top, 0, self.levels[top].len(), bbox, found);

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use crate::domain::extra_layer::ExtraTable;
 use crate::domain::layer::{Follow, Layer};
 use crate::error::{Error, Result};
+use crate::store::pool::text_literal;
 use crate::store::replica::is_replica;
 
 /// The state of a layer that a reader has read, and what it is asked to give back. Opaque.
@@ -70,8 +71,8 @@ pub async fn install(connection: &mut PgConnection, layer: &Layer) -> Result<()>
                 "CREATE OR REPLACE TRIGGER {} {} FOR EACH STATEMENT EXECUTE FUNCTION public.note_extra_change({}, {})",
                 trigger_name(layer.id, operation),
                 when.replace("{table}", extra.table),
-                literal(layer.id),
-                literal(&unquoted(extra.key.quoted)),
+                text_literal(layer.id),
+                text_literal(&unquoted(extra.key.quoted)),
             );
             sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
         }
@@ -116,11 +117,6 @@ fn unquoted(identifier: &str) -> String {
         Some(inner) => inner.replace("\"\"", "\""),
         None => identifier.to_owned(),
     }
-}
-
-fn literal(text: &str) -> String {
-    // (E'' and backslashes: names may have them, standard_conforming_strings may be off.)
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 /// Whether all triggers of the layer stand and fire, on this very table by this very key where one is given.

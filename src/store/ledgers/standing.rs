@@ -152,7 +152,8 @@ fn standing_parcel((id, geom, illustrative): (String, Vec<u8>, bool)) -> Result<
 pub async fn list_candidates_for_overlap(connection: &mut PgConnection, stage: Stage) -> Result<Vec<StandingParcel>> {
     let (table, staged) = (stage.ledger.table(), stage.table());
     // OFFSET 0: the index of the ledger is asked once a staged parcel; the stage has none to be asked by.
-    let near = format!("SELECT c.id FROM {staged} s, LATERAL (SELECT id FROM {table} p WHERE p.geom && s.geom OFFSET 0) c");
+    let near =
+        format!("SELECT c.id FROM {staged} s, LATERAL (SELECT id FROM {table} p WHERE p.geom && s.geom OFFSET 0) c");
     let among = stage.among(&near);
     let sql = format!(
         "SELECT b.id, ST_AsEWKB(b.geom), b.illustrative FROM {table} b
