@@ -106,7 +106,9 @@ async fn hear(listener: Option<&mut PgListener>, told: &Told) -> bool {
                 // Bells ring in the order of commits, but a look may have been faster. A register that was put back is found by a look.
                 REVISION => {
                     if let Ok(revision) = bell.payload().parse() {
-                        told.newest.send_if_modified(|newest| *newest < revision && std::mem::replace(newest, revision) < revision);
+                        told.newest.send_if_modified(|newest| {
+                            *newest < revision && std::mem::replace(newest, revision) < revision
+                        });
                     }
                 }
                 _ => {}

@@ -434,3 +434,47 @@ async fn bad_features_are_refused_with_a_code_and_a_place() {
     parks.assert_problem(405, "method_not_allowed");
     assert_eq!(db.value::<i64>("SELECT count(*) FROM turnover_parcel").await, 0);
 }
+
+/// The database has counted nothing yet of a ledger that was just loaded; an edit must not read all of it for one record.
+#[actix_web::test]
+async fn an_edit_right_after_a_load_reads_few_rows() {
+    let db = Database::with_sample().await;
+    let mut superuser = db.superuser().await;
+    sqlx::raw_sql("ALTER TABLE turnover_parcel SET (autovacuum_enabled = false)")
+        .execute(&mut superuser)
+        .await
+        .expect("off");
+    let (x, y, _) = inside(&db, PARK).await;
+    enter(&db, TURNOVER, json!({"county_code": COUNTY, "number": "A", "state": "approved"}), square(x, y, 0.002)).await;
+    sqlx::raw_sql(
+        "BEGIN; SELECT open_revision('t', 't', 't');
+         INSERT INTO turnover_parcel SELECT (jsonb_populate_record(t, jsonb_build_object('id', t.id || n, 'number', 'A' || n, 'revision', current_revision(),
+             'geom', ST_Translate(t.geom, 0.01 * (n % 150) - 0.75, 0.01 * (n / 150) - 0.75)))).*
+         FROM turnover_parcel t, generate_series(1, 20000) n; COMMIT",
+    )
+    .execute(&mut superuser)
+    .await
+    .expect("loaded");
+    let path = format!("{TURNOVER}/{COUNTY}-A");
+    // Reads the whole layer into memory.
+    let read = get_authorised(&db, &path).await;
+    let before = rows_read(&db).await;
+    let patch = json!({"type": "Feature", "properties": {"name": "改"}, "geometry": square(x, y, 0.0021)});
+    let patched =
+        send(&db, Method::PATCH, &format!("{path}?allow=overlap_within_file"), Some(&etag(&read)), &patch).await;
+    assert_eq!(patched.status, 200, "{}", patched.text());
+    let after = rows_read(&db).await;
+    assert!(after > before, "nothing was counted");
+    assert!(after - before < 500, "{} rows read for one edit", after - before);
+}
+
+/// Rows of the ledger that statements have read, in tables and indexes, with what the service's connections have not told yet.
+async fn rows_read(db: &Database) -> i64 {
+    let mut idle = Vec::new();
+    while let Some(mut connection) = db.application.try_acquire() {
+        sqlx::query("SELECT pg_stat_force_next_flush()").execute(&mut *connection).await.expect("flush");
+        sqlx::query("SELECT 1").execute(&mut *connection).await.expect("told");
+        idle.push(connection);
+    }
+    db.value("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'turnover_parcel'").await
+}

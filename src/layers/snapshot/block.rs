@@ -8,8 +8,9 @@ use chrono::NaiveDate;
 use super::tree::{self, Bbox, NOTHING, union};
 use crate::geometry::flat::FlatGeometry;
 
-/// Features of a block that is made; one may grow to twice as many before it is split.
-pub(super) const BLOCK: usize = 64;
+/// Features of a block that is made; one may grow to twice as many before it is split. (Few in tests, so that some hundred features make
+/// many blocks.)
+pub(super) const BLOCK: usize = if cfg!(test) { 12 } else { 64 };
 
 /// Bytes that come from memory at once.
 pub(super) const LINE: usize = 64;

@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use super::block::{Block, Key};
 use super::tree::{Bbox, Tree};
 
-/// Blocks of a sheet that is made.
-const SHEET: usize = 64;
+/// Blocks of a sheet that is made. (Few in tests, as with blocks.)
+const SHEET: usize = if cfg!(test) { 3 } else { 64 };
 /// A sheet may grow to so many before it is split: the numbers of its blocks.
 const SLOTS: usize = 2 * SHEET;
 

@@ -40,7 +40,7 @@ fn parcel(id: &str, county: &str, state: &str, place: Option<(f64, f64)>) -> New
     });
     NewFeature {
         id: id.to_owned(),
-        from: None,
+        from: id.parse().ok().and_then(|n: u32| NaiveDate::from_ymd_opt(2026, 1 + n % 12, 1 + n % 28)),
         version: 7,
         properties: format!("{{\"county_code\":\"{county}\",\"state\":\"{state}\"}}"),
         geometry: place.map(|(x, y)| square(x, y, 0.5)),
@@ -204,6 +204,9 @@ proptest! {
             held = held.apply(changes).snapshot;
         }
         prop_assert_eq!(held.len(), model.len());
+        let boxes = model.values().filter_map(|f| f.geometry.as_ref().and_then(FlatGeometry::bbox));
+        let extent = held.extent(&Jurisdiction::Everywhere).expect("by memory");
+        prop_assert_eq!(extent, (boxes.reduce(tree::union), model.values().filter_map(|f| f.from).min()));
         for (place, jurisdiction, limit, offset, after) in queries {
             let (prefix, jurisdiction) = match jurisdiction {
                 0 => ("", Jurisdiction::Everywhere),

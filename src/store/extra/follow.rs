@@ -353,7 +353,7 @@ mod tests {
             ("\"a\\b\"", "a\\b", "E'a\\\\b'"),
         ] {
             assert_eq!(unquoted(quoted), name);
-            assert_eq!(literal(name), text);
+            assert_eq!(text_literal(name), text);
         }
     }
 
