@@ -450,7 +450,7 @@ async fn an_edit_right_after_a_load_reads_few_rows() {
         "BEGIN; SELECT open_revision('t', 't', 't');
          INSERT INTO turnover_parcel SELECT (jsonb_populate_record(t, jsonb_build_object('id', t.id || n, 'number', 'A' || n, 'revision', current_revision(),
              'geom', ST_Translate(t.geom, 0.01 * (n % 150) - 0.75, 0.01 * (n / 150) - 0.75)))).*
-         FROM turnover_parcel t, generate_series(1, 20000) n; COMMIT",
+         FROM turnover_parcel t, generate_series(1, 3000) n; COMMIT",
     )
     .execute(&mut superuser)
     .await
