@@ -132,6 +132,8 @@ class Wire:
         head, _, rest = got.partition(b"\r\n\r\n")
         status, *fields = head.decode("latin-1").split("\r\n")
         told = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
+        if "content-length" not in told:
+            raise SystemExit(f"{method} {address} 的回答没有 Content-Length：{head[:300]!r}")
         while len(rest) < int(told["content-length"]):
             rest += self.more()
         return int(status.split()[1]), told.get("etag"), rest

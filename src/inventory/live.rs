@@ -338,6 +338,7 @@ impl Live {
 
 /// Refreshes whenever the bell rings, and looks by itself in case one is missed. Ends when it is dropped.
 pub async fn keep(live: Arc<Live>, mut newest: watch::Receiver<i64>) {
+    let mut last = 0;
     loop {
         // A database that hangs is given up on, to be asked again on another connection.
         if let Err(failure) = store::while_answering(&live.pool, live.refresh()).await {
@@ -345,12 +346,15 @@ pub async fn keep(live: Arc<Live>, mut newest: watch::Receiver<i64>) {
             tokio::time::sleep(PATIENCE / 4).await;
             continue;
         }
-        // What was written here is shown before the bell rings for it (`api::in_memory`).
+        // What was written here is shown before the bell rings for it (`api::in_memory`). A number below the last is another register's.
         let is_other = async {
             loop {
                 newest.changed().await?;
                 let rung = *newest.borrow_and_update();
-                if live.progress.lock().await.standing.as_ref().is_none_or(|standing| standing.revision != rung) {
+                let is_back = std::mem::replace(&mut last, rung) > rung;
+                if is_back
+                    || live.progress.lock().await.standing.as_ref().is_none_or(|standing| standing.revision < rung)
+                {
                     return Ok::<_, watch::error::RecvError>(());
                 }
             }
@@ -361,7 +365,8 @@ pub async fn keep(live: Arc<Live>, mut newest: watch::Receiver<i64>) {
     }
 }
 
-/// Between two looks at an operator's table that is written all the time; what is written meanwhile is shown so much later.
+/// Between two looks at an operator's table that is written all the time, or four times as long as a look where that is less; what is
+/// written meanwhile is shown so much later.
 const LONGEST_REST: Duration = Duration::from_millis(40);
 
 /// The same for the operator's tables, each by itself.
@@ -383,7 +388,7 @@ pub async fn keep_extras(live: Arc<Live>, written: watch::Receiver<Written>) {
                     tokio::time::sleep(PATIENCE / 4).await;
                     continue;
                 }
-                // A table that is written all the time is looked at a fifth of the time at most: several writes are one look.
+                // A table that is written all the time is not looked at all the time: several writes are one look.
                 tokio::time::sleep((4 * begun.elapsed()).min(LONGEST_REST)).await;
                 let is_written = written.wait_for(|written| written.count(slot.layer.id) != seen);
                 if let Ok(Err(_closed)) = tokio::time::timeout(PATIENCE, is_written).await {

@@ -85,26 +85,26 @@ const TRACKED: [(&str, &str, &[&str]); 15] = [
 /// The log of accounts.
 const ACCOUNT_LOG: &str = "account_event";
 
-/// Triggers beyond the five of each tracked table.
-const GUARDS: [(&str, &str); 18] = [
-    (ACCOUNT_LOG, "account_event_append_only"),
-    (ACCOUNT_LOG, "account_event_no_truncate"),
-    ("attachment_content", "attachment_content_append_only"),
-    ("change", "change_append_only"),
-    ("change", "change_no_truncate"),
-    ("export_log", "export_log_append_only"),
-    ("revision", "revision_append_only"),
-    ("revision", "revision_no_truncate"),
-    ("revision", "revision_seal"),
-    ("park", "park_unused_delete"),
-    ("park_block", "park_block_fits_insert"),
-    ("park_block", "park_block_fits_update"),
-    ("turnover_parcel", "turnover_parcel_fits_insert"),
-    ("turnover_parcel", "turnover_parcel_fits_update"),
-    ("low_efficiency_parcel", "low_efficiency_parcel_fits_insert"),
-    ("low_efficiency_parcel", "low_efficiency_parcel_fits_update"),
-    ("redevelopment_plan", "redevelopment_plan_fits_insert"),
-    ("redevelopment_plan", "redevelopment_plan_fits_update"),
+/// Triggers beyond the five of each tracked table, and what they call.
+const GUARDS: [(&str, &str, &str); 18] = [
+    (ACCOUNT_LOG, "account_event_append_only", "refuse_account_event_change"),
+    (ACCOUNT_LOG, "account_event_no_truncate", "refuse_account_event_change"),
+    ("attachment_content", "attachment_content_append_only", "refuse_log_change"),
+    ("change", "change_append_only", "refuse_log_change"),
+    ("change", "change_no_truncate", "refuse_log_change"),
+    ("export_log", "export_log_append_only", "refuse_log_change"),
+    ("revision", "revision_append_only", "refuse_log_change"),
+    ("revision", "revision_no_truncate", "refuse_log_change"),
+    ("revision", "revision_seal", "seal_revision"),
+    ("park", "park_unused_delete", "check_parks_unused"),
+    ("park_block", "park_block_fits_insert", "check_blocks_fit"),
+    ("park_block", "park_block_fits_update", "check_blocks_fit"),
+    ("turnover_parcel", "turnover_parcel_fits_insert", "check_lives_apart"),
+    ("turnover_parcel", "turnover_parcel_fits_update", "check_lives_apart"),
+    ("low_efficiency_parcel", "low_efficiency_parcel_fits_insert", "check_lives_apart"),
+    ("low_efficiency_parcel", "low_efficiency_parcel_fits_update", "check_lives_apart"),
+    ("redevelopment_plan", "redevelopment_plan_fits_insert", "check_lives_apart"),
+    ("redevelopment_plan", "redevelopment_plan_fits_update", "check_lives_apart"),
 ];
 
 /// Functions that write the log or keep it.
@@ -131,7 +131,8 @@ const OLD_LOG_FUNCTION: &str = "log_changes";
 /// The ones that write the log with their owner's rights, and whose names nobody can bend meanwhile.
 const OWNERS_RIGHTS: [&str; 3] = [OLD_LOG_FUNCTION, "open_revision", "seal_revision"];
 const SEARCH_PATH: &str = "search_path=pg_catalog, public, pg_temp";
-const NO_NESTED_LOOPS: &str = "enable_nestloop=off";
+/// And how the statements of the functions of the tables are planned.
+const JOINS: [&str; 3] = ["enable_nestloop=off", "enable_hashjoin=on", "enable_mergejoin=on"];
 
 /// Recomputes everything, by statements of its own: a function of the database may have been altered too. Run it in a
 /// transaction of its own without a statement limit: it reads the whole log.
@@ -288,33 +289,45 @@ async fn altered_guard(connection: &mut PgConnection) -> Result<Option<BadRow>> 
     Ok(None)
 }
 
+/// Of a trigger: its table, its name, the function that it calls, when it fires (`pg_trigger.tgtype`), and whether only on a condition.
+type TriggerRow = (String, String, String, i16, bool);
+
+/// After a statement, by what it is: the bits of `pg_trigger.tgtype`.
+const AFTER_INSERT: i16 = 1 << 2;
+const AFTER_DELETE: i16 = 1 << 3;
+const AFTER_UPDATE: i16 = 1 << 4;
+
 async fn altered_trigger(connection: &mut PgConnection, age: Age) -> Result<Option<(String, String)>> {
-    let standing: Vec<(String, String, String)> = sqlx::query_as(
-        "SELECT c.relname::text, t.tgname::text, p.proname::text
+    let standing: Vec<TriggerRow> = sqlx::query_as(
+        "SELECT c.relname::text, t.tgname::text, p.proname::text, t.tgtype, t.tgqual IS NOT NULL OR t.tgattr <> ''
          FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
          WHERE t.tgenabled IN ('O', 'A') AND pg_table_is_visible(c.oid) AND pg_function_is_visible(p.oid)",
     )
     .fetch_all(&mut *connection)
     .await?;
+    let calls = |row: &TriggerRow, table: &str, name: &str, function: &str| {
+        row.0 == table && row.1 == name && row.2 == function
+    };
     for (table, ..) in TRACKED {
         let log = age.log_function(table);
-        let guards = [
-            ("stamp", "stamp_revision"),
-            ("log_insert", &log),
-            ("log_update", &log),
-            ("log_delete", &log),
-            ("no_truncate", "refuse_log_change"),
-        ];
-        for (guard, function) in guards {
+        for (operation, when) in [("insert", AFTER_INSERT), ("update", AFTER_UPDATE), ("delete", AFTER_DELETE)] {
+            let name = format!("{table}_log_{operation}");
+            let logs = |row: &TriggerRow| calls(row, table, &name, &log) && row.3 == when && !row.4;
+            if !standing.iter().any(logs) {
+                return Ok(Some((table.to_owned(), name)));
+            }
+        }
+        for (guard, function) in [("stamp", "stamp_revision"), ("no_truncate", "refuse_log_change")] {
             let name = format!("{table}_{guard}");
-            if !standing.iter().any(|(t, n, f)| t == table && *n == name && f == function) {
+            if !standing.iter().any(|row| calls(row, table, &name, function)) {
                 return Ok(Some((table.to_owned(), name)));
             }
         }
     }
-    let mut others = GUARDS.into_iter().filter(|(table, _)| age.has_access || *table != ACCOUNT_LOG);
-    let missing = others.find(|(table, guard)| !standing.iter().any(|(t, n, _)| t == table && n == guard));
-    Ok(missing.map(|(table, guard)| (table.to_owned(), guard.to_owned())))
+    let others = GUARDS.into_iter().filter(|(table, ..)| age.has_access || *table != ACCOUNT_LOG);
+    let is_altered =
+        |(table, guard, function): &(&str, &str, &str)| !standing.iter().any(|row| calls(row, table, guard, function));
+    Ok(others.into_iter().find(is_altered).map(|(table, guard, _)| (table.to_owned(), guard.to_owned())))
 }
 
 /// Body, owner's rights, settings, and whether the log's owner owns it.
@@ -342,7 +355,7 @@ async fn altered_function(connection: &mut PgConnection, age: Age) -> Result<Opt
             .bind(keys)
             .fetch_one(&mut *connection)
             .await?;
-        let config = vec![SEARCH_PATH.to_owned(), NO_NESTED_LOOPS.to_owned()];
+        let config: Vec<String> = [SEARCH_PATH].into_iter().chain(JOINS).map(str::to_owned).collect();
         let name = age.log_function(table);
         if standing_function(connection, &name).await? != Some((body, true, Some(config), true)) {
             return Ok(Some(name));
@@ -363,7 +376,8 @@ async fn standing_function(connection: &mut PgConnection, name: &str) -> Result<
     Ok(if standing.len() == 1 { standing.pop() } else { None })
 }
 
-/// A table of the log that the service's role may write by itself, or is not bound by policies of.
+/// A table of the log that the service's role may write by itself (or by a trigger of its own that calls the log's functions), or is not
+/// bound by policies of.
 async fn writable_log(connection: &mut PgConnection) -> Result<Option<String>> {
     let writable = sqlx::query_scalar(
         "SELECT c.relname::text FROM pg_class c, pg_roles r
@@ -372,6 +386,9 @@ async fn writable_log(connection: &mut PgConnection) -> Result<Option<String>> {
                  AND (has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER') OR r.rolsuper)
              OR c.oid = to_regclass('attachment_content')
                  AND (has_table_privilege(r.oid, c.oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER') OR r.rolsuper)
+             OR c.oid = 'revision'::regclass AND EXISTS (
+                 SELECT FROM pg_proc p WHERE (p.proname LIKE 'log\\_changes%' OR p.proname = 'seal_revision')
+                     AND pg_function_is_visible(p.oid) AND has_function_privilege(r.oid, p.oid, 'EXECUTE'))
              OR c.oid = 'change'::regclass AND NOT c.relrowsecurity
              OR c.relname IN (SELECT name FROM protected_table) AND pg_table_is_visible(c.oid) AND NOT c.relrowsecurity)
          ORDER BY 1 LIMIT 1",

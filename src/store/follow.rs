@@ -84,7 +84,7 @@ pub async fn follow(pool: PgPool, told: Told) {
                 continue;
             }
         }
-        // The bell says all that a look would find: until the next look it is believed.
+        // Until the next look the bell is believed: it says all but the server's role, and that a register was put back.
         let hearing = async { while hear(listener.as_mut(), &told).await {} };
         if tokio::time::timeout(LOOK, hearing).await.is_ok() {
             listener = None;

@@ -49,8 +49,16 @@ pub fn connect(options: PgConnectOptions, limits: PoolLimits) -> PgPool {
     PgPoolOptions::new()
         .max_connections(limits.connections)
         .acquire_timeout(limits.acquire)
-        .test_before_acquire(true)
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(is_sound(connection)))
         .connect_lazy_with(options)
+}
+
+/// Whether a connection that comes back from the pool answers and is in no transaction. Somebody may have gone away while a transaction
+/// began, which nobody ended then: whoever came next would go on in it, and as whom it spoke for.
+async fn is_sound(connection: &mut PgConnection) -> std::result::Result<bool, sqlx::Error> {
+    // Within a transaction `now()` is when that began. In one that has failed nothing is answered.
+    sqlx::query_scalar("SELECT now() = statement_timestamp()").fetch_one(connection).await
 }
 
 /// Brings the schema and the application role's grants up to date; a second migrator waits for the first. A replica's are only looked at.

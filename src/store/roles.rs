@@ -90,10 +90,10 @@ fn grants() -> String {
          REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON revision, change, tracked_table, protected_table FROM {role};
          REVOKE UPDATE, DELETE, TRUNCATE ON account_event, export_log, attachment_content FROM {role};
          REVOKE ALL ON _sqlx_migrations FROM {role};
-         REVOKE EXECUTE ON FUNCTION seal_revision() FROM PUBLIC;
+         REVOKE EXECUTE ON FUNCTION seal_revision() FROM PUBLIC, {role};
          DO $$ DECLARE function regprocedure; BEGIN
              FOR function IN SELECT format('log_changes_of_%I()', name) FROM tracked_table LOOP
-                 EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', function);
+                 EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC, {role}', function);
              END LOOP;
          END $$;
          ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role};

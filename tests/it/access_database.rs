@@ -323,6 +323,8 @@ async fn the_audit_names_a_guard_that_was_loosened() {
         ("ALTER FUNCTION seal_revision() SET search_path = pg_temp, public", "pg_proc", "seal_revision"),
         ("ALTER FUNCTION refuse_log_change() SECURITY DEFINER", "pg_proc", "refuse_log_change"),
         ("ALTER FUNCTION log_changes_of_attachment() OWNER TO postgres", "pg_proc", "log_changes_of_attachment"),
+        ("ALTER FUNCTION log_changes_of_park() SET enable_hashjoin = off", "pg_proc", "log_changes_of_park"),
+        ("GRANT EXECUTE ON FUNCTION log_changes_of_park() TO sizhi_app", "revision", "sizhi_app"),
         ("GRANT UPDATE ON change TO sizhi_app", "change", "sizhi_app"),
         ("GRANT INSERT ON revision TO PUBLIC", "revision", "sizhi_app"),
         ("ALTER TABLE change DISABLE ROW LEVEL SECURITY", "change", "sizhi_app"),

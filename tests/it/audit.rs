@@ -218,6 +218,18 @@ async fn guards_switched_off_or_altered_are_named() {
             "park",
             "park_log_delete",
         ),
+        (
+            "CREATE OR REPLACE TRIGGER park_log_update AFTER UPDATE ON park REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+             FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION log_changes_of_park()",
+            "park",
+            "park_log_update",
+        ),
+        (
+            "CREATE FUNCTION lenient() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+             CREATE OR REPLACE TRIGGER change_append_only BEFORE UPDATE OR DELETE ON change FOR EACH ROW EXECUTE FUNCTION lenient()",
+            "change",
+            "change_append_only",
+        ),
         // A migration that forgot to tell the log of its column.
         ("ALTER TABLE park ADD COLUMN remark text", "pg_proc", "log_changes_of_park"),
         ("ALTER FUNCTION change_digest RENAME TO other_digest", "pg_proc", "change_digest"),

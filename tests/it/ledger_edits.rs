@@ -470,8 +470,13 @@ async fn an_edit_right_after_a_load_reads_few_rows() {
 
 /// Rows of the ledger that statements have read, in tables and indexes, with what the service's connections have not told yet.
 async fn rows_read(db: &Database) -> i64 {
+    let pool = &db.application;
+    // A connection goes back to the pool a moment after its work.
+    while pool.num_idle() < pool.size() as usize {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     let mut idle = Vec::new();
-    while let Some(mut connection) = db.application.try_acquire() {
+    while let Some(mut connection) = pool.try_acquire() {
         sqlx::query("SELECT pg_stat_force_next_flush()").execute(&mut *connection).await.expect("flush");
         sqlx::query("SELECT 1").execute(&mut *connection).await.expect("told");
         idle.push(connection);

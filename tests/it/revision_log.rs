@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sizhi::store::{self, revision};
+use sizhi::store::follow::{self, Told, Written};
+use sizhi::store::{self, PoolLimits, revision};
 use sqlx::{AssertSqlSafe, PgConnection};
+use tokio::sync::watch;
 
 use crate::support::Database;
 
@@ -433,5 +436,44 @@ async fn a_database_of_another_program_is_refused() {
         let db = Database::empty().await;
         sqlx::query(sql).execute(&db.pool).await.expect(sql);
         assert_eq!(store::migrate(&db.pool).await.expect_err(code).code(), code);
+    }
+}
+
+/// Without the bell a write is found within two seconds: of five in a row, each told at once, at most one can have been found so.
+#[tokio::test]
+async fn every_revision_is_told_by_the_bell() {
+    let db = Database::with_sample().await;
+    let (newest, mut told) = watch::channel(0);
+    let (access, layers, looks) = (watch::channel(0).0, watch::channel(Written::default()).0, watch::channel(None).0);
+    let following = tokio::spawn(follow::follow(db.application.clone(), Told { newest, access, layers, looks }));
+    told.wait_for(|revision| *revision == 1).await.expect("told of the sample");
+    // Whoever listens has looked once more.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for revision in 2..=6 {
+        db.write(&format!("UPDATE park SET name = name || '{revision}' WHERE code = 'S437001'")).await;
+        let soon = tokio::time::timeout(Duration::from_millis(900), told.wait_for(|told| *told == revision));
+        soon.await.expect("told at once").expect("told");
+    }
+    following.abort();
+}
+
+/// Somebody who goes away while a transaction begins leaves it open; the next one on the connection is in none of it.
+#[tokio::test]
+async fn a_connection_comes_back_without_the_transaction_that_nobody_ended() {
+    let db = Database::with_sample().await;
+    let pool = store::connect(
+        db.pool.connect_options().as_ref().clone(),
+        PoolLimits { connections: 1, ..PoolLimits::default() },
+    );
+    for left in ["BEGIN READ ONLY; SET LOCAL sizhi.jurisdiction = '430100'", "BEGIN; SELECT 1 / 0"] {
+        let mut connection = pool.acquire().await.expect("connection");
+        let _ = sqlx::raw_sql(left).execute(&mut *connection).await;
+        drop(connection);
+        let (writes, whom): (bool, Option<String>) =
+            sqlx::query_as("SELECT current_setting('transaction_read_only') = 'off', nullif(current_setting('sizhi.jurisdiction', true), '')")
+                .fetch_one(&pool)
+                .await
+                .expect(left);
+        assert_eq!((writes, whom), (true, None), "{left}");
     }
 }
