@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, Row, Transaction};
 
 use super::replica;
 use super::roles::{self, APPLICATION_ROLE, Standing};
@@ -57,8 +57,9 @@ pub fn connect(options: PgConnectOptions, limits: PoolLimits) -> PgPool {
 /// Whether a connection that comes back from the pool answers and is in no transaction. Somebody may have gone away while a transaction
 /// began, which nobody ended then: whoever came next would go on in it, and as whom it spoke for.
 async fn is_sound(connection: &mut PgConnection) -> std::result::Result<bool, sqlx::Error> {
-    // Within a transaction `now()` is when that began. In one that has failed nothing is answered.
-    sqlx::query_scalar("SELECT now() = statement_timestamp()").fetch_one(connection).await
+    // Within a transaction `now()` is when that began. In one that has failed nothing is answered. (As one message: of several each
+    // would have a moment of its own.)
+    sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(connection).await?.try_get(0)
 }
 
 /// Brings the schema and the application role's grants up to date; a second migrator waits for the first. A replica's are only looked at.

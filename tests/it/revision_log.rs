@@ -465,6 +465,9 @@ async fn a_connection_comes_back_without_the_transaction_that_nobody_ended() {
         db.pool.connect_options().as_ref().clone(),
         PoolLimits { connections: 1, ..PoolLimits::default() },
     );
+    let whose =
+        async || sqlx::query_scalar::<_, i32>("SELECT pg_backend_pid()").fetch_one(&pool).await.expect("process");
+    assert_eq!(whose().await, whose().await, "a sound connection stays");
     for left in ["BEGIN READ ONLY; SET LOCAL sizhi.jurisdiction = '430100'", "BEGIN; SELECT 1 / 0"] {
         let mut connection = pool.acquire().await.expect("connection");
         let _ = sqlx::raw_sql(left).execute(&mut *connection).await;
