@@ -164,7 +164,7 @@ impl Vocabulary {
     }
 }
 
-/// Canonical names by what is left of the words for them ([`plain`]): thousands of words would be made plain for each field of each edit.
+/// Canonical names by what is left of the words for them ([`plain`]): all words would be made plain for each field of each edit.
 struct Known {
     boundaries: HashMap<String, &'static str>,
     common: HashMap<String, &'static str>,

@@ -190,6 +190,7 @@ pub(super) async fn judge_against_register(
     let stage = ledgers::stage(connection, ledger, &staged).await?;
     judged.report.findings.extend(absent::keep_in_ledger(connection, parcels, &judged.absent, judged.inherit).await?);
     let standing = ledgers::standing_states(connection, stage).await?;
+    // Only an id that does not stand can be one that is used up.
     let used = match standing.len() == list.len() {
         true => HashSet::new(),
         false => ledgers::staged_used_before(connection, stage).await?,
