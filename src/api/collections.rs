@@ -207,9 +207,7 @@ fn json_schema(
             .collect();
         let further =
             |name: &str, zh: &str, en: &str| vec![format!("<code>{name}</code>"), zh.into(), en.into(), String::new()];
-        if layer.has_past() {
-            rows.extend(LIFE.map(|(name, _, zh, en)| further(name, zh, en)));
-        }
+        rows.extend(layer.life().iter().map(|day| further(day.name, day.title.zh, day.title.en)));
         if layer.geometry != GeometryKind::None {
             rows.push(further("geometry", "图形", "Geometry"));
         }
@@ -224,16 +222,14 @@ fn json_schema(
     } else {
         chosen().for_each(|p| tell_values(p, &mut properties[p.name]));
     }
-    if layer.has_past() {
-        properties.extend(LIFE.map(|(name, role, zh, en)| {
-            let mut schema = life_schema(role, zh, en);
-            if what.0 == "queryables" {
-                // What a filter compares with is a day.
-                schema["type"] = json!("string");
-            }
-            (name.to_owned(), schema)
-        }));
-    }
+    properties.extend(layer.life().iter().zip(LIFE_ROLES).map(|(day, role)| {
+        let mut schema = life_schema(role, day.title.zh, day.title.en);
+        if what.0 == "queryables" {
+            // What a filter compares with is a day.
+            schema["type"] = json!("string");
+        }
+        (day.name.to_owned(), schema)
+    }));
     if layer.geometry != GeometryKind::None {
         let format = layer.geometry.schema_format();
         properties
@@ -246,11 +242,8 @@ fn json_schema(
     representation::answer("application/schema+json; charset=utf-8", None, document.to_string())
 }
 
-/// The life of a feature, on every layer: name, role (OGC API Features Part 5, 10), titles. Asked for by `datetime`.
-pub const LIFE: [(&str, &str, &str, &str); 2] = [
-    ("valid_from", "primary-interval-start", "生效日期", "Valid from"),
-    ("valid_to", "primary-interval-end", "失效日期", "Valid to"),
-];
+/// What the days of a feature's life are to a client (OGC API Features Part 5, 10): `datetime` asks by them.
+const LIFE_ROLES: [&str; 2] = ["primary-interval-start", "primary-interval-end"];
 
 fn life_schema(role: &str, zh: &str, en: &str) -> Value {
     json!({"type": ["string", "null"], "format": "date", "title": zh, "x-title-en": en, "x-ogc-role": role})

@@ -143,6 +143,9 @@ pub fn parse_bbox(text: &str, crs: PublishedCrs) -> Result<Boxes> {
         if west > east || south > north {
             return Err(invalid("前一个角的坐标大于后一个角的坐标"));
         }
+        if let Some(rule) = zone_fault(crs, west, east) {
+            return Err(invalid(&rule));
+        }
         return Ok(Boxes::Plane(PlaneBox { crs, sides: [west, south, east, north] }));
     }
     if !(west.abs() <= 180.0 && east.abs() <= 180.0) {
@@ -158,6 +161,18 @@ pub fn parse_bbox(text: &str, crs: PublishedCrs) -> Result<Boxes> {
         return Ok(Boxes::Degrees(vec![[west, south, 180.0, north], [-180.0, south, east, north]]));
     }
     Ok(Boxes::Degrees(vec![[west, south, east, north]]))
+}
+
+/// Eastings with the zone's number where it must not be, or without it: nowhere on earth, and the question would find nothing without a word.
+fn zone_fault(crs: PublishedCrs, west: f64, east: f64) -> Option<String> {
+    /// Eastings without the number are less, those with it are many times as much.
+    const WITHOUT: f64 = 1e6;
+    let PublishedCrs::GaussKruger { zone, prefixed } = crs else { return None };
+    match prefixed {
+        true if east < WITHOUT && west > -WITHOUT => Some(format!("横坐标应带带号 {zone}（8 位），例如 {zone}500000")),
+        false if west > 10.0 * WITHOUT => Some("横坐标不带带号（6 位），例如 500000".to_owned()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -238,6 +253,9 @@ mod tests {
             (zone, "3200000,38400000,3100000,38500000"),
             (zone, "3100000,38500000,3200000,38400000"),
             (zone, "1e999,38500000,3200000,38400000"),
+            // Without the zone's number, and with it where there is none.
+            (zone, "3100000,400000,3200000,500000"),
+            (PublishedCrs::GaussKruger { zone: 38, prefixed: false }, "3100000,38400000,3200000,38500000"),
         ] {
             assert_eq!(parse_bbox(bad, crs).err().map(|e| e.code()), Some("bbox_invalid"), "{crs:?} {bad}");
         }

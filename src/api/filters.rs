@@ -133,11 +133,14 @@ pub fn sort_keys(text: &str, layer: &Layer) -> Result<Vec<SortKey>> {
             Some(name) => (name, true),
             None => (part.strip_prefix('+').unwrap_or(part), false),
         };
-        let property = layer.queryable(name).filter(|p| !p.kind.is_list());
+        let property = layer.askable(name).filter(|p| !p.kind.is_list());
         let Some(property) = property.filter(|_| keys.iter().all(|k| k.property.name != name)) else {
             return Err(Error::invalid(
                 "sortby_invalid",
-                format!("不能按“{}”排序；可按可查询的属性排序，各一次，例如 -computed_area_mu,number", shorten(part)),
+                format!(
+                    "不能按“{}”排序；可按可查询的属性（列表除外）排序，各一次，例如 -computed_area_mu,number",
+                    shorten(part)
+                ),
             ));
         };
         keys.push(SortKey { property, descending });

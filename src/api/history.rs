@@ -7,7 +7,7 @@ use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
 use super::auth;
-use super::collections::{LIFE, layer_of, with_past};
+use super::collections::{layer_of, with_past};
 use super::html;
 use super::item::item_not_found;
 use super::items;
@@ -18,7 +18,7 @@ use super::state::State;
 use crate::domain::SquareMetres;
 use crate::domain::area::round_decimal;
 use crate::domain::detail::Detail;
-use crate::domain::layer::Layer;
+use crate::domain::layer::{LIFE, Layer};
 use crate::error::{Error, Result};
 use crate::geometry::difference::Difference;
 use crate::inventory::history::{self, ChangedProperty, GeometryChange, History, Told};
@@ -130,7 +130,7 @@ fn entry(layer: &Layer, detail: Detail, url: &str, told: &Told) -> Value {
 }
 
 fn property(changed: &ChangedProperty) -> Value {
-    let life = || LIFE.iter().find(|(name, ..)| *name == changed.name).map(|(_, _, title, _)| (*title).to_owned());
+    let life = || LIFE.iter().find(|day| day.name == changed.name).map(|day| day.title.zh.to_owned());
     let title = changed.property.map(|p| p.heading_zh()).or_else(life).unwrap_or_default();
     json!({"name": changed.name, "title": title, "before": changed.before, "after": changed.after})
 }

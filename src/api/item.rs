@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, web};
 use serde_json::{Value, json};
 
 use super::auth;
-use super::collections::{LIFE, layer_of, outline_note};
+use super::collections::{layer_of, outline_note};
 use super::html;
 use super::in_memory;
 use super::items::{feature_value, mark, shown};
@@ -33,7 +33,7 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
     let layer = layer_of(&state, &collection, &viewer)?;
     let allowed: Vec<&str> = ITEM_PARAMS.into_iter().chain(SHAPE_PARAMS).collect();
     let params = Params::read(&request, &allowed, |_| false)?;
-    let form = representation::form(&request, &params)?;
+    let form = shape::form(&request, &params)?;
     let shape = shape::of(&params, layer)?;
     if id.contains('\0') {
         return Err(item_not_found(layer, &id).into());
@@ -79,7 +79,7 @@ pub(super) async fn the_item(
     let representation_of = [&[form as u8, u8::from(!remarks.is_empty())], shape.crs.uri().as_bytes()].concat();
     let revision_mark = mark(state, layer, viewer, past.revision).await?;
     let mut etag = representation::etag_of(request, &base, &representation_of, &revision_mark);
-    // A page for people shows the whole feature.
+    // A page for people names the feature by more than what is asked for.
     let plain = Shape::default();
     let shown_as = if form == Form::Html { &plain } else { shape };
     let found = found(request, state, (viewer, layer, id, shown_as), (period, past.revision), written).await?;
@@ -95,14 +95,16 @@ pub(super) async fn the_item(
     if form == Form::Html {
         let name = html::text_of(&parsed["properties"]["name"]);
         let title = format!("{} {id} {name}", layer.title.zh);
-        let body = ways_on(layer, &base, &parsed) + &outline_note(layer, viewer) + &item_page(layer, &parsed);
+        let body = ways_on(layer, &base, &parsed) + &outline_note(layer, viewer) + &item_page(layer, &parsed, shape);
         let json_url = format!("{url}?{}", representation::query_string(&params.with("f", "json")));
         let page = html::page(&base, title.trim(), &body, &json_url);
         return past.mark(representation::html(Some(&etag), page), revision, layer.visibility);
     }
     if let Some(members) = parsed.as_object_mut() {
-        let href = |form: &str| format!("{url}?{}", representation::query_string(&params.with("f", form)));
-        members.insert("links".into(), links(layer, &base, &url, href));
+        let href = |pairs: &[(String, String)]| format!("{url}?{}", representation::query_string(pairs));
+        let people = shape::for_people(params).unwrap_or_else(|| params.with("f", "html"));
+        let forms = (href(&params.with("f", "json")), href(&people));
+        members.insert("links".into(), links(layer, &base, &url, forms));
         if shape.crs != PublishedCrs::Crs84 {
             members.insert("coordRefSys".into(), json!(shape.crs.uri()));
         }
@@ -197,10 +199,10 @@ async fn as_it_was(
 }
 
 /// Ways from a feature: to its other form, its layer, and what else is known of it.
-fn links(layer: &Layer, base: &str, url: &str, href: impl Fn(&str) -> String) -> Value {
+fn links(layer: &Layer, base: &str, url: &str, (own, people): (String, String)) -> Value {
     let mut links = vec![
-        json!({"rel": "self", "type": "application/geo+json", "href": href("json")}),
-        json!({"rel": "alternate", "type": "text/html", "href": href("html")}),
+        json!({"rel": "self", "type": "application/geo+json", "href": own}),
+        json!({"rel": "alternate", "type": "text/html", "href": people}),
     ];
     if layer.has_past() {
         let href = format!("{url}/history?f=json");
@@ -245,12 +247,14 @@ fn ways_on(layer: &Layer, base: &str, feature: &Value) -> String {
     )
 }
 
-/// One feature for people: every property with its unit, the days of its life, what its geometry is.
-fn item_page(layer: &Layer, feature: &Value) -> String {
+/// One feature for people: the properties that are asked for with their units, the days of its life, what its geometry is.
+fn item_page(layer: &Layer, feature: &Value, shape: &Shape) -> String {
+    let is_wanted = |name: &str| shape.properties.as_ref().is_none_or(|names| names.contains(&name));
     let value = |name: &str| html::escape(&html::text_of(&feature["properties"][name]));
-    let properties = layer.properties.iter().map(|p| (p.heading_zh(), shown(p, &feature["properties"][p.name])));
-    let life = LIFE.iter().filter(|_| layer.has_past());
-    let life = life.map(|(name, _, title, _)| ((*title).to_owned(), value(name)));
+    let properties = layer.properties.iter().filter(|p| is_wanted(p.name));
+    let properties = properties.map(|p| (p.heading_zh(), shown(p, &feature["properties"][p.name])));
+    let life = layer.life().iter().filter(|day| is_wanted(day.name));
+    let life = life.map(|day| (day.title.zh.to_owned(), value(day.name)));
     let geometry = match (feature["geometry"]["type"].as_str(), feature["geometry"]["coordinates"].as_array()) {
         (Some("MultiPolygon"), Some(parts)) => format!("面，{} 个部分", parts.len()),
         (Some("Polygon"), _) => "面，1 个部分".to_owned(),

@@ -52,7 +52,7 @@ async fn list_page(
     layer: &Layer,
     params: &Params,
 ) -> Answer {
-    let form = representation::form(request, params)?;
+    let form = shape::form(request, params)?;
     let mut query = ItemsQuery { shape: shape::of(params, layer)?, ..params::items_query(params, layer)? };
     let base = representation::base_url(request, state);
     let past = Past::read(params, state).await?;

@@ -124,7 +124,7 @@ fn filter_parameters() -> [Value; 3] {
 
 /// One for each property that may be asked for by name.
 fn property_parameters(layer: &Layer) -> impl Iterator<Item = Value> {
-    layer.properties.iter().filter(|p| parameter_of(layer, p.name).is_some()).map(|property| {
+    layer.properties.iter().chain(layer.life()).filter(|p| parameter_of(layer, p.name).is_some()).map(|property| {
         // A list is asked for by one of its members; of numbers and days also ranges.
         let (schema, how) = match property.kind {
             PropertyKind::TextList => (json!({"type": "string"}), ""),

@@ -284,9 +284,8 @@ fn layer_feature(layer: &Layer) -> Value {
         schema["nullable"] = json!(true);
         properties.insert(property.name.to_owned(), schema);
     }
-    let life = [("valid_from", "生效日期"), ("valid_to", "失效日期")];
-    for (name, title) in life.into_iter().filter(|_| layer.has_past()) {
-        properties.insert(name.to_owned(), day(title));
+    for bound in layer.life() {
+        properties.insert(bound.name.to_owned(), day(bound.title.zh));
     }
     let own = json!({"properties": {"type": "object", "title": layer.title.zh, "properties": properties}});
     json!({"allOf": [reference("Feature"), {"type": "object", "properties": own}]})

@@ -6,6 +6,7 @@ use super::cursor;
 use super::params::Params;
 use super::past::Past;
 use super::representation::{self, Form};
+use super::shape;
 use crate::domain::items_query::After;
 use crate::domain::layer::Layer;
 
@@ -30,6 +31,9 @@ impl PageLinks {
         let mut json = html.clone();
         json.push_str("json");
         html.push_str("html");
+        if let Some(pairs) = shape::for_people(params) {
+            html = href(&pairs);
+        }
         let link = |rel, kind, title, href| PageLink { rel, kind, title, href };
         let mut links = vec![
             link(rel(Form::Json), "application/geo+json", "GeoJSON", json),
@@ -39,7 +43,7 @@ impl PageLinks {
         if let Some(after) = next {
             let mut pairs = params.without(&["cursor", "offset"]);
             past.settle(&mut pairs);
-            pairs.push(("cursor".into(), cursor::text(&after)));
+            pairs.push(("cursor".into(), cursor::text(&after, params.get("sortby"))));
             let kind = if form == Form::Json { "application/geo+json" } else { "text/html" };
             links.push(link("next", kind, "下一页", href(&pairs)));
         }

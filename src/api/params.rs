@@ -188,7 +188,7 @@ pub const EXPORT_PARAMS: [&str; 4] = ["encoding", "crs", "headings", "geometry"]
 pub fn parameter_of(layer: &Layer, name: &str) -> Option<&'static Property> {
     let is_taken =
         [&QUESTION_PARAMS[..], &PAGE_PARAMS, &EXPORT_PARAMS, &RESERVED_PARAMS].iter().any(|p| p.contains(&name));
-    layer.queryable(name).filter(|_| !is_taken)
+    layer.askable(name).filter(|_| !is_taken)
 }
 
 /// Parameters of facets, and of the options of items.
@@ -218,14 +218,14 @@ pub fn query_of_pairs(pairs: Vec<(String, String)>, layer: &Layer) -> Result<Ite
 pub fn items_query(params: &Params, layer: &Layer) -> Result<ItemsQuery> {
     refuse_time(params, layer)?;
     let sort = params.get("sortby").map(|text| filters::sort_keys(text, layer)).transpose()?.unwrap_or_default();
-    let after = params.get("cursor").map(cursor::parse).transpose()?;
+    let after = params.get("cursor").map(|text| cursor::parse(text, params.get("sortby"))).transpose()?;
     let fits = |after: &After| {
         let mut pairs = after.keys.iter().zip(&sort);
         after.keys.len() == sort.len()
             && pairs.all(|(text, key)| text.as_ref().is_none_or(|text| is_of_kind(text, key.property.kind)))
     };
     if after.as_ref().is_some_and(|after| !fits(after)) {
-        return Err(Error::invalid("cursor_invalid", "cursor 与 sortby 不相配；请从第一页的 next 链接开始"));
+        return Err(cursor::not_of_this_order());
     }
     let bbox_crs = crs::of_input(params, "bbox-crs")?;
     let (boxes, plane_box) = match params.get("bbox").map(|text| crs::parse_bbox(text, bbox_crs)).transpose()? {

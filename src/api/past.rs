@@ -52,11 +52,12 @@ impl Past {
         let mut response = answer?;
         let headers = response.headers_mut();
         headers.insert(REVISION_HEADER, HeaderValue::from(revision));
-        if self.named {
-            let whose = if visibility == Visibility::Public { "public" } else { "private" };
-            if let Ok(value) = HeaderValue::from_str(&format!("{whose}, max-age={KEEP_SECONDS}, immutable")) {
-                headers.insert(header::CACHE_CONTROL, value);
-            }
+        // A ledger's answer counts days until today, and is for whoever may see it today (`api::access` says so of all that is named).
+        if self.named
+            && visibility == Visibility::Public
+            && let Ok(value) = HeaderValue::from_str(&format!("public, max-age={KEEP_SECONDS}, immutable"))
+        {
+            headers.insert(header::CACHE_CONTROL, value);
         }
         Ok(response)
     }

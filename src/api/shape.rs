@@ -1,8 +1,11 @@
 //! How features are to be written: `crs`, `properties`, `exclude-properties`, `skipGeometry`, `max-allowable-offset`, `zoom-level`.
 
-use super::collections::LIFE;
+use actix_web::HttpRequest;
+
 use super::crs;
 use super::params::{Params, shorten};
+use super::problem::Problem;
+use super::representation::{self, Form};
 use crate::domain::items_query::Shape;
 use crate::domain::layer::Layer;
 use crate::domain::published_crs::PublishedCrs;
@@ -31,6 +34,33 @@ pub fn of(params: &Params, layer: &Layer) -> Result<Shape> {
     })
 }
 
+/// Parameters of coordinates, which a page for people does not show.
+const OF_COORDINATES: [&str; 4] = ["crs", "skipGeometry", "max-allowable-offset", "zoom-level"];
+
+/// `representation::form` of features. A page for people cannot follow what is asked of coordinates: who takes GeoJSON as well is given
+/// that, who wants the page is told.
+pub fn form(request: &HttpRequest, params: &Params) -> std::result::Result<Form, Problem> {
+    let form = representation::form(request, params)?;
+    let Some(name) = OF_COORDINATES.iter().find(|name| form == Form::Html && params.get(name).is_some()) else {
+        return Ok(form);
+    };
+    let json = |kind: &str| representation::form_of(kind).filter(|form| *form == Form::Json);
+    if params.get("f").is_none() && representation::best_accepted(request, json).is_some() {
+        return Ok(Form::Json);
+    }
+    let message = format!("网页不显示坐标，不能用参数 {name}；请用 f=json");
+    Err(Error::invalid("option_not_possible", message).into())
+}
+
+/// The parameters of a link to the page for people, where they are others than these and `f`.
+pub fn for_people(params: &Params) -> Option<Vec<(String, String)>> {
+    OF_COORDINATES.iter().any(|name| params.get(name).is_some()).then(|| {
+        let mut pairs = params.with("f", "html");
+        pairs.retain(|(name, _)| !OF_COORDINATES.contains(&name.as_str()));
+        pairs
+    })
+}
+
 /// Refuses what a download has no use for.
 pub fn refuse_in_downloads(params: &Params) -> Result<()> {
     match SHAPE_PARAMS.iter().find(|name| params.get(name).is_some()) {
@@ -53,7 +83,7 @@ fn names<'p>(params: &'p Params, parameter: &str) -> impl Iterator<Item = &'p st
 
 /// Names that are wanted, in the layer's order; `None` = all of them.
 fn properties(params: &Params, layer: &Layer) -> Result<Option<Vec<&'static str>>> {
-    let all = || layer.properties.iter().map(|p| p.name).chain(LIFE.map(|(name, ..)| name));
+    let all = || layer.properties.iter().map(|p| p.name).chain(layer.life().iter().map(|day| day.name));
     let named = |parameter: &str| -> Result<Option<Vec<&str>>> {
         let names: Vec<&str> = names(params, parameter).collect();
         match names.iter().find(|name| **name != GEOMETRY && all().all(|known| known != **name)) {

@@ -293,6 +293,12 @@ impl PropertyKind {
     }
 }
 
+/// The days between which a feature of the register lives, on every layer of it: they can be asked for by name as a property can.
+pub static LIFE: [Property; 2] = [
+    Property::new("valid_from", PropertyKind::Date, Titles { zh: "生效日期", en: "Valid from" }).queryable(),
+    Property::new("valid_to", PropertyKind::Date, Titles { zh: "失效日期", en: "Valid to" }).queryable(),
+];
+
 /// The zoom from which features are told apart on a map, and have their properties in tiles.
 pub const DETAIL_ZOOM: u8 = 12;
 /// The last zoom of tiles.
@@ -348,6 +354,16 @@ impl Layer {
     /// The queryable property of this name.
     pub fn queryable(&self, name: &str) -> Option<&'static Property> {
         self.properties.iter().find(|p| p.queryable && p.name == name)
+    }
+
+    /// What may be asked for and sorted by under this name: a queryable property, or a day of the feature's life.
+    pub fn askable(&self, name: &str) -> Option<&'static Property> {
+        self.queryable(name).or_else(|| self.life().iter().find(|day| day.name == name))
+    }
+
+    /// The days of a feature's life; none of an operator's table, whose columns of these names are its own.
+    pub fn life(&self) -> &'static [Property] {
+        if self.has_past() { &LIFE } else { &[] }
     }
 }
 

@@ -3,10 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::domain::export::{Column, ExportFormat, Headings};
-use crate::domain::layer::{Layer, Property, PropertyKind};
-
-/// Chinese name, English name and the property of the life of a feature, on every layer.
-const LIFE: [(&str, &str, &str); 2] = [("valid_from", "生效日期", "Valid from"), ("valid_to", "失效日期", "Valid to")];
+use crate::domain::layer::{LIFE, Layer, Property, PropertyKind};
 
 /// Columns of a table that is to be put on a map: a point inside the shape.
 const CENTRE: [(&str, &str); 2] = [("中心经度", "centre_lon"), ("中心纬度", "centre_lat")];
@@ -72,10 +69,7 @@ pub fn of_layer(layer: &Layer, format: ExportFormat, headings: Headings) -> Vec<
     let is_dbf = format == ExportFormat::Shapefile;
     let mut taken = HashSet::new();
     let mut columns = Vec::with_capacity(layer.properties.len() + LIFE.len());
-    let life = LIFE
-        .iter()
-        .filter(|_| layer.has_past())
-        .map(|(name, zh, _)| (*name, PropertyKind::Date, None, *zh, (*zh).to_owned()));
+    let life = layer.life().iter().map(|day| (day.name, day.kind, None, day.title.zh, day.title.zh.to_owned()));
     let properties = layer.properties.iter().map(|p| (p.name, p.kind, p.unit, p.title.zh, long_heading(p, format)));
     for (cell, (property, kind, unit, title, long)) in properties.chain(life).enumerate() {
         let wanted = match (headings, is_dbf) {

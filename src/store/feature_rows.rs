@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row, Transaction};
 
-use super::conditions::{bind, conditions, relation};
+use super::conditions::{Order, bind, conditions, relation};
 use super::features::marked_feature_expression;
 use super::outlines::Shown;
 use super::pool::{IDLING, begin_read_with};
@@ -26,8 +26,8 @@ const MOST_ROWS: i64 = 2_000;
 /// Bytes that a piece should have.
 const PIECE_BYTES: usize = 2 * 1024 * 1024;
 
-/// Decimals of a degree that a point inside is given with.
-const DECIMALS: f64 = 1e8;
+/// Decimals of a degree that a point inside is given with, where the shape is the surveyed one.
+const DECIMALS: u8 = 8;
 
 /// Which of the rows that match.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,13 +38,14 @@ pub struct Wanted {
     pub as_the_paper: bool,
 }
 
-/// As pages have them, or as a paper has them where the layer has numbers.
-fn order_of(layer: &Layer, as_the_paper: bool) -> &'static str {
+/// As pages have them: as it is asked for, else by id; or as a paper has them where the layer has numbers.
+fn order_of(layer: &Layer, query: &ItemsQuery, as_the_paper: bool) -> String {
     let has = |name: &str| layer.has_past() && layer.property(name).is_some();
-    if as_the_paper && has("park_code") && has("number") {
-        "park_code, length(number), number, feature_id COLLATE \"C\", coalesce(valid_from, '-infinity')"
+    let order = Order::of(query, 0).by;
+    if as_the_paper && query.sort.is_empty() && has("park_code") && has("number") {
+        format!("park_code, length(number), number, {order}")
     } else {
-        "feature_id COLLATE \"C\", coalesce(valid_from, '-infinity')"
+        order
     }
 }
 
@@ -55,7 +56,7 @@ pub struct FeatureRows {
     /// What the viewer is shown of its shapes.
     shown: Shown<'static>,
     query: ItemsQuery,
-    order: &'static str,
+    order: String,
     parts: RowParts,
     next_rows: i64,
 }
@@ -76,7 +77,7 @@ impl FeatureRows {
         let has = |name: &str| layer.has_past() && layer.property(name).is_some();
         let drawn =
             if has("illustrative") && has("source") { "min(source) FILTER (WHERE illustrative)" } else { "NULL::text" };
-        let order = order_of(layer, wanted.as_the_paper);
+        let order = order_of(layer, &query, wanted.as_the_paper);
         let (relation, conditions) = (relation(&shown), conditions(&shown, &query));
         let (matched, chosen) = match wanted.limit {
             None => ("count(*)".to_owned(), String::new()),
@@ -184,7 +185,7 @@ impl FeatureRows {
                     .transpose()?
                     .filter(|geometry| !geometry.is_empty())
                     .map(|geometry| geometry.to_geo()),
-                centre: centre.as_deref().and_then(point),
+                centre: centre.as_deref().and_then(|centre| point(centre, self.shown.decimals().unwrap_or(DECIMALS))),
                 feature: feature.unwrap_or_default(),
             });
         }
@@ -197,8 +198,9 @@ impl FeatureRows {
     }
 }
 
-fn point(coordinates: &[Option<f64>]) -> Option<(f64, f64)> {
-    let rounded = |degrees: f64| (degrees * DECIMALS).round() / DECIMALS;
+fn point(coordinates: &[Option<f64>], decimals: u8) -> Option<(f64, f64)> {
+    let steps = 10_f64.powi(i32::from(decimals));
+    let rounded = |degrees: f64| (degrees * steps).round() / steps;
     match coordinates {
         [Some(x), Some(y)] => Some((rounded(*x), rounded(*y))),
         _ => None,

@@ -123,6 +123,11 @@ impl<'l> Shown<'l> {
         self.layer.generalisation.as_ref().filter(|_| self.outlines.is_some()).map(outline_mark)
     }
 
+    /// The finest decimals of a degree that the viewer may have, where the layer says so.
+    pub fn decimals(&self) -> Option<u8> {
+        self.layer.generalisation.as_ref().filter(|_| self.outlines.is_some()).map(|rule| rule.decimals)
+    }
+
     /// The outlines, where the viewer is shown such.
     pub fn outlines(&self) -> Option<&Outlines> {
         self.outlines.as_deref()

@@ -118,11 +118,37 @@ async fn what_cannot_be_asked_of_a_download_is_a_bad_request() {
         ("f=csv&undeclared=1", "parameter_unknown"),
         ("encoding=gbk", "option_not_possible"),
         ("f=json&headings=en", "option_not_possible"),
-        ("f=html&crs=EPSG:28992", "crs_unknown"),
+        ("f=json&crs=EPSG:28992", "crs_unknown"),
+        ("f=html&crs=EPSG:4526", "option_not_possible"),
     ] {
         get_authorised(&db, &format!("/api/collections/parks/items?{query}")).await.assert_problem(400, code);
     }
     get_authorised(&db, "/api/collections/nothing/items?f=csv").await.assert_problem(404, "collection_not_found");
+}
+
+#[actix_web::test]
+async fn a_file_has_the_rows_of_its_order() {
+    let db = Database::with_sample().await;
+    let by_sql = "SELECT code FROM park ORDER BY level, name DESC NULLS LAST, code COLLATE \"C\" LIMIT 7";
+    let expected: Vec<String> = sqlx::query_scalar(by_sql).fetch_all(&db.pool).await.expect("codes");
+    let sorted = "/api/collections/parks/items?sortby=level,-name&limit=7";
+    let lines = get(&db, &format!("{sorted}&f=ndjson")).await.text();
+    let features = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a feature"));
+    let of_lines: Vec<String> = features.filter_map(|f| f["id"].as_str().map(str::to_owned)).collect();
+    assert_eq!(of_lines, expected);
+    let collection = get(&db, &format!("{sorted}&f=geojson")).await.json();
+    let of_collection = collection["features"].as_array().expect("features").iter();
+    assert_eq!(of_collection.filter_map(|f| f["id"].as_str()).collect::<Vec<_>>(), expected);
+    let table = get(&db, &format!("{sorted}&f=csv&headings=en")).await.text();
+    let codes = table.lines().skip(1).map(|row| row.split(',').next().unwrap_or_default());
+    assert_eq!(codes.collect::<Vec<_>>(), expected);
+    // A paper has its own order where none is asked for.
+    let points =
+        get_authorised(&db, "/api/collections/park_blocks/items?f=txt&sortby=-id&park_code=G431176").await.text();
+    let backwards =
+        "SELECT string_agg(number, ',' ORDER BY id COLLATE \"C\" DESC) FROM park_block WHERE park_code = 'G431176'";
+    let numbers = points.lines().filter(|line| line.ends_with('@')).filter_map(|line| line.split(',').nth(2));
+    assert_eq!(numbers.collect::<Vec<_>>().join(","), db.value::<String>(backwards).await);
 }
 
 #[actix_web::test]

@@ -1,9 +1,10 @@
 //! Options of items: which properties, with or without the geometry; what they do not go with.
 
+use actix_web::test::TestRequest;
 use serde_json::{Value, json};
 
 use crate::support::Database;
-use crate::support::http::{get, link, path_of};
+use crate::support::http::{call, get, link, path_of};
 
 const PARKS: &str = "/api/collections/parks/items";
 
@@ -64,11 +65,36 @@ async fn features_without_geometry_are_found_by_theirs_all_the_same() {
 #[actix_web::test]
 async fn a_page_for_people_shows_the_chosen_columns() {
     let db = Database::with_sample().await;
-    let page = get(&db, &format!("{PARKS}?f=html&limit=3&properties=name,level&crs=EPSG:4526")).await;
+    let page = get(&db, &format!("{PARKS}?f=html&limit=3&properties=name,level")).await;
     assert_eq!(page.status, 200);
     let text = page.text();
     assert!(text.contains("<th scope=\"col\">名称</th>") && !text.contains("主导产业</th>"), "{text}");
-    assert!(text.contains("crs=EPSG"), "and leads to the same question in GeoJSON");
+    let one = get(&db, &format!("{PARKS}/G431176?f=html&properties=name,valid_from")).await.text();
+    assert!(one.contains("生效日期") && !one.contains("主导产业"), "{one}");
+}
+
+/// A page for people shows no coordinates: who says how they shall be gets GeoJSON, or is told.
+#[actix_web::test]
+async fn a_page_for_people_does_not_pass_over_what_is_asked_of_coordinates() {
+    let db = Database::with_sample().await;
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    for option in ["crs=EPSG:4526", "skipGeometry=true", "zoom-level=3", "max-allowable-offset=0.1"] {
+        for path in [format!("{PARKS}?limit=3&{option}"), format!("{PARKS}/G431176?{option}")] {
+            get(&db, &format!("{path}&f=html")).await.assert_problem(400, "option_not_possible");
+            let by = |accept: &'static str| TestRequest::with_uri(&path).insert_header(("Accept", accept));
+            call(&db, by("text/html")).await.assert_problem(400, "option_not_possible");
+            let (plain, browsed) = (get(&db, &format!("{path}&f=json")).await, call(&db, by(browser)).await);
+            assert_eq!((browsed.status.as_u16(), browsed.header("content-type")), (200, plain.header("content-type")));
+            // And its way to the page for people is one that can be gone.
+            let people =
+                browsed.json()["links"].as_array().expect("links").iter().find(|l| l["type"] == "text/html").cloned();
+            let people = get(&db, &path_of(&people.expect("a page")["href"])).await;
+            assert_eq!(
+                (people.status.as_u16(), people.header("content-type")),
+                (200, Some("text/html; charset=utf-8"))
+            );
+        }
+    }
 }
 
 #[actix_web::test]

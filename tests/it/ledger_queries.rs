@@ -124,8 +124,37 @@ async fn pages_in_any_order_show_each_feature_once() {
     }
     let page = get_authorised(&db, &format!("{ITEMS}?limit=5&sortby=-approved_on")).await.json();
     let next = path_of(link(&page, "next").expect("next"));
-    let other = next.replace("-approved_on", "number").replace("&sortby=number", "");
-    get_authorised(&db, &other).await.assert_problem(400, "cursor_invalid");
+    for other in ["", "approved_on", "-agreed_start_on", "-approved_on,number"] {
+        let other = next.replace("sortby=-approved_on", &format!("sortby={other}")).replace("sortby=&", "");
+        get_authorised(&db, &other).await.assert_problem(400, "cursor_invalid");
+    }
+}
+
+#[actix_web::test]
+async fn the_days_of_a_life_are_asked_for_as_properties_are() {
+    let db = drawn().await;
+    let day = db.value::<String>("SELECT max(valid_from)::text FROM turnover_parcel").await;
+    for (query, condition) in [
+        (format!("valid_from={day}"), format!("valid_from = '{day}'")),
+        ("valid_from=2022-01-01..2023-06-30".into(), "valid_from BETWEEN '2022-01-01' AND '2023-06-30'".into()),
+        (
+            "valid_from=..2021-12-31&state=approved,supplied".into(),
+            "valid_from > '-infinity' AND valid_from <= '2021-12-31' AND state IN ('approved', 'supplied')".into(),
+        ),
+    ] {
+        let found = ids(&db, &format!("{ITEMS}?limit=50&sortby=-valid_from&{query}")).await;
+        let order = "nullif(valid_from, '-infinity') DESC NULLS LAST, id COLLATE \"C\"";
+        let expected = by_sql(
+            &db,
+            &format!("SELECT id FROM turnover_parcel WHERE valid_to = 'infinity' AND {condition} ORDER BY {order}"),
+        )
+        .await;
+        assert!(!expected.is_empty(), "{query}");
+        assert_eq!(found, expected, "{query}");
+    }
+    // (What has ended is shown by `datetime`, and no longer among what stands.)
+    assert_eq!(ids(&db, &format!("{ITEMS}?valid_to=2024-01-01&limit=1")).await, Vec::<String>::new());
+    get_authorised(&db, &format!("{ITEMS}?valid_from=2024")).await.assert_problem(400, "value_invalid");
 }
 
 #[actix_web::test]

@@ -89,6 +89,29 @@ async fn every_file_of_outlines_says_what_it_is() {
 }
 
 #[actix_web::test]
+async fn the_middle_of_an_outline_is_no_finer_than_the_outline() {
+    let db = ragged().await;
+    let path = format!("{BLOCKS}?f=csv&headings=en");
+    for (table, most) in [(get(&db, &path).await.text(), 4), (get_authorised(&db, &path).await.text(), 8)] {
+        let mut rows = csv::Reader::from_reader(table.trim_start_matches('\u{feff}').as_bytes());
+        let head = rows.headers().expect("a head").clone();
+        let places: Vec<usize> =
+            ["centre_lon", "centre_lat"].map(|name| head.iter().position(|h| h == name).expect("a column")).into();
+        let decimals: Vec<usize> = rows
+            .records()
+            .flat_map(|row| {
+                let row = row.expect("a row");
+                places
+                    .iter()
+                    .map(|at| row[*at].split_once('.').map_or(0, |(_, decimals)| decimals.len()))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        assert_eq!((decimals.len(), decimals.iter().max()), (10, Some(&most)), "{table}");
+    }
+}
+
+#[actix_web::test]
 async fn boundary_points_are_for_those_who_may_have_them() {
     let db = ragged().await;
     for layer in ["parks", "park_blocks"] {

@@ -108,9 +108,9 @@ async fn bad_requests_get_their_own_problem_in_both_languages() {
         ("/api/collections/parks/items?cursor=c1ff", 400, "cursor_invalid"),
         ("/api/collections/parks/items?cursor=c100", 400, "cursor_invalid"),
         ("/api/collections/parks/items?cursor=c9", 400, "cursor_invalid"),
-        // ["x", null, ["abc"]], where a truth value was sorted by.
+        // ["x", null, ["abc"], "illustrative"], where a truth value was sorted by.
         (
-            "/api/collections/parks/items?sortby=illustrative&cursor=c25b2278222c6e756c6c2c5b22616263225d5d",
+            "/api/collections/parks/items?sortby=illustrative&cursor=c35b2278222c6e756c6c2c5b22616263225d2c22696c6c757374726174697665225d",
             400,
             "cursor_invalid",
         ),
