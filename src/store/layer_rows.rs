@@ -2,11 +2,13 @@
 
 use chrono::NaiveDate;
 use futures_util::TryStreamExt as _;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Row as _, Transaction};
 use tokio::sync::mpsc;
 
 use super::features::{properties_query, row_of};
 use super::pool::{IDLING, PLAN_ONCE, begin_read_with};
+use super::row_text::{self, Texts};
 use super::{as_of, changes, extra, geometry_column};
 use crate::domain::Ledger;
 use crate::domain::access::Viewer;
@@ -91,10 +93,10 @@ impl Reading {
         take: mpsc::Sender<Vec<LayerRow>>,
     ) -> Result<()> {
         let sql = statement(layer, columns, "");
-        let mut rows = sqlx::query_as::<_, Row>(AssertSqlSafe(sql)).fetch(&mut *self.0);
+        let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(&mut *self.0);
         let mut batch = Vec::with_capacity(BATCH);
         while let Some(row) = rows.try_next().await? {
-            batch.push(of_row(row)?);
+            batch.push(of_row(layer, columns, &row)?);
             if batch.len() == BATCH
                 && take.send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).await.is_err()
             {
@@ -115,9 +117,9 @@ impl Reading {
         let sql = statement(layer, columns, &format!(" AND {}", extra::is_one_of(layer, "$1")));
         let mut rows = Vec::with_capacity(ids.len());
         for some in ids.chunks(IDS) {
-            let found: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql.clone())).bind(some).fetch_all(&mut *self.0).await?;
-            for row in found {
-                rows.push(of_row(row)?);
+            let found = sqlx::query(AssertSqlSafe(sql.clone())).bind(some).fetch_all(&mut *self.0).await?;
+            for row in &found {
+                rows.push(of_row(layer, columns, row)?);
             }
         }
         Ok(rows)
@@ -133,20 +135,30 @@ impl Reading {
     }
 }
 
-type Row = (String, Option<NaiveDate>, i64, String, Option<Vec<u8>>, Option<String>, Vec<Option<String>>);
-
-fn of_row((id, from, version, properties, geometry, division, columns): Row) -> Result<LayerRow> {
-    let geometry = geometry.as_deref().and_then(geometry_column::decode_shown);
-    let geometry = geometry.filter(|geometry| !geometry.is_empty());
+/// An operator's properties come as JSON, and as texts those that memory keeps by themselves; the register's all as texts.
+fn of_row(layer: &Layer, columns: &[&'static Property], row: &PgRow) -> Result<LayerRow> {
+    let texts: Texts<'_> = row.try_get(4)?;
+    let (properties, columns) = match row.try_get(3)? {
+        Some(json) => (json, texts.all()),
+        None => (texts.properties(layer)?, texts.columns(layer, columns)),
+    };
+    let geometry: Option<&[u8]> = row.try_get(5)?;
+    let geometry = geometry.and_then(geometry_column::decode_shown).filter(|geometry| !geometry.is_empty());
+    let (id, from, version, division) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(6)?);
     Ok(LayerRow { id, from, version, properties, geometry, division, columns })
 }
 
 fn statement(layer: &Layer, columns: &[&'static Property], further: &str) -> String {
-    let version = if Ledger::of_layer(layer.id).is_some() { "row_revision::bigint" } else { "0::bigint" };
-    let division = match (layer.extra, layer.division_property().and_then(|name| layer.property(name))) {
-        (Some(_), _) => "access_division".to_owned(),
-        (None, Some(property)) => format!("{}::text", property.column),
-        (None, None) => "NULL::text".to_owned(),
+    let (relation, current) = (as_of::relation(layer, None), changes::current(layer));
+    let Some(_) = layer.extra else {
+        let version = if Ledger::of_layer(layer.id).is_some() { "row_revision::bigint" } else { "0::bigint" };
+        let division = layer.division_property().and_then(|name| layer.property(name));
+        let division = division.map_or("NULL".to_owned(), |property| property.column.to_owned());
+        return format!(
+            "SELECT feature_id, valid_from, {version}, NULL::text, {}, ST_AsEWKB(geom), {division}::text
+             FROM {relation} WHERE {current}{further}",
+            row_text::texts(layer),
+        );
     };
     let column = |p: &&'static Property| match p.kind {
         PropertyKind::TextList | PropertyKind::NumberList => format!("to_json({})::text", p.column),
@@ -155,14 +167,12 @@ fn statement(layer: &Layer, columns: &[&'static Property], further: &str) -> Str
     // The properties are a row of the join and no subquery, which PostgreSQL would not give to workers of its own; they are most of the work.
     // (No column of a relation has these names: `layers::extra` keeps them free.)
     format!(
-        "SELECT sizhi_id, sizhi_from, sizhi_version, row_to_json({row})::text, sizhi_geom, sizhi_division, sizhi_columns
-         FROM (SELECT feature_id AS sizhi_id, valid_from AS sizhi_from, {version} AS sizhi_version, ST_AsEWKB(geom) AS sizhi_geom,
-                      {division} AS sizhi_division, ARRAY[{}]::text[] AS sizhi_columns, *
-               FROM {} WHERE {}{further}) x,
+        "SELECT sizhi_id, sizhi_from, sizhi_version, row_to_json({row})::text, sizhi_columns, sizhi_geom, sizhi_division
+         FROM (SELECT feature_id AS sizhi_id, valid_from AS sizhi_from, 0::bigint AS sizhi_version, ST_AsEWKB(geom) AS sizhi_geom,
+                      access_division AS sizhi_division, ARRAY[{}]::text[] AS sizhi_columns, *
+               FROM {relation} WHERE {current}{further}) x,
               LATERAL ({}) {row}",
         columns.iter().map(column).collect::<Vec<_>>().join(", "),
-        as_of::relation(layer, None),
-        changes::current(layer),
         properties_query(layer, ""),
         row = row_of(layer),
     )

@@ -42,6 +42,7 @@ pub mod replica;
 pub mod reports;
 pub mod revision;
 pub mod roles;
+mod row_text;
 mod search_pattern;
 pub mod sessions;
 pub mod tile_rows;

@@ -219,6 +219,31 @@ async fn memory_and_database_give_one_answer_to_thousands_of_questions() {
     assert!(met * 3 >= answered, "{met} of {answered} found something");
 }
 
+/// Memory writes properties by itself, the database by `row_to_json`: to the same bytes, whatever stands in them.
+#[actix_web::test]
+async fn odd_values_are_written_alike() {
+    let db = drawn().await;
+    db.write(
+        "UPDATE turnover_parcel SET note = E'甲\"乙\\\\丙/\\b\\f\\n\\r\\t\\x01\\x1f\\x7f \\u2028 𠮷', location = '', price_10k_yuan = 1e14,
+             invested_percent = 1e-7, acquired_area_m2 = 0.1::float8 + 0.2::float8, stated_area_m2 = 123456789.125, compensation_done = false,
+             agreed_start_on = 'infinity', agreed_finish_on = '0001-01-01', approved_on = '9999-12-31', approval_year = 2147483647
+         WHERE id = (SELECT min(id) FROM turnover_parcel)",
+    )
+    .await;
+    db.write("UPDATE low_efficiency_parcel SET note = E'{\"a\": null}', tax_per_ha = 5e-324 WHERE id = (SELECT min(id) FROM low_efficiency_parcel)").await;
+    db.write(
+        "UPDATE park SET aliases = ARRAY['a\"b', '', 'c,d', 'NULL'], leading_industries = '{}' WHERE code = 'G431033'",
+    )
+    .await;
+    let live = live_over(&db.application);
+    let everything = ItemsQuery { limit: 10_000, ..ItemsQuery::default() };
+    for layer in declaration::LAYERS.iter() {
+        let held = held(&live, layer).await;
+        let matched = ask_both(&db, &held, layer, &Viewer::operator("test"), &everything).await;
+        assert!(matched.is_some_and(|matched| matched > 0), "{}", layer.id);
+    }
+}
+
 #[actix_web::test]
 async fn the_body_over_http_is_the_same_from_memory_and_from_the_database() {
     let db = drawn().await;

@@ -214,6 +214,21 @@ async fn facets_count_what_matches() {
     get_authorised(&db, "/api/collections/nothing/facets").await.assert_problem(404, "collection_not_found");
 }
 
+/// Against PostgreSQL's own calendar, around three ends of February, one of them of a century.
+#[actix_web::test]
+async fn full_years_are_those_of_the_calendar() {
+    let db = Database::empty().await;
+    let pairs = "SELECT day::date + i AS a, day::date + i + j AS b FROM unnest(ARRAY['2019-12-30', '2023-12-30', '2099-12-30']::date[]) day,
+                 generate_series(0, 430) i, generate_series(0, 2400, 1) j WHERE i % 5 = 0 OR to_char(day::date + i, 'MMDD') IN ('0228', '0229', '0301')";
+    let by_calendar = "y - CASE WHEN a + make_interval(years => y) > b THEN 1 ELSE 0 END";
+    let sql = format!(
+        "SELECT count(*) || ' ' || count(*) FILTER (WHERE full_years(a, b) IS DISTINCT FROM {by_calendar})
+         FROM (SELECT a, b, (extract(year FROM b) - extract(year FROM a))::integer AS y FROM ({pairs}) pairs) x"
+    );
+    // 271 first days, 2,401 later ones of each.
+    assert_eq!(db.value::<String>(&sql).await, "650671 0");
+}
+
 /// The timers of the view against the domain's, for every drawn parcel and several days.
 #[actix_web::test]
 async fn timers_of_any_day_are_the_domains() {
