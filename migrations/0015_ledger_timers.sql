@@ -8,7 +8,8 @@ CREATE OR REPLACE FUNCTION full_years(from_day date, to_day date) RETURNS intege
     SELECT (to_char(to_day + 1, 'YYYYMMDD')::integer - 1 - to_char(from_day, 'YYYYMMDD')::integer) / 10000
 $$;
 
--- publish_layer_view for a view that is there: the same columns, whatever reads them stays.
+-- publish_layer_view for a view that is there: the same columns, whatever reads them stays. For this migration alone: it does not look
+-- whether as_of knows what the view reads, which is what it read before.
 CREATE FUNCTION replace_layer_view(view_name text, definition text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     own_path text := current_setting('search_path');
@@ -59,3 +60,5 @@ CROSS JOIN LATERAL (
                          AND (r.started_area_m2 / coalesce(nullif(r.supplied_area_m2, 0), r.area_m2) < 1.0 / 3 OR r.invested_percent < 25) THEN r.stopped_on END
            END AS idle_since) t
 $view$);
+
+DROP FUNCTION replace_layer_view(text, text);

@@ -65,7 +65,7 @@ fn wanted(params: &Params, layer: &Layer) -> Result<Vec<&'static Property>> {
     for name in names.split(',').map(str::trim) {
         let countable = |p: &&Property| !matches!(p.kind, PropertyKind::Number);
         let Some(property) = layer.queryable(name).filter(countable) else {
-            let detail = format!("不能按“{}”计数；可按可查询的属性计数，面积等数值除外", shorten(name));
+            let detail = format!("不能按“{}”计数；可按可查询的属性计数，面积等数值和生效、失效日期除外", shorten(name));
             return Err(Error::invalid("value_invalid", detail));
         };
         if !properties.iter().any(|p| p.name == name) {

@@ -33,8 +33,8 @@ pub async fn get_item(request: HttpRequest, path: web::Path<(String, String)>, s
     let layer = layer_of(&state, &collection, &viewer)?;
     let allowed: Vec<&str> = ITEM_PARAMS.into_iter().chain(SHAPE_PARAMS).collect();
     let params = Params::read(&request, &allowed, |_| false)?;
-    let form = shape::form(&request, &params)?;
     let shape = shape::of(&params, layer)?;
+    let form = shape::form(&request, &params, &shape)?;
     if id.contains('\0') {
         return Err(item_not_found(layer, &id).into());
     }

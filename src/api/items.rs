@@ -20,13 +20,14 @@ use super::representation::{self, Form};
 use super::shape::{self, SHAPE_PARAMS};
 use super::state::State;
 use super::{READ_TIME, exports, html};
+use crate::domain::Ledger;
 use crate::domain::access::Viewer;
 use crate::domain::generalisation::Generalisation;
 use crate::domain::items_query::{After, ItemsQuery, Shape};
 use crate::domain::layer::{Layer, Property, PropertyKind, Visibility};
 use crate::domain::published_crs::PublishedCrs;
 use crate::error::{Error, Result};
-use crate::inventory::wire;
+use crate::inventory::{today, wire};
 use crate::layers::shaped;
 use crate::store::features::{self, FeatureRow, Page};
 use crate::store::{as_of, extra};
@@ -52,8 +53,8 @@ async fn list_page(
     layer: &Layer,
     params: &Params,
 ) -> Answer {
-    let form = shape::form(request, params)?;
     let mut query = ItemsQuery { shape: shape::of(params, layer)?, ..params::items_query(params, layer)? };
+    let form = shape::form(request, params, &query.shape)?;
     let base = representation::base_url(request, state);
     let past = Past::read(params, state).await?;
     query.revision = past.revision;
@@ -120,6 +121,10 @@ pub(super) async fn mark(state: &State, layer: &Layer, viewer: &Viewer, revision
         Some(held) => held.mark.clone(),
         // The register's revision says nothing of an operator's table.
         None if layer.extra.is_some() => Box::pin(extra::mark(&state.pool)).await?,
+        // Timers go by the day, of what a ledger was once as well.
+        None if Ledger::of_layer(layer.id).is_some() => {
+            format!("{}-{}", Box::pin(as_of::mark(&state.pool, revision)).await?, today())
+        }
         None => Box::pin(as_of::mark(&state.pool, revision)).await?,
     };
     Ok(match layer.visibility {
@@ -199,7 +204,10 @@ pub(super) fn feature_value(row: &FeatureRow, shape: &Shape) -> Result<Value> {
 fn items_page(layer: &Layer, base: &str, page: &Page, links: &PageLinks, shape: &Shape) -> String {
     // The id stands in front, as the link.
     let wanted = |p: &Property| shape.properties.as_ref().is_none_or(|names| names.contains(&p.name));
-    let shown_properties: Vec<&Property> = layer.properties.iter().filter(|p| p.name != "id" && wanted(p)).collect();
+    // The days of a life where they are named: without them a page is wide enough.
+    let life = layer.life().iter().filter(|_| shape.properties.is_some());
+    let shown_properties: Vec<&Property> =
+        layer.properties.iter().chain(life).filter(|p| p.name != "id" && wanted(p)).collect();
     let headings: Vec<String> = shown_properties.iter().map(|p| p.heading_zh()).collect();
     let head: Vec<&str> = std::iter::once("标识").chain(headings.iter().map(String::as_str)).collect();
     let rows: Vec<Vec<String>> = page

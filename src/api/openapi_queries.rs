@@ -33,7 +33,7 @@ fn download_parameters() -> Vec<Value> {
 
 /// The fixed parameters of `…/items`, then one for each property that may be asked for.
 pub fn items_parameters(layer: &Layer) -> Vec<Value> {
-    let mut sortby = text_parameter("sortby", "排序：可查询的属性，至多 4 个，用逗号隔开；前面加 - 为倒序");
+    let mut sortby = text_parameter("sortby", "排序：可查询的属性（列表除外），至多 4 个，用逗号隔开；前面加 - 为倒序");
     sortby["example"] = json!(example_property(layer));
     let mut list = question_parameters(layer);
     list.extend([

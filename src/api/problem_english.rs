@@ -83,7 +83,7 @@ pub const ENGLISH: &[(&str, &str)] = &[
     ("within_invalid", "within must be a GeoJSON Polygon or MultiPolygon of up to 8 kB."),
     ("county_invalid", "A county is a six-digit division code."),
     ("attributes_not_possible", "A table of attributes goes with the shapes of a ledger only."),
-    ("cursor_invalid", "The cursor is not one that this service gave out."),
+    ("cursor_invalid", "The cursor is not one that this service gave out for this order."),
     ("value_invalid", "The value of a query parameter is not of its type."),
     ("collection_not_found", "There is no such collection."),
     ("tile_matrix_set_not_found", "There is no such tile matrix set; the only one is WebMercatorQuad."),

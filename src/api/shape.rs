@@ -39,16 +39,17 @@ const OF_COORDINATES: [&str; 4] = ["crs", "skipGeometry", "max-allowable-offset"
 
 /// `representation::form` of features. A page for people cannot follow what is asked of coordinates: who takes GeoJSON as well is given
 /// that, who wants the page is told.
-pub fn form(request: &HttpRequest, params: &Params) -> std::result::Result<Form, Problem> {
+pub fn form(request: &HttpRequest, params: &Params, shape: &Shape) -> std::result::Result<Form, Problem> {
     let form = representation::form(request, params)?;
-    let Some(name) = OF_COORDINATES.iter().find(|name| form == Form::Html && params.get(name).is_some()) else {
+    let is_plain = shape.crs == PublishedCrs::Crs84 && !shape.skip_geometry && shape.offset.is_none();
+    if form == Form::Json || is_plain {
         return Ok(form);
-    };
+    }
     let json = |kind: &str| representation::form_of(kind).filter(|form| *form == Form::Json);
     if params.get("f").is_none() && representation::best_accepted(request, json).is_some() {
         return Ok(Form::Json);
     }
-    let message = format!("网页不显示坐标，不能用参数 {name}；请用 f=json");
+    let message = format!("网页不显示坐标，不能用参数 {}；请用 f=json", OF_COORDINATES.join("、"));
     Err(Error::invalid("option_not_possible", message).into())
 }
 

@@ -137,7 +137,7 @@ impl FeatureRows {
         let part = |wanted: bool, expression: String| if wanted { expression } else { "NULL".to_owned() };
         let sql = format!(
             "DECLARE export_rows NO SCROLL CURSOR FOR
-             SELECT feature_id, {}::text AS cells, {}::bytea AS geometry, {}::float8[] AS centre, {}::text AS feature
+             SELECT feature_id, {}::text AS sizhi_cells, {}::bytea AS sizhi_shape, {}::float8[] AS sizhi_centre, {}::text AS sizhi_feature
              FROM {} WHERE {} ORDER BY {} LIMIT {limit}",
             part(parts.cells, format!("array_to_json(ARRAY[{}])", cells.join(", "))),
             part(parts.geometry, "ST_AsEWKB(geom)".to_owned()),
@@ -170,10 +170,10 @@ impl FeatureRows {
         let mut rows = Vec::with_capacity(found.len());
         let mut bytes = 0;
         for row in &found {
-            let cells: Option<String> = row.try_get("cells")?;
-            let geometry: Option<&[u8]> = row.try_get("geometry")?;
-            let centre: Option<Vec<Option<f64>>> = row.try_get("centre")?;
-            let feature: Option<String> = row.try_get("feature")?;
+            let cells: Option<String> = row.try_get("sizhi_cells")?;
+            let geometry: Option<&[u8]> = row.try_get("sizhi_shape")?;
+            let centre: Option<Vec<Option<f64>>> = row.try_get("sizhi_centre")?;
+            let feature: Option<String> = row.try_get("sizhi_feature")?;
             bytes += cells.as_ref().map_or(0, String::len)
                 + geometry.map_or(0, <[u8]>::len)
                 + feature.as_ref().map_or(0, String::len);

@@ -111,7 +111,11 @@ fn quoted(name: &str) -> String {
 
 /// The columns of a [`Row`].
 pub(super) fn row_columns(layer: &Layer) -> String {
-    format!("feature_id, valid_from, {}::text, ST_AsEWKB(geom)", properties_expression(layer))
+    // Named: what is sorted by is looked for among these names first, and a column of an operator's may be called as a function is.
+    format!(
+        "feature_id, valid_from, {}::text AS sizhi_properties, ST_AsEWKB(geom) AS sizhi_shape",
+        properties_expression(layer)
+    )
 }
 
 pub(super) type Row = (String, Option<NaiveDate>, String, Option<Vec<u8>>);
@@ -142,7 +146,7 @@ pub async fn list_items(pool: &PgPool, viewer: &Viewer, layer: &Layer, query: &I
     let columns = row_columns(layer);
     let order = Order::of(query, n);
     let page_sql = format!(
-        "SELECT {columns}, ARRAY[{}]::text[] FROM {relation}
+        "SELECT {columns}, ARRAY[{}]::text[] AS sizhi_keys FROM {relation}
          WHERE {conditions} AND {} ORDER BY {} LIMIT ${} OFFSET ${}",
         order.values,
         order.after,

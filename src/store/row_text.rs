@@ -86,7 +86,7 @@ impl<'r> Texts<'r> {
     pub(super) fn columns(self, layer: &Layer, columns: &[&'static Property]) -> Vec<Option<String>> {
         let mut found = vec![None; columns.len()];
         for (property, value) in layer.properties.iter().zip(self.values()) {
-            if let Some(at) = columns.iter().position(|column| std::ptr::eq(*column, property)) {
+            if let Some(at) = columns.iter().position(|column| column.name == property.name) {
                 found[at] = value.and_then(text_of);
             }
         }

@@ -67,6 +67,43 @@ async fn every_type_is_shown_as_what_it_is() {
     absent.assert_problem(404, "item_not_found");
 }
 
+/// Columns that are called as parts of a statement are: the order is by the column all the same.
+#[tokio::test]
+async fn an_order_is_of_the_column_whatever_it_is_called() {
+    let db = Database::empty().await;
+    let names =
+        ["cells", "geometry", "centre", "feature", "array", "st_asewkb", "row_to_json", "sizhi_keys", "sizhi_shape"];
+    let columns: Vec<String> = names.iter().map(|name| format!("\"{name}\" int")).collect();
+    // Against the order of the ids.
+    let values: Vec<String> = names.iter().map(|_| "10 - i".to_owned()).collect();
+    make(
+        &db,
+        &format!(
+            "CREATE TABLE called (id int PRIMARY KEY, {}, g geometry(Point, 4490));
+             INSERT INTO called SELECT i, {}, ST_SetSRID(ST_MakePoint(112, 28), 4490) FROM generate_series(1, 5) i;",
+            columns.join(", "),
+            values.join(", ")
+        ),
+    )
+    .await;
+    let (state, told) = serve(&db, "[[layer]]\nid = \"called\"\ntable = \"called\"\nvisibility = \"public\"\n").await;
+    assert_eq!(told, [""; 0]);
+    for name in names {
+        let asked = format!("/api/collections/called/items?sortby={name}&limit=3");
+        let ids = |features: &[Value]| {
+            features.iter().map(|f| f["id"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        };
+        let page = get(&state, &asked).await.json();
+        assert_eq!(ids(page["features"].as_array().expect("features")), ["5", "4", "3"], "{name}");
+        let lines = get(&state, &format!("{asked}&f=ndjson")).await.text();
+        let features: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("a feature")).collect();
+        assert_eq!(ids(&features), ["5", "4", "3"], "{name}");
+        let table = get(&state, &format!("{asked}&f=csv&headings=en")).await.text();
+        let first: Vec<&str> = table.lines().skip(1).filter_map(|row| row.split(',').next()).collect();
+        assert_eq!(first, ["5", "4", "3"], "{name}: {table}");
+    }
+}
+
 #[tokio::test]
 async fn any_property_is_asked_for_by_its_name() {
     let db = Database::empty().await;

@@ -455,6 +455,10 @@ async fn an_edit_right_after_a_load_reads_few_rows() {
     .execute(&mut superuser)
     .await
     .expect("loaded");
+    // What the load itself read is told now, and not ten seconds later in the midst of the edit.
+    for statement in ["SELECT pg_stat_force_next_flush()", "SELECT 1"] {
+        sqlx::raw_sql(statement).execute(&mut superuser).await.expect("told");
+    }
     let path = format!("{TURNOVER}/{COUNTY}-A");
     // Reads the whole layer into memory.
     let read = get_authorised(&db, &path).await;

@@ -152,8 +152,20 @@ async fn the_days_of_a_life_are_asked_for_as_properties_are() {
         assert!(!expected.is_empty(), "{query}");
         assert_eq!(found, expected, "{query}");
     }
-    // (What has ended is shown by `datetime`, and no longer among what stands.)
-    assert_eq!(ids(&db, &format!("{ITEMS}?valid_to=2024-01-01&limit=1")).await, Vec::<String>::new());
+    // What has ended is shown by `datetime`, and no longer among what stands.
+    db.write(
+        "UPDATE turnover_parcel SET valid_to = valid_from + 30, end_reason = 'test' WHERE id IN (SELECT id FROM turnover_parcel ORDER BY id LIMIT 50)",
+    )
+    .await;
+    let ends = "valid_to BETWEEN '2021-01-01' AND '2023-12-31'";
+    let found =
+        ids(&db, &format!("{ITEMS}?limit=3&datetime=2010-01-01/..&valid_to=2021-01-01..2023-12-31&sortby=valid_to"))
+            .await;
+    let expected =
+        by_sql(&db, &format!("SELECT id FROM turnover_parcel WHERE {ends} ORDER BY valid_to, id COLLATE \"C\"")).await;
+    assert!(expected.len() > 6, "{expected:?}");
+    assert_eq!(found, expected);
+    assert_eq!(ids(&db, &format!("{ITEMS}?limit=3&valid_to=2021-01-01..2023-12-31")).await, Vec::<String>::new());
     get_authorised(&db, &format!("{ITEMS}?valid_from=2024")).await.assert_problem(400, "value_invalid");
 }
 

@@ -12,7 +12,7 @@ use crate::domain::layer::{Property, PropertyKind, Titles};
 
 /// Columns that the relation of every layer has, and what statements over it call its parts; a property of such a name is another column
 /// there.
-const TAKEN: [&str; 13] = [
+const TAKEN: [&str; 19] = [
     "feature_id",
     "raw_key",
     "geom",
@@ -26,6 +26,12 @@ const TAKEN: [&str; 13] = [
     "sizhi_geom",
     "sizhi_division",
     "sizhi_columns",
+    "sizhi_properties",
+    "sizhi_keys",
+    "sizhi_cells",
+    "sizhi_shape",
+    "sizhi_centre",
+    "sizhi_feature",
 ];
 
 /// What a column's values are shown as, and how they are read; `None` where they cannot be.
