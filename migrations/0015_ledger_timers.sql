@@ -1,5 +1,5 @@
--- The timers of turnover land (domain.md §5), reckoned once a row and without calls: they were half of what reading the ledger takes, of a
--- start with a million parcels most of it.
+-- The timers of turnover land (domain.md §5), without calls and each named once: they were nearly half of what PostgreSQL takes to read the
+-- ledger (EXPLAIN ANALYZE of a load of 150,000 records: 3.4 s before, 1.9 after). The columns are those of 0005, two of them said otherwise.
 
 -- Full years from one day to a later one; from 29 February they are full on the 28th. As digits of a date: the day after the later one, less
 -- one, is the last day of February or behind it whether that has 28 days or 29. (An expression that names each day once, and STABLE as

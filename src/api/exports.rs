@@ -20,8 +20,9 @@ use super::params::{self, EXPORT_PARAMS, Params};
 use super::past::Past;
 use super::problem::Answer;
 use super::representation::{self, VARY};
+use super::shape::{self, SHAPE_PARAMS};
 use super::state::State;
-use super::{html, items, shape};
+use super::{html, items};
 use crate::domain::access::Viewer;
 use crate::domain::detail::Detail;
 use crate::domain::export::{ExportFormat, Headings, TextEncoding};
@@ -278,7 +279,9 @@ impl Head {
 
 /// Links to the same features in every format, for the page of items.
 pub fn ways_to_download(layer: &Layer, viewer: &Viewer, base: &str, params: &Params) -> String {
-    let kept = params.without(&["f", "limit", "offset", "cursor"]);
+    // What makes a page, and what a page alone takes: a file would refuse it.
+    let of_page: Vec<&str> = ["f", "limit", "offset", "cursor", "crs"].into_iter().chain(SHAPE_PARAMS).collect();
+    let kept = params.without(&of_page);
     let is_possible =
         |format: &&ExportFormat| **format != ExportFormat::Txt || layer.detail_for(viewer) == Detail::Surveyed;
     let links: Vec<String> = ExportFormat::ALL

@@ -162,6 +162,25 @@ async fn the_page_of_items_leads_to_its_files_with_the_filter() {
             get_authorised(&db, &format!("/api/collections/parks/items?prefecture_code=430100&f={format}")).await;
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some(media_type)));
     }
+    // What a page alone takes does not go along: a file would refuse it. Its order does.
+    for of_page in ["properties=name,level", "exclude-properties=name", "skipGeometry=false&crs=OGC:CRS84"] {
+        let page = format!("/api/collections/parks/items?f=html&sortby=-name&{of_page}");
+        let page = get(&db, &page).await.text();
+        let links: Vec<&str> = page
+            .split("<a class=\"choice\" href=\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next()?.split_once("/api/").map(|(_, path)| path))
+            .collect();
+        assert_eq!(links.len(), FORMATS.len() - 1, "{page}");
+        for link in links {
+            assert!(link.contains("sortby=-name"), "{link}");
+            assert_eq!(
+                get(&db, &format!("/api/{}", link.replace("&amp;", "&"))).await.status,
+                200,
+                "{of_page}: {link}"
+            );
+        }
+    }
 }
 
 /// So many parcels in the register, as one revision, each with a note of `words` characters. Of a ledger: a layer that is generalised

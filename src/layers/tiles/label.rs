@@ -7,8 +7,8 @@ use geo::Coord;
 
 use crate::geometry::flat::{FlatGeometry, FlatKind};
 
-/// How much farther another place may be, as a share of the area's width. A finer one moves a label by less than its letters are wide, and
-/// takes a multiple of the looks: labels are a good part of building a snapshot.
+/// How much farther another place may be, as a share of the area's width. A finer one takes a multiple of the looks, and labels are a good
+/// part of building a snapshot.
 const PRECISION: f64 = 0.05;
 /// Vertices looked at for one label: a border of 200,000 must not hold up the building of a snapshot.
 const MAX_WORK: usize = 4_000_000;
