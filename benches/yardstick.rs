@@ -1,241 +1,71 @@
-//! `cargo bench --bench yardstick -- parcels N` or `-- parks`: the data of the yardstick (尺子) as PostgreSQL's binary COPY on standard
-//! output, for `benches/map`. The same numbers on every machine: nothing is drawn from the clock or from a library's generator.
-//!
-//! Parcels lie as real ones do, in clusters around the counties' points; about 33 points, 1.1 kB of GeoJSON each. Everything is
-//! drawn (示意): no real parcel is public.
+//! `cargo bench --bench yardstick -- parcels N`, `-- crowded N`, `-- parks` or `-- wide-parks`: the data of the yardstick (尺子) as PostgreSQL's binary
+//! COPY on standard output, for `benches/map` and `benches/overlap`.
 
-use std::collections::HashMap;
-use std::f64::consts::TAU;
+#[path = "yardstick/data.rs"]
+mod data;
+
 use std::io::{BufWriter, Result, Write};
 
-use geo::{Coord, LineString, MultiPolygon, Polygon};
-use sizhi::domain::Park;
+use data::Crowding;
+use geo::MultiPolygon;
 use sizhi::geometry::area;
-use sizhi::inventory::sample;
-
-const COUNTIES: &str = include_str!("../fixtures/divisions/hunan_county_points.csv");
-
-/// Distance between neighbours of a cluster and the mean radius of a parcel, metres: parcels of 0.3 to 0.8 hectares with roads between.
-const SPACING_M: f64 = 120.0;
-const RADIUS_M: f64 = 40.0;
-/// A town's worth of parcels: about 3.4 km across, so that a tile of zoom 14 inside has a few hundred.
-const CLUSTER: u64 = 800;
-/// Most clusters lie within twice this of their county's point, metres.
-const SPREAD_M: f64 = 11_000.0;
-/// Vertices of each block of a park: 144 parks of two to four blocks are then about 585 kB of GeoJSON.
-const BLOCK_VERTICES: u64 = 48;
-/// As the work points of 2020 count them.
-const PARKS: usize = 144;
-const STATES: [&str; 4] = ["待开发", "已批未供", "已供未用", "已盘活"];
 
 fn main() -> Result<()> {
     // Cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let sample = sample::build().map_err(std::io::Error::other)?;
-    let counties = counties();
     let mut copy = Copy(BufWriter::with_capacity(1 << 20, std::io::stdout().lock()));
     // Signature, flags, length of the header's extension.
     copy.0.write_all(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0")?;
     match words.as_slice() {
-        ["parcels", count] => {
-            let count = count.parse().map_err(std::io::Error::other)?;
-            write_parcels(&mut copy, count, &counties, &sample.parks)?;
+        ["parcels", count] => write_parcels(&mut copy, count.parse().map_err(std::io::Error::other)?, Crowding::Apart)?,
+        ["crowded", count] => {
+            write_parcels(&mut copy, count.parse().map_err(std::io::Error::other)?, Crowding::Crowded)?;
         }
-        ["parks"] => write_parks(&mut copy, &counties, &sample.parks)?,
-        _ => return Err(std::io::Error::other("usage: cargo bench --bench yardstick -- parcels N | parks")),
+        ["parks"] => write_parks(&mut copy, 1.0)?,
+        ["wide-parks"] => write_parks(&mut copy, data::WIDE)?,
+        _ => {
+            let usage = "usage: cargo bench --bench yardstick -- parcels N | crowded N | parks | wide-parks";
+            return Err(std::io::Error::other(usage));
+        }
     }
     copy.0.write_all(&(-1_i16).to_be_bytes())?;
     copy.0.flush()
 }
 
-struct County {
-    code: String,
-    name: String,
-    point: Coord<f64>,
-}
-
-fn counties() -> Vec<County> {
-    let number = |text: &str| text.parse::<f64>().expect("the fixture holds degrees");
-    csv::Reader::from_reader(COUNTIES.as_bytes())
-        .into_records()
-        .map(|row| row.expect("the fixture is sound"))
-        .map(|row| County {
-            code: row[0].to_owned(),
-            name: row[1].to_owned(),
-            point: Coord { x: number(&row[2]), y: number(&row[3]) },
-        })
-        .collect()
-}
-
-/// `count` rows of (id, county_code, park_code, name, state, approved_on, area_m2, geom), county by county in turn.
-fn write_parcels(copy: &mut Copy, count: u64, counties: &[County], parks: &[Park]) -> Result<()> {
-    let mut parks_of: HashMap<&str, Vec<&Park>> = HashMap::new();
-    for park in parks {
-        for county in &park.counties {
-            parks_of.entry(county.as_str()).or_default().push(park);
-        }
-    }
-    let mut dice = Dice(20_180_226);
-    let mut centres: Vec<Coord<f64>> = counties.iter().map(|county| county.point).collect();
-    for i in 0..count {
-        let at = (i % counties.len() as u64) as usize;
-        let (county, in_county) = (&counties[at], i / counties.len() as u64);
-        let (cluster, place) = (in_county / CLUSTER, in_county % CLUSTER);
-        if place == 0 {
-            centres[at] = offset(county.point, dice.bell() * SPREAD_M, dice.bell() * SPREAD_M);
-        }
-        let (east, north) = spiral(place);
-        let jitter = |dice: &mut Dice| (dice.unit() - 0.5) * 14.0;
-        let (dx, dy) = (jitter(&mut dice), jitter(&mut dice));
-        let centre = offset(centres[at], east * SPACING_M + dx, north * SPACING_M + dy);
-        let vertices = 26 + dice.below(13);
-        let radius = RADIUS_M * (0.75 + 0.5 * dice.unit());
-        let shape = MultiPolygon(vec![star(&mut dice, centre, vertices, radius)]);
-        let park = parks_of.get(county.code.as_str()).map(|parks| parks[cluster as usize % parks.len()]);
+/// Rows of (id, county_code, park_code, name, state, approved_on, area_m2, geom).
+fn write_parcels(copy: &mut Copy, count: u64, crowding: Crowding) -> Result<()> {
+    for parcel in data::parcels(count, crowding) {
         copy.row(8)?;
-        copy.text(&format!("{}-{:06}", county.code, in_county + 1))?;
-        copy.text(&county.code)?;
-        match park {
-            Some(park) => copy.text(park.code.as_str())?,
+        copy.text(&parcel.id)?;
+        copy.text(&parcel.county)?;
+        match parcel.park {
+            Some(park) => copy.text(&park)?,
             None => copy.null()?,
         }
-        copy.text(&format!("{}{}片区{}号地块（示意）", county.name, cluster + 1, place + 1))?;
-        copy.text(STATES[dice.below(STATES.len() as u64) as usize])?;
-        // Days since 2000-01-01, as PostgreSQL counts them: 2006 to 2025.
-        copy.bytes(&(2_192 + dice.below(7_300) as i32).to_be_bytes())?;
-        copy.double((area::ellipsoidal(&shape).value() * 100.0).round() / 100.0)?;
-        copy.geometry(&shape)?;
+        copy.text(&parcel.name)?;
+        copy.text(parcel.state)?;
+        copy.bytes(&parcel.approved_on.to_be_bytes())?;
+        copy.double((area::ellipsoidal(&parcel.shape).value() * 100.0).round() / 100.0)?;
+        copy.geometry(&parcel.shape)?;
     }
     Ok(())
-}
-
-/// What a row of bench.parks says beside its shape.
-struct Entry<'a> {
-    code: String,
-    name: String,
-    level: &'static str,
-    county: &'a County,
-    approved_ha: f64,
-}
-
-/// The parks of the directory of 2018, then as many made-up ones as the work points of 2020 have more.
-fn entries<'a>(counties: &'a [County], parks: &[Park]) -> Vec<Entry<'a>> {
-    let known = parks.iter().filter_map(|park| {
-        let home = park.counties.first().and_then(|code| counties.iter().find(|county| county.code == code.as_str()));
-        let near = |county: &&County| county.code.starts_with(park.prefecture.prefix());
-        Some(Entry {
-            code: park.code.to_string(),
-            name: park.name.clone(),
-            level: if park.is_national() { "国家级" } else { "省级" },
-            county: home.or_else(|| counties.iter().find(near))?,
-            approved_ha: park.approved_area.map_or(300.0, |area| area.value()),
-        })
-    });
-    let others = counties
-        .iter()
-        .filter(|county| !parks.iter().any(|park| park.counties.iter().any(|c| c.as_str() == county.code)));
-    let made_up = others.chain(counties).enumerate().map(|(i, county)| Entry {
-        code: format!("G{}", 439_000 + i),
-        name: format!("{}产业园（示意）", county.name),
-        level: "省级",
-        county,
-        approved_ha: 250.0,
-    });
-    known.chain(made_up).take(PARKS).collect()
 }
 
 /// Rows of (code, name, level, prefecture_code, county_code, approved_area_ha, block_count, geom).
-fn write_parks(copy: &mut Copy, counties: &[County], parks: &[Park]) -> Result<()> {
-    let mut dice = Dice(20_200_101);
-    for Entry { code, name, level, county, approved_ha } in entries(counties, parks) {
-        let blocks = 2 + dice.below(3);
-        let radius = (approved_ha * 1e4 / blocks as f64 / std::f64::consts::PI).sqrt();
-        let centre = offset(county.point, dice.bell() * 6_000.0, dice.bell() * 6_000.0);
-        let turn = dice.unit() * TAU;
-        let shape = (0..blocks).map(|block| {
-            // In a row, no two closer than a fifth of their radius.
-            let along = block as f64 * 2.6 * radius;
-            let middle = offset(centre, along * turn.cos(), along * turn.sin());
-            star(&mut dice, middle, BLOCK_VERTICES, radius)
-        });
-        let shape = MultiPolygon(shape.collect());
+fn write_parks(copy: &mut Copy, wide: f64) -> Result<()> {
+    for park in data::parks(wide) {
         copy.row(8)?;
-        copy.text(&code)?;
-        copy.text(&name)?;
-        copy.text(level)?;
-        copy.text(&format!("{}00", &county.code[..4]))?;
-        copy.text(&county.code)?;
-        copy.double(approved_ha)?;
-        copy.bytes(&(blocks as i32).to_be_bytes())?;
-        copy.geometry(&shape)?;
+        copy.text(&park.code)?;
+        copy.text(&park.name)?;
+        copy.text(park.level)?;
+        copy.text(&park.prefecture)?;
+        copy.text(&park.county)?;
+        copy.double(park.approved_ha)?;
+        copy.bytes(&(park.blocks as i32).to_be_bytes())?;
+        copy.geometry(&park.shape)?;
     }
     Ok(())
-}
-
-/// A small deterministic generator (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    /// Uniform in [0, 1).
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// Around zero with deviation one: the sum of twelve, near enough to a bell.
-    fn bell(&mut self) -> f64 {
-        (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
-    }
-}
-
-/// A point so many metres east and north of another; rough, as nothing is surveyed here.
-fn offset(from: Coord<f64>, east_m: f64, north_m: f64) -> Coord<f64> {
-    Coord { x: from.x + east_m / (111_320.0 * from.y.to_radians().cos()), y: from.y + north_m / 110_850.0 }
-}
-
-/// The n-th cell of a square spiral around the origin: clusters grow outwards and no two of their parcels share a cell.
-fn spiral(n: u64) -> (f64, f64) {
-    if n == 0 {
-        return (0.0, 0.0);
-    }
-    let ring = ((((n as f64) + 1.0).sqrt() - 1.0) / 2.0).ceil() as i64;
-    let side = 2 * ring;
-    let place = n as i64 - (side - 1) * (side - 1);
-    let along = place % side;
-    let (east, north) = match place / side {
-        0 => (ring, along - ring + 1),
-        1 => (ring - 1 - along, ring),
-        2 => (-ring, ring - 1 - along),
-        _ => (along - ring + 1, -ring),
-    };
-    (east as f64, north as f64)
-}
-
-/// A star-shaped ring, so never self-crossing; seven decimals, as surveyed to the centimetre.
-fn star(dice: &mut Dice, centre: Coord<f64>, vertices: u64, radius_m: f64) -> Polygon<f64> {
-    let turn = dice.unit() * TAU;
-    let mut ring: Vec<Coord<f64>> = (0..vertices)
-        .map(|i| {
-            let angle = turn + (i as f64 + 0.6 * (dice.unit() - 0.5)) / vertices as f64 * TAU;
-            let reach = radius_m * (0.82 + 0.36 * dice.unit());
-            let at = offset(centre, reach * angle.cos(), reach * angle.sin());
-            Coord { x: (at.x * 1e7).round() / 1e7, y: (at.y * 1e7).round() / 1e7 }
-        })
-        .collect();
-    ring.push(ring[0]);
-    Polygon::new(LineString(ring), Vec::new())
 }
 
 /// PostgreSQL's binary COPY.

@@ -39,7 +39,8 @@ impl Coefficients {
 }
 
 /// Signed area in m² between an edge and the meridian `l0` (degrees): positive where the edge runs north on the
-/// eastern side. Exact in the formula's sense for any piece of an edge, so pieces may be summed.
+/// eastern side. The formula takes the middle longitude for the whole edge, so an edge that is cut gives another sum than one that is
+/// not: 0.02 m² for 300 m, 3 m² for a kilometre across both axes (1e-6 of a square on it).
 pub(crate) fn edge_area(from: Coord<f64>, to: Coord<f64>, l0: f64) -> f64 {
     let k = &*CGCS2000;
     // Differences in degrees first: longitudes near 112 lose nothing by the later conversion.

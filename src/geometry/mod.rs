@@ -4,13 +4,13 @@
 
 pub mod area;
 pub mod assemble;
-mod boundary;
 pub mod crs;
 pub mod difference;
 pub mod extremes;
 pub mod flat;
 pub mod gcj02;
 pub mod generalise;
+pub mod metres;
 pub mod overlap;
 pub mod project;
 pub mod published;

@@ -152,7 +152,11 @@ pub(crate) fn on_segment(a: Coord<f64>, b: Coord<f64>, p: Coord<f64>) -> bool {
 }
 
 pub(crate) fn meeting(s: &Segment, t: &Segment) -> Meeting {
-    let (a, b, c, d) = (s.a, s.b, t.a, t.b);
+    meeting_of(s.a, s.b, t.a, t.b)
+}
+
+/// How the segment from `a` to `b` meets that from `c` to `d`.
+pub(crate) fn meeting_of(a: Coord<f64>, b: Coord<f64>, c: Coord<f64>, d: Coord<f64>) -> Meeting {
     let (abc, abd) = (orient(a, b, c), orient(a, b, d));
     let (cda, cdb) = (orient(c, d, a), orient(c, d, b));
     use Orientation::Collinear;

@@ -3,9 +3,9 @@
 use geo::{BooleanOps, LineString, Polygon};
 use proptest::prelude::*;
 
-use super::super::boundary::MOST_STEPS;
+use super::work::MOST_STEPS;
 use super::*;
-use crate::geometry::validity;
+use crate::geometry::{area, validity};
 
 fn rectangle(x: f64, y: f64, width: f64, height: f64) -> MultiPolygon<f64> {
     let ring: LineString<f64> = vec![(x, y), (x + width, y), (x + width, y + height), (x, y + height), (x, y)].into();
@@ -39,7 +39,7 @@ fn rectangles_in_every_position() {
     ];
     for (name, b, common) in cases {
         for (left, right) in [(&a, &b), (&b, &a)] {
-            let related = relate(&Prepared::new(left), &Prepared::new(right), &mut Work::of_one_pair());
+            let related = relate(&Shape::of_multi_polygon(left), &Shape::of_multi_polygon(right), &mut Work::of_one_pair());
             match (related.unwrap_or_else(|_| panic!("{name}: given up")), &common) {
                 (Some(Relation::Overlap { area }), Some(common)) => close(area.value(), area_of(common)),
                 (Some(Relation::Touch), None) => {}
@@ -152,7 +152,8 @@ fn a_shape_and_its_rounded_twin_overlap_wholly() {
         };
         let twin = ring(1e-13);
         let found = common_area(&ring(0.0), &twin).value();
-        assert!((found / area_of(&twin) - 1.0).abs() < 1e-6, "{k}: {found} against {}", area_of(&twin));
+        // Its edges are cut where the twins cross, and the formula gives a cut edge a little more or less (`area::edge_area`).
+        assert!((found / area_of(&twin) - 1.0).abs() < 3e-6, "{k}: {found} against {}", area_of(&twin));
     }
 }
 
@@ -216,6 +217,6 @@ fn combs_across_each_other_are_measured_or_given_up_soon() {
     // Each within its limits, with four million meetings: given up as soon as the work is used up. (A hundredth of it here, unoptimised
     // builds are slow.)
     let (a, b) = (comb(1_000, false), comb(1_000, true));
-    let mut work = Work { left: MOST_STEPS / 100 };
-    assert!(relate(&Prepared::new(&a), &Prepared::new(&b), &mut work).is_err());
+    let mut work = Work::of(MOST_STEPS / 100);
+    assert!(relate(&Shape::of_multi_polygon(&a), &Shape::of_multi_polygon(&b), &mut work).is_err());
 }

@@ -1,0 +1,214 @@
+//! Land that two shapes have in common, or that one has and the other has not: its area, the length of its border, its shape.
+//!
+//! The runs of both boundaries that bound the land add up to its area by the survey formula, so that no overlay polygon is built and
+//! there is no integer grid whose step grows with the extent; shapes that share an edge up to rounding give their true sliver.
+
+use std::collections::HashMap;
+
+use geo::{Coord, LineString, MultiPolygon};
+
+use super::meet::{Met, Place, Run};
+use super::shape::Shape;
+use super::work::{Stopped, Work};
+use crate::geometry::{area, assemble, metres};
+
+/// Ends of runs this close are one point: 0.01 mm in degrees. What a gap of it adds or loses on a kilometre is a hundredth of a square
+/// metre.
+const ONE_POINT_DEG: f64 = 1e-10;
+
+/// A piece of the land's border, with the land on the left where `forward`, else on the right.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece<'r, 's> {
+    run: &'r Run,
+    shape: &'r Shape<'s>,
+    forward: bool,
+}
+
+/// What bounds a piece of land.
+#[derive(Debug, Default)]
+pub(super) struct Border<'r, 's> {
+    pieces: Vec<Piece<'r, 's>>,
+}
+
+impl<'r, 's> Border<'r, 's> {
+    /// Of what `a` and `b` have in common.
+    pub fn of_common(met: &'r Met, a: &'r Shape<'s>, b: &'r Shape<'s>) -> Self {
+        let mut border = Self::default();
+        // What runs along both belongs to both: it is counted once.
+        border.take(&met.of_a, a, &[Place::Inside, Place::Along], true);
+        border.take(&met.of_b, b, &[Place::Inside], true);
+        border
+    }
+
+    fn take(&mut self, runs: &'r [Run], shape: &'r Shape<'s>, places: &[Place], land_on_its_own_side: bool) {
+        let chosen = runs.iter().filter(|run| places.contains(&run.place));
+        self.pieces.extend(chosen.map(|run| {
+            let forward = (shape.rings[run.ring as usize].sign > 0.0) == land_on_its_own_side;
+            Piece { run, shape, forward }
+        }));
+    }
+
+    /// True where every run ends where another begins: only then do they bound land.
+    pub fn closes(&self, work: &mut Work) -> Result<bool, Stopped> {
+        let mut starts: Vec<(Coord<f64>, bool)> = Vec::new();
+        let mut ends: Vec<Coord<f64>> = Vec::new();
+        for piece in &self.pieces {
+            if let Some((from, to)) = piece.ends() {
+                starts.push((from, false));
+                ends.push(to);
+            }
+        }
+        work.spend(2 * starts.len() as u64)?;
+        starts.sort_unstable_by(|(p, _), (q, _)| p.x.total_cmp(&q.x).then(p.y.total_cmp(&q.y)));
+        ends.sort_unstable_by(|p, q| p.x.total_cmp(&q.x).then(p.y.total_cmp(&q.y)));
+        // To the bit, nearly always: both boundaries were cut at one computed point.
+        if starts.iter().zip(&ends).all(|((start, _), end)| start == end) {
+            return Ok(true);
+        }
+        for end in ends {
+            let first = starts.partition_point(|(start, _)| start.x < end.x - ONE_POINT_DEG);
+            let mut looked_at = 0;
+            let near = starts[first..].iter_mut().take_while(|(start, _)| start.x <= end.x + ONE_POINT_DEG);
+            let mut free = near
+                .inspect(|_| looked_at += 1)
+                .filter(|(start, taken)| !taken && (start.y - end.y).abs() <= ONE_POINT_DEG);
+            let found = free.next().map(|(_, taken)| *taken = true).is_some();
+            work.spend(looked_at)?;
+            if !found {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Ellipsoidal, m².
+    pub fn area_m2(&self, west: f64) -> f64 {
+        let mut sum = 0.0;
+        for piece in &self.pieces {
+            let mut under = 0.0;
+            piece.run.walk(piece.ring(), |a, b| under += area::edge_area(a, b, west));
+            sum += if piece.forward { under } else { -under };
+        }
+        sum
+    }
+
+    /// Metres.
+    pub fn length_m(&self) -> f64 {
+        self.pieces.iter().map(|piece| length_m(piece.run, piece.shape)).sum()
+    }
+
+    /// Polygons of it. Rings are simple: one that comes to a point again is taken apart there.
+    pub fn shape(&self) -> MultiPolygon<f64> {
+        let rings = self.rings().into_iter().filter(|ring| ring.0.len() >= 4).collect();
+        assemble::from_rings(rings).geometry
+    }
+
+    fn rings(&self) -> Vec<LineString<f64>> {
+        let mut rings = Vec::new();
+        let mut lines: Vec<Vec<Coord<f64>>> = Vec::new();
+        for piece in &self.pieces {
+            let mut line: Vec<Coord<f64>> = Vec::new();
+            piece.run.walk(piece.ring(), |a, b| {
+                if line.is_empty() {
+                    line.push(a);
+                }
+                if line.last() != Some(&b) {
+                    line.push(b);
+                }
+            });
+            if !piece.forward {
+                line.reverse();
+            }
+            match piece.ends() {
+                None => rings.push(LineString(line)),
+                Some(_) => lines.push(line),
+            }
+        }
+        join(lines, &mut rings);
+        rings
+    }
+}
+
+impl<'r> Piece<'r, '_> {
+    fn ring(&self) -> &'r super::shape::Ring<'r> {
+        &self.shape.rings[self.run.ring as usize]
+    }
+
+    /// Where it begins and ends with the land on the left.
+    fn ends(&self) -> Option<(Coord<f64>, Coord<f64>)> {
+        self.run.ends().map(|(from, to)| if self.forward { (from, to) } else { (to, from) })
+    }
+}
+
+/// Length of a run, metres.
+pub(super) fn length_m(run: &Run, shape: &Shape) -> f64 {
+    let mut length = 0.0;
+    run.walk(&shape.rings[run.ring as usize], |a, b| length += metres::edge_length(a, b));
+    length
+}
+
+type Bits = (u64, u64);
+
+fn bits(p: Coord<f64>) -> Bits {
+    // −0 and 0 are one place.
+    ((p.x + 0.0).to_bits(), (p.y + 0.0).to_bits())
+}
+
+/// Joins lines that begin where others end, land on the left of each, to rings; what does not close is left out.
+fn join(lines: Vec<Vec<Coord<f64>>>, rings: &mut Vec<LineString<f64>>) {
+    let mut from: HashMap<Bits, Vec<usize>> = HashMap::new();
+    for (at, line) in lines.iter().enumerate() {
+        from.entry(bits(line[0])).or_default().push(at);
+    }
+    let mut used = vec![false; lines.len()];
+    for begin in 0..lines.len() {
+        if used[begin] {
+            continue;
+        }
+        used[begin] = true;
+        let mut path = lines[begin].clone();
+        while path.first() != path.last() {
+            let end = path[path.len() - 1];
+            let came_from = path[path.len() - 2];
+            let free = from.get(&bits(end)).into_iter().flatten().copied().filter(|at| !used[*at]);
+            // The next border of the same land: the first one to the right of where we came from.
+            let next = free.min_by(|p, q| {
+                let turned = |at: usize| clockwise(end, came_from, lines[at][1]);
+                turned(*p).total_cmp(&turned(*q))
+            });
+            let Some(next) = next else { break };
+            used[next] = true;
+            path.extend_from_slice(&lines[next][1..]);
+        }
+        if path.first() == path.last() {
+            take_apart(path, rings);
+        }
+    }
+}
+
+/// How far one turns clockwise around `at`, from the direction of `p` to that of `q`; above 0, to a whole turn.
+fn clockwise(at: Coord<f64>, p: Coord<f64>, q: Coord<f64>) -> f64 {
+    let angle = |c: Coord<f64>| (c.y - at.y).atan2(c.x - at.x);
+    let turned = angle(p) - angle(q);
+    if turned > 0.0 { turned } else { turned + std::f64::consts::TAU }
+}
+
+/// A closed path that comes to a point again is several rings.
+fn take_apart(path: Vec<Coord<f64>>, rings: &mut Vec<LineString<f64>>) {
+    let mut seen: HashMap<Bits, usize> = HashMap::new();
+    let mut open: Vec<Coord<f64>> = Vec::new();
+    for point in path {
+        if let Some(&at) = seen.get(&bits(point)) {
+            let mut ring: Vec<Coord<f64>> = open.drain(at + 1..).collect();
+            for gone in &ring {
+                seen.remove(&bits(*gone));
+            }
+            ring.insert(0, point);
+            ring.push(point);
+            rings.push(LineString(ring));
+        } else {
+            seen.insert(bits(point), open.len());
+            open.push(point);
+        }
+    }
+}
