@@ -14,7 +14,8 @@ use sizhi::geometry::overlap::{self, Relation};
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let count = arguments.get(1).map_or(Ok(200_000), |n| n.parse()).map_err(std::io::Error::other)?;
-    let crowding = if arguments.first().is_some_and(|word| word == "crowded") { Crowding::Crowded } else { Crowding::Apart };
+    let crowding =
+        if arguments.first().is_some_and(|word| word == "crowded") { Crowding::Crowded } else { Crowding::Apart };
     let parcels: Vec<MultiPolygon<f64>> = data::parcels(count, crowding).map(|p| p.shape).collect();
     let parcels: Vec<&MultiPolygon<f64>> = parcels.iter().collect();
     let parks: Vec<MultiPolygon<f64>> = data::parks(data::WIDE).into_iter().map(|p| p.shape).collect();

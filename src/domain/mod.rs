@@ -22,6 +22,7 @@ pub mod items_query;
 pub mod layer;
 pub mod ledger;
 pub mod lifecycle;
+pub mod overlap;
 pub mod park;
 pub mod published_crs;
 pub mod report;

@@ -1,6 +1,7 @@
 //! Validity against hand-made cases, and against the JTS test suite's own verdicts where it is there.
 
 use super::*;
+use crate::geometry::jts;
 
 fn multi(polygons: &[&[&[(f64, f64)]]]) -> MultiPolygon<f64> {
     let polygon = |rings: &&[&[(f64, f64)]]| {
@@ -173,72 +174,19 @@ fn orientation_is_a_remark() {
     assert!(check_orientation(&counter, None).is_empty());
 }
 
-/// `POLYGON(...)` and `MULTIPOLYGON(...)` of the JTS files; anything else is `None`.
-fn parse_wkt(text: &str) -> Option<MultiPolygon<f64>> {
-    let text = text.trim();
-    let upper = text.to_uppercase();
-    if !(upper.starts_with("POLYGON") || upper.starts_with("MULTIPOLYGON")) {
-        return None;
-    }
-    let body = &text[text.find('(')?..];
-    let ring = |text: &str| -> Option<LineString<f64>> {
-        text.split(',')
-            .map(|pair| {
-                let mut numbers = pair.split_whitespace().map(str::parse::<f64>);
-                Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-            })
-            .collect::<Option<Vec<_>>>()
-            .map(LineString::from)
-    };
-    let mut polygons = Vec::new();
-    let (mut depth, mut start, mut lines) = (0, 0, Vec::new());
-    let ring_depth = if upper.starts_with("MULTI") { 3 } else { 2 };
-    for (at, c) in body.char_indices() {
-        match c {
-            '(' => {
-                depth += 1;
-                start = at + 1;
-            }
-            ')' => {
-                if depth == ring_depth {
-                    lines.push(ring(&body[start..at])?);
-                } else if depth == ring_depth - 1 && !lines.is_empty() {
-                    let holes = lines.split_off(1);
-                    polygons.push(Polygon::new(lines.pop()?, holes));
-                }
-                depth -= 1;
-            }
-            _ => {}
-        }
-    }
-    Some(MultiPolygon(polygons))
-}
-
 #[test]
 fn agrees_with_the_jts_validity_suite() {
     let (mut compared, mut wrong) = (0, Vec::new());
     for file in ["TestValid.xml", "TestValid2.xml"] {
-        let Some(bytes) = crate::test_data::real(&format!("geometry/jts/{file}")) else { return };
-        let text = String::from_utf8(bytes).expect("UTF-8");
-        for case in text.split("<case>").skip(1) {
-            let between = |open: &str, close: &str| {
-                case.split_once(open)
-                    .and_then(|(_, rest)| rest.split_once(close))
-                    .map(|(inner, _)| inner.trim().to_owned())
-            };
-            let verdict = case.split_once("name=\"isValid\"").and_then(|(_, rest)| {
-                let value = rest.split_once('>')?.1.split_once('<')?.0.trim().to_owned();
-                (value == "true" || value == "false").then_some(value == "true")
-            });
-            let Some((geometry, expected)) = between("<a>", "</a>").and_then(|w| parse_wkt(&w)).zip(verdict) else {
+        let Some(cases) = jts::cases(file) else { return };
+        for case in cases {
+            let verdict = case.tests.iter().find(|test| test.name == "isValid").map(|test| test.expected == "true");
+            let Some((geometry, expected)) = case.a.zip(verdict).filter(|(geometry, _)| !geometry.0.is_empty()) else {
                 continue;
             };
-            if geometry.0.is_empty() {
-                continue;
-            }
             compared += 1;
             if is_valid(&geometry) != expected {
-                wrong.push(format!("{file}: {} expected {expected}", between("<desc>", "</desc>").unwrap_or_default()));
+                wrong.push(format!("{file}: {} expected {expected}", case.description));
             }
         }
     }

@@ -7,10 +7,12 @@ use std::collections::HashMap;
 
 use geo::{Coord, LineString, MultiPolygon};
 
+use super::depth;
 use super::meet::{Met, Place, Run};
 use super::shape::Shape;
 use super::work::{Stopped, Work};
-use crate::geometry::{area, assemble, metres};
+use crate::geometry::metres::{self, Plane};
+use crate::geometry::{area, assemble};
 
 /// Ends of runs this close are one point: 0.01 mm in degrees. What a gap of it adds or loses on a kilometre is a hundredth of a square
 /// metre.
@@ -37,6 +39,14 @@ impl<'r, 's> Border<'r, 's> {
         // What runs along both belongs to both: it is counted once.
         border.take(&met.of_a, a, &[Place::Inside, Place::Along], true);
         border.take(&met.of_b, b, &[Place::Inside], true);
+        border
+    }
+
+    /// Of what `a` has and `b` has not. All rings of `a` are named in `runs_of_a` (see [`Met::all_of`]).
+    pub fn of_rest(runs_of_a: &'r [Run], runs_of_b: &'r [Run], a: &'r Shape<'s>, b: &'r Shape<'s>) -> Self {
+        let mut border = Self::default();
+        border.take(runs_of_a, a, &[Place::Outside, Place::Between], true);
+        border.take(runs_of_b, b, &[Place::Inside], false);
         border
     }
 
@@ -92,6 +102,24 @@ impl<'r, 's> Border<'r, 's> {
         sum
     }
 
+    /// How wide the land is, from above, in metres: the greatest depth of either shape's border behind the other's, and no less than twice
+    /// the area over the border's length, which a winding border cannot make small.
+    pub fn width_m(&self, a: &Shape, area_m2: f64, work: &mut Work) -> Result<f64, Stopped> {
+        let Some(first) = self.pieces.first() else { return Ok(0.0) };
+        let mut start = None;
+        first.run.walk(first.ring(), |from, _| start = start.or(Some(from)));
+        let Some(start) = start else { return Ok(0.0) };
+        let plane = Plane::around(start);
+        let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
+        for piece in &self.pieces {
+            let own = if std::ptr::eq(piece.shape, a) { &mut of_a } else { &mut of_b };
+            piece.run.walk(piece.ring(), |from, to| own.push((plane.to(from), plane.to(to))));
+        }
+        let depth = depth::greatest(&of_a, &of_b, work)?.max(depth::greatest(&of_b, &of_a, work)?);
+        let length = self.length_m();
+        Ok(if length > 0.0 { depth.max(2.0 * area_m2 / length) } else { depth })
+    }
+
     /// Metres.
     pub fn length_m(&self) -> f64 {
         self.pieces.iter().map(|piece| length_m(piece.run, piece.shape)).sum()
@@ -104,7 +132,6 @@ impl<'r, 's> Border<'r, 's> {
     }
 
     fn rings(&self) -> Vec<LineString<f64>> {
-        let mut rings = Vec::new();
         let mut lines: Vec<Vec<Coord<f64>>> = Vec::new();
         for piece in &self.pieces {
             let mut line: Vec<Coord<f64>> = Vec::new();
@@ -119,13 +146,11 @@ impl<'r, 's> Border<'r, 's> {
             if !piece.forward {
                 line.reverse();
             }
-            match piece.ends() {
-                None => rings.push(LineString(line)),
-                Some(_) => lines.push(line),
+            if line.len() >= 2 {
+                lines.push(line);
             }
         }
-        join(lines, &mut rings);
-        rings
+        join(cut_where_they_meet(lines))
     }
 }
 
@@ -154,8 +179,39 @@ fn bits(p: Coord<f64>) -> Bits {
     ((p.x + 0.0).to_bits(), (p.y + 0.0).to_bits())
 }
 
+/// The same lines, cut at every point that is come to twice: rings that touch there may bound one piece of land together.
+fn cut_where_they_meet(lines: Vec<Vec<Coord<f64>>>) -> Vec<Vec<Coord<f64>>> {
+    let mut times: HashMap<Bits, u32> = HashMap::new();
+    for line in &lines {
+        // The end of a line is the beginning of another, or its own.
+        for point in &line[..line.len() - 1] {
+            *times.entry(bits(*point)).or_default() += 1;
+        }
+    }
+    let meets = |point: Coord<f64>| times.get(&bits(point)).is_some_and(|times| *times > 1);
+    let mut cut = Vec::with_capacity(lines.len());
+    for mut line in lines {
+        if line.first() == line.last()
+            && let Some(at) = line.iter().position(|point| meets(*point))
+        {
+            line.pop();
+            line.rotate_left(at);
+            line.push(line[0]);
+        }
+        let mut from = 0;
+        for at in 1..line.len() {
+            if at == line.len() - 1 || meets(line[at]) {
+                cut.push(line[from..=at].to_vec());
+                from = at;
+            }
+        }
+    }
+    cut
+}
+
 /// Joins lines that begin where others end, land on the left of each, to rings; what does not close is left out.
-fn join(lines: Vec<Vec<Coord<f64>>>, rings: &mut Vec<LineString<f64>>) {
+fn join(lines: Vec<Vec<Coord<f64>>>) -> Vec<LineString<f64>> {
+    let mut rings = Vec::new();
     let mut from: HashMap<Bits, Vec<usize>> = HashMap::new();
     for (at, line) in lines.iter().enumerate() {
         from.entry(bits(line[0])).or_default().push(at);
@@ -181,9 +237,10 @@ fn join(lines: Vec<Vec<Coord<f64>>>, rings: &mut Vec<LineString<f64>>) {
             path.extend_from_slice(&lines[next][1..]);
         }
         if path.first() == path.last() {
-            take_apart(path, rings);
+            take_apart(path, &mut rings);
         }
     }
+    rings
 }
 
 /// How far one turns clockwise around `at`, from the direction of `p` to that of `q`; above 0, to a whole turn.

@@ -69,6 +69,17 @@ impl Met {
         }
     }
 
+    /// The runs of one shape with those rings that lie off the common box, and so outside the other.
+    pub fn all_of(runs: &[Run], shape: &Shape) -> Vec<Run> {
+        let mut named = vec![false; shape.rings.len()];
+        for run in runs {
+            named[run.ring as usize] = true;
+        }
+        let others = (0..).zip(named).filter(|(_, named)| !named);
+        let others = others.map(|(ring, _)| Run { ring, place: Place::Outside, cut: None });
+        runs.iter().copied().chain(others).collect()
+    }
+
     /// How often the boundaries meet.
     pub fn cuts(&self) -> usize {
         self.of_a.len() + self.of_b.len()
@@ -179,9 +190,7 @@ fn runs(
     work: &mut Work,
 ) -> Result<Vec<Run>, Stopped> {
     work.spend((near.len() + cuts.marks.len()) as u64)?;
-    cuts.marks.sort_unstable_by(|(r, m), (s, n)| {
-        (r, m.edge).cmp(&(s, n.edge)).then(m.along.total_cmp(&n.along))
-    });
+    cuts.marks.sort_unstable_by(|(r, m), (s, n)| (r, m.edge).cmp(&(s, n.edge)).then(m.along.total_cmp(&n.along)));
     cuts.shared.sort_unstable_by_key(|(id, ..)| *id);
     let mut found = Vec::with_capacity(cuts.marks.len() + 1);
     let marks = cuts.marks.as_slice();
@@ -191,7 +200,10 @@ fn runs(
         let mine = &marks[marks.partition_point(|(ring, _)| *ring < number)..behind];
         if mine.is_empty() {
             let bbox = own.ring_bbox(number);
-            let within = bbox[0] >= other_box[0] && bbox[1] >= other_box[1] && bbox[2] <= other_box[2] && bbox[3] <= other_box[3];
+            let within = bbox[0] >= other_box[0]
+                && bbox[1] >= other_box[1]
+                && bbox[2] <= other_box[2]
+                && bbox[3] <= other_box[3];
             // A ring that meets no boundary lies wholly where one of its points does.
             let place = if within && other.side(own.rings[number as usize].coords[0], work)? == Side::Inside {
                 Place::Inside

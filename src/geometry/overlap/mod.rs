@@ -6,6 +6,9 @@
 //!
 //! Inputs must be valid (`validity::check`): an invalid shape has no inside to speak of. Never: a panic on valid input.
 
+mod depth;
+mod encounter;
+mod gap;
 mod land;
 mod meet;
 mod overlay;
@@ -18,9 +21,12 @@ use geo::MultiPolygon;
 use rayon::prelude::*;
 use rstar::{AABB, RTree, primitives::GeomWithData, primitives::Rectangle};
 
+pub use encounter::{Encounter, Rest, encounter, rest};
+pub use gap::Gap;
 pub use shape::Shape;
 pub use work::{Stopped, Work};
 
+use super::area;
 use crate::domain::SquareMetres;
 use land::Border;
 
@@ -111,10 +117,9 @@ pub fn measure(a: &Shape, b: &Shape, work: &mut Work) -> Result<Option<Common>, 
     let border = Border::of_common(&met, a, b);
     let (area_m2, overlaid) = if border.closes(work)? {
         let area = border.area_m2(box_a[0].max(box_b[0]));
-        let least = |area: f64| area < 1.0 && area <= LEAST_M2.max(ROUNDING_M / 2.0 * border.length_m());
-        (if least(area) { 0.0 } else { area }, false)
+        (if encounter::is_rounding(area, || border.length_m()) { 0.0 } else { area }, false)
     } else {
-        let area = overlay::common_area(a, b, met.cuts())?;
+        let area = area::ellipsoidal(&overlay::common_land(a, b, met.cuts())?).value();
         (if area <= OVERLAY_CONTACT_M2 { 0.0 } else { area }, true)
     };
     Ok((area_m2 > 0.0 || touches).then_some(Common { area_m2, touches, overlaid }))
@@ -162,12 +167,7 @@ fn candidates(left: &[Shape<'_>], tree: &BoxTree, same_layer: bool) -> Vec<(usiz
 }
 
 /// Relates the candidates on all cores, a stretch at a time, until enough overlaps are known.
-fn relate_all(
-    left: &[Shape<'_>],
-    right: &[Shape<'_>],
-    mut candidates: Vec<(usize, usize)>,
-    most: usize,
-) -> Pairs {
+fn relate_all(left: &[Shape<'_>], right: &[Shape<'_>], mut candidates: Vec<(usize, usize)>, most: usize) -> Pairs {
     let mut complete = candidates.len() <= MAX_COMPARED;
     candidates.truncate(MAX_COMPARED);
     let mut list = Vec::new();
@@ -212,5 +212,9 @@ fn relate(a: &Shape<'_>, b: &Shape<'_>, work: &mut Work) -> Result<Option<Relati
     })
 }
 
+#[cfg(test)]
+mod encounter_tests;
+#[cfg(test)]
+mod jts_tests;
 #[cfg(test)]
 mod tests;

@@ -7,35 +7,54 @@ use geo::{BooleanOps, Coord, LineString, MultiPolygon, Polygon};
 
 use super::shape::{self, Bbox, Shape};
 use super::work::Stopped;
-use crate::geometry::area;
+use crate::geometry::metres;
 
 /// Meetings of two boundaries that a general overlay, which cannot be stopped, is still asked to resolve.
 const MOST_OVERLAID: usize = 300_000;
 
-/// Common area, m².
-pub(super) fn common_area(a: &Shape, b: &Shape, cuts: usize) -> Result<f64, Stopped> {
+/// Metres around all rings.
+pub(super) fn border_length_m(land: &MultiPolygon<f64>) -> f64 {
+    let rings = land.iter().flat_map(|p| std::iter::once(p.exterior()).chain(p.interiors()));
+    rings.flat_map(|ring| ring.0.windows(2)).map(|e| metres::edge_length(e[0], e[1])).sum()
+}
+
+/// The land in common.
+pub(super) fn common_land(a: &Shape, b: &Shape, cuts: usize) -> Result<MultiPolygon<f64>, Stopped> {
     if cuts > MOST_OVERLAID {
         return Err(Stopped::TooComplex);
     }
-    let (Some(box_a), Some(box_b)) = (a.bbox(), b.bbox()) else { return Ok(0.0) };
-    let Some(common) = shape::common(&box_a, &box_b) else { return Ok(0.0) };
+    let (Some(box_a), Some(box_b)) = (a.bbox(), b.bbox()) else { return Ok(MultiPolygon(Vec::new())) };
+    let Some(common) = shape::common(&box_a, &box_b) else { return Ok(MultiPolygon(Vec::new())) };
     // A margin, so that the sides that clipping makes lie off everything that counts.
     let margin = ((common[2] - common[0]) + (common[3] - common[1])) / 4.0 + 1e-9;
     let frame = [common[0] - margin, common[1] - margin, common[2] + margin, common[3] + margin];
     let origin = Coord { x: (common[0] + common[2]) / 2.0, y: (common[1] + common[3]) / 2.0 };
     let (left, right) = (clipped(a, &frame, origin), clipped(b, &frame, origin));
-    // The library is not ours: whatever it trips over, the pair is given up and nothing else.
-    let overlaid = catch_unwind(AssertUnwindSafe(|| left.intersection(&right))).map_err(|_| Stopped::TooComplex)?;
+    let overlaid = guarded(|| left.intersection(&right))?;
     let there = |c: Coord<f64>| Coord { x: c.x + origin.x, y: c.y + origin.y };
     let moved = |ring: &LineString<f64>| ring.coords().map(|c| there(*c)).collect::<LineString<f64>>();
-    let polygons = overlaid.iter().map(|p| Polygon::new(moved(p.exterior()), p.interiors().iter().map(moved).collect()));
-    Ok(area::ellipsoidal(&MultiPolygon(polygons.collect())).value())
+    let polygons =
+        overlaid.iter().map(|p| Polygon::new(moved(p.exterior()), p.interiors().iter().map(moved).collect()));
+    Ok(MultiPolygon(polygons.collect()))
+}
+
+/// What `a` has and `b` has not.
+pub(super) fn rest(a: &Shape, b: &Shape, cuts: usize) -> Result<MultiPolygon<f64>, Stopped> {
+    if cuts > MOST_OVERLAID {
+        return Err(Stopped::TooComplex);
+    }
+    let (left, right) = (a.to_multi_polygon(), b.to_multi_polygon());
+    guarded(|| left.difference(&right))
+}
+
+/// The library is not ours: whatever it trips over, the pair is given up and nothing else.
+fn guarded(overlay: impl FnOnce() -> MultiPolygon<f64>) -> Result<MultiPolygon<f64>, Stopped> {
+    catch_unwind(AssertUnwindSafe(overlay)).map_err(|_| Stopped::TooComplex)
 }
 
 /// The shape's rings within a box, seen from its middle. (Sutherland and Hodgman: where a ring leaves the box, it runs along its side.)
 fn clipped(shape: &Shape, frame: &Bbox, origin: Coord<f64>) -> MultiPolygon<f64> {
     let mut polygons: Vec<Polygon<f64>> = Vec::new();
-    let mut shells = 0;
     for ring in &shape.rings {
         let mut line: Vec<Coord<f64>> = ring.coords.to_vec();
         for side in 0..4 {
@@ -43,9 +62,8 @@ fn clipped(shape: &Shape, frame: &Bbox, origin: Coord<f64>) -> MultiPolygon<f64>
         }
         let line: LineString<f64> = line.iter().map(|c| Coord { x: c.x - origin.x, y: c.y - origin.y }).collect();
         if ring.is_shell {
-            shells += 1;
             polygons.push(Polygon::new(line, Vec::new()));
-        } else if let Some(last) = polygons.get_mut(shells - 1).filter(|_| line.0.len() >= 4) {
+        } else if let Some(last) = polygons.last_mut().filter(|_| line.0.len() >= 4) {
             last.interiors_push(line);
         }
     }

@@ -5,9 +5,9 @@
 
 use std::sync::OnceLock;
 
-use geo::{Coord, MultiPolygon};
+use geo::{Coord, LineString, MultiPolygon, Polygon};
 
-use super::work::{Work, Stopped};
+use super::work::{Stopped, Work};
 use crate::geometry::area;
 use crate::geometry::flat::FlatGeometry;
 use crate::geometry::segments::{Side, on_segment, orient};
@@ -74,9 +74,10 @@ impl<'a> Shape<'a> {
 
     /// `None` where it has no area: points and lines share no land with anything.
     pub fn of_flat(geometry: &'a FlatGeometry) -> Option<Self> {
-        geometry.kind().is_areal().then(|| {
-            Self::of(geometry.parts().flat_map(|rings| rings.enumerate().map(|(at, ring)| (ring, at == 0))))
-        })
+        geometry
+            .kind()
+            .is_areal()
+            .then(|| Self::of(geometry.parts().flat_map(|rings| rings.enumerate().map(|(at, ring)| (ring, at == 0)))))
     }
 
     /// Of rings, each with whether it is a shell.
@@ -107,7 +108,9 @@ impl<'a> Shape<'a> {
         self.nodes.push(Node { bbox: whole, next: 0, ring: 0, from: 0, to: 0 });
         let axis = usize::from(whole[3] - whole[1] > whole[2] - whole[0]);
         let middle = rings.len() / 2;
-        rings.select_nth_unstable_by(middle, |(_, a), (_, b)| (a[axis] + a[axis + 2]).total_cmp(&(b[axis] + b[axis + 2])));
+        rings.select_nth_unstable_by(middle, |(_, a), (_, b)| {
+            (a[axis] + a[axis + 2]).total_cmp(&(b[axis] + b[axis + 2]))
+        });
         let (left, right) = rings.split_at_mut(middle);
         self.plant_rings(left);
         self.plant_rings(right);
@@ -151,7 +154,6 @@ impl<'a> Shape<'a> {
     pub(super) fn ring_bbox(&self, ring: u32) -> Bbox {
         self.nodes[self.rings[ring as usize].root as usize].bbox
     }
-
 
     /// Calls `found` with each edge that has a length and whose box meets this one, in no order that matters.
     pub(super) fn edges_meeting(
@@ -220,6 +222,19 @@ impl<'a> Shape<'a> {
         Ok(if inside { Side::Inside } else { Side::Outside })
     }
 
+    /// A copy as `geo` has it.
+    pub fn to_multi_polygon(&self) -> MultiPolygon<f64> {
+        let mut polygons: Vec<Polygon<f64>> = Vec::new();
+        for ring in &self.rings {
+            let line = LineString(ring.coords.to_vec());
+            match polygons.last_mut() {
+                Some(last) if !ring.is_shell => last.interiors_push(line),
+                _ => polygons.push(Polygon::new(line, Vec::new())),
+            }
+        }
+        MultiPolygon(polygons)
+    }
+
     /// Points that the shape was given with.
     pub fn vertices(&self) -> usize {
         self.rings.iter().map(|ring| ring.coords.len() - 1).sum()
@@ -257,8 +272,7 @@ fn bbox_of(coords: &[Coord<f64>]) -> Bbox {
 fn turn(coords: &[Coord<f64>]) -> f64 {
     // In the plane of degrees, near the ring: only the sign is wanted.
     let origin = coords[0];
-    let cross = |e: &[Coord<f64>]| {
-        (e[0].x - origin.x) * (e[1].y - origin.y) - (e[1].x - origin.x) * (e[0].y - origin.y)
-    };
+    let cross =
+        |e: &[Coord<f64>]| (e[0].x - origin.x) * (e[1].y - origin.y) - (e[1].x - origin.x) * (e[0].y - origin.y);
     if coords.windows(2).map(cross).sum::<f64>() < 0.0 { -1.0 } else { 1.0 }
 }

@@ -39,7 +39,8 @@ fn rectangles_in_every_position() {
     ];
     for (name, b, common) in cases {
         for (left, right) in [(&a, &b), (&b, &a)] {
-            let related = relate(&Shape::of_multi_polygon(left), &Shape::of_multi_polygon(right), &mut Work::of_one_pair());
+            let related =
+                relate(&Shape::of_multi_polygon(left), &Shape::of_multi_polygon(right), &mut Work::of_one_pair());
             match (related.unwrap_or_else(|_| panic!("{name}: given up")), &common) {
                 (Some(Relation::Overlap { area }), Some(common)) => close(area.value(), area_of(common)),
                 (Some(Relation::Touch), None) => {}
