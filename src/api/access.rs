@@ -31,6 +31,8 @@ pub enum Rule {
     Own,
     /// 查询人员 and above.
     Staff,
+    /// 规划人员, 编辑人员 and administrators: whoever checks boundaries.
+    Planner,
     /// 编辑人员 and administrators.
     Editor,
     /// 管理员.
@@ -134,6 +136,7 @@ async fn ask(rule: Rule, request: &ServiceRequest, state: &State) -> Result<()> 
         Rule::Public => auth::viewer(request, state).await.map(drop),
         // The operator's token reads too: it has every right of an administrator.
         Rule::Own | Rule::Staff => auth::staff(request, state).await.map(drop),
+        Rule::Planner => auth::planner(request, state).await.map(drop),
         Rule::Editor => auth::editor(request, state).await.map(drop),
         Rule::Admin => auth::admin(request, state).await.map(drop),
     }

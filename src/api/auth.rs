@@ -47,6 +47,11 @@ pub async fn staff(request: &HttpRequest, state: &State) -> Result<Viewer> {
     demanded(request, state, Role::reads_internal).await
 }
 
+/// Somebody who may check boundaries.
+pub async fn planner(request: &HttpRequest, state: &State) -> Result<Viewer> {
+    demanded(request, state, Role::checks_boundaries).await
+}
+
 /// Somebody who may write.
 pub async fn editor(request: &HttpRequest, state: &State) -> Result<Viewer> {
     demanded(request, state, Role::writes).await

@@ -36,12 +36,14 @@ mod openapi_attachments;
 mod openapi_criteria;
 mod openapi_genealogy;
 mod openapi_ledgers;
+mod openapi_overlaps;
 mod openapi_page;
 mod openapi_queries;
 mod openapi_reports;
 mod openapi_schemas;
 mod openapi_tiles;
 mod openapi_time;
+mod overlaps;
 mod page_links;
 mod params;
 mod park_json;
@@ -109,7 +111,7 @@ const WRITE_BUFFER: usize = 1024 * 1024;
 
 /// Every address of the service, with the rule of each of its methods.
 fn routes(routes: &mut Routes<'_>) {
-    use Rule::{Admin, Editor, Open, Own, Public, Staff};
+    use Rule::{Admin, Editor, Open, Own, Planner, Public, Staff};
     // Addresses are tried in this order: what maps fetch thousands of times a second comes first.
     routes
         .service(
@@ -197,6 +199,30 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/api/imports/{id}", Staff, imports::get_import))
         .service(post("/api/imports/{id}/commit", Editor, imports::commit_import))
         .service(post("/api/imports/{id}/undo", Editor, imports::undo_import))
+        .service(address("/api/overlap-checks", "GET, HEAD, POST").reads(Planner, overlaps::list_overlap_checks).does(
+            Method::POST,
+            Planner,
+            overlaps::create_overlap_check,
+        ))
+        .service(
+            address("/api/overlap-checks/{id}", "GET, HEAD, DELETE").reads(Planner, overlaps::get_overlap_check).does(
+                Method::DELETE,
+                Planner,
+                overlaps::remove_overlap_check,
+            ),
+        )
+        .service(post("/api/overlap-checks/{id}/cancel", Planner, overlaps::cancel_overlap_check))
+        .service(post("/api/overlap-checks/{id}/repeat", Planner, overlaps::repeat_overlap_check))
+        .service(get("/api/overlap-checks/{id}/difference", Planner, overlaps::get_overlap_difference))
+        .service(
+            address("/api/overlap-checks/{id}/events", "GET, HEAD").streams(Planner, overlaps::stream_overlap_check),
+        )
+        .service(get("/api/overlap-checks/{id}/findings", Planner, overlaps::list_overlap_findings))
+        .service(
+            address("/api/overlap-checks/{id}/findings/{finding}/marks", "GET, HEAD, POST")
+                .reads(Planner, overlaps::list_overlap_marks)
+                .does(Method::POST, Planner, overlaps::create_overlap_mark),
+        )
         .service(
             address("/api/session", "GET, HEAD, POST, DELETE")
                 .reads(Public, session::get_session)

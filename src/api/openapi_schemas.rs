@@ -9,6 +9,7 @@ use super::openapi_attachments;
 use super::openapi_criteria;
 use super::openapi_genealogy;
 use super::openapi_ledgers;
+use super::openapi_overlaps;
 use super::openapi_reports;
 use super::openapi_time;
 use crate::domain::layer::Layer;
@@ -62,6 +63,7 @@ pub fn components(layers: &[&'static Layer]) -> Value {
         parks(),
         import(),
         openapi_reports::schemas(),
+        openapi_overlaps::schemas(),
         openapi_criteria::schemas(),
     ];
     schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));

@@ -12,6 +12,7 @@ use crate::config::HttpArgs;
 use crate::domain::layer::Layer;
 use crate::inventory::database_role::DatabaseRole;
 use crate::inventory::live::{Held, Live};
+use crate::inventory::overlap_check::Desk;
 use crate::inventory::tiles::{LiveSource, Tiles};
 use crate::layers::catalogue::Catalogue;
 use crate::layers::tiles::cache::TileCache;
@@ -20,6 +21,8 @@ use crate::layers::tiles::cache::TileCache;
 const REPORTS_AT_ONCE: usize = 3;
 /// Attachments that are read back and sent at the same time; each has a temporary file.
 const DOWNLOADS_AT_ONCE: usize = 32;
+/// Streams of the progress of checks.
+const STREAMS_AT_ONCE: usize = 64;
 
 /// The pool for reads and for `inventory`, and the configuration.
 #[derive(Debug, Clone)]
@@ -44,6 +47,10 @@ pub struct State {
     pub role: Arc<DatabaseRole>,
     /// Who asked lately.
     pub callers: Arc<Callers>,
+    /// Where overlaps are checked.
+    pub checks: Arc<Desk>,
+    /// Room for streams of their progress.
+    pub streams: Arc<Semaphore>,
 }
 
 impl State {
@@ -57,7 +64,24 @@ impl State {
         let layers = Arc::default();
         let role = Arc::new(DatabaseRole::new(false));
         let tiles = Arc::new(Tiles::of_database(http.tile_cache_mb.saturating_mul(1 << 20)));
-        Self { pool, http, exports, reports, allowances, downloads, layers, tiles, live: None, role, callers }
+        let checks = Arc::new(Desk::new(pool.clone(), None));
+        let streams = Arc::new(Semaphore::new(STREAMS_AT_ONCE));
+        let live = None;
+        Self {
+            pool,
+            http,
+            exports,
+            reports,
+            allowances,
+            downloads,
+            layers,
+            tiles,
+            live,
+            role,
+            callers,
+            checks,
+            streams,
+        }
     }
 
     /// The same over a database of this role.
@@ -73,13 +97,18 @@ impl State {
     /// The same with layers in memory.
     pub fn with_live(self, live: Arc<Live>) -> Self {
         let tiles = Tiles::of_marked(self.http.tile_cache_mb.saturating_mul(1 << 20), self.tile_source(&live));
-        Self { live: Some(live), tiles: Arc::new(tiles), ..self }
+        self.over(live, tiles)
+    }
+
+    fn over(self, live: Arc<Live>, tiles: Tiles) -> Self {
+        let checks = Arc::new(Desk::new(self.pool.clone(), Some(Arc::clone(&live))));
+        Self { live: Some(live), tiles: Arc::new(tiles), checks, ..self }
     }
 
     /// The same with layers in memory that tell this cache of every change.
     pub fn with_live_tiles(self, live: Arc<Live>, cache: Arc<TileCache>) -> Self {
         let tiles = Tiles::of_told(cache, self.tile_source(&live));
-        Self { live: Some(live), tiles: Arc::new(tiles), ..self }
+        self.over(live, tiles)
     }
 
     fn tile_source(&self, live: &Arc<Live>) -> LiveSource {

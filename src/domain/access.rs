@@ -64,6 +64,11 @@ impl Role {
         self != Role::Public
     }
 
+    /// May check boundaries and say what is to be done about the findings.
+    pub fn checks_boundaries(self) -> bool {
+        matches!(self, Role::Planner | Role::Editor | Role::Admin)
+    }
+
     /// May write, as far as the jurisdiction goes.
     pub fn writes(self) -> bool {
         matches!(self, Role::Editor | Role::Admin)

@@ -23,6 +23,7 @@ pub mod layer;
 pub mod ledger;
 pub mod lifecycle;
 pub mod overlap;
+pub mod overlap_check;
 pub mod park;
 pub mod published_crs;
 pub mod report;

@@ -13,6 +13,7 @@ pub mod import;
 pub mod land;
 pub mod ledgers;
 pub mod live;
+pub mod overlap_check;
 pub mod progress;
 pub mod reports;
 pub mod sample;

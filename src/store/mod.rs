@@ -35,6 +35,8 @@ pub mod layer_rows;
 pub mod ledgers;
 pub mod login_failures;
 mod outlines;
+pub mod overlap_candidates;
+pub mod overlap_checks;
 pub mod park_cards;
 pub mod parks;
 mod pool;

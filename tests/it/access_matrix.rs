@@ -156,6 +156,19 @@ pub const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("GET HEAD", "/api/criteria", Rule::Staff, "/api/criteria"),
     ("GET HEAD", "/api/criteria/{division}/{year}", Rule::Staff, "/api/criteria/430121/2025"),
     ("PUT DELETE", "/api/criteria/{division}/{year}", Rule::Editor, "/api/criteria/430121/2025"),
+    ("GET HEAD POST", "/api/overlap-checks", Rule::Planner, "/api/overlap-checks"),
+    ("GET HEAD DELETE", "/api/overlap-checks/{id}", Rule::Planner, "/api/overlap-checks/1"),
+    ("POST", "/api/overlap-checks/{id}/cancel", Rule::Planner, "/api/overlap-checks/1/cancel"),
+    ("POST", "/api/overlap-checks/{id}/repeat", Rule::Planner, "/api/overlap-checks/1/repeat"),
+    ("GET HEAD", "/api/overlap-checks/{id}/difference", Rule::Planner, "/api/overlap-checks/1/difference?from=2"),
+    ("GET HEAD", "/api/overlap-checks/{id}/events", Rule::Planner, "/api/overlap-checks/1/events"),
+    ("GET HEAD", "/api/overlap-checks/{id}/findings", Rule::Planner, "/api/overlap-checks/1/findings"),
+    (
+        "GET HEAD POST",
+        "/api/overlap-checks/{id}/findings/{finding}/marks",
+        Rule::Planner,
+        "/api/overlap-checks/1/findings/1/marks",
+    ),
     ("GET HEAD", "/api/imports", Rule::Staff, "/api/imports"),
     ("POST", "/api/imports", Rule::Editor, "/api/imports"),
     ("GET HEAD", "/api/imports/{id}", Rule::Staff, "/api/imports/1"),
@@ -184,6 +197,7 @@ fn lets_in(rule: Rule, role: Option<Role>) -> bool {
     let allowed: &[Role] = match rule {
         Rule::Open | Rule::Public => return true,
         Rule::Own | Rule::Staff => &[Role::Staff, Role::Planner, Role::Editor, Role::Admin],
+        Rule::Planner => &[Role::Planner, Role::Editor, Role::Admin],
         Rule::Editor => &[Role::Editor, Role::Admin],
         Rule::Admin => &[Role::Admin],
     };

@@ -86,6 +86,8 @@ mod openapi;
 mod outlines;
 mod outlines_files;
 mod outlines_follow;
+mod overlap_checks;
+mod overlap_judge;
 mod park_list;
 mod problems;
 mod rate_limits;

@@ -10,7 +10,7 @@ use crate::support::http::{authorised, call, get, get_authorised, link, post, up
 use crate::support::{Database, accounts, files, images, parcels};
 
 /// The URL table of `src/api/mod.rs`, as a reader would try it.
-const ADDRESSES: [(&str, &str); 133] = [
+const ADDRESSES: [(&str, &str); 141] = [
     ("/livez", "/livez"),
     ("/readyz", "/readyz"),
     ("/metrics", "/metrics"),
@@ -166,6 +166,14 @@ const ADDRESSES: [(&str, &str); 133] = [
     ("/reports/quarterly-changes", "/api/reports/quarterly-changes"),
     ("/criteria", "/api/criteria"),
     ("/criteria/{division}/{year}", "/api/criteria/430121/2025"),
+    ("/overlap-checks", "/api/overlap-checks"),
+    ("/overlap-checks/{id}", "/api/overlap-checks/1"),
+    ("/overlap-checks/{id}/cancel", "/api/overlap-checks/1/cancel"),
+    ("/overlap-checks/{id}/repeat", "/api/overlap-checks/1/repeat"),
+    ("/overlap-checks/{id}/difference", "/api/overlap-checks/2/difference"),
+    ("/overlap-checks/{id}/events", "/api/overlap-checks/1/events"),
+    ("/overlap-checks/{id}/findings", "/api/overlap-checks/1/findings"),
+    ("/overlap-checks/{id}/findings/{finding}/marks", "/api/overlap-checks/1/findings/1/marks"),
     ("/imports", "/api/imports"),
     ("/imports/{id}", "/api/imports/3"),
     ("/imports/{id}/commit", "/api/imports/3/commit"),
@@ -232,7 +240,7 @@ const ADDRESSES: [(&str, &str); 133] = [
 ];
 
 /// Deeds that want a body, or that have no POST: they have tests of their own (`accounts_http`, `accounts_sessions`).
-const NOT_TRIED: [&str; 11] = [
+const NOT_TRIED: [&str; 13] = [
     "/session/password",
     "/accounts/{name}/password",
     "/tokens/{id}",
@@ -244,6 +252,8 @@ const NOT_TRIED: [&str; 11] = [
     "/collections/low_efficiency_parcels/transitions",
     "/collections/redevelopment_plans/transitions",
     "/revisions/{number}/undo",
+    "/overlap-checks/{id}/cancel",
+    "/overlap-checks/{id}/repeat",
 ];
 
 /// A record of each ledger, each with a move; the plan with a step.
@@ -299,6 +309,14 @@ async fn database() -> Database {
     )
     .await;
     assert_eq!((answer.status.as_u16(), &answer.json()["id"]), (201, &json!(3)), "{}", answer.text());
+    let boundary =
+        json!({"type": "Polygon", "coordinates": [[[112.9, 28.2], [112.91, 28.2], [112.91, 28.21], [112.9, 28.2]]]});
+    let check = json!({"subject": {"geojson": boundary}, "layers": ["divisions"]});
+    for (path, body) in [("", &check), ("/1/repeat", &json!({}))] {
+        let request = authorised(Method::POST, &format!("/api/overlap-checks{path}")).set_json(body);
+        let answer = call(&db, request).await;
+        assert_eq!(answer.status.as_u16(), 201, "{}", answer.text());
+    }
     accounts::add(&db, "zhang.san", Role::Editor, &["430100"]).await;
     accounts::issue(&db, json!({"account": "zhang.san", "name": "地图"})).await;
     db
@@ -370,7 +388,7 @@ async fn every_reference_resolves_and_every_operation_has_its_own_id() {
             assert!(operation["responses"].get("default").is_some(), "{id}: errors");
         }
     }
-    assert_eq!(ids.len(), 160);
+    assert_eq!(ids.len(), 171);
 }
 
 /// A value that the parameter takes.
@@ -542,7 +560,7 @@ async fn answers_have_the_declared_shape() {
         assert!(names.is_empty() || undeclared.is_empty(), "{address}: {undeclared:?} not declared");
         compared += 1;
     }
-    assert_eq!(compared, 98, "all but the page");
+    assert_eq!(compared, 103, "all but the page");
     let problem = get(&db, "/api/parks/x").await.json();
     let mut found = Vec::new();
     faults(&document, &json!({"$ref": "#/components/schemas/Problem"}), &problem, "", &mut found);

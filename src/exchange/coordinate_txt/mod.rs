@@ -3,9 +3,11 @@
 
 mod header;
 mod parcel;
+mod pasted;
 mod read;
 mod write;
 
+pub use pasted::read_pasted;
 pub use read::read;
 pub use write::{TxtOptions, TxtParcel, write};
 

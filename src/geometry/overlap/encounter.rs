@@ -24,6 +24,8 @@ pub struct Encounter {
     pub width_m: Option<f64>,
     /// Length of the border that the two share, their land on either side.
     pub shared_edge_m: f64,
+    /// Whether the boundaries have a point in common.
+    pub touches: bool,
     pub gap: Option<Gap>,
     /// The common land, or the gap; where it was asked for.
     pub land: Option<MultiPolygon<f64>>,
@@ -57,7 +59,17 @@ pub fn encounter(
     };
     let land = if drawn { gap.as_ref().map(|gap| gap.strips.clone()) } else { None };
     let width_m = gap.as_ref().map(|gap| gap.width_m);
-    Ok(Some(Encounter { class, area_m2: 0.0, share_of_a: 0.0, share_of_b: 0.0, width_m, shared_edge_m, gap, land }))
+    Ok(Some(Encounter {
+        class,
+        area_m2: 0.0,
+        share_of_a: 0.0,
+        share_of_b: 0.0,
+        width_m,
+        shared_edge_m,
+        touches,
+        gap,
+        land,
+    }))
 }
 
 fn shared_edge(met: &Met, a: &Shape) -> f64 {
@@ -86,6 +98,7 @@ fn land_in_common(
             share_of_b,
             width_m: None,
             shared_edge_m,
+            touches: met.touches,
             gap: None,
             land,
         }));
@@ -124,7 +137,17 @@ fn land_in_common(
         }
     };
     let land = drawn.then(|| measured.overlay.unwrap_or_else(|| border.shape()));
-    Ok(Some(Encounter { class, area_m2, share_of_a, share_of_b, width_m, shared_edge_m, gap: None, land }))
+    Ok(Some(Encounter {
+        class,
+        area_m2,
+        share_of_a,
+        share_of_b,
+        width_m,
+        shared_edge_m,
+        touches: met.touches,
+        gap: None,
+        land,
+    }))
 }
 
 /// What one shape has and another has not.

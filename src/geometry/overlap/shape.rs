@@ -222,6 +222,11 @@ impl<'a> Shape<'a> {
         Ok(if inside { Side::Inside } else { Side::Outside })
     }
 
+    /// Whether a point lies inside, not only on the boundary.
+    pub fn holds(&self, p: Coord<f64>, work: &mut Work) -> Result<bool, Stopped> {
+        Ok(self.side(p, work)? == Side::Inside)
+    }
+
     /// A copy as `geo` has it.
     pub fn to_multi_polygon(&self) -> MultiPolygon<f64> {
         let mut polygons: Vec<Polygon<f64>> = Vec::new();

@@ -1,0 +1,522 @@
+//! `/api/overlap-checks`: shapes checked against layers, their findings, what people say of them, the same again later.
+//!
+//! For planners, editors and administrators; a check shows to whoever may see all that its maker could. Never: a comparison.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use actix_multipart::Multipart;
+use actix_web::http::header;
+use actix_web::web::Bytes;
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::auth;
+use super::json_body::{self, Members};
+use super::params::{Params, parse_day, shorten};
+use super::problem::Answer;
+use super::representation;
+use super::state::State;
+use super::upload::{self, Names};
+use crate::domain::access::Viewer;
+use crate::domain::items_query;
+use crate::domain::layer::Layer;
+use crate::domain::overlap::{OverlapClass, Thresholds, WIDEST_M};
+use crate::domain::overlap_check::{CheckStatus, Purpose, Verdict, Weight};
+use crate::error::{Error, Result};
+use crate::exchange::ReadOptions;
+use crate::geometry::crs::Crs;
+use crate::inventory::overlap_check::{CheckRequest, Given, RepeatOn, wire};
+use crate::store::overlap_checks::{CheckRow, FindingsQuery};
+
+/// Largest JSON body: a boundary of some hundred thousand vertices.
+const BODY_LIMIT: usize = 8 * 1024 * 1024;
+/// Members of the body, and of the form beside its file.
+const MEMBERS: &[&str] = &["title", "purpose", "layers", "thresholds", "date", "revision", "subject"];
+const FORM: Names<'static> = Names {
+    all: &[
+        "title",
+        "purpose",
+        "layers",
+        "sliver_width_m",
+        "sliver_share",
+        "gap_width_m",
+        "date",
+        "revision",
+        "crs",
+        "encoding",
+        "source_layer",
+    ],
+    lists: &[],
+    attributes: false,
+};
+/// How often a stream of progress looks, and how long it lasts at most.
+const LOOK: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(900);
+
+/// `GET /api/overlap-checks`: newest first.
+pub async fn list_overlap_checks(request: HttpRequest, state: web::Data<State>) -> Answer {
+    let viewer = auth::planner(&request, &state).await?;
+    let params = Params::read(&request, &["limit", "before"], |_| false)?;
+    let limit = params.limit(items_query::DEFAULT_LIMIT)?;
+    let before = params.text("before").map(|text| check_number(&text)).transpose()?;
+    let base = representation::base_url(&request, &state);
+    // One more than asked for tells whether there is a next page.
+    let mut checks = state.checks.list(&viewer, i64::from(limit) + 1, before).await?;
+    let more = checks.len() > limit as usize;
+    checks.truncate(limit as usize);
+    let url = |pairs: &[(String, String)]| {
+        let mark = if pairs.is_empty() { "" } else { "?" };
+        format!("{base}/api/overlap-checks{mark}{}", representation::query_string(pairs))
+    };
+    let mut links = vec![link("self", &url(&params.without(&[])))];
+    if let Some(last) = checks.last().filter(|_| more) {
+        links.push(link("next", &url(&params.with("before", &last.id.to_string()))));
+    }
+    let list: Vec<Value> = checks.iter().map(|check| with_links(check, &base)).collect();
+    answer(HttpResponse::Ok(), &json!({"numberReturned": list.len(), "checks": list, "links": links}))
+}
+
+/// `POST /api/overlap-checks`: JSON, or a form with a file. 201 where the check is over within two seconds, else 202.
+pub async fn create_overlap_check(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> Answer {
+    let viewer = auth::planner(&request, &state).await?;
+    let is_form = request.content_type().eq_ignore_ascii_case("multipart/form-data");
+    if is_form {
+        let form = Multipart::new(request.headers(), payload);
+        let upload = upload::receive(&request, form, &FORM, state.http.upload_limit_mb).await?;
+        let wanted = of_form(&upload.params, &state, &viewer)?;
+        let options = read_options(&upload.params)?;
+        let given = Given::File { path: upload.file.path().to_owned(), name: upload.file_name.clone(), options };
+        let check = state.checks.start(&viewer, &state.layers, &wanted, given).await?;
+        return the_check(&request, &state, &check, true);
+    }
+    Params::read(&request, &[], |_| false)?;
+    let body = json_body::bytes(&request, payload, &["application/json"], BODY_LIMIT).await?;
+    let members = Members::parse(&body, MEMBERS)?;
+    let wanted = of_json(&members, &state, &viewer)?;
+    let given = subject_of(&members, &state, &viewer)?;
+    let check = state.checks.start(&viewer, &state.layers, &wanted, given).await?;
+    the_check(&request, &state, &check, true)
+}
+
+/// `GET /api/overlap-checks/{id}`.
+pub async fn get_overlap_check(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    let viewer = auth::planner(&request, &state).await?;
+    Params::read(&request, &[], |_| false)?;
+    let check = state.checks.get(&viewer, check_id(&path)?).await?;
+    the_check(&request, &state, &check, false)
+}
+
+/// `DELETE /api/overlap-checks/{id}`: with its findings and marks.
+pub async fn remove_overlap_check(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    let viewer = auth::planner(&request, &state).await?;
+    Params::read(&request, &[], |_| false)?;
+    state.checks.remove(&viewer, check_id(&path)?).await?;
+    Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish())
+}
+
+/// `POST /api/overlap-checks/{id}/cancel`.
+pub async fn cancel_overlap_check(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    let viewer = auth::planner(&request, &state).await?;
+    Params::read(&request, &[], |_| false)?;
+    let check = state.checks.cancel(&viewer, check_id(&path)?).await?;
+    the_check(&request, &state, &check, false)
+}
+
+/// `POST /api/overlap-checks/{id}/repeat`: on the revision that it saw, or as things stand.
+pub async fn repeat_overlap_check(
+    request: HttpRequest,
+    path: web::Path<String>,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> Answer {
+    let viewer = auth::planner(&request, &state).await?;
+    Params::read(&request, &[], |_| false)?;
+    let members = json_body::read(&request, payload, &["on"]).await?;
+    let on = match members.text("on")?.as_deref() {
+        Some("same_revision") => RepeatOn::SameRevision,
+        Some("present") | None => RepeatOn::Present,
+        Some(other) => {
+            let detail = format!("成员 on 应为 same_revision 或 present，不是“{}”", shorten(other));
+            return Err(Error::invalid("member_invalid", detail).into());
+        }
+    };
+    let check = state.checks.repeat(&viewer, &state.layers, check_id(&path)?, on).await?;
+    the_check(&request, &state, &check, true)
+}
+
+/// `GET /api/overlap-checks/{id}/findings`: GeoJSON, each with the common land or the gap.
+pub async fn list_overlap_findings(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    let viewer = auth::planner(&request, &state).await?;
+    let id = check_id(&path)?;
+    let params = Params::read(
+        &request,
+        &["class", "weight", "verdict", "collection", "limit", "after", "skipGeometry"],
+        |_| false,
+    )?;
+    let limit = params.limit(items_query::DEFAULT_LIMIT)?;
+    let query = FindingsQuery {
+        classes: words(&params, "class", OverlapClass::parse)?,
+        weights: words(&params, "weight", Weight::parse)?,
+        verdicts: words(&params, "verdict", Verdict::parse)?,
+        layers: params.text("collection").map(|list| list.split(',').map(shorten).collect()).unwrap_or_default(),
+        after: params.text("after").map_or(Ok(0), |text| finding_number(&text, "after"))?,
+        limit: i64::from(limit) + 1,
+        with_land: !params.flag("skipGeometry")?,
+    };
+    let (mut rows, matched) = state.checks.findings(&viewer, id, &query).await?;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let base = representation::base_url(&request, &state);
+    let url = |pairs: &[(String, String)]| {
+        let mark = if pairs.is_empty() { "" } else { "?" };
+        format!("{}/findings{mark}{}", check_url(&base, id), representation::query_string(pairs))
+    };
+    let typed = |rel: &str, href: String| json!({"rel": rel, "type": "application/geo+json", "href": href});
+    let mut links = vec![typed("self", url(&params.without(&[]))), link("up", &check_url(&base, id))];
+    if let Some(last) = rows.last().filter(|_| more) {
+        links.push(typed("next", url(&params.with("after", &last.number.to_string()))));
+    }
+    let document = json!({
+        "type": "FeatureCollection",
+        "numberMatched": matched,
+        "numberReturned": rows.len(),
+        "features": rows.iter().map(wire::finding_feature).collect::<Vec<_>>(),
+        "links": links,
+    });
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CONTENT_TYPE, "application/geo+json"));
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    Ok(response.body(document.to_string()))
+}
+
+/// `GET /api/overlap-checks/{id}/findings/{finding}/marks`: all that was said of a finding.
+pub async fn list_overlap_marks(
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    state: web::Data<State>,
+) -> Answer {
+    let viewer = auth::planner(&request, &state).await?;
+    Params::read(&request, &[], |_| false)?;
+    let marks = state.checks.marks(&viewer, check_id(&path.0)?, finding_of(&path.1)?).await?;
+    answer(HttpResponse::Ok(), &marks)
+}
+
+/// `POST /api/overlap-checks/{id}/findings/{finding}/marks`: 接受, 需整改, 可忽略, with a note.
+pub async fn create_overlap_mark(
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> Answer {
+    let viewer = auth::planner(&request, &state).await?;
+    Params::read(&request, &[], |_| false)?;
+    let (id, finding) = (check_id(&path.0)?, finding_of(&path.1)?);
+    let members = json_body::read(&request, payload, &["verdict", "note"]).await?;
+    let word = members.needed_text("verdict")?;
+    let verdict = Verdict::parse(&word).ok_or_else(|| {
+        let known = Verdict::ALL.iter().map(|v| v.as_str()).collect::<Vec<_>>().join("、");
+        Error::invalid("member_invalid", format!("成员 verdict 应为 {known} 之一，不是“{}”", shorten(&word)))
+    })?;
+    let note = members.text("note")?.unwrap_or_default();
+    let row = state.checks.mark(&viewer, id, finding, verdict, &note).await?;
+    answer(HttpResponse::Created(), &wire::finding_feature(&row))
+}
+
+/// `GET /api/overlap-checks/{id}/difference`: against the check that it repeats, or another.
+pub async fn get_overlap_difference(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    let viewer = auth::planner(&request, &state).await?;
+    let params = Params::read(&request, &["from"], |_| false)?;
+    let later = check_id(&path)?;
+    let earlier =
+        match params.text("from") {
+            Some(text) => check_number(&text)?,
+            None => state.checks.get(&viewer, later).await?.repeats.ok_or_else(|| {
+                Error::invalid("parameter_missing", "这次检查不是重做的；请用 from 说明与哪一次检查比较")
+            })?,
+        };
+    let difference = state.checks.difference(&viewer, earlier, later).await?;
+    answer(HttpResponse::Ok(), &wire::difference_json(earlier, later, &difference))
+}
+
+/// `GET /api/overlap-checks/{id}/events`: how far it is, as server-sent events, to its end.
+pub async fn stream_overlap_check(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    let viewer = auth::planner(&request, &state).await?;
+    Params::read(&request, &[], |_| false)?;
+    let id = check_id(&path)?;
+    let first = state.checks.get(&viewer, id).await?;
+    let place = state.streams.clone().try_acquire_owned().map_err(|_| {
+        let detail = "进度推送的连接已满；请定时读取检查本身".to_owned();
+        Error::Unavailable { code: "too_many_streams", detail, cause: None }
+    })?;
+    let end = Instant::now() + LONGEST;
+    let told = stream::unfold((Some(first), state, viewer, place), move |(next, state, viewer, place)| async move {
+        let check = next?;
+        let event = event_of(&check);
+        let over = check.status.is_over() || Instant::now() >= end;
+        let following = if over { None } else { look_again(&state, &viewer, id, &check).await };
+        Some((Ok::<_, Infallible>(Bytes::from(event)), (following, state, viewer, place)))
+    });
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/event-stream; charset=utf-8"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::CONTENT_ENCODING, "identity"))
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(told))
+}
+
+/// The check as soon as it is otherwise, at the latest after some seconds, so that the connection is seen to live.
+async fn look_again(state: &State, viewer: &Viewer, id: i64, before: &CheckRow) -> Option<CheckRow> {
+    let mut last = None;
+    for _ in 0..20 {
+        sleep(LOOK).await;
+        // A look that fails is one that found nothing new.
+        let Ok(check) = state.checks.get(viewer, id).await else { continue };
+        if (check.status, check.done, check.total) != (before.status, before.done, before.total) {
+            return Some(check);
+        }
+        last = Some(check);
+    }
+    last
+}
+
+fn event_of(check: &CheckRow) -> String {
+    let name = if check.status.is_over() { "end" } else { "progress" };
+    let data = json!({
+        "id": check.id,
+        "status": check.status.as_str(),
+        "status_label": check.status.label(),
+        "done": check.done,
+        "total": check.total,
+    });
+    format!("event: {name}\ndata: {data}\n\n")
+}
+
+fn the_check(request: &HttpRequest, state: &State, check: &CheckRow, is_new: bool) -> Answer {
+    let base = representation::base_url(request, state);
+    let mut response = match (is_new, check.status) {
+        (false, _) => HttpResponse::Ok(),
+        (true, CheckStatus::Queued | CheckStatus::Running) => HttpResponse::Accepted(),
+        (true, _) => HttpResponse::Created(),
+    };
+    if is_new {
+        response.insert_header((header::LOCATION, check_url(&base, check.id)));
+    }
+    answer(response, &with_links(check, &base))
+}
+
+fn with_links(check: &CheckRow, base: &str) -> Value {
+    let url = check_url(base, check.id);
+    let mut links = vec![link("self", &url)];
+    match check.status {
+        CheckStatus::Queued | CheckStatus::Running => {
+            links.push(json!({"rel": "progress", "type": "text/event-stream", "href": format!("{url}/events")}));
+            links.push(link("cancel", &format!("{url}/cancel")));
+        }
+        CheckStatus::Finished => {
+            links.push(json!({"rel": "findings", "type": "application/geo+json", "href": format!("{url}/findings")}));
+            links.push(link("repeat", &format!("{url}/repeat")));
+            if let Some(first) = check.repeats {
+                links.push(link("predecessor-version", &check_url(base, first)));
+                links.push(link("difference", &format!("{url}/difference")));
+            }
+        }
+        CheckStatus::Failed | CheckStatus::Cancelled => links.push(link("repeat", &format!("{url}/repeat"))),
+    }
+    let mut object = wire::check_json(check);
+    object.insert("links".into(), Value::Array(links));
+    Value::Object(object)
+}
+
+fn link(rel: &str, href: &str) -> Value {
+    json!({"rel": rel, "type": "application/json", "href": href})
+}
+
+fn check_url(base: &str, id: i64) -> String {
+    format!("{base}/api/overlap-checks/{id}")
+}
+
+/// No cache may keep these answers: they are for whoever has asked.
+fn answer(mut response: HttpResponseBuilder, document: &Value) -> Answer {
+    response
+        .insert_header((header::CONTENT_TYPE, "application/json; charset=utf-8"))
+        .insert_header((header::CACHE_CONTROL, "no-store"));
+    Ok(response.body(document.to_string()))
+}
+
+/// A number of digits alone, from 1.
+fn number<N: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Option<N> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().filter(|n| *n > N::from(0))
+}
+
+fn check_id(text: &str) -> Result<i64> {
+    let missing =
+        || Error::not_found("check_not_found", format!("没有编号为“{}”的重叠检查；编号是正整数", shorten(text)));
+    number(text).ok_or_else(missing)
+}
+
+fn check_number(text: &str) -> Result<i64> {
+    number(text).ok_or_else(|| Error::invalid("value_invalid", format!("应为检查的编号，不是“{}”", shorten(text))))
+}
+
+fn finding_of(text: &str) -> Result<i32> {
+    number(text).ok_or_else(|| Error::not_found("finding_not_found", format!("没有第“{}”条结果", shorten(text))))
+}
+
+fn finding_number(text: &str, name: &str) -> Result<i32> {
+    number(text)
+        .ok_or_else(|| Error::invalid("value_invalid", format!("参数 {name} 应为结果的序号，不是“{}”", shorten(text))))
+}
+
+fn words<T>(params: &Params, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
+    let Some(list) = params.text(name) else { return Ok(Vec::new()) };
+    let unknown = |word: &str| Error::invalid("value_invalid", format!("参数 {name} 不认识“{}”", shorten(word)));
+    list.split(',').map(|word| parse(word.trim()).ok_or_else(|| unknown(word))).collect()
+}
+
+fn purpose_of(word: Option<String>) -> Result<Purpose> {
+    let Some(word) = word else { return Ok(Purpose::ParkBoundary) };
+    Purpose::parse(&word).ok_or_else(|| {
+        let known = Purpose::ALL.iter().map(|p| p.as_str()).collect::<Vec<_>>().join("、");
+        Error::invalid("value_invalid", format!("purpose 应为 {known} 之一，不是“{}”", shorten(&word)))
+    })
+}
+
+fn thresholds_of(width: Option<f64>, share: Option<f64>, gap: Option<f64>) -> Result<Thresholds> {
+    let usual = Thresholds::default();
+    let wanted = Thresholds::new(
+        width.unwrap_or(usual.sliver_width_m()),
+        share.unwrap_or(usual.sliver_share()),
+        gap.unwrap_or(usual.gap_width_m()),
+    );
+    wanted.ok_or_else(|| {
+        let detail = format!("阈值超出范围：sliver_width_m、gap_width_m 为 0 至 {WIDEST_M} 米，sliver_share 为 0 至 1");
+        Error::invalid("thresholds_invalid", detail)
+    })
+}
+
+fn layers_of(ids: Option<Vec<String>>, state: &State, viewer: &Viewer) -> Result<Option<Vec<&'static Layer>>> {
+    let Some(ids) = ids else { return Ok(None) };
+    let mut layers: Vec<&'static Layer> = Vec::with_capacity(ids.len());
+    for id in ids {
+        let layer = layer_of(&id, state, viewer)?;
+        if !layers.iter().any(|known| known.id == layer.id) {
+            layers.push(layer);
+        }
+    }
+    if layers.is_empty() {
+        return Err(Error::invalid("layers_missing", "layers 至少应有一个图层"));
+    }
+    Ok(Some(layers))
+}
+
+fn layer_of(id: &str, state: &State, viewer: &Viewer) -> Result<&'static Layer> {
+    let found = state.layers.find(id.trim()).filter(|layer| layer.is_for(viewer));
+    found.ok_or_else(|| Error::not_found("collection_not_found", format!("没有图层“{}”", shorten(id))))
+}
+
+fn day_of(text: Option<String>) -> Result<Option<chrono::NaiveDate>> {
+    let Some(text) = text else { return Ok(None) };
+    parse_day(&text).map(Some).ok_or_else(|| {
+        Error::invalid("value_invalid", format!("date 应为日期（如 2024-06-30），不是“{}”", shorten(&text)))
+    })
+}
+
+fn of_json(members: &Members, state: &State, viewer: &Viewer) -> Result<CheckRequest> {
+    let (mut width, mut share, mut gap) = (None, None, None);
+    if let Some(value) = members.value("thresholds") {
+        let known = ["sliver_width_m", "sliver_share", "gap_width_m"];
+        let object = value.as_object().filter(|object| object.keys().all(|name| known.contains(&name.as_str())));
+        let wrong = || Error::invalid("member_invalid", format!("成员 thresholds 应为对象，可含 {}", known.join("、")));
+        let object = object.ok_or_else(wrong)?;
+        let number = |name: &str| match object.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value.as_f64().map(Some).ok_or_else(wrong),
+        };
+        (width, share, gap) = (number(known[0])?, number(known[1])?, number(known[2])?);
+    }
+    Ok(CheckRequest {
+        title: members.text("title")?.unwrap_or_default(),
+        purpose: purpose_of(members.text("purpose")?)?,
+        layers: layers_of(members.texts("layers")?, state, viewer)?,
+        thresholds: thresholds_of(width, share, gap)?,
+        on_day: day_of(members.text("date")?)?,
+        revision: revision_of(members.integer("revision")?)?,
+    })
+}
+
+fn revision_of(number: Option<i64>) -> Result<Option<i64>> {
+    match number {
+        Some(number) if number < 1 => Err(Error::invalid("value_invalid", "revision 应为正整数")),
+        other => Ok(other),
+    }
+}
+
+fn of_form(params: &Params, state: &State, viewer: &Viewer) -> Result<CheckRequest> {
+    let decimal = |name: &str| {
+        let Some(text) = params.text(name) else { return Ok(None) };
+        let wrong = || Error::invalid("value_invalid", format!("{name} 应为数，不是“{}”", shorten(&text)));
+        text.parse::<f64>().map(Some).map_err(|_| wrong())
+    };
+    let revision = match params.text("revision") {
+        None => None,
+        Some(text) => Some(number(&text).ok_or_else(|| Error::invalid("value_invalid", "revision 应为正整数"))?),
+    };
+    Ok(CheckRequest {
+        title: params.text("title").unwrap_or_default(),
+        purpose: purpose_of(params.text("purpose"))?,
+        layers: layers_of(params.text("layers").map(|l| l.split(',').map(str::to_owned).collect()), state, viewer)?,
+        thresholds: thresholds_of(decimal("sliver_width_m")?, decimal("sliver_share")?, decimal("gap_width_m")?)?,
+        on_day: day_of(params.text("date"))?,
+        revision,
+    })
+}
+
+fn crs_of(text: &str) -> Result<Crs> {
+    Crs::parse(text).ok_or_else(|| {
+        let detail = format!("不认识坐标系“{}”；请写 EPSG 代码，例如 EPSG:4490、EPSG:4526", shorten(text));
+        Error::invalid("crs_unknown", detail)
+    })
+}
+
+fn read_options(params: &Params) -> Result<ReadOptions> {
+    Ok(ReadOptions {
+        crs: params.text("crs").map(|text| crs_of(&text)).transpose()?,
+        encoding: params.text("encoding"),
+        source_layer: params.text("source_layer"),
+        ..ReadOptions::default()
+    })
+}
+
+/// One of: `geojson`, `coordinates` (with `crs`), `collection` and `id`.
+fn subject_of(members: &Members, state: &State, viewer: &Viewer) -> Result<Given> {
+    const KNOWN: [&str; 5] = ["geojson", "coordinates", "crs", "collection", "id"];
+    let wrong = |what: &str| Error::invalid("member_invalid", format!("成员 subject {what}"));
+    let missing = "成员 subject 说明要检查什么：geojson、coordinates（可带 crs），或 collection 与 id";
+    let value = members.value("subject").ok_or_else(|| Error::invalid("member_missing", missing))?;
+    let object = value.as_object().ok_or_else(|| wrong("应为对象"))?;
+    if let Some(name) = object.keys().find(|name| !KNOWN.contains(&name.as_str())) {
+        return Err(wrong(&format!("中不认识“{}”；可用的有 {}", shorten(name), KNOWN.join("、"))));
+    }
+    let text = |name: &str| match object.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(wrong(&format!("的 {name} 应为文字"))),
+    };
+    let geojson = object.get("geojson").filter(|value| !value.is_null());
+    let (coordinates, crs) = (text("coordinates")?, text("crs")?);
+    match (geojson, coordinates, text("collection")?, text("id")?) {
+        (Some(shapes), None, None, None) if crs.is_none() => Ok(Given::GeoJson(shapes.to_string())),
+        (None, Some(text), None, None) => {
+            let crs = crs.map(|text| crs_of(&text)).transpose()?;
+            Ok(Given::Pasted { text, options: ReadOptions { crs, ..ReadOptions::default() } })
+        }
+        (None, None, Some(collection), Some(id)) if crs.is_none() => {
+            Ok(Given::Feature { layer: layer_of(&collection, state, viewer)?, id })
+        }
+        _ => Err(wrong("只能有一种：geojson；coordinates（可带 crs）；collection 与 id")),
+    }
+}

@@ -1,0 +1,140 @@
+//! One check from its place in the queue to its end. Progress and the wish to stop stand in the database.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+
+use super::compare::{self, Outcome, Watch};
+use super::source::{self, Moment, Source};
+use crate::domain::access::Viewer;
+use crate::domain::layer::Layer;
+use crate::domain::overlap::Thresholds;
+use crate::domain::overlap_check::{CheckStatus, Purpose};
+use crate::error::{Error, Result};
+use crate::geometry::overlap::Shape;
+use crate::inventory::live::Live;
+use crate::store;
+use crate::store::overlap_checks::{self, SubjectRow};
+
+/// How often a job tells that it lives and asks whether it is still wanted.
+const BEAT: Duration = Duration::from_millis(500);
+
+/// Strips of nobody's land are looked for so far from a shape at most.
+const REACH_M: f64 = crate::domain::overlap::WIDEST_M;
+
+pub(super) struct Job {
+    pub pool: PgPool,
+    pub live: Option<Arc<Live>>,
+    pub room: Arc<Semaphore>,
+    pub threads: Option<Arc<rayon::ThreadPool>>,
+    pub viewer: Viewer,
+    pub id: i64,
+    pub subjects: Vec<SubjectRow>,
+    pub layers: Vec<&'static Layer>,
+    pub purpose: Purpose,
+    pub thresholds: Thresholds,
+    pub moment: Moment,
+}
+
+impl Job {
+    pub async fn run(self) {
+        let (pool, viewer, id) = (self.pool.clone(), self.viewer.clone(), self.id);
+        let watch = Arc::new(Watch::default());
+        let outcome = {
+            let work = self.work(Arc::clone(&watch));
+            let mut work = std::pin::pin!(work);
+            // A beat never breaks the work off, and the work ends the beats.
+            loop {
+                tokio::select! {
+                    outcome = &mut work => break outcome,
+                    () = tokio::time::sleep(BEAT) => beat(&pool, &viewer, id, &watch).await,
+                }
+            }
+        };
+        let ended = match outcome {
+            Ok(true) => Ok(()),
+            Ok(false) => end(&pool, &viewer, id, CheckStatus::Cancelled, None).await,
+            Err(error) => {
+                tracing::warn!(check = id, error = %error, cause = ?error, "overlap check failed");
+                end(&pool, &viewer, id, CheckStatus::Failed, Some(&error.to_string())).await
+            }
+        };
+        if let Err(error) = ended {
+            // It is told as interrupted once its last beat is old enough.
+            tracing::warn!(check = id, error = %error, "the end of an overlap check could not be recorded");
+        }
+    }
+
+    /// False where it was cancelled.
+    async fn work(self, watch: Arc<Watch>) -> Result<bool> {
+        let _place = self.room.acquire().await.map_err(|cause| Error::internal("重叠检查的队列已关闭", cause))?;
+        if watch.cancelled.load(Relaxed) {
+            return Ok(false);
+        }
+        // Said before the first half second is over: most are done by then.
+        watch.running.store(true, Relaxed);
+        let layers = compare_with_layers(
+            &self.pool,
+            self.live.as_deref(),
+            &self.viewer,
+            &self.subjects,
+            &self.layers,
+            self.moment,
+        );
+        let (sources, revision) = layers.await?;
+        let (subjects, purpose, thresholds) = (self.subjects, self.purpose, self.thresholds);
+        let threads = self.threads;
+        let compared = tokio::task::spawn_blocking(move || {
+            let compare = || compare::compare(&subjects, &sources, purpose, &thresholds, &watch);
+            match &threads {
+                Some(threads) => threads.install(compare),
+                None => compare(),
+            }
+        });
+        let compared = compared.await.map_err(|cause| Error::internal("重叠检查时程序出错", cause))?;
+        let Some(Outcome { findings, summary }) = compared else { return Ok(false) };
+        let mut transaction = store::begin_write_as(&self.pool, &self.viewer).await?;
+        let kept = overlap_checks::finish(&mut transaction, self.id, revision, &summary, &findings).await?;
+        transaction.commit().await?;
+        Ok(kept)
+    }
+}
+
+/// The features near the shapes, and the revision that they are of.
+pub(super) async fn compare_with_layers(
+    pool: &PgPool,
+    live: Option<&Live>,
+    viewer: &Viewer,
+    subjects: &[SubjectRow],
+    layers: &[&'static Layer],
+    moment: Moment,
+) -> Result<(Vec<Source>, i64)> {
+    let bbox = |subject: &SubjectRow| Shape::of_multi_polygon(&subject.geometry).bbox();
+    let boxes: Vec<[f64; 4]> = subjects.iter().filter_map(bbox).map(|bbox| compare::widened(bbox, REACH_M)).collect();
+    source::open(pool, live, viewer, layers, moment, &boxes).await
+}
+
+async fn beat(pool: &PgPool, viewer: &Viewer, id: i64, watch: &Watch) {
+    let told = async {
+        let mut transaction = store::begin_write_as(pool, viewer).await?;
+        let total = i64::try_from(watch.total.load(Relaxed)).ok().filter(|total| *total > 0);
+        let done = i64::try_from(watch.done.load(Relaxed)).unwrap_or(i64::MAX);
+        let wanted = overlap_checks::beat(&mut transaction, id, watch.running.load(Relaxed), done, total).await?;
+        transaction.commit().await?;
+        Ok::<bool, Error>(wanted)
+    };
+    match told.await {
+        Ok(wanted) => watch.cancelled.store(!wanted, Relaxed),
+        // The next one may get through.
+        Err(error) => tracing::warn!(check = id, error = %error, "an overlap check cannot tell how far it is"),
+    }
+}
+
+async fn end(pool: &PgPool, viewer: &Viewer, id: i64, status: CheckStatus, trouble: Option<&str>) -> Result<()> {
+    let mut transaction = store::begin_write_as(pool, viewer).await?;
+    overlap_checks::end(&mut transaction, id, status, trouble).await?;
+    Ok(transaction.commit().await?)
+}

@@ -1,0 +1,150 @@
+//! The features that a check compares with: of the layers in memory, or read from the database. Both give the same shapes to the bit.
+
+use std::sync::Arc;
+
+use rstar::primitives::{GeomWithData, Rectangle};
+use rstar::{AABB, RTree};
+use sqlx::PgPool;
+
+use crate::domain::access::{Jurisdiction, Viewer};
+use crate::domain::items_query::{Bbox, Period};
+use crate::domain::layer::Layer;
+use crate::domain::overlap_check::MOST_COMPARED;
+use crate::error::{Error, Result};
+use crate::geometry::overlap::Shape;
+use crate::inventory::live::Live;
+use crate::layers::selection;
+use crate::layers::snapshot::{Picked, Snapshot};
+use crate::store::overlap_candidates::{NearFeature, NearReading};
+
+/// A layer's features near the shapes of a check.
+pub(super) struct Source {
+    pub layer: &'static Layer,
+    features: Features,
+}
+
+enum Features {
+    Memory { snapshot: Arc<Snapshot>, jurisdiction: Jurisdiction },
+    Rows { rows: Vec<NearFeature>, tree: RTree<GeomWithData<Rectangle<[f64; 2]>, u32>> },
+}
+
+/// One feature of a source.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Feature {
+    Held(Picked),
+    Row(u32),
+}
+
+/// Which state of the register is compared with.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Moment {
+    pub revision: Option<i64>,
+    pub period: Option<Period>,
+}
+
+/// The sources of these layers and the revision that they show.
+pub(super) async fn open(
+    pool: &PgPool,
+    live: Option<&Live>,
+    viewer: &Viewer,
+    layers: &[&'static Layer],
+    moment: Moment,
+    boxes: &[Bbox],
+) -> Result<(Vec<Source>, i64)> {
+    if moment.revision.is_none()
+        && moment.period.is_none()
+        && let Some(live) = live
+        && let Some(held) = in_memory(live, viewer, layers)
+    {
+        return Ok(held);
+    }
+    let mut reading = NearReading::begin(pool, viewer, moment.revision, moment.period).await?;
+    let mut sources = Vec::with_capacity(layers.len());
+    for layer in layers {
+        let rows = reading.features(layer, name_property(layer), boxes, MOST_COMPARED).await?;
+        if rows.len() > MOST_COMPARED {
+            let detail = format!("图层“{}”在检查范围内的要素超过 {MOST_COMPARED} 个；请缩小范围", layer.title.zh);
+            return Err(Error::too_large("check_too_large", detail));
+        }
+        let entries = rows.iter().zip(0..).filter_map(|(row, at)| {
+            let [west, south, east, north] = row.geometry.bbox()?;
+            Some(GeomWithData::new(Rectangle::from_corners([west, south], [east, north]), at))
+        });
+        let tree = RTree::bulk_load(entries.collect());
+        sources.push(Source { layer, features: Features::Rows { rows, tree } });
+    }
+    Ok((sources, reading.revision))
+}
+
+/// All of them as memory holds them, where it holds all at one revision and knows who may see what.
+fn in_memory(live: &Live, viewer: &Viewer, layers: &[&'static Layer]) -> Option<(Vec<Source>, i64)> {
+    let mut revision = None;
+    let mut sources = Vec::with_capacity(layers.len());
+    for layer in layers {
+        if live.silent_for(layer).is_some() {
+            return None;
+        }
+        let held = live.held(layer)?;
+        // An operator's table has no revision of the register's.
+        if layer.has_past() && *revision.get_or_insert(held.revision) != held.revision {
+            return None;
+        }
+        let snapshot = Arc::clone(held.snapshot_for(layer.detail_for(viewer)));
+        if !snapshot.knows(&viewer.jurisdiction) {
+            return None;
+        }
+        sources
+            .push(Source { layer, features: Features::Memory { snapshot, jurisdiction: viewer.jurisdiction.clone() } });
+    }
+    revision.map(|revision| (sources, revision))
+}
+
+/// The property that people know a feature of the layer by.
+fn name_property(layer: &Layer) -> Option<&'static str> {
+    layer.label.or_else(|| ["name", "park_name", "number"].into_iter().find(|name| layer.property(name).is_some()))
+}
+
+impl Source {
+    /// Calls `found` with every feature whose box meets this one.
+    pub fn near(&self, bbox: &Bbox, mut found: impl FnMut(Feature)) {
+        match &self.features {
+            Features::Memory { snapshot, jurisdiction } => {
+                snapshot.near(bbox, jurisdiction, |_, picked, _| found(Feature::Held(picked)));
+            }
+            Features::Rows { tree, .. } => {
+                let envelope = AABB::from_corners([bbox[0], bbox[1]], [bbox[2], bbox[3]]);
+                tree.locate_in_envelope_intersecting(&envelope).for_each(|entry| found(Feature::Row(entry.data)));
+            }
+        }
+    }
+
+    pub fn id(&self, feature: Feature) -> &str {
+        match (&self.features, feature) {
+            (Features::Memory { snapshot, .. }, Feature::Held(picked)) => snapshot.id(picked),
+            (Features::Rows { rows, .. }, Feature::Row(at)) => &rows[at as usize].id,
+            _ => "",
+        }
+    }
+
+    /// The feature's shape; `None` where it has no area.
+    pub fn shape(&self, feature: Feature) -> Option<Shape<'_>> {
+        let geometry = match (&self.features, feature) {
+            (Features::Memory { snapshot, .. }, Feature::Held(picked)) => snapshot.geometry(picked)?,
+            (Features::Rows { rows, .. }, Feature::Row(at)) => &rows[at as usize].geometry,
+            _ => return None,
+        };
+        Shape::of_flat(geometry)
+    }
+
+    pub fn name(&self, feature: Feature) -> Option<String> {
+        match (&self.features, feature) {
+            (Features::Memory { snapshot, .. }, Feature::Held(picked)) => {
+                let text = std::str::from_utf8(snapshot.text(picked)).ok()?;
+                let value = selection::member(selection::member(text, "properties")?, name_property(self.layer)?)?;
+                serde_json::from_str(value).ok()
+            }
+            (Features::Rows { rows, .. }, Feature::Row(at)) => rows[at as usize].name.clone(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The features that a check compares with, where memory does not hold them: as they stand, at a revision, on a day.
+
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+
+use super::conditions::{bind, conditions, parameter_count, relation};
+use super::outlines::Shown;
+use super::pool::begin_read_as;
+use super::{as_of, geometry_column};
+use crate::domain::access::Viewer;
+use crate::domain::items_query::{Bbox, ItemsQuery, Period};
+use crate::domain::layer::Layer;
+use crate::error::Result;
+use crate::geometry::flat::FlatGeometry;
+
+/// A feature near the shapes of a check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NearFeature {
+    pub id: String,
+    pub name: Option<String>,
+    pub geometry: FlatGeometry,
+}
+
+/// One state of the register, read for somebody.
+pub struct NearReading<'v> {
+    transaction: Transaction<'static, Postgres>,
+    viewer: &'v Viewer,
+    moment: ItemsQuery,
+    /// The revision that is read.
+    pub revision: i64,
+}
+
+impl<'v> NearReading<'v> {
+    pub async fn begin(
+        pool: &PgPool,
+        viewer: &'v Viewer,
+        revision: Option<i64>,
+        period: Option<Period>,
+    ) -> Result<Self> {
+        let mut transaction = begin_read_as(pool, viewer).await?;
+        let read = as_of::look_back(&mut transaction, revision, period).await?;
+        let moment = ItemsQuery { revision, period, ..ItemsQuery::default() };
+        Ok(Self { transaction, viewer, moment, revision: read })
+    }
+
+    /// The features of a layer whose boxes meet one of these; at most so many and one more.
+    pub async fn features(
+        &mut self,
+        layer: &Layer,
+        name: Option<&str>,
+        boxes: &[Bbox],
+        most: usize,
+    ) -> Result<Vec<NearFeature>> {
+        let connection: &mut PgConnection = &mut self.transaction;
+        let shown = Shown::to(connection, self.viewer, layer, &self.moment).await?;
+        let n = parameter_count(&shown, &self.moment);
+        let name = name.and_then(|name| layer.property(name)).map_or("NULL", |property| property.column);
+        let sql = format!(
+            "SELECT feature_id, ({name})::text AS sizhi_name, ST_AsEWKB(geom) AS sizhi_shape FROM {}
+             WHERE {} AND geom && ANY (SELECT ST_MakeEnvelope(w, s, e, n, 4490)
+                 FROM unnest(${}::double precision[], ${}::double precision[], ${}::double precision[], ${}::double precision[]) AS b (w, s, e, n))
+             LIMIT ${}",
+            relation(&shown),
+            conditions(&shown, &self.moment),
+            n + 1,
+            n + 2,
+            n + 3,
+            n + 4,
+            n + 5,
+        );
+        let side = |at: usize| boxes.iter().map(|bbox| bbox[at]).collect::<Vec<f64>>();
+        let rows: Vec<(String, Option<String>, Option<Vec<u8>>)> =
+            bind(sqlx::query_as(AssertSqlSafe(sql)), &shown, &self.moment)
+                .bind(side(0))
+                .bind(side(1))
+                .bind(side(2))
+                .bind(side(3))
+                .bind(i64::try_from(most + 1).unwrap_or(i64::MAX))
+                .fetch_all(connection)
+                .await?;
+        let near = rows.into_iter().filter_map(|(id, name, shape)| {
+            let geometry = shape.as_deref().and_then(geometry_column::decode_shown)?;
+            (!geometry.is_empty()).then_some(NearFeature { id, name, geometry })
+        });
+        Ok(near.collect())
+    }
+}
