@@ -3,6 +3,9 @@
 //!
 //! Parcels lie as real ones do, in clusters around the counties' points; about 33 points, 1.1 kB of GeoJSON each.
 
+// Each bench uses a part of it.
+#![allow(dead_code)]
+
 use std::collections::HashMap;
 use std::f64::consts::TAU;
 
@@ -178,7 +181,7 @@ fn entries<'a>(counties: &'a [County], parks: &[Park]) -> Vec<Entry<'a>> {
 }
 
 /// A small deterministic generator (splitmix64).
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
     fn next(&mut self) -> u64 {
@@ -189,12 +192,12 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 
     /// Uniform in [0, 1).
-    fn unit(&mut self) -> f64 {
+    pub fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 

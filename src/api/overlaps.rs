@@ -26,8 +26,8 @@ use crate::domain::layer::Layer;
 use crate::domain::overlap::{OverlapClass, Thresholds, WIDEST_M};
 use crate::domain::overlap_check::{CheckStatus, Purpose, Verdict, Weight};
 use crate::error::{Error, Result};
-use crate::exchange::ReadOptions;
 use crate::geometry::crs::Crs;
+use crate::inventory::import::ReadOptions;
 use crate::inventory::overlap_check::{CheckRequest, Given, RepeatOn, wire};
 use crate::store::overlap_checks::{CheckRow, FindingsQuery};
 

@@ -10,8 +10,6 @@ pub mod extremes;
 pub mod flat;
 pub mod gcj02;
 pub mod generalise;
-#[cfg(test)]
-mod jts;
 pub mod metres;
 pub mod overlap;
 pub mod project;

@@ -1,7 +1,7 @@
 //! Validity against hand-made cases, and against the JTS test suite's own verdicts where it is there.
 
 use super::*;
-use crate::geometry::jts;
+use crate::test_data::jts;
 
 fn multi(polygons: &[&[&[(f64, f64)]]]) -> MultiPolygon<f64> {
     let polygon = |rings: &&[&[(f64, f64)]]| {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::domain::{Finding, Place, Severity, SquareMetres};
 use crate::error::Result;
 use crate::exchange::{self, ReadOptions, Reading};
-use crate::geometry::overlap::{self, Relation};
+use crate::geometry::overlap;
 use crate::geometry::{area, validity};
 use crate::inventory::import::overlaps;
 use crate::inventory::progress::Progress;
@@ -107,9 +107,9 @@ pub fn check(path: &Path, options: &ReadOptions, tolerance: f64, progress: &dyn 
         findings.push(overlaps::too_complex(Place::row(a.max(b)), &name(a), &name(b)));
     }
     for pair in &pairs.list {
-        match pair.relation {
-            Relation::Touch => report.touching_pairs += 1,
-            Relation::Overlap { area } => {
+        match pair.relation.beyond_contact() {
+            None => report.touching_pairs += 1,
+            Some(area) => {
                 let (a, b) = (sound_rows[pair.a], sound_rows[pair.b]);
                 report.overlapping.push((a, b, area));
                 let name = |row: u64| format!("第 {row} 条记录");

@@ -40,6 +40,27 @@ pub fn encounter(
     drawn: bool,
     work: &mut Work,
 ) -> Result<Option<Encounter>, Stopped> {
+    // From one side only: rounding must not depend on who asks.
+    if a.before(b) {
+        return seen_from_first(a, b, thresholds, drawn, work);
+    }
+    Ok(seen_from_first(b, a, thresholds, drawn, work)?.map(Encounter::turned))
+}
+
+impl Encounter {
+    /// The same pair seen from the other side.
+    fn turned(self) -> Self {
+        Self { class: self.class.turned(), share_of_a: self.share_of_b, share_of_b: self.share_of_a, ..self }
+    }
+}
+
+fn seen_from_first(
+    a: &Shape,
+    b: &Shape,
+    thresholds: &Thresholds,
+    drawn: bool,
+    work: &mut Work,
+) -> Result<Option<Encounter>, Stopped> {
     let met = meet::meet(a, b, work)?;
     let found = match &met {
         Some(met) => land_in_common(met, a, b, thresholds, drawn, work)?,
@@ -108,19 +129,23 @@ fn land_in_common(
     if measured.area_m2 == 0.0 {
         return Ok(None);
     }
-    let area_m2 = measured.area_m2;
+    // Cut edges may add up to a hair more than whole ones (`area::edge_area`).
+    let area_m2 = measured.area_m2.min(area_a).min(area_b);
     let (share_of_a, share_of_b) = shares(area_m2);
     // Nearly all of one: whether the rest counts decides.
     let covered = |share: f64, runs: (&[meet::Run], &[meet::Run]), one: &Shape, other: &Shape, work: &mut Work| {
         if share < 1.0 - thresholds.sliver_share().max(RESTS_MAY_MISS) {
             return Ok(false);
         }
+        if measured.overlaid {
+            return overlaid_rest_is_sliver(&overlay::rest(one, other, met.cuts())?, one, thresholds);
+        }
         let all = Met::all_of(runs.0, one);
         let rest = Border::of_rest(&all, runs.1, one, other);
         is_nothing_or_sliver(&rest, one, thresholds, work)
     };
-    let a_covered = !measured.overlaid && covered(share_of_a, (&met.of_a, &met.of_b), a, b, work)?;
-    let b_covered = !measured.overlaid && covered(share_of_b, (&met.of_b, &met.of_a), b, a, work)?;
+    let a_covered = covered(share_of_a, (&met.of_a, &met.of_b), a, b, work)?;
+    let b_covered = covered(share_of_b, (&met.of_b, &met.of_a), b, a, work)?;
     let (class, width_m) = match (a_covered, b_covered) {
         (true, true) => (OverlapClass::Identical, None),
         (false, true) => (OverlapClass::Contains, None),
@@ -208,6 +233,13 @@ fn measure_land(met: &Met, border: &Border, a: &Shape, b: &Shape, work: &mut Wor
 /// Whether so much land is the making of rounding.
 pub(super) fn is_rounding(area_m2: f64, border_m: impl FnOnce() -> f64) -> bool {
     area_m2 <= LEAST_M2 || area_m2 < 1.0 && area_m2 <= ROUNDING_M / 2.0 * border_m()
+}
+
+/// The same of a rest that an overlay cut out: its mean width, doubled, stands for its width.
+fn overlaid_rest_is_sliver(rest: &MultiPolygon<f64>, own: &Shape, thresholds: &Thresholds) -> Result<bool, Stopped> {
+    let area = crate::geometry::area::ellipsoidal(rest).value();
+    let width = 4.0 * area / overlay::border_length_m(rest).max(f64::MIN_POSITIVE);
+    Ok(area <= OVERLAY_CONTACT_M2 || thresholds.is_sliver(width, area / own.area_m2()))
 }
 
 fn is_nothing_or_sliver(rest: &Border, own: &Shape, thresholds: &Thresholds, work: &mut Work) -> Result<bool, Stopped> {

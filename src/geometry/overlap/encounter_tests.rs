@@ -1,6 +1,6 @@
 //! Classes and measures of pairs by hand, in metres around a place near Changsha; and the laws that hold for any pair.
 
-use geo::{BooleanOps, Coord, LineString, Polygon};
+use geo::{BooleanOps, Coord, LineString, MultiPolygon, Polygon};
 use proptest::prelude::*;
 
 use super::*;

@@ -1,10 +1,11 @@
 //! Overlap against the JTS suite: its overlays by area, its relations by class.
 
-use geo::{Coord, MapCoords};
+use geo::{Coord, MapCoords, MultiPolygon};
 
 use super::*;
 use crate::domain::overlap::{OverlapClass, Thresholds};
-use crate::geometry::{jts, validity};
+use crate::geometry::validity;
+use crate::test_data::jts;
 
 /// The suite's plane units as a metre or so near Changsha.
 fn placed(shape: &MultiPolygon<f64>) -> MultiPolygon<f64> {

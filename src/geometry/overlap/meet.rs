@@ -106,7 +106,15 @@ struct Cuts {
 pub(super) fn meet(a: &Shape, b: &Shape, work: &mut Work) -> Result<Option<Met>, Stopped> {
     let (Some(box_a), Some(box_b)) = (a.bbox(), b.bbox()) else { return Ok(None) };
     let Some(common) = shape::common(&box_a, &box_b) else { return Ok(None) };
-    let (near_a, near_b) = (edges_near(a, &common, work)?, edges_near(b, &common, work)?);
+    // No boundary of the one in the common box: the other lies in it altogether, inside or outside. Most parcels of a park do.
+    let near_a = edges_near(a, &common, work)?;
+    if near_a.is_empty() {
+        return Ok(Some(Met { of_a: Vec::new(), of_b: undivided(b, a, work)?, touches: false }));
+    }
+    let near_b = edges_near(b, &common, work)?;
+    if near_b.is_empty() {
+        return Ok(Some(Met { of_a: undivided(a, b, work)?, of_b: Vec::new(), touches: false }));
+    }
     let (mut cuts_a, mut cuts_b) = (Cuts::default(), Cuts::default());
     let mut look = |s: &Edge, t: &Edge| record(a, b, s, t, &mut cuts_a, &mut cuts_b);
     if near_b.len() <= FEW || near_a.len() <= FEW {
@@ -132,6 +140,13 @@ pub(super) fn meet(a: &Shape, b: &Shape, work: &mut Work) -> Result<Option<Met>,
     let of_a = runs(a, b, &box_b, &near_a, cuts_a, work)?;
     let of_b = runs(b, a, &box_a, &near_b, cuts_b, work)?;
     Ok(Some(Met { of_a, of_b, touches }))
+}
+
+/// The rings of a shape whose box has no boundary of the other in it.
+fn undivided(shape: &Shape, other: &Shape, work: &mut Work) -> Result<Vec<Run>, Stopped> {
+    let Some(first) = shape.rings.first() else { return Ok(Vec::new()) };
+    let place = if other.side(first.coords[0], work)? == Side::Inside { Place::Inside } else { Place::Outside };
+    Ok((0..shape.rings.len() as u32).map(|ring| Run { ring, place, cut: None }).collect())
 }
 
 fn edges_near(shape: &Shape, bbox: &Bbox, work: &mut Work) -> Result<Vec<Edge>, Stopped> {

@@ -222,6 +222,25 @@ impl<'a> Shape<'a> {
         Ok(if inside { Side::Inside } else { Side::Outside })
     }
 
+    /// An order of shapes by their numbers alone, so that a pair is compared from the same side whoever asks.
+    pub(super) fn before(&self, other: &Self) -> bool {
+        let numbers = |shape: &Self| {
+            let bbox = shape.bbox.unwrap_or(NOTHING);
+            (bbox, shape.rings.len(), shape.vertices())
+        };
+        let (own, others) = (numbers(self), numbers(other));
+        let by_box = own.0.iter().zip(&others.0).map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne());
+        let order = by_box.unwrap_or_else(|| (own.1, own.2).cmp(&(others.1, others.2)));
+        let points = |shape: &'_ Self| shape.rings.iter().flat_map(|ring| ring.coords).copied().collect::<Vec<_>>();
+        order
+            .then_with(|| {
+                let pairs = points(self).into_iter().zip(points(other));
+                let orders = pairs.map(|(p, q)| p.x.total_cmp(&q.x).then(p.y.total_cmp(&q.y)));
+                orders.into_iter().find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+            })
+            .is_le()
+    }
+
     /// Whether a point lies inside, not only on the boundary.
     pub fn holds(&self, p: Coord<f64>, work: &mut Work) -> Result<bool, Stopped> {
         Ok(self.side(p, work)? == Side::Inside)
@@ -267,6 +286,12 @@ pub(super) fn holds(bbox: &Bbox, p: Coord<f64>) -> bool {
 
 pub(super) fn edge_meets(a: Coord<f64>, b: Coord<f64>, bbox: &Bbox) -> bool {
     a.x.min(b.x) <= bbox[2] && a.x.max(b.x) >= bbox[0] && a.y.min(b.y) <= bbox[3] && a.y.max(b.y) >= bbox[1]
+}
+
+/// The box of a shape that is not made ready.
+pub(super) fn bbox_of_shape(geometry: &MultiPolygon<f64>) -> Option<Bbox> {
+    let rings = geometry.iter().map(|polygon| bbox_of(&polygon.exterior().0));
+    rings.reduce(union).filter(|bbox| bbox[0] <= bbox[2])
 }
 
 fn bbox_of(coords: &[Coord<f64>]) -> Bbox {

@@ -9,7 +9,7 @@ use super::ledger::FileParcels;
 use super::off_async_threads;
 use crate::domain::{Block, Finding, Place, SquareMetres};
 use crate::error::Result;
-use crate::geometry::overlap::{self, Pairs, Relation};
+use crate::geometry::overlap::{self, Pairs};
 use crate::store;
 use crate::store::blocks::StandingBlock;
 
@@ -51,16 +51,14 @@ pub(in crate::inventory) fn within_file_finding(place: Place, a: &str, b: &str, 
 }
 
 fn overlapping(pairs: &Pairs) -> impl Iterator<Item = (usize, usize, SquareMetres)> {
-    let overlaps = pairs.list.iter().filter_map(|pair| match pair.relation {
-        Relation::Overlap { area } => Some((pair.a, pair.b, area)),
-        Relation::Touch => None,
-    });
+    let overlaps =
+        pairs.list.iter().filter_map(|pair| pair.relation.beyond_contact().map(|area| (pair.a, pair.b, area)));
     overlaps.take(NAMED)
 }
 
 /// What the rest of the pairs would have said is not known: that is an error, never a silence.
 pub(in crate::inventory) fn not_all_named(pairs: &Pairs, what: &str) -> Option<Finding> {
-    let overlaps = pairs.list.iter().filter(|pair| pair.relation != Relation::Touch).count();
+    let overlaps = pairs.list.iter().filter(|pair| pair.relation.beyond_contact().is_some()).count();
     (!pairs.complete || overlaps > NAMED).then(|| {
         if overlaps < NAMED {
             // It was not their number that ended the comparison.

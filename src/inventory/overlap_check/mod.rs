@@ -29,8 +29,9 @@ use crate::error::{Error, Result};
 use crate::exchange::text_encoding;
 use crate::inventory::live::Live;
 use crate::layers::catalogue::Catalogue;
+use crate::store::as_of::Asked;
 use crate::store::overlap_checks::{self, CheckRow, FindingRow, FindingsQuery, NewCheck, SubjectRow};
-use crate::store::{self};
+use crate::store::{self, as_of};
 use job::Job;
 use source::Moment;
 
@@ -108,7 +109,7 @@ impl Desk {
         given: Given,
     ) -> Result<CheckRow> {
         let layers = layers_of(viewer, catalogue, request)?;
-        let moment = moment_of(request.on_day, request.revision);
+        let moment = moment_of(&self.pool, request.on_day, request.revision).await?;
         let subjects = subject::read(&self.pool, viewer, given, moment).await?;
         let title = title_of(&request.title, &subjects.rows)?;
         let asked = wire::request_json(request, &layers, &subjects.origin);
@@ -168,6 +169,7 @@ impl Desk {
         purpose: Purpose,
         thresholds: Thresholds,
     ) -> Result<CheckRow> {
+        let moment = moment_of(&self.pool, check.on_day, check.revision).await?;
         let mut transaction = store::begin_write_as(&self.pool, viewer).await?;
         let (own, all) = overlap_checks::count_waiting(&mut transaction, &viewer.actor).await?;
         if own >= WAITING_OF_ONE || all >= WAITING_OF_ALL {
@@ -187,7 +189,7 @@ impl Desk {
             layers,
             purpose,
             thresholds,
-            moment: moment_of(check.on_day, check.revision),
+            moment,
         };
         // On its own: whoever asked may go away.
         let running = tokio::spawn(job.run());
@@ -317,7 +319,7 @@ pub async fn check_now(
     given: Given,
 ) -> Result<Value> {
     let layers = layers_of(viewer, catalogue, request)?;
-    let moment = moment_of(request.on_day, request.revision);
+    let moment = moment_of(pool, request.on_day, request.revision).await?;
     let subjects = subject::read(pool, viewer, given, moment).await?;
     let compared = job::compare_with_layers(pool, None, viewer, &subjects.rows, &layers, moment);
     let (sources, revision) = compared.await?;
@@ -378,8 +380,12 @@ fn with_past(layers: &[&'static Layer]) -> Result<()> {
     }
 }
 
-fn moment_of(on_day: Option<NaiveDate>, revision: Option<i64>) -> Moment {
-    Moment { revision, period: on_day.map(|day| (Some(day), Some(day))) }
+/// A revision that is not made yet is refused: its state would be taken for the newest.
+async fn moment_of(pool: &PgPool, on_day: Option<NaiveDate>, revision: Option<i64>) -> Result<Moment> {
+    if let Some(revision) = revision {
+        as_of::resolve(pool, Asked::Number(revision)).await?;
+    }
+    Ok(Moment { revision, period: on_day.map(|day| (Some(day), Some(day))) })
 }
 
 fn title_of(title: &str, subjects: &[SubjectRow]) -> Result<String> {

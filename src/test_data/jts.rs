@@ -2,7 +2,7 @@
 
 use geo::{LineString, MultiPolygon, Polygon};
 
-pub(super) struct Case {
+pub struct Case {
     pub description: String,
     /// `None` where it is no area.
     pub a: Option<MultiPolygon<f64>>,
@@ -10,7 +10,7 @@ pub(super) struct Case {
     pub tests: Vec<Test>,
 }
 
-pub(super) struct Test {
+pub struct Test {
     pub name: String,
     /// A third argument: the pattern of `relate`.
     pub pattern: String,
@@ -18,8 +18,8 @@ pub(super) struct Test {
 }
 
 /// The cases of a file; `None` where the real data is absent.
-pub(super) fn cases(file: &str) -> Option<Vec<Case>> {
-    let text = String::from_utf8(crate::test_data::real(&format!("geometry/jts/{file}"))?).expect("UTF-8");
+pub fn cases(file: &str) -> Option<Vec<Case>> {
+    let text = String::from_utf8(super::real(&format!("geometry/jts/{file}"))?).expect("UTF-8");
     let case = |text: &str| {
         let between = |open: &str, close: &str| {
             text.split_once(open).and_then(|(_, rest)| rest.split_once(close)).map(|(inner, _)| inner.trim().to_owned())
@@ -46,7 +46,7 @@ fn test(text: &str) -> Option<Test> {
 }
 
 /// `POLYGON(...)` and `MULTIPOLYGON(...)` of the JTS files; anything else is `None`.
-pub(super) fn parse_wkt(text: &str) -> Option<MultiPolygon<f64>> {
+pub fn parse_wkt(text: &str) -> Option<MultiPolygon<f64>> {
     let text = text.trim();
     let upper = text.to_uppercase();
     if !(upper.starts_with("POLYGON") || upper.starts_with("MULTIPOLYGON")) {
