@@ -1,4 +1,4 @@
-//! `sizhi check extents` and `sizhi check geometry`: no database, nothing written.
+//! `sizhi check extents` and `sizhi check geometry`: no database, nothing written. (`check overlaps` is in a file of its own.)
 
 use std::io::{BufRead, Read};
 use std::path::PathBuf;
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::check_overlaps;
 use super::output::{self, Bar};
 use crate::domain::area::round_decimal;
 use crate::domain::four_extents::{self, ExtentsText};
@@ -25,6 +26,18 @@ enum What {
     Extents(ExtentsArgs),
     /// 检查图形文件：无效图形、面积不符、相接与重叠
     Geometry(GeometryArgs),
+    /// 检查图形与登记库各图层的重叠、缝隙、共边
+    Overlaps(check_overlaps::Args),
+}
+
+impl Args {
+    /// Those of the check that needs a database; the others come back.
+    pub fn with_database(self) -> std::result::Result<check_overlaps::Args, Self> {
+        match self.what {
+            What::Overlaps(args) => Ok(args),
+            what => Err(Self { what }),
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -57,6 +70,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     match args.what {
         What::Extents(args) => check_extents(&args),
         What::Geometry(args) => check_geometry(&args),
+        // Taken out before (`Args::with_database`).
+        What::Overlaps(_) => Ok(ExitCode::FAILURE),
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod audit;
 pub mod check;
+mod check_overlaps;
 pub mod criteria;
 pub mod db;
 pub mod export;
@@ -41,7 +42,7 @@ enum Command {
     Report(report::Args),
     /// 低效用地认定标准：导入、列出、导出
     Criteria(criteria::Args),
-    /// 检查四至文字或图形文件，不写数据库
+    /// 检查四至文字、图形文件、图形与各图层的重叠；不写数据库
     Check(check::Args),
     /// 载入示例清单（湖南 129 个园区，示意边界）
     Seed(seed::Args),
@@ -53,6 +54,9 @@ enum Command {
     Audit(audit::Args),
     /// 变更通知（webhook）：登记、列出、删除、重试、测试
     Webhook(webhook::Args),
+    /// `check overlaps`, which needs a database.
+    #[command(skip)]
+    CheckOverlaps(check_overlaps::Args),
     /// Reads or writes one vector file under limits; started by sizhi itself.
     #[command(hide = true)]
     VectorChild,
@@ -69,9 +73,13 @@ pub fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let temporary = temporary::Temporary::make();
-    if let Command::Check(args) = cli.command {
-        return finish(check::run(args));
-    }
+    let cli = match cli.command {
+        Command::Check(args) => match args.with_database() {
+            Ok(overlaps) => Cli { command: Command::CheckOverlaps(overlaps) },
+            Err(without) => return finish(check::run(without)),
+        },
+        _ => cli,
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => {
@@ -97,6 +105,7 @@ pub fn main() -> ExitCode {
             Command::Account(args) => finish(account::run(args).await),
             Command::Audit(args) => finish(audit::run(args).await),
             Command::Webhook(args) => finish(webhook::run(args).await),
+            Command::CheckOverlaps(args) => finish(check_overlaps::run(args).await),
             Command::Check(_) | Command::VectorChild => ExitCode::FAILURE,
         }
     })
