@@ -43,6 +43,7 @@ mod openapi_reports;
 mod openapi_schemas;
 mod openapi_tiles;
 mod openapi_time;
+mod overlap_pages;
 mod overlaps;
 mod page_links;
 mod params;
@@ -217,6 +218,7 @@ fn routes(routes: &mut Routes<'_>) {
         .service(
             address("/api/overlap-checks/{id}/events", "GET, HEAD").streams(Planner, overlaps::stream_overlap_check),
         )
+        .service(address("/api/overlap-checks/{id}/report", "GET, HEAD").streams(Planner, overlaps::get_overlap_report))
         .service(get("/api/overlap-checks/{id}/findings", Planner, overlaps::list_overlap_findings))
         .service(
             address("/api/overlap-checks/{id}/findings/{finding}/marks", "GET, HEAD, POST")

@@ -2,9 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
+use super::exports::media_type;
 use super::openapi::{JSON, Operation, limit_parameter, query, segment};
 use super::openapi_access;
 use super::openapi_schemas::{Schemas, list, number, object, reference, text, text_or_null, whole};
+use super::overlaps::REPORT_FORMS;
+use crate::domain::export::ExportFormat;
 use crate::domain::overlap::{OverlapClass, WIDEST_M};
 use crate::domain::overlap_check::{CheckStatus, MOST_SUBJECTS, Purpose, TITLE_LENGTH, Verdict, Weight};
 
@@ -93,6 +96,22 @@ pub fn paths(paths: &mut Map<String, Value>, upload_limit_mb: usize) {
         .answers("200", "事件流", &[("text/event-stream", json!({"type": "string"}))])
         .errors(&["400", "401", "403", "404", "503"]);
     paths.insert("/overlap-checks/{id}/events".into(), stream.get());
+    let form =
+        query("f", "形式：打印页、工作簿、GeoJSON", json!({"type": "string", "enum": REPORT_FORMS, "default": "html"}));
+    let file = || json!({"type": "string", "format": "binary"});
+    let report = secured("get_overlap_report", "检查报告：可打印的页面、XLSX、GeoJSON")
+        .parameters(vec![id(), form])
+        .answers(
+            "200",
+            "报告",
+            &[
+                ("text/html", json!({"type": "string"})),
+                (media_type(ExportFormat::Xlsx), file()),
+                (GEOJSON, json!({"type": "object"})),
+            ],
+        )
+        .errors(&["400", "401", "403", "404", "409", "503"]);
+    paths.insert("/overlap-checks/{id}/report".into(), report.get());
     findings(paths);
 }
 

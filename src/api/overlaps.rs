@@ -6,21 +6,26 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use actix_multipart::Multipart;
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use chrono::Utc;
 use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::auth;
+use super::exports::media_type;
+use super::html;
 use super::json_body::{self, Members};
+use super::overlap_pages;
 use super::params::{Params, parse_day, shorten};
 use super::problem::Answer;
 use super::representation;
 use super::state::State;
 use super::upload::{self, Names};
 use crate::domain::access::Viewer;
+use crate::domain::export::ExportFormat;
 use crate::domain::items_query;
 use crate::domain::layer::Layer;
 use crate::domain::overlap::{OverlapClass, Thresholds, WIDEST_M};
@@ -28,7 +33,7 @@ use crate::domain::overlap_check::{CheckStatus, Purpose, Verdict, Weight};
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::inventory::import::ReadOptions;
-use crate::inventory::overlap_check::{CheckRequest, Given, RepeatOn, wire};
+use crate::inventory::overlap_check::{CheckRequest, Given, RepeatOn, report, wire};
 use crate::store::overlap_checks::{CheckRow, FindingsQuery};
 
 /// Largest JSON body: a boundary of some hundred thousand vertices.
@@ -52,6 +57,8 @@ const FORM: Names<'static> = Names {
     lists: &[],
     attributes: false,
 };
+/// Forms of a report.
+pub const REPORT_FORMS: [&str; 3] = ["html", "xlsx", "geojson"];
 /// How often a stream of progress looks, and how long it lasts at most.
 const LOOK: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(900);
@@ -241,6 +248,53 @@ pub async fn get_overlap_difference(request: HttpRequest, path: web::Path<String
     answer(HttpResponse::Ok(), &wire::difference_json(earlier, later, &difference))
 }
 
+/// `GET /api/overlap-checks/{id}/report`: a page to print, a workbook, one GeoJSON document.
+pub async fn get_overlap_report(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
+    let viewer = auth::planner(&request, &state).await?;
+    let params = Params::read(&request, &["f"], |_| false)?;
+    let form = params.text("f").unwrap_or_else(|| "html".to_owned());
+    if !REPORT_FORMS.contains(&form.as_str()) {
+        let known = REPORT_FORMS.join("、");
+        return Err(
+            Error::invalid("value_invalid", format!("参数 f 应为 {known} 之一，不是“{}”", shorten(&form))).into()
+        );
+    }
+    let id = check_id(&path)?;
+    let report = state.checks.report(&viewer, id).await?;
+    let (base, at) = (representation::base_url(&request, &state), Utc::now());
+    let url = check_url(&base, id);
+    if form == "html" {
+        let title = format!("重叠检查报告：{}", report.check.title);
+        let page = web::block(move || overlap_pages::report(&report, at, &format!("{url}/report")));
+        let body = page.await.map_err(|cause| Error::internal("生成报告时程序出错", cause))?;
+        return representation::html(None, html::page(&base, &title, &body, &check_url(&base, id)));
+    }
+    if request.method() != Method::HEAD {
+        // It is entered in the log first, which a replica cannot.
+        state.role.refuse_writes()?;
+        let address = auth::client_address(&request, &state);
+        report::log_download(&state.pool, &report, &viewer, &form, &address).await?;
+    }
+    let name = format!("overlap-check-{id}.{form}");
+    let is_book = form == "xlsx";
+    let making = web::block(move || match is_book {
+        true => report::workbook(&report, at),
+        false => Ok(report::geojson(&report).to_string().into_bytes()),
+    });
+    let bytes = making.await.map_err(|cause| Error::internal("生成报告时程序出错", cause))??;
+    let kind = if is_book { media_type(ExportFormat::Xlsx) } else { "application/geo+json" };
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CONTENT_TYPE, kind))
+        .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")))
+        .insert_header((header::CACHE_CONTROL, "no-store"));
+    if is_book {
+        // Packed already.
+        response.insert_header(header::ContentEncoding::Identity);
+    }
+    Ok(response.body(bytes))
+}
+
 /// `GET /api/overlap-checks/{id}/events`: how far it is, as server-sent events, to its end.
 pub async fn stream_overlap_check(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::planner(&request, &state).await?;
@@ -317,6 +371,7 @@ fn with_links(check: &CheckRow, base: &str) -> Value {
         }
         CheckStatus::Finished => {
             links.push(json!({"rel": "findings", "type": "application/geo+json", "href": format!("{url}/findings")}));
+            links.push(json!({"rel": "alternate", "type": "text/html", "href": format!("{url}/report")}));
             links.push(link("repeat", &format!("{url}/repeat")));
             if let Some(first) = check.repeats {
                 links.push(link("predecessor-version", &check_url(base, first)));

@@ -162,6 +162,7 @@ pub const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("POST", "/api/overlap-checks/{id}/repeat", Rule::Planner, "/api/overlap-checks/1/repeat"),
     ("GET HEAD", "/api/overlap-checks/{id}/difference", Rule::Planner, "/api/overlap-checks/1/difference?from=2"),
     ("GET HEAD", "/api/overlap-checks/{id}/events", Rule::Planner, "/api/overlap-checks/1/events"),
+    ("GET HEAD", "/api/overlap-checks/{id}/report", Rule::Planner, "/api/overlap-checks/1/report"),
     ("GET HEAD", "/api/overlap-checks/{id}/findings", Rule::Planner, "/api/overlap-checks/1/findings"),
     (
         "GET HEAD POST",

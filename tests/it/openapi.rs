@@ -10,7 +10,7 @@ use crate::support::http::{authorised, call, get, get_authorised, link, post, up
 use crate::support::{Database, accounts, files, images, parcels};
 
 /// The URL table of `src/api/mod.rs`, as a reader would try it.
-const ADDRESSES: [(&str, &str); 141] = [
+const ADDRESSES: [(&str, &str); 142] = [
     ("/livez", "/livez"),
     ("/readyz", "/readyz"),
     ("/metrics", "/metrics"),
@@ -172,6 +172,7 @@ const ADDRESSES: [(&str, &str); 141] = [
     ("/overlap-checks/{id}/repeat", "/api/overlap-checks/1/repeat"),
     ("/overlap-checks/{id}/difference", "/api/overlap-checks/2/difference"),
     ("/overlap-checks/{id}/events", "/api/overlap-checks/1/events"),
+    ("/overlap-checks/{id}/report", "/api/overlap-checks/1/report?f=geojson"),
     ("/overlap-checks/{id}/findings", "/api/overlap-checks/1/findings"),
     ("/overlap-checks/{id}/findings/{finding}/marks", "/api/overlap-checks/1/findings/1/marks"),
     ("/imports", "/api/imports"),
@@ -388,7 +389,7 @@ async fn every_reference_resolves_and_every_operation_has_its_own_id() {
             assert!(operation["responses"].get("default").is_some(), "{id}: errors");
         }
     }
-    assert_eq!(ids.len(), 171);
+    assert_eq!(ids.len(), 172);
 }
 
 /// A value that the parameter takes.
@@ -560,7 +561,7 @@ async fn answers_have_the_declared_shape() {
         assert!(names.is_empty() || undeclared.is_empty(), "{address}: {undeclared:?} not declared");
         compared += 1;
     }
-    assert_eq!(compared, 103, "all but the page");
+    assert_eq!(compared, 104, "all but the page");
     let problem = get(&db, "/api/parks/x").await.json();
     let mut found = Vec::new();
     faults(&document, &json!({"$ref": "#/components/schemas/Problem"}), &problem, "", &mut found);

@@ -1,9 +1,11 @@
 //! Checks of overlaps over HTTP: what they find against PostGIS, that they can be opened, repeated and compared, who sees them.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 
 use actix_web::http::Method;
 use actix_web::test::TestRequest;
+use calamine::{DataType as _, Reader as _, Xlsx};
 use serde_json::{Value, json};
 use sizhi::domain::access::Role;
 use sizhi::geometry::area;
@@ -271,6 +273,47 @@ async fn every_word_on_a_finding_is_kept_and_the_last_one_counts() {
     ] {
         post(&db, path, &body).await.assert_problem(status, code);
     }
+}
+
+#[actix_web::test]
+async fn a_report_has_the_same_findings_in_every_form() {
+    let db = Database::with_sample().await;
+    let check =
+        made(&db, &json!({"title": "<南扩>", "subject": {"geojson": around_changsha()}, "layers": ["park_blocks"]}))
+            .await;
+    let listed = findings(&db, &check, "").await;
+    let url = format!("{CHECKS}/{}/report", check["id"]);
+    let whole = get_authorised(&db, &format!("{url}?f=geojson")).await;
+    assert_eq!(whole.header("content-type"), Some("application/geo+json"));
+    assert_eq!((&whole.json()["features"], &whole.json()["check"]["id"]), (&listed["features"], &check["id"]));
+    let book = get_authorised(&db, &format!("{url}?f=xlsx")).await;
+    let mut book: Xlsx<_> = calamine::open_workbook_from_rs(Cursor::new(book.body)).expect("workbook");
+    let sheet = book.worksheet_range("检查结果").expect("sheet");
+    let features = listed["features"].as_array().expect("features");
+    assert_eq!(sheet.height(), features.len() + 1);
+    for (row, feature) in sheet.rows().skip(1).zip(features) {
+        let properties = &feature["properties"];
+        assert_eq!(row[5].get_string(), properties["feature_id"].as_str(), "{row:?}");
+        // Three areas: m², 公顷, 亩.
+        for (cell, name) in [(7, "area_m2"), (8, "area_ha"), (9, "area_mu")] {
+            let (ours, told) = (row[cell].get_float().expect("number"), properties[name].as_f64().expect("number"));
+            assert!((ours - told).abs() <= 0.005, "{name}: {ours} against {told}");
+        }
+    }
+    assert_eq!(book.worksheet_range("检查的图形").expect("sheet").height(), 2);
+    let page = get_authorised(&db, &url).await;
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    let text = page.text();
+    assert!(text.contains("重叠检查报告：&lt;南扩&gt;") && !text.contains("<南扩>"), "escaped");
+    assert_eq!(text.matches("<svg").count(), 1);
+    assert_eq!(text.matches("<path class=\"block\"").count(), features.len());
+    for feature in features {
+        assert!(text.contains(feature["properties"]["feature_id"].as_str().expect("id")), "{feature}");
+    }
+    let logged: Vec<String> =
+        db.column("SELECT format FROM export_log WHERE layer LIKE 'overlap-check:%' ORDER BY id").await;
+    assert_eq!(logged, ["geojson", "xlsx"]);
+    get_authorised(&db, &format!("{url}?f=pdf")).await.assert_problem(400, "value_invalid");
 }
 
 #[actix_web::test]

@@ -5,6 +5,7 @@
 mod compare;
 mod difference;
 mod job;
+pub mod report;
 mod source;
 mod subject;
 pub mod wire;
@@ -33,6 +34,7 @@ use crate::store::as_of::Asked;
 use crate::store::overlap_checks::{self, CheckRow, FindingRow, FindingsQuery, NewCheck, SubjectRow};
 use crate::store::{self, as_of};
 use job::Job;
+use report::CheckReport;
 use source::Moment;
 
 /// How long whoever asks waits for the answer.
@@ -218,6 +220,20 @@ impl Desk {
         let found = overlap_checks::findings(&mut transaction, id, query).await?;
         transaction.commit().await?;
         Ok(found)
+    }
+
+    /// All of a finished check.
+    pub async fn report(&self, viewer: &Viewer, id: i64) -> Result<CheckReport> {
+        let mut transaction = store::begin_read_as(&self.pool, viewer).await?;
+        let check = overlap_checks::find(&mut transaction, id).await?.ok_or_else(|| missing(id))?;
+        if check.status != CheckStatus::Finished {
+            return Err(Error::conflict("check_not_finished", format!("检查 {id} 没有完成，没有报告")));
+        }
+        let subjects = overlap_checks::subjects(&mut transaction, id).await?;
+        let all = FindingsQuery { limit: i64::MAX, with_land: true, ..FindingsQuery::default() };
+        let (findings, _) = overlap_checks::findings(&mut transaction, id, &all).await?;
+        transaction.commit().await?;
+        Ok(CheckReport { check, subjects, findings })
     }
 
     /// Stops a check that is not over; whoever made it or an administrator may.

@@ -1,0 +1,212 @@
+//! A check as a page to print: what was asked, a drawing, the findings.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+use geo::{BoundingRect, Coord, LineString, MultiPolygon};
+
+use super::html;
+use crate::domain::overlap::OverlapClass;
+use crate::domain::overlap_check::Weight;
+use crate::domain::{Hectares, Mu, SquareMetres};
+use crate::geometry::metres::Plane;
+use crate::inventory::overlap_check::report::{self, CheckReport};
+use crate::store::overlap_checks::FindingRow;
+
+/// The drawing's longer side, in its own units.
+const SIDE: f64 = 1_000.0;
+/// Findings that a page lists: who prints more takes the workbook.
+const LISTED: usize = 2_000;
+/// Vertices that a page draws.
+const DRAWN: usize = 100_000;
+
+const STYLE: &str = "<style>
+.plan{width:100%;max-height:32rem;border:1px solid var(--line)}.plan path{stroke-width:1.5;vector-effect:non-scaling-stroke}
+.subject{fill:none;stroke:var(--link);stroke-width:2.5}.block{fill:var(--bad);fill-opacity:.45;stroke:var(--bad)}
+.warn{fill:var(--warn);fill-opacity:.45;stroke:var(--warn);stroke-dasharray:6 3}.note{fill:none;stroke:var(--ink);stroke-opacity:.6;stroke-dasharray:2 3}
+@media print{header,footer,.noprint{display:none}body{font-size:11px}main{max-width:none;padding:0}table{font-size:9.5px}tr{break-inside:avoid}.scroll{overflow:visible}.plan{max-height:12cm}
+th,td,td.long,td:not(.n){min-width:0;white-space:normal}}@page{size:A4 landscape;margin:12mm}
+</style>";
+
+/// The body of the page.
+pub fn report(report: &CheckReport, at: DateTime<Utc>, url: &str) -> String {
+    let mut body = String::from(STYLE);
+    let facts: Vec<(String, String)> =
+        report::facts(report, at).into_iter().map(|(name, text)| (name, html::escape(&text))).collect();
+    body.push_str(&html::definitions(&facts));
+    let _ = write!(
+        body,
+        "<p class=\"noprint\"><a class=\"choice\" href=\"{0}?f=xlsx\" download>Excel（XLSX）</a><a class=\"choice\" href=\"{0}?f=geojson\" download>GeoJSON</a></p>",
+        html::escape(url)
+    );
+    body.push_str(&summary(report));
+    body.push_str(&drawing(report));
+    body.push_str(&findings(&report.findings));
+    body
+}
+
+fn summary(report: &CheckReport) -> String {
+    let rows: Vec<Vec<String>> = Weight::ALL
+        .iter()
+        .flat_map(|weight| OverlapClass::ALL.iter().map(move |class| (*weight, *class)))
+        .filter_map(|(weight, class)| {
+            let of = report.findings.iter().filter(|f| f.weight == weight && f.class == class);
+            let (count, m2) = of.fold((0, 0.0), |(count, m2), f| (count + 1, m2 + f.area_m2));
+            let row = vec![badge(weight), class.title().to_owned(), count.to_string()];
+            (count > 0).then(|| row.into_iter().chain(areas(m2)).collect())
+        })
+        .collect();
+    let head = ["等级", "性质", "条数", "共有面积（m²）", "公顷", "亩"];
+    let table = if rows.is_empty() {
+        "<p>与所比较的图层没有重叠、缝隙或相接。</p>".to_owned()
+    } else {
+        html::table_of("小结", &head, &[2, 3, 4, 5], &rows)
+    };
+    format!("<h2>小结</h2>{table}")
+}
+
+fn areas(m2: f64) -> [String; 3] {
+    let area = SquareMetres::new(m2).unwrap_or(SquareMetres::ZERO);
+    let (ha, mu): (Hectares, Mu) = (area.to_hectares(), area.to_mu());
+    [format!("{m2:.2}"), format!("{:.4}", ha.value()), format!("{:.2}", mu.value())]
+}
+
+fn badge(weight: Weight) -> String {
+    let class = match weight {
+        Weight::Block => "error",
+        Weight::Warn => "warning",
+        Weight::Note => "muted",
+    };
+    format!("<span class=\"badge {class}\">{}</span>", weight.label())
+}
+
+/// The shapes and what was found, north up.
+fn drawing(report: &CheckReport) -> String {
+    let boxes = report.subjects.iter().filter_map(|subject| subject.geometry.bounding_rect());
+    let whole = boxes.reduce(|a, b| {
+        let low = Coord { x: a.min().x.min(b.min().x), y: a.min().y.min(b.min().y) };
+        geo::Rect::new(low, Coord { x: a.max().x.max(b.max().x), y: a.max().y.max(b.max().y) })
+    });
+    let Some(whole) = whole else { return String::new() };
+    let plane = Plane::around(whole.center());
+    let (low, high) = (plane.to(whole.min()), plane.to(whole.max()));
+    let size = (high.x - low.x).max(high.y - low.y).max(1e-3);
+    let scale = SIDE * 0.9 / size;
+    let (width, height) = ((high.x - low.x) * scale + SIDE * 0.1, (high.y - low.y) * scale + SIDE * 0.1);
+    let at = |c: &Coord<f64>| {
+        let p = plane.to(*c);
+        ((p.x - low.x) * scale + SIDE * 0.05, height - SIDE * 0.05 - (p.y - low.y) * scale)
+    };
+    let path = |shape: &MultiPolygon<f64>, left: &mut usize| {
+        let mut path = String::new();
+        let rings = shape.iter().flat_map(|p| std::iter::once(p.exterior()).chain(p.interiors()));
+        for ring in rings {
+            let ring: &LineString<f64> = ring;
+            *left = left.saturating_sub(ring.0.len());
+            if *left == 0 {
+                break;
+            }
+            for (nth, c) in ring.coords().enumerate() {
+                let (x, y) = at(c);
+                let _ = write!(path, "{}{x:.1} {y:.1}", if nth == 0 { 'M' } else { 'L' });
+            }
+            path.push('Z');
+        }
+        path
+    };
+    let mut left = DRAWN;
+    let mut svg = format!(
+        "<h2>示意图</h2><svg class=\"plan\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"被检查的图形与共有的土地，上方为北\">"
+    );
+    // The light first: what weighs more lies on top.
+    for weight in Weight::ALL.iter().rev() {
+        for finding in report.findings.iter().filter(|f| f.weight == *weight) {
+            let Some(land) = &finding.land else { continue };
+            let _ = write!(
+                svg,
+                "<path class=\"{}\" fill-rule=\"evenodd\" d=\"{}\"><title>{} {}</title></path>",
+                weight.as_str(),
+                path(land, &mut left),
+                finding.number,
+                html::escape(&finding.feature_id)
+            );
+        }
+    }
+    for subject in &report.subjects {
+        let outline = path(&subject.geometry, &mut left);
+        let _ = write!(
+            svg,
+            "<path class=\"subject\" d=\"{outline}\"><title>{}</title></path>",
+            html::escape(&subject.label)
+        );
+    }
+    svg.push_str("</svg>");
+    let bar = nice_length(size / 4.0);
+    let _ = write!(
+        svg,
+        "<p class=\"muted\">蓝线为被检查的图形；红为不得通过，橙为需核对，灰为提示。图宽约 {:.0} 米（{} 米约为图宽的 {:.0}%）。{}</p>",
+        width / scale,
+        bar,
+        bar / (width / scale) * 100.0,
+        if left == 0 { "顶点过多，没有全部画出。" } else { "" }
+    );
+    svg
+}
+
+/// 1, 2 or 5 times a power of ten.
+fn nice_length(metres: f64) -> f64 {
+    let power = 10_f64.powf(metres.max(1e-3).log10().floor());
+    [5.0, 2.0, 1.0].into_iter().map(|times| times * power).find(|length| *length <= metres).unwrap_or(power)
+}
+
+fn findings(list: &[FindingRow]) -> String {
+    let head = [
+        "序号",
+        "图形",
+        "对方",
+        "图层",
+        "性质",
+        "等级",
+        "共有面积（m²）",
+        "公顷",
+        "亩",
+        "占本图形 %",
+        "占对方 %",
+        "最宽（米）",
+        "处理意见",
+        "备注",
+    ];
+    let row = |f: &FindingRow| {
+        let mut cells = vec![
+            f.number.to_string(),
+            html::escape(&f.label),
+            html::escape(
+                &f.feature_name.as_ref().map_or(f.feature_id.clone(), |name| format!("{name}（{}）", f.feature_id)),
+            ),
+            html::escape(&f.layer),
+            f.class.title().to_owned(),
+            badge(f.weight),
+        ];
+        cells.extend(areas(f.area_m2));
+        cells.extend([
+            format!("{:.2}", f.share_of_subject * 100.0),
+            format!("{:.2}", f.share_of_feature * 100.0),
+            f.width_m.map_or("—".to_owned(), |width| format!("{width:.2}")),
+            f.verdict.label().to_owned(),
+            html::escape(&f.note),
+        ]);
+        cells
+    };
+    let mut ordered: Vec<&FindingRow> = list.iter().collect();
+    ordered.sort_by(|a, b| a.weight.cmp(&b.weight).then(b.area_m2.total_cmp(&a.area_m2)).then(a.number.cmp(&b.number)));
+    let rows: Vec<Vec<String>> = ordered.iter().take(LISTED).map(|f| row(f)).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let cut = match list.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        left_out => format!("<p class=\"warning\">只列前 {LISTED} 条，另有 {left_out} 条见 XLSX 或 GeoJSON。</p>"),
+    };
+    let table = html::table_of("检查结果", &head, &[0, 6, 7, 8, 9, 10, 11], &rows);
+    format!("<h2>检查结果</h2><p>共 {} 条，按等级和面积排列。</p>{cut}{table}", list.len())
+}
