@@ -57,6 +57,8 @@ CREATE TABLE overlap_finding (
     layer               text    COLLATE "C" NOT NULL,
     feature_id          text    COLLATE "C" NOT NULL,
     feature_name        text,
+    -- drawn (示意), not surveyed: no ground to decide by
+    illustrative        boolean NOT NULL,
     class               text    NOT NULL,
     weight              text    NOT NULL,
     -- ellipsoidal, unrounded, as measured

@@ -30,7 +30,7 @@ def arguments():
     parser.add_argument("--parcels", type=int, default=200_000, help="地块数（默认 200000）")
     parser.add_argument("--rounds", type=int, default=3, help="轮数，取中位数（默认 3）")
     parser.add_argument("--works", nargs="+", choices=("parks", "crowded"), default=("parks", "crowded"), help="只测这些工作")
-    parser.add_argument("--judge", choices=MEASURES, default="geodesic", help="核对以 PostGIS 的测地面积（默认）还是规程公式为准；两者都列出")
+    parser.add_argument("--judge", choices=MEASURES, default="survey", help="核对以 PostGIS 切出的图形按规程公式的面积（默认）还是其测地面积为准；两者都列出")
     for program in ("sizhi", "generator", "overlap"):
         parser.add_argument(f"--{program}", required=True, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -71,7 +71,8 @@ def run(options, folder):
         if postgis:
             postgis.stop()
     sound = verdict(judged, options.judge)
-    return goals(works, readings) and sound
+    alone = sizhi.alone([["candidate", str(options.parcels), "1000"], ["fuzz", "1000000"]])
+    return goals(works, readings) and sound and alone
 
 
 def there(title, start, candidates, missing):

@@ -85,6 +85,14 @@ class Sizhi:
         again = "、".join(seconds for seconds, *_ in lines[1:])
         return Reading(float(lines[0][0]), int(lines[0][1]), len(self.found[work.key]), f"同一进程内再做 {again} s")
 
+    def alone(self, runs):
+        """What has no peer: one boundary against a layer in memory, and random pairs of which none may go wrong; True where all ended well."""
+        print()
+        done = [subprocess.run([self.overlap, *words], capture_output=True, text=True) for words in runs]
+        for run in done:
+            print(run.stdout.strip() or run.stderr.strip(), flush=True)
+        return not any(run.returncode for run in done)
+
 
 class PostGis(database.Database):
     title = "PostGIS"

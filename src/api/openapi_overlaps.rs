@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::exports::media_type;
 use super::openapi::{JSON, Operation, limit_parameter, query, segment};
 use super::openapi_access;
-use super::openapi_schemas::{Schemas, list, number, object, reference, text, text_or_null, whole};
+use super::openapi_schemas::{Schemas, list, number, object, reference, text, text_or_null, whole, yes_or_no};
 use super::overlaps::REPORT_FORMS;
 use crate::domain::export::ExportFormat;
 use crate::domain::overlap::{OverlapClass, WIDEST_M};
@@ -204,7 +204,7 @@ pub fn schemas() -> Schemas {
     });
     let properties = json!({
         "number": whole("序号"), "subject": whole("第几个图形"), "subject_label": text("图形名称"),
-        "collection": text("图层"), "feature_id": text("对方的标识"), "feature_name": text_or_null("对方的名称"),
+        "collection": text("图层"), "feature_id": text("对方的标识"), "feature_name": text_or_null("对方的名称"), "illustrative": yes_or_no("对方为示意图形"),
         "class": classes(), "class_label": text("性质"), "weight": weights(), "weight_label": text("等级"),
         "area_m2": number("共有面积，平方米（椭球面积）"), "area_ha": or_null(number("公顷")), "area_mu": or_null(number("亩")),
         "share_of_subject": number("占本图形，0 至 1"), "share_of_feature": number("占对方，0 至 1"),

@@ -11,6 +11,7 @@ use crate::domain::overlap_check::Weight;
 use crate::domain::{Hectares, Mu, SquareMetres};
 use crate::geometry::metres::Plane;
 use crate::inventory::overlap_check::report::{self, CheckReport};
+use crate::inventory::overlap_check::wire;
 use crate::store::overlap_checks::FindingRow;
 
 /// The drawing's longer side, in its own units.
@@ -24,7 +25,7 @@ const STYLE: &str = "<style>
 .plan{width:100%;max-height:32rem;border:1px solid var(--line)}.plan path{stroke-width:1.5;vector-effect:non-scaling-stroke}
 .subject{fill:none;stroke:var(--link);stroke-width:2.5}.block{fill:var(--bad);fill-opacity:.45;stroke:var(--bad)}
 .warn{fill:var(--warn);fill-opacity:.45;stroke:var(--warn);stroke-dasharray:6 3}.note{fill:none;stroke:var(--ink);stroke-opacity:.6;stroke-dasharray:2 3}
-@media print{header,footer,.noprint{display:none}body{font-size:11px}main{max-width:none;padding:0}table{font-size:9.5px}tr{break-inside:avoid}.scroll{overflow:visible}.plan{max-height:12cm}
+@media print{header,footer,.noprint{display:none}body{font-size:11px}main{max-width:none;padding:0}table{font-size:9.5px}.badge{font-size:inherit}tr{break-inside:avoid}.scroll{overflow:visible}.plan{max-height:12cm}
 th,td,td.long,td:not(.n){min-width:0;white-space:normal}}@page{size:A4 landscape;margin:12mm}
 </style>";
 
@@ -159,6 +160,16 @@ fn nice_length(metres: f64) -> f64 {
     [5.0, 2.0, 1.0].into_iter().map(|times| times * power).find(|length| *length <= metres).unwrap_or(power)
 }
 
+fn named(finding: &FindingRow) -> String {
+    let id = &finding.feature_id;
+    let drawn = if finding.illustrative { "，示意" } else { "" };
+    match &finding.feature_name {
+        Some(name) => format!("{name}（{id}{drawn}）"),
+        None if finding.illustrative => format!("{id}（示意）"),
+        None => id.clone(),
+    }
+}
+
 fn findings(list: &[FindingRow]) -> String {
     let head = [
         "序号",
@@ -180,10 +191,8 @@ fn findings(list: &[FindingRow]) -> String {
         let mut cells = vec![
             f.number.to_string(),
             html::escape(&f.label),
-            html::escape(
-                &f.feature_name.as_ref().map_or(f.feature_id.clone(), |name| format!("{name}（{}）", f.feature_id)),
-            ),
-            html::escape(&f.layer),
+            html::escape(&named(f)),
+            html::escape(wire::layer_title(&f.layer)),
             f.class.title().to_owned(),
             badge(f.weight),
         ];

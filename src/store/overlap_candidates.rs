@@ -17,6 +17,8 @@ use crate::geometry::flat::FlatGeometry;
 pub struct NearFeature {
     pub id: String,
     pub name: Option<String>,
+    /// Drawn (示意), not surveyed.
+    pub illustrative: bool,
     pub geometry: FlatGeometry,
 }
 
@@ -46,16 +48,22 @@ impl<'v> NearReading<'v> {
     pub async fn features(
         &mut self,
         layer: &Layer,
-        name: Option<&str>,
+        names: &[&str],
         boxes: &[Bbox],
         most: usize,
     ) -> Result<Vec<NearFeature>> {
         let connection: &mut PgConnection = &mut self.transaction;
         let shown = Shown::to(connection, self.viewer, layer, &self.moment).await?;
         let n = parameter_count(&shown, &self.moment);
-        let name = name.and_then(|name| layer.property(name)).map_or("NULL", |property| property.column);
+        let columns: Vec<&str> = names.iter().filter_map(|name| layer.property(name)).map(|p| p.column).collect();
+        let name = match columns.as_slice() {
+            [] => "NULL".to_owned(),
+            columns => format!("nullif(concat_ws('·', {}), '')", columns.join(", ")),
+        };
+        let drawn = layer.property("illustrative").filter(|_| layer.has_past());
+        let drawn = drawn.map_or("false", |property| property.column);
         let sql = format!(
-            "SELECT feature_id, ({name})::text AS sizhi_name, ST_AsEWKB(geom) AS sizhi_shape FROM {}
+            "SELECT feature_id, ({name})::text AS sizhi_name, coalesce({drawn}, false) AS sizhi_drawn, ST_AsEWKB(geom) AS sizhi_shape FROM {}
              WHERE {} AND geom && ANY (SELECT ST_MakeEnvelope(w, s, e, n, 4490)
                  FROM unnest(${}::double precision[], ${}::double precision[], ${}::double precision[], ${}::double precision[]) AS b (w, s, e, n))
              LIMIT ${}",
@@ -68,7 +76,7 @@ impl<'v> NearReading<'v> {
             n + 5,
         );
         let side = |at: usize| boxes.iter().map(|bbox| bbox[at]).collect::<Vec<f64>>();
-        let rows: Vec<(String, Option<String>, Option<Vec<u8>>)> =
+        let rows: Vec<(String, Option<String>, bool, Option<Vec<u8>>)> =
             bind(sqlx::query_as(AssertSqlSafe(sql)), &shown, &self.moment)
                 .bind(side(0))
                 .bind(side(1))
@@ -77,9 +85,9 @@ impl<'v> NearReading<'v> {
                 .bind(i64::try_from(most + 1).unwrap_or(i64::MAX))
                 .fetch_all(connection)
                 .await?;
-        let near = rows.into_iter().filter_map(|(id, name, shape)| {
+        let near = rows.into_iter().filter_map(|(id, name, illustrative, shape)| {
             let geometry = shape.as_deref().and_then(geometry_column::decode_shown)?;
-            (!geometry.is_empty()).then_some(NearFeature { id, name, geometry })
+            (!geometry.is_empty()).then_some(NearFeature { id, name, illustrative, geometry })
         });
         Ok(near.collect())
     }

@@ -69,6 +69,8 @@ pub struct FindingRow {
     pub layer: String,
     pub feature_id: String,
     pub feature_name: Option<String>,
+    /// Drawn (示意), not surveyed.
+    pub illustrative: bool,
     pub class: OverlapClass,
     pub weight: Weight,
     pub area_m2: f64,
@@ -229,15 +231,15 @@ async fn insert(connection: &mut PgConnection, id: i64, findings: &[FindingRow])
         findings.iter().map(pick).collect()
     }
     sqlx::query(
-        "INSERT INTO overlap_finding (check_id, number, subject, layer, feature_id, feature_name, class, weight, area_m2,
+        "INSERT INTO overlap_finding (check_id, number, subject, layer, feature_id, feature_name, illustrative, class, weight, area_m2,
                 share_of_subject, share_of_feature, width_m, shared_edge_m, gap_area_m2, gap_length_m, geom)
-         SELECT $1, number, subject, layer, feature_id, feature_name, class, weight, area_m2,
+         SELECT $1, number, subject, layer, feature_id, feature_name, illustrative, class, weight, area_m2,
                 share_of_subject, share_of_feature, width_m, shared_edge_m, gap_area_m2, gap_length_m, land::geometry
          FROM unnest($2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::double precision[],
                 $10::double precision[], $11::double precision[], $12::double precision[], $13::double precision[],
-                $14::double precision[], $15::double precision[], $16::bytea[])
+                $14::double precision[], $15::double precision[], $16::bytea[], $17::boolean[])
               AS f (number, subject, layer, feature_id, feature_name, class, weight, area_m2, share_of_subject, share_of_feature,
-                width_m, shared_edge_m, gap_area_m2, gap_length_m, land)",
+                width_m, shared_edge_m, gap_area_m2, gap_length_m, land, illustrative)",
     )
     .bind(id)
     .bind(column(findings, |f| f.number))
@@ -255,6 +257,7 @@ async fn insert(connection: &mut PgConnection, id: i64, findings: &[FindingRow])
     .bind(column(findings, |f| f.gap_area_m2))
     .bind(column(findings, |f| f.gap_length_m))
     .bind(column(findings, |f| f.land.as_ref().map(geometry_column::encode)))
+    .bind(column(findings, |f| f.illustrative))
     .execute(connection)
     .await?;
     Ok(())
@@ -361,6 +364,7 @@ struct RawFinding {
     layer: String,
     feature_id: String,
     feature_name: Option<String>,
+    illustrative: bool,
     class: String,
     weight: String,
     area_m2: f64,
@@ -389,6 +393,7 @@ impl TryFrom<RawFinding> for FindingRow {
             layer: row.layer,
             feature_id: row.feature_id,
             feature_name: row.feature_name,
+            illustrative: row.illustrative,
             class: OverlapClass::parse(&row.class).ok_or_else(|| unknown("类型"))?,
             weight: Weight::parse(&row.weight).ok_or_else(|| unknown("等级"))?,
             area_m2: row.area_m2,
@@ -429,7 +434,7 @@ pub async fn findings(connection: &mut PgConnection, id: i64, query: &FindingsQu
         .await?;
     let land = if query.with_land { "ST_AsEWKB(f.geom)" } else { "NULL::bytea" };
     let page = format!(
-        "SELECT f.number, f.subject, s.label, f.layer, f.feature_id, f.feature_name, f.class, f.weight, f.area_m2, f.share_of_subject,
+        "SELECT f.number, f.subject, s.label, f.layer, f.feature_id, f.feature_name, f.illustrative, f.class, f.weight, f.area_m2, f.share_of_subject,
                 f.share_of_feature, f.width_m, f.shared_edge_m, f.gap_area_m2, f.gap_length_m, {land} AS land,
                 said.verdict, said.note, said.actor AS marked_by, said.marked_at
          {MATCHING} AND f.number > $6 ORDER BY f.number LIMIT $7"

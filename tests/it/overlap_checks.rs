@@ -295,7 +295,7 @@ async fn a_report_has_the_same_findings_in_every_form() {
         let properties = &feature["properties"];
         assert_eq!(row[5].get_string(), properties["feature_id"].as_str(), "{row:?}");
         // Three areas: m², 公顷, 亩.
-        for (cell, name) in [(7, "area_m2"), (8, "area_ha"), (9, "area_mu")] {
+        for (cell, name) in [(8, "area_m2"), (9, "area_ha"), (10, "area_mu")] {
             let (ours, told) = (row[cell].get_float().expect("number"), properties[name].as_f64().expect("number"));
             assert!((ours - told).abs() <= 0.005, "{name}: {ours} against {told}");
         }

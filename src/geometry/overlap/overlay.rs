@@ -74,12 +74,12 @@ fn clipped(shape: &Shape, frame: &Bbox, origin: Coord<f64>) -> MultiPolygon<f64>
 fn cut(ring: &[Coord<f64>], frame: &Bbox, side: usize) -> Vec<Coord<f64>> {
     // West and south keep what is above, east and north what is below.
     let (value, low) = (frame[side], side < 2);
-    let on = |c: Coord<f64>| if side % 2 == 0 { c.x } else { c.y };
+    let on = |c: Coord<f64>| if side.is_multiple_of(2) { c.x } else { c.y };
     let inside = |c: Coord<f64>| if low { on(c) >= value } else { on(c) <= value };
     let crossing = |a: Coord<f64>, b: Coord<f64>| {
         let share = (value - on(a)) / (on(b) - on(a));
         let (x, y) = (a.x + share * (b.x - a.x), a.y + share * (b.y - a.y));
-        if side % 2 == 0 { Coord { x: value, y } } else { Coord { x, y: value } }
+        if side.is_multiple_of(2) { Coord { x: value, y } } else { Coord { x, y: value } }
     };
     let mut kept = Vec::with_capacity(ring.len());
     for edge in ring.windows(2) {

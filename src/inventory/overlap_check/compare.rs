@@ -254,6 +254,7 @@ fn row(number: i32, pair: Found, subjects: &[SubjectRow], sources: &[Source], pu
         layer: source.layer.id.to_owned(),
         feature_id: source.id(pair.feature).to_owned(),
         feature_name: source.name(pair.feature),
+        illustrative: source.is_illustrative(pair.feature),
         class: met.class,
         weight,
         area_m2: met.area_m2,

@@ -56,16 +56,17 @@ pub fn geojson(report: &CheckReport) -> Value {
 /// Heading, kind, unit and cell of each column.
 type OfFinding = (&'static str, PropertyKind, Option<&'static str>, fn(&FindingRow) -> Cell);
 
-const FINDINGS: [OfFinding; 20] = {
+const FINDINGS: [OfFinding; 21] = {
     use PropertyKind::{DateTime, Integer, Number, Text};
     [
         ("序号", Integer, None, |f| Cell::Integer(f.number.into())),
         ("图形", Text, None, |f| Cell::Text(f.label.clone())),
         ("性质", Text, None, |f| Cell::Text(f.class.title().to_owned())),
         ("等级", Text, None, |f| Cell::Text(f.weight.label().to_owned())),
-        ("图层", Text, None, |f| Cell::Text(f.layer.clone())),
+        ("图层", Text, None, |f| Cell::Text(wire::layer_title(&f.layer).to_owned())),
         ("对方标识", Text, None, |f| Cell::Text(f.feature_id.clone())),
         ("对方名称", Text, None, |f| text(f.feature_name.as_deref())),
+        ("示意", PropertyKind::Boolean, None, |f| Cell::Boolean(f.illustrative)),
         ("共有面积", Number, Some("m2"), |f| Cell::Number(f.area_m2)),
         ("共有面积", Number, Some("ha"), |f| area(f, |area| area.to_hectares().value())),
         ("共有面积", Number, Some("mu"), |f| area(f, |area| area.to_mu().value())),
@@ -157,7 +158,8 @@ pub fn facts(report: &CheckReport, at: DateTime<Utc>) -> Vec<(String, String)> {
     let fact = |name: &str, text: String| (name.to_owned(), text);
     let request = &check.request;
     let purpose = request["purpose"].as_str().and_then(crate::domain::overlap_check::Purpose::parse);
-    let layers: Vec<&str> = request["layers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let layers: Vec<&str> =
+        request["layers"].as_array().into_iter().flatten().filter_map(Value::as_str).map(wire::layer_title).collect();
     let limits = &request["thresholds"];
     let complete = check.summary.as_ref().is_some_and(|summary| summary["complete"] == Value::Bool(true));
     vec![

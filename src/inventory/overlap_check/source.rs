@@ -61,7 +61,7 @@ pub(super) async fn open(
     let mut reading = NearReading::begin(pool, viewer, moment.revision, moment.period).await?;
     let mut sources = Vec::with_capacity(layers.len());
     for layer in layers {
-        let rows = reading.features(layer, name_property(layer), boxes, MOST_COMPARED).await?;
+        let rows = reading.features(layer, &name_properties(layer), boxes, MOST_COMPARED).await?;
         if rows.len() > MOST_COMPARED {
             let detail = format!("图层“{}”在检查范围内的要素超过 {MOST_COMPARED} 个；请缩小范围", layer.title.zh);
             return Err(Error::too_large("check_too_large", detail));
@@ -99,9 +99,11 @@ fn in_memory(live: &Live, viewer: &Viewer, layers: &[&'static Layer]) -> Option<
     revision.map(|revision| (sources, revision))
 }
 
-/// The property that people know a feature of the layer by.
-fn name_property(layer: &Layer) -> Option<&'static str> {
-    layer.label.or_else(|| ["name", "park_name", "number"].into_iter().find(|name| layer.property(name).is_some()))
+/// The properties that people know a feature of the layer by: blocks are called alike in every park.
+fn name_properties(layer: &Layer) -> Vec<&'static str> {
+    let park = ["park_name"].into_iter().filter(|name| layer.property(name).is_some());
+    let own = layer.label.or_else(|| ["name", "number"].into_iter().find(|name| layer.property(name).is_some()));
+    park.chain(own).collect()
 }
 
 impl Source {
@@ -140,11 +142,26 @@ impl Source {
         match (&self.features, feature) {
             (Features::Memory { snapshot, .. }, Feature::Held(picked)) => {
                 let text = std::str::from_utf8(snapshot.text(picked)).ok()?;
-                let value = selection::member(selection::member(text, "properties")?, name_property(self.layer)?)?;
-                serde_json::from_str(value).ok()
+                let properties = selection::member(text, "properties")?;
+                let member = |name| serde_json::from_str::<String>(selection::member(properties, name)?).ok();
+                let names: Vec<String> = name_properties(self.layer).into_iter().filter_map(member).collect();
+                (!names.is_empty()).then(|| names.join("·"))
             }
             (Features::Rows { rows, .. }, Feature::Row(at)) => rows[at as usize].name.clone(),
             _ => None,
+        }
+    }
+
+    /// Whether the feature is drawn (示意), not surveyed.
+    pub fn is_illustrative(&self, feature: Feature) -> bool {
+        match (&self.features, feature) {
+            (Features::Memory { snapshot, .. }, Feature::Held(picked)) => {
+                let text = std::str::from_utf8(snapshot.text(picked)).unwrap_or_default();
+                let said = selection::member(text, "properties").and_then(|p| selection::member(p, "illustrative"));
+                self.layer.has_past() && said == Some("true")
+            }
+            (Features::Rows { rows, .. }, Feature::Row(at)) => rows[at as usize].illustrative,
+            _ => false,
         }
     }
 }

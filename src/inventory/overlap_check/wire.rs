@@ -9,8 +9,13 @@ use crate::domain::overlap::Thresholds;
 use crate::domain::overlap_check::Purpose;
 use crate::domain::{Hectares, Mu, SquareMetres};
 use crate::error::{Error, Result};
-use crate::layers::geojson;
+use crate::layers::{declaration, geojson};
 use crate::store::overlap_checks::{CheckRow, FindingRow};
+
+/// The layer's title, where it is one of the register's.
+pub fn layer_title(id: &str) -> &str {
+    declaration::find(id).map_or(id, |layer| layer.title.zh)
+}
 
 /// RFC 3339 in UTC, to the second.
 pub fn moment(at: DateTime<Utc>) -> String {
@@ -87,6 +92,7 @@ pub fn finding_json(row: &FindingRow) -> Value {
         "collection": row.layer,
         "feature_id": row.feature_id,
         "feature_name": row.feature_name,
+        "illustrative": row.illustrative,
         "class": row.class.as_str(),
         "class_label": row.class.title(),
         "weight": row.weight.as_str(),
@@ -116,6 +122,7 @@ fn sentence(row: &FindingRow) -> String {
         Some(name) => format!("{name}（{}）", row.feature_id),
         None => row.feature_id.clone(),
     };
+    let other = if row.illustrative { format!("{other}（示意）") } else { other };
     let label = &row.label;
     let area = SquareMetres::new(row.area_m2).unwrap_or(SquareMetres::ZERO);
     let land = format!(
