@@ -449,6 +449,51 @@ async fn what_cannot_be_checked_is_refused_with_its_place() {
     assert_eq!(kept, 0, "nothing of what was refused stays");
 }
 
+/// A comb of 404 vertices, its spine along the south; `across` turns it, its spine along the west.
+fn comb(across: bool) -> Vec<[f64; 2]> {
+    let (teeth, width, spine) = (100, 0.05, 0.0025);
+    let step = width / f64::from(teeth);
+    let mut ring: Vec<[f64; 2]> = vec![[0.0, 0.0]];
+    for tooth in 0..teeth {
+        let at = f64::from(tooth) * step;
+        ring.extend([[at, spine], [at, width], [at + step / 2.0, width], [at + step / 2.0, spine]]);
+    }
+    ring.extend([[width, spine], [width, 0.0]]);
+    let turned = |[x, y]: [f64; 2]| if across { [112.9 + y, 28.2 + x] } else { [112.9 + x, 28.2 + y] };
+    // One tooth has the spine's corner for its own.
+    ring.into_iter().map(turned).collect::<Vec<_>>()
+}
+
+#[actix_web::test]
+async fn combs_across_each_other_are_measured_as_postgis_measures_them() {
+    let db = Database::with_sample().await;
+    db.write(&format!(
+        "DELETE FROM park_block;
+         INSERT INTO park_block (id, park_code, number, geom, area_m2, source, source_crs)
+         SELECT code || '-k', code, 'k', ST_Multi(ST_SetSRID(ST_GeomFromGeoJSON('{}'), 4490)), 1, '测绘', 'EPSG:4490' FROM (SELECT min(code) AS code FROM park) p",
+        polygon(&comb(true))
+    ))
+    .await;
+    let begun = std::time::Instant::now();
+    let check = made(&db, &json!({"subject": {"geojson": polygon(&comb(false))}, "layers": ["park_blocks"]})).await;
+    println!("a check of combs took {:?}", begun.elapsed());
+    let found = findings(&db, &check, "").await;
+    let land: Vec<u8> = sqlx::query_scalar(
+        "SELECT ST_AsEWKB(ST_Multi(ST_CollectionExtract(ST_Intersection(geom, ST_SetSRID(ST_GeomFromGeoJSON($1), 4490)), 3))) FROM park_block",
+    )
+    .bind(polygon(&comb(false)).to_string())
+    .fetch_one(&db.pool)
+    .await
+    .expect("judge");
+    let land = geometry_column::decode(&land).expect("polygons");
+    assert!(land.0.len() > 5_000, "{} pieces", land.0.len());
+    assert_eq!(found["numberMatched"], 1, "{check}");
+    let (ours, judge) =
+        (found["features"][0]["properties"]["area_m2"].as_f64().expect("m²"), area::ellipsoidal(&land).value());
+    assert!((ours - judge).abs() < 1e-3, "{ours} against {judge}");
+    assert_eq!(found["features"][0]["geometry"]["coordinates"].as_array().map(Vec::len), Some(land.0.len()));
+}
+
 #[actix_web::test]
 async fn progress_ends_with_the_check_and_a_lost_job_is_told() {
     let db = Database::with_sample().await;

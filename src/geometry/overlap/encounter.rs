@@ -20,7 +20,8 @@ pub struct Encounter {
     /// What part of each the common land is, 0 to 1.
     pub share_of_a: f64,
     pub share_of_b: f64,
-    /// How wide the common land is, or the gap: nowhere wider than this. `None` where one lies within the other, and where they only touch.
+    /// How wide the common land is, or the gap: nowhere wider than this. `None` where one lies within the other, where they only touch, and
+    /// where the border of the common land has too many pieces to be measured; such land is no sliver.
     pub width_m: Option<f64>,
     /// Length of the border that the two share, their land on either side.
     pub shared_edge_m: f64,
@@ -153,12 +154,12 @@ fn land_in_common(
         (false, false) => {
             // A border that an overlay had to resolve gives no lines to measure: its mean width, doubled, stands for it.
             let width = if measured.overlaid {
-                4.0 * area_m2 / measured.length_m.max(f64::MIN_POSITIVE)
+                Some(4.0 * area_m2 / measured.length_m.max(f64::MIN_POSITIVE))
             } else {
                 border.width_m(a, area_m2, work)?
             };
-            let is_sliver = thresholds.is_sliver(width, share_of_a.max(share_of_b));
-            (if is_sliver { OverlapClass::Sliver } else { OverlapClass::Overlap }, Some(width))
+            let is_sliver = width.is_some_and(|width| thresholds.is_sliver(width, share_of_a.max(share_of_b)));
+            (if is_sliver { OverlapClass::Sliver } else { OverlapClass::Overlap }, width)
         }
     };
     let land = drawn.then(|| measured.overlay.unwrap_or_else(|| border.shape()));
@@ -253,5 +254,5 @@ fn is_nothing_or_sliver(rest: &Border, own: &Shape, thresholds: &Thresholds, wor
     let share = area / own.area_m2();
     Ok(share <= thresholds.sliver_share()
         && 2.0 * area <= thresholds.sliver_width_m() * rest.length_m()
-        && thresholds.is_sliver(rest.width_m(own, area, work)?, share))
+        && rest.width_m(own, area, work)?.is_some_and(|width| thresholds.is_sliver(width, share)))
 }

@@ -18,6 +18,10 @@ use crate::geometry::{area, assemble};
 /// metre.
 const ONE_POINT_DEG: f64 = 1e-10;
 
+/// Pieces of both borders, multiplied, up to which a width is measured: land that combs leave to each other has as many as they have teeth,
+/// squared.
+const MOST_FACING: usize = 2_000_000;
+
 /// A piece of the land's border, with the land on the left where `forward`, else on the right.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece<'r, 's> {
@@ -103,21 +107,24 @@ impl<'r, 's> Border<'r, 's> {
     }
 
     /// How wide the land is, from above, in metres: the greatest depth of either shape's border behind the other's, and no less than twice
-    /// the area over the border's length, which a winding border cannot make small.
-    pub fn width_m(&self, a: &Shape, area_m2: f64, work: &mut Work) -> Result<f64, Stopped> {
-        let Some(first) = self.pieces.first() else { return Ok(0.0) };
+    /// the area over the border's length, which a winding border cannot make small. `None` where that takes too long.
+    pub fn width_m(&self, a: &Shape, area_m2: f64, work: &mut Work) -> Result<Option<f64>, Stopped> {
+        let Some(first) = self.pieces.first() else { return Ok(Some(0.0)) };
         let mut start = None;
         first.run.walk(first.ring(), |from, _| start = start.or(Some(from)));
-        let Some(start) = start else { return Ok(0.0) };
+        let Some(start) = start else { return Ok(Some(0.0)) };
         let plane = Plane::around(start);
         let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
         for piece in &self.pieces {
             let own = if std::ptr::eq(piece.shape, a) { &mut of_a } else { &mut of_b };
             piece.run.walk(piece.ring(), |from, to| own.push((plane.to(from), plane.to(to))));
         }
+        if of_a.len().saturating_mul(of_b.len()) > MOST_FACING {
+            return Ok(None);
+        }
         let depth = depth::greatest(&of_a, &of_b, work)?.max(depth::greatest(&of_b, &of_a, work)?);
         let length = self.length_m();
-        Ok(if length > 0.0 { depth.max(2.0 * area_m2 / length) } else { depth })
+        Ok(Some(if length > 0.0 { depth.max(2.0 * area_m2 / length) } else { depth }))
     }
 
     /// Metres.
