@@ -76,6 +76,13 @@ CREATE TABLE overlap_finding (
     CONSTRAINT overlap_finding_subject_fkey FOREIGN KEY (check_id, subject) REFERENCES overlap_subject (check_id, number) ON DELETE CASCADE
 );
 
+-- How many jobs wait or run, of one person and of all: the bound on all counts those too that the asker may not see.
+CREATE FUNCTION waiting_overlap_checks(by_actor text, lost_after interval, OUT own bigint, OUT everybody bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    SELECT count(*) FILTER (WHERE actor = by_actor), count(*) FROM overlap_check
+     WHERE status IN ('queued', 'running') AND heartbeat_at > clock_timestamp() - lost_after
+$$;
+
 -- What people said of findings; only added to, the last word counts.
 CREATE TABLE overlap_mark (
     id          bigint GENERATED ALWAYS AS IDENTITY,

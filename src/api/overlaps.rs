@@ -326,8 +326,13 @@ async fn look_again(state: &State, viewer: &Viewer, id: i64, before: &CheckRow) 
     let mut last = None;
     for _ in 0..20 {
         sleep(LOOK).await;
-        // A look that fails is one that found nothing new.
-        let Ok(check) = state.checks.get(viewer, id).await else { continue };
+        let check = match state.checks.get(viewer, id).await {
+            Ok(check) => check,
+            // Removed meanwhile: it ends as what is not wanted any more.
+            Err(Error::NotFound { .. }) => return Some(CheckRow { status: CheckStatus::Cancelled, ..before.clone() }),
+            // A look that fails is one that found nothing new.
+            Err(_) => continue,
+        };
         if (check.status, check.done, check.total) != (before.status, before.done, before.total) {
             return Some(check);
         }
@@ -558,7 +563,8 @@ fn subject_of(members: &Members, state: &State, viewer: &Viewer) -> Result<Given
     }
     let text = |name: &str| match object.get(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
+        // PostgreSQL holds no NUL.
+        Some(Value::String(text)) if !text.contains('\0') => Ok(Some(text.clone())),
         Some(_) => Err(wrong(&format!("的 {name} 应为文字"))),
     };
     let geojson = object.get("geojson").filter(|value| !value.is_null());

@@ -12,6 +12,11 @@ pub fn published(c: geo::Coord<f64>) -> geo::Coord<f64> {
     geo::Coord { x: round(c.x), y: round(c.y) }
 }
 
+/// The same with all decimals: a strip of a millimetre would be nothing by eight of them.
+pub fn exact(land: &MultiPolygon<f64>) -> Geometry {
+    Geometry::new(GeometryValue::from(&land.orient(Direction::Default)))
+}
+
 /// The geometry as RFC 7946 wants it.
 pub fn geometry(boundary: &MultiPolygon<f64>) -> Geometry {
     let oriented = boundary.orient(Direction::Default).map_coords(published);

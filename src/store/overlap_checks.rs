@@ -45,6 +45,8 @@ pub struct CheckRow {
     pub id: i64,
     pub title: String,
     pub actor: String,
+    /// The division codes that its maker spoke for.
+    pub jurisdiction: Vec<String>,
     pub created_at: DateTime<Utc>,
     pub finished_at: Option<DateTime<Utc>>,
     pub status: CheckStatus,
@@ -137,16 +139,15 @@ pub async fn create(connection: &mut PgConnection, check: &NewCheck<'_>, subject
     Ok(id)
 }
 
-/// Jobs of this actor that are not over, and of all that this transaction may see.
+/// Jobs that are not over, of this actor and of all. Whoever counts is alone until the end of the transaction: of many that ask at once,
+/// each sees those before it.
 pub async fn count_waiting(connection: &mut PgConnection, actor: &str) -> Result<(i64, i64)> {
-    Ok(sqlx::query_as(
-        "SELECT count(*) FILTER (WHERE actor = $1), count(*) FROM overlap_check
-         WHERE status IN ('queued', 'running') AND heartbeat_at > clock_timestamp() - $2::interval",
-    )
-    .bind(actor)
-    .bind(LOST_AFTER)
-    .fetch_one(connection)
-    .await?)
+    sqlx::query("SELECT pg_advisory_xact_lock(7226041, 16)").execute(&mut *connection).await?;
+    Ok(sqlx::query_as("SELECT own, everybody FROM waiting_overlap_checks($1, $2::interval)")
+        .bind(actor)
+        .bind(LOST_AFTER)
+        .fetch_one(connection)
+        .await?)
 }
 
 /// Tells that the job lives and how far it is; gives whether it is still wanted.
@@ -199,7 +200,7 @@ pub async fn end(connection: &mut PgConnection, id: i64, status: CheckStatus, tr
     Ok(())
 }
 
-/// Writes what was found and ends the job; false where it was ended or removed meanwhile, and nothing is to be kept.
+/// Writes what was found and ends the job; false where it was ended or removed meanwhile, and the transaction is to be dropped.
 pub async fn finish(
     connection: &mut PgConnection,
     id: i64,
@@ -207,6 +208,10 @@ pub async fn finish(
     summary: &Value,
     findings: &[FindingRow],
 ) -> Result<bool> {
+    // A thousand at a time: land may have many vertices. The check itself last, so that its row is held for a moment alone.
+    for some in findings.chunks(1_000) {
+        insert(connection, id, some).await?;
+    }
     let finished = sqlx::query(
         "UPDATE overlap_check SET status = 'finished', revision = $2, summary = $3, finished_at = clock_timestamp(), done = coalesce(total, 0)
          WHERE id = $1 AND status IN ('queued', 'running')",
@@ -216,14 +221,7 @@ pub async fn finish(
     .bind(summary)
     .execute(&mut *connection)
     .await?;
-    if finished.rows_affected() == 0 {
-        return Ok(false);
-    }
-    // A thousand at a time: land may have many vertices.
-    for some in findings.chunks(1_000) {
-        insert(connection, id, some).await?;
-    }
-    Ok(true)
+    Ok(finished.rows_affected() > 0)
 }
 
 async fn insert(connection: &mut PgConnection, id: i64, findings: &[FindingRow]) -> Result<()> {
@@ -268,6 +266,7 @@ struct RawCheck {
     id: i64,
     title: String,
     actor: String,
+    jurisdiction: Vec<String>,
     created_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
     status: String,
@@ -283,7 +282,7 @@ struct RawCheck {
     lost: bool,
 }
 
-const CHECK_COLUMNS: &str = "id, title, actor, created_at, finished_at, status, request, on_day, revision, repeats, done, total, summary, trouble,
+const CHECK_COLUMNS: &str = "id, title, actor, jurisdiction, created_at, finished_at, status, request, on_day, revision, repeats, done, total, summary, trouble,
     (SELECT count(*) FROM overlap_subject s WHERE s.check_id = id) AS subjects,
     status IN ('queued', 'running') AND heartbeat_at <= clock_timestamp() - interval '15 seconds' AS lost";
 
@@ -298,6 +297,7 @@ impl TryFrom<RawCheck> for CheckRow {
             id: row.id,
             title: row.title,
             actor: row.actor,
+            jurisdiction: row.jurisdiction,
             created_at: row.created_at,
             finished_at: row.finished_at,
             status,
@@ -414,8 +414,8 @@ impl TryFrom<RawFinding> for FindingRow {
 
 /// Findings of a check with the last word on each, by number; and how many match in all.
 pub async fn findings(connection: &mut PgConnection, id: i64, query: &FindingsQuery) -> Result<(Vec<FindingRow>, i64)> {
+    // (The label by a sub-select: statistics do not know a check that was just made, and a join would be planned for one row.)
     const MATCHING: &str = "FROM overlap_finding f
-         JOIN overlap_subject s ON s.check_id = f.check_id AND s.number = f.subject
          LEFT JOIN LATERAL (SELECT verdict, note, actor, marked_at FROM overlap_mark m
                             WHERE m.check_id = f.check_id AND m.finding = f.number ORDER BY m.id DESC LIMIT 1) AS said ON true
          WHERE f.check_id = $1 AND (cardinality($2::text[]) = 0 OR f.class = ANY ($2)) AND (cardinality($3::text[]) = 0 OR f.weight = ANY ($3))
@@ -434,7 +434,7 @@ pub async fn findings(connection: &mut PgConnection, id: i64, query: &FindingsQu
         .await?;
     let land = if query.with_land { "ST_AsEWKB(f.geom)" } else { "NULL::bytea" };
     let page = format!(
-        "SELECT f.number, f.subject, s.label, f.layer, f.feature_id, f.feature_name, f.illustrative, f.class, f.weight, f.area_m2, f.share_of_subject,
+        "SELECT f.number, f.subject, (SELECT label FROM overlap_subject s WHERE s.check_id = f.check_id AND s.number = f.subject) AS label, f.layer, f.feature_id, f.feature_name, f.illustrative, f.class, f.weight, f.area_m2, f.share_of_subject,
                 f.share_of_feature, f.width_m, f.shared_edge_m, f.gap_area_m2, f.gap_length_m, {land} AS land,
                 said.verdict, said.note, said.actor AS marked_by, said.marked_at
          {MATCHING} AND f.number > $6 ORDER BY f.number LIMIT $7"

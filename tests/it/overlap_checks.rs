@@ -356,6 +356,16 @@ async fn a_check_shows_to_whoever_may_see_all_that_its_maker_could() {
     }
     let listed = async |name| ask(name, Method::GET, CHECKS, None).await.json()["numberReturned"].clone();
     assert_eq!((listed("changsha").await, listed("yuhua").await), (json!(1), json!(0)));
+    // Repeated by somebody who sees more, it is the same question.
+    let again = ask("province", Method::POST, &format!("{url}/repeat"), Some(json!({"on": "same_revision"}))).await;
+    assert_eq!(again.status.as_u16(), 201, "{}", again.text());
+    let again = format!("{CHECKS}/{}", again.json()["id"]);
+    assert_eq!(
+        ask("changsha", Method::GET, &again, None).await.status.as_u16(),
+        200,
+        "it shows what its maker could see"
+    );
+    assert_eq!(ask("province", Method::DELETE, &again, None).await.status.as_u16(), 204);
     // Whoever did not make it may not remove it.
     ask("province", Method::DELETE, &url, None).await.assert_problem(403, "not_your_check");
     ask("changsha", Method::POST, &format!("{url}/cancel"), None).await.assert_problem(409, "check_is_over");
@@ -402,6 +412,31 @@ async fn ways_in_that_are_no_geojson() {
 }
 
 #[actix_web::test]
+async fn coordinates_are_kept_to_the_last_bit_and_thousands_of_shapes_meet_the_past() {
+    let db = Database::with_sample().await;
+    let odd = [[112.900000000000006, 28.573198143400262], [112.91, 28.573198143400266], [112.905, 28.58]];
+    made(&db, &json!({"subject": {"geojson": polygon(&odd)}})).await;
+    let kept: Vec<f64> = db.column("SELECT ST_Y((ST_DumpPoints(geom)).geom) FROM overlap_subject LIMIT 2").await;
+    assert_eq!(kept.iter().map(|y| y.to_bits()).collect::<Vec<_>>(), [odd[0][1].to_bits(), odd[1][1].to_bits()]);
+    let bom = made(
+        &db,
+        &json!({"subject": {"coordinates": "\u{feff}112.9\u{a0}28.2\r112.91\u{a0}28.2\r１１２.９１，２８.２１"}}),
+    )
+    .await;
+    assert_eq!(bom["status"], "finished");
+    let small = |n: u32| {
+        let (x, y) = (112.5 + f64::from(n % 50) * 0.01, 28.0 + f64::from(n / 50) * 0.01);
+        json!({"type": "Feature", "properties": {}, "geometry": polygon(&[[x, y], [x + 0.005, y], [x + 0.005, y + 0.005]])})
+    };
+    let many = json!({"type": "FeatureCollection", "features": (0..2_000).map(small).collect::<Vec<_>>()});
+    let now = made(&db, &json!({"subject": {"geojson": many}, "layers": ["park_blocks"]})).await;
+    let then = made(&db, &json!({"subject": {"geojson": many}, "layers": ["park_blocks"], "revision": 1})).await;
+    assert!(now["summary"]["found"].as_u64().is_some_and(|found| found > 50), "{}", now["summary"]);
+    assert_eq!(now["summary"], then["summary"]);
+    assert_eq!(findings_text(&db, now["id"].clone()).await, findings_text(&db, then["id"].clone()).await);
+}
+
+#[actix_web::test]
 async fn what_cannot_be_checked_is_refused_with_its_place() {
     let db = Database::with_sample().await;
     let square = polygon(&[[112.9, 28.2], [112.91, 28.2], [112.91, 28.21], [112.9, 28.21]]);
@@ -424,6 +459,12 @@ async fn what_cannot_be_checked_is_refused_with_its_place() {
         (subject(json!({"geojson": {"type": "FeatureCollection", "features": []}})), 400, "subject_missing"),
         (subject(json!({"coordinates": "东至湘江"})), 400, "subject_invalid"),
         (subject(json!({"coordinates": "490000 3121000\n491000 3121000\n491000 3122000"})), 400, "subject_invalid"),
+        (
+            subject(json!({"geojson": polygon(&[[120.0, 28.2], [120.01, 28.2], [120.01, 28.21]])})),
+            400,
+            "subject_invalid",
+        ),
+        (subject(json!({"collection": "parks", "id": "\0"})), 400, "member_invalid"),
         (subject(json!({"collection": "roads", "id": "1"})), 404, "collection_not_found"),
         (json!({"subject": {"geojson": square}, "layers": ["roads"]}), 404, "collection_not_found"),
         (json!({"subject": {"geojson": square}, "layers": []}), 400, "layers_missing"),

@@ -1,8 +1,9 @@
 //! A pasted list of coordinates: one point a line, a name in front or not, a blank line between rings, a line of `@` or `---` between
 //! parcels. Which number is north, the numbers themselves say.
 
+use super::header::half_width;
 use super::parcel::{Parcel, Point, Ring, candidate};
-use super::read;
+use super::read::{read, split_lines};
 use crate::domain::{Finding, Place};
 use crate::exchange::limits::{MAX_FEATURES, MAX_FINDINGS};
 use crate::exchange::{ReadOptions, Reading};
@@ -15,7 +16,8 @@ pub fn read_pasted(text: &str, options: &ReadOptions) -> Reading {
     }
     let mut reading = Reading { format: "coordinates", ..Reading::default() };
     let mut lists = Lists::default();
-    for (line, text) in (1_u64..).zip(text.lines()) {
+    let text = half_width(text.trim_start_matches('\u{feff}'));
+    for (line, text) in (1_u64..).zip(split_lines(&text)) {
         lists.take(line, text.trim(), &mut reading.findings);
         if reading.findings.len() > MAX_FINDINGS || lists.parcels.len() > MAX_FEATURES {
             let message = format!("问题过多，读到第 {line} 行为止");
@@ -100,7 +102,7 @@ impl Lists {
 
 /// The last two numbers of a line, and what stands in front of them.
 fn point(text: &str) -> Option<(&str, f64, f64)> {
-    const BETWEEN: [char; 9] = [',', '，', ';', '；', '、', '\t', ' ', '\u{3000}', '|'];
+    const BETWEEN: [char; 10] = [',', '，', ';', '；', '、', '\t', ' ', '\u{3000}', '\u{a0}', '|'];
     let fields: Vec<&str> = text.split(BETWEEN).filter(|field| !field.is_empty()).collect();
     let (label, numbers) = match fields.as_slice() {
         [x, y] => ("", [*x, *y]),

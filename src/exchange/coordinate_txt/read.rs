@@ -45,7 +45,7 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Reading {
 }
 
 /// Lines of CRLF, LF and bare CR files.
-fn split_lines(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn split_lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 

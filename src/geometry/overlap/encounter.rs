@@ -79,7 +79,7 @@ fn seen_from_first(
         (None, false, true) => OverlapClass::Touch,
         (None, false, false) => return Ok(None),
     };
-    let land = if drawn { gap.as_ref().map(|gap| gap.strips.clone()) } else { None };
+    let land = if drawn { gap.as_ref().map(|gap| overlay::united(&gap.strips)).transpose()? } else { None };
     let width_m = gap.as_ref().map(|gap| gap.width_m);
     Ok(Some(Encounter {
         class,
@@ -95,7 +95,8 @@ fn seen_from_first(
 }
 
 fn shared_edge(met: &Met, a: &Shape) -> f64 {
-    met.of_a.iter().filter(|run| run.place == Place::Between).map(|run| land::length_m(run, a)).sum()
+    // (The sum of nothing is −0.)
+    met.of_a.iter().filter(|run| run.place == Place::Between).map(|run| land::length_m(run, a)).sum::<f64>() + 0.0
 }
 
 fn land_in_common(

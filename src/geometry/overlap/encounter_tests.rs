@@ -151,6 +151,24 @@ fn a_gap_has_the_size_of_its_strip() {
     // A third one that fills the strip leaves the two as far apart as they are: whoever knows of it looks (`Gap::strips`).
 }
 
+/// The other's side turns away at a corner within the view: that is no part of the gap, however far one looks.
+#[test]
+fn a_gap_is_as_wide_as_its_strip_however_far_one_looks() {
+    let a = rectangle(0.0, 0.0, 100.0, 100.0);
+    let b = shape(&[&[&[(100.01, 20.0), (180.0, -30.0), (180.0, 150.0), (100.01, 80.0)]]]);
+    for looked in [0.1, 1.0, 5.0, 14.0] {
+        let thresholds = Thresholds::new(0.5, 0.01, looked).expect("in bounds");
+        let gap = met(&a, &b, &thresholds).and_then(|found| found.gap).unwrap_or_else(|| panic!("{looked}: none"));
+        assert!((gap.width_m / 0.01 - 1.0).abs() < 1e-3, "{looked}: {} m wide", gap.width_m);
+        assert!((gap.area_m2 / 0.6 - 1.0).abs() < 1e-3, "{looked}: {} m²", gap.area_m2);
+        let drawn = met(&a, &b, &thresholds).and_then(|found| found.land).expect("drawn");
+        assert!(
+            validity::is_valid(&drawn) && (area::ellipsoidal(&drawn).value() / 0.6 - 1.0).abs() < 1e-2,
+            "{drawn:?}"
+        );
+    }
+}
+
 #[test]
 fn the_land_is_drawn_as_it_is_measured() {
     let a = shape(&[&[

@@ -109,6 +109,8 @@ fn strip(a: Coord<f64>, b: Coord<f64>, c: Coord<f64>, d: Coord<f64>, width_m: f6
     if !slope.is_finite() {
         return None;
     }
+    // One that turns away at a corner was never meant to run along: it only ends the view.
+    let faces = faces && slope.abs() <= 1.0 / SLENDER;
     let at = |t: f64| low.1 + (t - low.0) * slope;
     let (mut from, mut to) = (low.0.max(0.0), high.0.min(length));
     // Between the edge itself and the width.

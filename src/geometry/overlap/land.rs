@@ -18,9 +18,8 @@ use crate::geometry::{area, assemble};
 /// metre.
 const ONE_POINT_DEG: f64 = 1e-10;
 
-/// Pieces of both borders, multiplied, up to which a width is measured: land that combs leave to each other has as many as they have teeth,
-/// squared.
-const MOST_FACING: usize = 2_000_000;
+/// Distances that are looked at for a width: land that combs leave to each other has as many pieces as they have teeth, squared.
+const MOST_STEPS: u64 = 20_000_000;
 
 /// A piece of the land's border, with the land on the left where `forward`, else on the right.
 #[derive(Debug, Clone, Copy)]
@@ -119,10 +118,13 @@ impl<'r, 's> Border<'r, 's> {
             let own = if std::ptr::eq(piece.shape, a) { &mut of_a } else { &mut of_b };
             piece.run.walk(piece.ring(), |from, to| own.push((plane.to(from), plane.to(to))));
         }
-        if of_a.len().saturating_mul(of_b.len()) > MOST_FACING {
-            return Ok(None);
-        }
-        let depth = depth::greatest(&of_a, &of_b, work)?.max(depth::greatest(&of_b, &of_a, work)?);
+        let mut own = work.apart(MOST_STEPS);
+        let mut deepest = || Ok(depth::greatest(&of_a, &of_b, &mut own)?.max(depth::greatest(&of_b, &of_a, &mut own)?));
+        let depth = match deepest() {
+            Ok(depth) => depth,
+            Err(Stopped::TooComplex) => return Ok(None),
+            Err(Stopped::Cancelled) => return Err(Stopped::Cancelled),
+        };
         let length = self.length_m();
         Ok(Some(if length > 0.0 { depth.max(2.0 * area_m2 / length) } else { depth }))
     }

@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use geo::{BooleanOps, Coord, LineString, MultiPolygon, Polygon};
+use geo::{BooleanOps, BoundingRect, Coord, LineString, MapCoords, MultiPolygon, Polygon, unary_union};
 
 use super::shape::{self, Bbox, Shape};
 use super::work::Stopped;
@@ -45,6 +45,15 @@ pub(super) fn rest(a: &Shape, b: &Shape, cuts: usize) -> Result<MultiPolygon<f64
     }
     let (left, right) = (a.to_multi_polygon(), b.to_multi_polygon());
     guarded(|| left.difference(&right))
+}
+
+/// Strips side by side as the areas that they make together; nothing where they are thinner than the overlay's grid.
+pub(super) fn united(strips: &MultiPolygon<f64>) -> Result<MultiPolygon<f64>, Stopped> {
+    let Some(origin) = strips.bounding_rect().map(|rect| rect.center()) else { return Ok(strips.clone()) };
+    let moved = |by: Coord<f64>| move |c: Coord<f64>| c + by;
+    let here = strips.map_coords(moved(Coord { x: -origin.x, y: -origin.y }));
+    let united = guarded(|| unary_union(here.iter()))?;
+    Ok(united.map_coords(moved(origin)))
 }
 
 /// The library is not ours: whatever it trips over, the pair is given up and nothing else.

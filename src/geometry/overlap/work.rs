@@ -39,6 +39,11 @@ impl<'a> Work<'a> {
         self
     }
 
+    /// So many steps of their own for a part that can be left out, as long as this is wanted.
+    pub(super) fn apart(&self, steps: u64) -> Self {
+        Self { granted: steps, left: steps, cancelled: self.cancelled }
+    }
+
     pub(super) fn spend(&mut self, steps: u64) -> Result<(), Stopped> {
         self.left = self.left.checked_sub(steps).ok_or(Stopped::TooComplex)?;
         match self.cancelled {

@@ -32,6 +32,7 @@ pub use batch::{Imported, StagedImport, commit, get, import_now, list, stage, un
 pub use feature::{FeatureRequest, judge_feature};
 pub use oddities::{Called, out_of_order, ratios};
 pub use report::ImportReport;
+pub(in crate::inventory) use shape::check_in_province;
 
 use self::judging::{FileRows, Judging};
 use self::ledger::FileParcels;

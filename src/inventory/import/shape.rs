@@ -208,6 +208,11 @@ fn repair_summary(row: u64, before: Option<SquareMetres>, after: SquareMetres) -
     Finding::warning("geometry_repaired", Place::row(row), message)
 }
 
+/// The first vertex of a shape that lies outside the province, as an error.
+pub(in crate::inventory) fn check_in_province(geometry: &MultiPolygon<f64>, row: u64) -> Option<Finding> {
+    first_outside(geometry, PROVINCE_MARGIN).map(|outside| outside_province(row, outside))
+}
+
 /// Part, ring, vertex (from 1) and coordinate of the first vertex outside the box.
 fn first_outside(
     geometry: &MultiPolygon<f64>,

@@ -29,7 +29,6 @@ pub(super) struct Job {
     pub pool: PgPool,
     pub live: Option<Arc<Live>>,
     pub room: Arc<Semaphore>,
-    pub threads: Option<Arc<rayon::ThreadPool>>,
     pub viewer: Viewer,
     pub id: i64,
     pub subjects: Vec<SubjectRow>,
@@ -43,17 +42,18 @@ impl Job {
     pub async fn run(self) {
         let (pool, viewer, id) = (self.pool.clone(), self.viewer.clone(), self.id);
         let watch = Arc::new(Watch::default());
-        let outcome = {
-            let work = self.work(Arc::clone(&watch));
-            let mut work = std::pin::pin!(work);
-            // A beat never breaks the work off, and the work ends the beats.
-            loop {
-                tokio::select! {
-                    outcome = &mut work => break outcome,
-                    () = tokio::time::sleep(BEAT) => beat(&pool, &viewer, id, &watch).await,
+        // By itself: a beat that waits for the row while the findings are written must not hold up their writing.
+        let beats = tokio::spawn({
+            let (pool, viewer, watch) = (pool.clone(), viewer.clone(), Arc::clone(&watch));
+            async move {
+                loop {
+                    tokio::time::sleep(BEAT).await;
+                    beat(&pool, &viewer, id, &watch).await;
                 }
             }
-        };
+        });
+        let outcome = self.work(watch).await;
+        beats.abort();
         let ended = match outcome {
             Ok(true) => Ok(()),
             Ok(false) => end(&pool, &viewer, id, CheckStatus::Cancelled, None).await,
@@ -70,10 +70,14 @@ impl Job {
 
     /// False where it was cancelled.
     async fn work(self, watch: Arc<Watch>) -> Result<bool> {
-        let _place = self.room.acquire().await.map_err(|cause| Error::internal("重叠检查的队列已关闭", cause))?;
-        if watch.cancelled.load(Relaxed) {
-            return Ok(false);
-        }
+        let _place = loop {
+            tokio::select! {
+                place = self.room.acquire() => {
+                    break place.map_err(|cause| Error::internal("重叠检查的队列已关闭", cause))?;
+                }
+                () = tokio::time::sleep(BEAT) => if watch.cancelled.load(Relaxed) { return Ok(false) },
+            }
+        };
         // Said before the first half second is over: most are done by then.
         watch.running.store(true, Relaxed);
         let layers = compare_with_layers(
@@ -86,10 +90,9 @@ impl Job {
         );
         let (sources, revision) = layers.await?;
         let (subjects, purpose, thresholds) = (self.subjects, self.purpose, self.thresholds);
-        let threads = self.threads;
         let compared = tokio::task::spawn_blocking(move || {
             let compare = || compare::compare(&subjects, &sources, purpose, &thresholds, &watch);
-            match &threads {
+            match threads_of_its_own() {
                 Some(threads) => threads.install(compare),
                 None => compare(),
             }
@@ -98,9 +101,27 @@ impl Job {
         let Some(Outcome { findings, summary }) = compared else { return Ok(false) };
         let mut transaction = store::begin_write_as(&self.pool, &self.viewer).await?;
         let kept = overlap_checks::finish(&mut transaction, self.id, revision, &summary, &findings).await?;
-        transaction.commit().await?;
+        if kept {
+            transaction.commit().await?;
+        }
         Ok(kept)
     }
+}
+
+/// Threads of one job: in a pool for all, a small check would wait behind the last pair of a large one. `None` where no more are to be had.
+fn threads_of_its_own() -> Option<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .thread_name(|at| format!("overlap-{at}"))
+        .start_handler(|_| step_back())
+        .build()
+        .ok()
+}
+
+/// The lowest priority among threads: whoever answers a map goes first.
+fn step_back() {
+    const LOWEST: libc::c_int = 19;
+    // SAFETY: no pointer; on Linux 0 means the calling thread. Where it is refused the thread works at the usual priority.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, LOWEST) };
 }
 
 /// The features near the shapes, and the revision that they are of.
@@ -114,7 +135,38 @@ pub(super) async fn compare_with_layers(
 ) -> Result<(Vec<Source>, i64)> {
     let bbox = |subject: &SubjectRow| Shape::of_multi_polygon(&subject.geometry).bbox();
     let boxes: Vec<[f64; 4]> = subjects.iter().filter_map(bbox).map(|bbox| compare::widened(bbox, REACH_M)).collect();
-    source::open(pool, live, viewer, layers, moment, &boxes).await
+    source::open(pool, live, viewer, layers, moment, &gathered(boxes)).await
+}
+
+/// Boxes that the database is asked for: of the past it has no index, so each costs a look at every feature.
+const MOST_BOXES: usize = 16;
+
+/// The same boxes, those that lie together as one: more may lie in it than is near any shape, which the comparison finds by itself.
+fn gathered(boxes: Vec<[f64; 4]>) -> Vec<[f64; 4]> {
+    let mut groups = vec![boxes];
+    while groups.len() < MOST_BOXES {
+        // The group of most boxes is cut along the longer side of its middles.
+        let Some(largest) = (0..groups.len()).max_by_key(|at| groups[*at].len()).filter(|at| groups[*at].len() > 1)
+        else {
+            break;
+        };
+        let mut group = groups.swap_remove(largest);
+        let middle = |bbox: &[f64; 4], axis: usize| bbox[axis] + bbox[axis + 2];
+        let spread = |axis: usize| {
+            let sides = group.iter().map(|bbox| middle(bbox, axis));
+            let (low, high) = sides.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), m| (l.min(m), h.max(m)));
+            high - low
+        };
+        let axis = usize::from(spread(1) > spread(0));
+        let half = group.len() / 2;
+        group.select_nth_unstable_by(half, |a, b| middle(a, axis).total_cmp(&middle(b, axis)));
+        let other = group.split_off(half);
+        groups.extend([group, other]);
+    }
+    let whole = |group: &Vec<[f64; 4]>| {
+        group.iter().copied().reduce(|a, b| [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])])
+    };
+    groups.iter().filter_map(whole).collect()
 }
 
 async fn beat(pool: &PgPool, viewer: &Viewer, id: i64, watch: &Watch) {

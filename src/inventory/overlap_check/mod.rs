@@ -10,7 +10,7 @@ mod source;
 mod subject;
 pub mod wire;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 pub use difference::{Difference, difference};
 pub use subject::Given;
 
-use crate::domain::access::Viewer;
+use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::layer::Layer;
 use crate::domain::overlap::Thresholds;
 use crate::domain::overlap_check::{CheckStatus, NOTE_LENGTH, Purpose, TITLE_LENGTH, Verdict};
@@ -73,13 +73,11 @@ pub enum RepeatOn {
     Present,
 }
 
-/// Makes checks, on threads of its own.
+/// Makes checks.
 pub struct Desk {
     pool: PgPool,
     live: Option<Arc<Live>>,
     room: Arc<Semaphore>,
-    /// Made when the first check comes; `None` where no more threads are to be had.
-    threads: OnceLock<Option<Arc<rayon::ThreadPool>>>,
 }
 
 impl std::fmt::Debug for Desk {
@@ -90,16 +88,7 @@ impl std::fmt::Debug for Desk {
 
 impl Desk {
     pub fn new(pool: PgPool, live: Option<Arc<Live>>) -> Self {
-        Self { pool, live, room: Arc::new(Semaphore::new(AT_ONCE)), threads: OnceLock::new() }
-    }
-
-    fn threads(&self) -> Option<Arc<rayon::ThreadPool>> {
-        let make = || {
-            let name = |at| format!("overlap-{at}");
-            let made = rayon::ThreadPoolBuilder::new().thread_name(name).start_handler(|_| step_back()).build();
-            made.ok().map(Arc::new)
-        };
-        self.threads.get_or_init(make).clone()
+        Self { pool, live, room: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Reads and judges the shapes, records the check and starts it; gives it as it stands after a little while.
@@ -150,10 +139,16 @@ impl Desk {
         if revision.is_some() {
             with_past(&layers)?;
         }
+        // The same question: of what its maker could see, which the viewer can too.
+        let jurisdiction = Jurisdiction::parse(&first.jurisdiction)
+            .map_err(|_| Error::Internal {
+                detail: "重叠检查的管辖范围无法识别".to_owned(), cause: None
+            })?;
+        let viewer = &Viewer { jurisdiction, ..viewer.clone() };
         let check = NewCheck {
             title: &first.title,
             actor: &viewer.actor,
-            jurisdiction: viewer.jurisdiction.codes(),
+            jurisdiction: first.jurisdiction.clone(),
             request: &first.request,
             on_day: first.on_day,
             revision,
@@ -184,7 +179,6 @@ impl Desk {
             pool: self.pool.clone(),
             live: self.live.clone(),
             room: Arc::clone(&self.room),
-            threads: self.threads(),
             viewer: viewer.clone(),
             id,
             subjects,
@@ -419,7 +413,7 @@ fn title_of(title: &str, subjects: &[SubjectRow]) -> Result<String> {
 
 /// A text of people's: composed, without what misleads, not too long.
 fn line(name: &str, text: &str, most: usize) -> Result<String> {
-    let text = text_encoding::compose(text.trim());
+    let text = text_encoding::compose(text.trim()).replace("\r\n", "\n");
     if text.chars().any(|c| misleads(c) && !(c == '\n' && name == "note")) {
         let detail = format!("{name} 含有控制字符或改变显示方向的字符");
         return Err(Error::invalid("text_control_character", detail));
@@ -448,11 +442,4 @@ fn no_finding(id: i64, finding: i32) -> Error {
 
 fn no_layer(id: &str) -> Error {
     Error::not_found("collection_not_found", format!("没有图层“{}”", id.chars().take(50).collect::<String>()))
-}
-
-/// The lowest priority among threads: whoever answers a map goes first.
-fn step_back() {
-    const LOWEST: libc::c_int = 19;
-    // SAFETY: no pointer; on Linux 0 means the calling thread. Where it is refused the thread works at the usual priority.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, LOWEST) };
 }

@@ -14,7 +14,7 @@ use crate::domain::{Finding, Place, Severity};
 use crate::error::{Error, Result};
 use crate::exchange::{self, ReadOptions, Reading, coordinate_txt};
 use crate::geometry::{area, validity};
-use crate::inventory::import::off_async_threads;
+use crate::inventory::import::{check_in_province, off_async_threads};
 use crate::store;
 use crate::store::overlap_checks::SubjectRow;
 
@@ -86,6 +86,8 @@ fn judged(reading: Reading, kind: &str, name: Option<String>) -> Result<Subjects
             continue;
         };
         findings.extend(validity::check(&geometry, Some(row)));
+        // Elsewhere there is nothing to compare with, and no finding would look like no conflict.
+        findings.extend(check_in_province(&geometry, row));
         vertices += geometry.coords_count();
         let label = candidate.name.or(candidate.id).filter(|label| !label.is_empty());
         rows.push(SubjectRow {

@@ -74,7 +74,7 @@ pub fn check_json(check: &CheckRow) -> Map<String, Value> {
 
 /// A finding as a GeoJSON feature: the common land or the gap, and all that is known of it.
 pub fn finding_feature(row: &FindingRow) -> Value {
-    let geometry = row.land.as_ref().map(|land| serde_json::to_value(geojson::geometry(land)).unwrap_or(Value::Null));
+    let geometry = row.land.as_ref().map(|land| serde_json::to_value(geojson::exact(land)).unwrap_or(Value::Null));
     json!({
         "type": "Feature",
         "id": row.number,
