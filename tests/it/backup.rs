@@ -67,7 +67,13 @@ async fn filled(name: &str) -> Database {
     log_export(&db.pool, &entry).await.expect("logged");
     sqlx::raw_sql(
         "INSERT INTO webhook (url, layers, secret, planned_revision) VALUES ('http://127.0.0.1:9/', '{parks}', 'a secret of this test', 1);
-         INSERT INTO webhook_delivery SELECT id, 1, 'parks' FROM webhook;",
+         INSERT INTO webhook_delivery SELECT id, 1, 'parks' FROM webhook;
+         INSERT INTO overlap_check (title, actor, jurisdiction, request) VALUES ('检查', 'test', '{*}', '{}');
+         INSERT INTO overlap_subject (check_id, number, label, area_m2, geom)
+         SELECT id, 1, '图形', 1, ST_Multi(ST_MakeEnvelope(112, 28, 112.1, 28.1, 4490)) FROM overlap_check;
+         INSERT INTO overlap_finding (check_id, number, subject, layer, feature_id, illustrative, class, weight, area_m2, share_of_subject, share_of_feature, shared_edge_m)
+         SELECT id, 1, 1, 'park_blocks', 'x', false, 'overlap', 'block', 1, 1, 1, 0 FROM overlap_check;
+         INSERT INTO overlap_mark (check_id, finding, verdict, actor) SELECT id, 1, 'to_fix', 'test' FROM overlap_check;",
     )
     .execute(&db.pool)
     .await
@@ -145,6 +151,10 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "low_efficiency_criteria_set",
             "low_efficiency_criterion",
             "low_efficiency_parcel",
+            "overlap_check",
+            "overlap_finding",
+            "overlap_mark",
+            "overlap_subject",
             "parcel_lineage",
             "parcel_transition",
             "park",
