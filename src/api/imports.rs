@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde_json::{Value, json};
 
 use super::auth;
-use super::params::{Params, shorten};
+use super::params::{Params, parse_crs, positive, shorten};
 use super::problem::Answer;
 use super::representation;
 use super::state::State;
@@ -17,7 +17,6 @@ use super::upload::{self, Names, Upload};
 use crate::domain::access::Viewer;
 use crate::domain::{DivisionCode, ParkCode, items_query};
 use crate::error::{Error, Result};
-use crate::geometry::crs::Crs;
 use crate::inventory::import::{self, ImportRequest, LAYERS, ReadOptions};
 use crate::store;
 
@@ -105,7 +104,7 @@ fn import_request(upload: &Upload, viewer: &Viewer) -> Result<ImportRequest> {
         county: county.map_err(|reason| Error::invalid("county_invalid", reason.to_string()))?,
         attributes: upload.attributes.as_ref().map(|(file, name)| (file.path().to_owned(), name.clone())),
         read: ReadOptions {
-            crs: params.text("crs").map(|text| crs(&text)).transpose()?,
+            crs: params.text("crs").map(|text| parse_crs(&text)).transpose()?,
             encoding: params.text("encoding"),
             source_layer: params.text("source_layer"),
             file_name: None,
@@ -115,13 +114,6 @@ fn import_request(upload: &Upload, viewer: &Viewer) -> Result<ImportRequest> {
         repair: params.flag("repair")?,
         allow: params.text("allow").map(|list| codes(&list)).unwrap_or_default(),
         ..ImportRequest::new(upload.file.path().to_owned(), upload.file_name.clone(), layer, viewer)
-    })
-}
-
-fn crs(text: &str) -> Result<Crs> {
-    Crs::parse(text).ok_or_else(|| {
-        let detail = format!("不认识坐标系“{}”；请写 EPSG 代码，例如 EPSG:4490、EPSG:4526", shorten(text));
-        Error::invalid("crs_unknown", detail)
     })
 }
 
@@ -137,20 +129,14 @@ fn codes(list: &str) -> Vec<String> {
     codes
 }
 
-/// A batch's number: digits alone, from 1.
-fn number(text: &str) -> Option<i64> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten().filter(|n| *n > 0)
-}
-
 fn import_id(text: &str) -> Result<i64> {
-    number(text).ok_or_else(|| {
+    positive::<i64>(text).ok_or_else(|| {
         Error::not_found("import_not_found", format!("没有编号为“{}”的导入批次；编号是正整数", shorten(text)))
     })
 }
 
 fn before(text: &str) -> Result<i64> {
-    number(text).ok_or_else(|| {
+    positive::<i64>(text).ok_or_else(|| {
         Error::invalid("value_invalid", format!("参数 before 应为导入批次的编号，不是“{}”", shorten(text)))
     })
 }
@@ -210,7 +196,7 @@ mod tests {
             ("", None),
             ("１", None),
         ] {
-            assert_eq!(number(text), expected, "{text}");
+            assert_eq!(positive::<i64>(text), expected, "{text}");
         }
     }
 

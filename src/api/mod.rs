@@ -43,6 +43,7 @@ mod openapi_reports;
 mod openapi_schemas;
 mod openapi_tiles;
 mod openapi_time;
+mod overlap_asks;
 mod overlap_pages;
 mod overlaps;
 mod page_links;

@@ -18,45 +18,24 @@ use super::auth;
 use super::exports::media_type;
 use super::html;
 use super::json_body::{self, Members};
+use super::overlap_asks;
 use super::overlap_pages;
-use super::params::{Params, parse_day, shorten};
+use super::params::{Params, positive, shorten};
 use super::problem::Answer;
 use super::representation;
 use super::state::State;
-use super::upload::{self, Names};
+use super::upload;
 use crate::domain::access::Viewer;
 use crate::domain::export::ExportFormat;
 use crate::domain::items_query;
-use crate::domain::layer::Layer;
-use crate::domain::overlap::{OverlapClass, Thresholds, WIDEST_M};
-use crate::domain::overlap_check::{CheckStatus, Purpose, Verdict, Weight};
+use crate::domain::overlap::OverlapClass;
+use crate::domain::overlap_check::{CheckStatus, Verdict, Weight};
 use crate::error::{Error, Result};
-use crate::geometry::crs::Crs;
-use crate::inventory::import::ReadOptions;
-use crate::inventory::overlap_check::{CheckRequest, Given, RepeatOn, report, wire};
+use crate::inventory::overlap_check::{Given, RepeatOn, report, wire};
 use crate::store::overlap_checks::{CheckRow, FindingsQuery};
 
 /// Largest JSON body: a boundary of some hundred thousand vertices.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
-/// Members of the body, and of the form beside its file.
-const MEMBERS: &[&str] = &["title", "purpose", "layers", "thresholds", "date", "revision", "subject"];
-const FORM: Names<'static> = Names {
-    all: &[
-        "title",
-        "purpose",
-        "layers",
-        "sliver_width_m",
-        "sliver_share",
-        "gap_width_m",
-        "date",
-        "revision",
-        "crs",
-        "encoding",
-        "source_layer",
-    ],
-    lists: &[],
-    attributes: false,
-};
 /// Forms of a report.
 pub const REPORT_FORMS: [&str; 3] = ["html", "xlsx", "geojson"];
 /// How often a stream of progress looks, and how long it lasts at most.
@@ -92,18 +71,18 @@ pub async fn create_overlap_check(request: HttpRequest, payload: web::Payload, s
     let is_form = request.content_type().eq_ignore_ascii_case("multipart/form-data");
     if is_form {
         let form = Multipart::new(request.headers(), payload);
-        let upload = upload::receive(&request, form, &FORM, state.http.upload_limit_mb).await?;
-        let wanted = of_form(&upload.params, &state, &viewer)?;
-        let options = read_options(&upload.params)?;
+        let upload = upload::receive(&request, form, &overlap_asks::FORM, state.http.upload_limit_mb).await?;
+        let wanted = overlap_asks::of_form(&upload.params, &state, &viewer)?;
+        let options = overlap_asks::read_options(&upload.params)?;
         let given = Given::File { path: upload.file.path().to_owned(), name: upload.file_name.clone(), options };
         let check = state.checks.start(&viewer, &state.layers, &wanted, given).await?;
         return the_check(&request, &state, &check, true);
     }
     Params::read(&request, &[], |_| false)?;
     let body = json_body::bytes(&request, payload, &["application/json"], BODY_LIMIT).await?;
-    let members = Members::parse(&body, MEMBERS)?;
-    let wanted = of_json(&members, &state, &viewer)?;
-    let given = subject_of(&members, &state, &viewer)?;
+    let members = Members::parse(&body, overlap_asks::MEMBERS)?;
+    let wanted = overlap_asks::of_json(&members, &state, &viewer)?;
+    let given = overlap_asks::subject_of(&members, &state, &viewer)?;
     let check = state.checks.start(&viewer, &state.layers, &wanted, given).await?;
     the_check(&request, &state, &check, true)
 }
@@ -406,28 +385,22 @@ fn answer(mut response: HttpResponseBuilder, document: &Value) -> Answer {
     Ok(response.body(document.to_string()))
 }
 
-/// A number of digits alone, from 1.
-fn number<N: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Option<N> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten().filter(|n| *n > N::from(0))
-}
-
 fn check_id(text: &str) -> Result<i64> {
     let missing =
         || Error::not_found("check_not_found", format!("没有编号为“{}”的重叠检查；编号是正整数", shorten(text)));
-    number(text).ok_or_else(missing)
+    positive(text).ok_or_else(missing)
 }
 
 fn check_number(text: &str) -> Result<i64> {
-    number(text).ok_or_else(|| Error::invalid("value_invalid", format!("应为检查的编号，不是“{}”", shorten(text))))
+    positive(text).ok_or_else(|| Error::invalid("value_invalid", format!("应为检查的编号，不是“{}”", shorten(text))))
 }
 
 fn finding_of(text: &str) -> Result<i32> {
-    number(text).ok_or_else(|| Error::not_found("finding_not_found", format!("没有第“{}”条结果", shorten(text))))
+    positive(text).ok_or_else(|| Error::not_found("finding_not_found", format!("没有第“{}”条结果", shorten(text))))
 }
 
 fn finding_number(text: &str, name: &str) -> Result<i32> {
-    number(text)
+    positive(text)
         .ok_or_else(|| Error::invalid("value_invalid", format!("参数 {name} 应为结果的序号，不是“{}”", shorten(text))))
 }
 
@@ -435,149 +408,4 @@ fn words<T>(params: &Params, name: &str, parse: impl Fn(&str) -> Option<T>) -> R
     let Some(list) = params.text(name) else { return Ok(Vec::new()) };
     let unknown = |word: &str| Error::invalid("value_invalid", format!("参数 {name} 不认识“{}”", shorten(word)));
     list.split(',').map(|word| parse(word.trim()).ok_or_else(|| unknown(word))).collect()
-}
-
-fn purpose_of(word: Option<String>) -> Result<Purpose> {
-    let Some(word) = word else { return Ok(Purpose::ParkBoundary) };
-    Purpose::parse(&word).ok_or_else(|| {
-        let known = Purpose::ALL.iter().map(|p| p.as_str()).collect::<Vec<_>>().join("、");
-        Error::invalid("value_invalid", format!("purpose 应为 {known} 之一，不是“{}”", shorten(&word)))
-    })
-}
-
-fn thresholds_of(width: Option<f64>, share: Option<f64>, gap: Option<f64>) -> Result<Thresholds> {
-    let usual = Thresholds::default();
-    let wanted = Thresholds::new(
-        width.unwrap_or(usual.sliver_width_m()),
-        share.unwrap_or(usual.sliver_share()),
-        gap.unwrap_or(usual.gap_width_m()),
-    );
-    wanted.ok_or_else(|| {
-        let detail = format!("阈值超出范围：sliver_width_m、gap_width_m 为 0 至 {WIDEST_M} 米，sliver_share 为 0 至 1");
-        Error::invalid("thresholds_invalid", detail)
-    })
-}
-
-fn layers_of(ids: Option<Vec<String>>, state: &State, viewer: &Viewer) -> Result<Option<Vec<&'static Layer>>> {
-    let Some(ids) = ids else { return Ok(None) };
-    let mut layers: Vec<&'static Layer> = Vec::with_capacity(ids.len());
-    for id in ids {
-        let layer = layer_of(&id, state, viewer)?;
-        if !layers.iter().any(|known| known.id == layer.id) {
-            layers.push(layer);
-        }
-    }
-    if layers.is_empty() {
-        return Err(Error::invalid("layers_missing", "layers 至少应有一个图层"));
-    }
-    Ok(Some(layers))
-}
-
-fn layer_of(id: &str, state: &State, viewer: &Viewer) -> Result<&'static Layer> {
-    let found = state.layers.find(id.trim()).filter(|layer| layer.is_for(viewer));
-    found.ok_or_else(|| Error::not_found("collection_not_found", format!("没有图层“{}”", shorten(id))))
-}
-
-fn day_of(text: Option<String>) -> Result<Option<chrono::NaiveDate>> {
-    let Some(text) = text else { return Ok(None) };
-    parse_day(&text).map(Some).ok_or_else(|| {
-        Error::invalid("value_invalid", format!("date 应为日期（如 2024-06-30），不是“{}”", shorten(&text)))
-    })
-}
-
-fn of_json(members: &Members, state: &State, viewer: &Viewer) -> Result<CheckRequest> {
-    let (mut width, mut share, mut gap) = (None, None, None);
-    if let Some(value) = members.value("thresholds") {
-        let known = ["sliver_width_m", "sliver_share", "gap_width_m"];
-        let object = value.as_object().filter(|object| object.keys().all(|name| known.contains(&name.as_str())));
-        let wrong = || Error::invalid("member_invalid", format!("成员 thresholds 应为对象，可含 {}", known.join("、")));
-        let object = object.ok_or_else(wrong)?;
-        let number = |name: &str| match object.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => value.as_f64().map(Some).ok_or_else(wrong),
-        };
-        (width, share, gap) = (number(known[0])?, number(known[1])?, number(known[2])?);
-    }
-    Ok(CheckRequest {
-        title: members.text("title")?.unwrap_or_default(),
-        purpose: purpose_of(members.text("purpose")?)?,
-        layers: layers_of(members.texts("layers")?, state, viewer)?,
-        thresholds: thresholds_of(width, share, gap)?,
-        on_day: day_of(members.text("date")?)?,
-        revision: revision_of(members.integer("revision")?)?,
-    })
-}
-
-fn revision_of(number: Option<i64>) -> Result<Option<i64>> {
-    match number {
-        Some(number) if number < 1 => Err(Error::invalid("value_invalid", "revision 应为正整数")),
-        other => Ok(other),
-    }
-}
-
-fn of_form(params: &Params, state: &State, viewer: &Viewer) -> Result<CheckRequest> {
-    let decimal = |name: &str| {
-        let Some(text) = params.text(name) else { return Ok(None) };
-        let wrong = || Error::invalid("value_invalid", format!("{name} 应为数，不是“{}”", shorten(&text)));
-        text.parse::<f64>().map(Some).map_err(|_| wrong())
-    };
-    let revision = match params.text("revision") {
-        None => None,
-        Some(text) => Some(number(&text).ok_or_else(|| Error::invalid("value_invalid", "revision 应为正整数"))?),
-    };
-    Ok(CheckRequest {
-        title: params.text("title").unwrap_or_default(),
-        purpose: purpose_of(params.text("purpose"))?,
-        layers: layers_of(params.text("layers").map(|l| l.split(',').map(str::to_owned).collect()), state, viewer)?,
-        thresholds: thresholds_of(decimal("sliver_width_m")?, decimal("sliver_share")?, decimal("gap_width_m")?)?,
-        on_day: day_of(params.text("date"))?,
-        revision,
-    })
-}
-
-fn crs_of(text: &str) -> Result<Crs> {
-    Crs::parse(text).ok_or_else(|| {
-        let detail = format!("不认识坐标系“{}”；请写 EPSG 代码，例如 EPSG:4490、EPSG:4526", shorten(text));
-        Error::invalid("crs_unknown", detail)
-    })
-}
-
-fn read_options(params: &Params) -> Result<ReadOptions> {
-    Ok(ReadOptions {
-        crs: params.text("crs").map(|text| crs_of(&text)).transpose()?,
-        encoding: params.text("encoding"),
-        source_layer: params.text("source_layer"),
-        ..ReadOptions::default()
-    })
-}
-
-/// One of: `geojson`, `coordinates` (with `crs`), `collection` and `id`.
-fn subject_of(members: &Members, state: &State, viewer: &Viewer) -> Result<Given> {
-    const KNOWN: [&str; 5] = ["geojson", "coordinates", "crs", "collection", "id"];
-    let wrong = |what: &str| Error::invalid("member_invalid", format!("成员 subject {what}"));
-    let missing = "成员 subject 说明要检查什么：geojson、coordinates（可带 crs），或 collection 与 id";
-    let value = members.value("subject").ok_or_else(|| Error::invalid("member_missing", missing))?;
-    let object = value.as_object().ok_or_else(|| wrong("应为对象"))?;
-    if let Some(name) = object.keys().find(|name| !KNOWN.contains(&name.as_str())) {
-        return Err(wrong(&format!("中不认识“{}”；可用的有 {}", shorten(name), KNOWN.join("、"))));
-    }
-    let text = |name: &str| match object.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        // PostgreSQL holds no NUL.
-        Some(Value::String(text)) if !text.contains('\0') => Ok(Some(text.clone())),
-        Some(_) => Err(wrong(&format!("的 {name} 应为文字"))),
-    };
-    let geojson = object.get("geojson").filter(|value| !value.is_null());
-    let (coordinates, crs) = (text("coordinates")?, text("crs")?);
-    match (geojson, coordinates, text("collection")?, text("id")?) {
-        (Some(shapes), None, None, None) if crs.is_none() => Ok(Given::GeoJson(shapes.to_string())),
-        (None, Some(text), None, None) => {
-            let crs = crs.map(|text| crs_of(&text)).transpose()?;
-            Ok(Given::Pasted { text, options: ReadOptions { crs, ..ReadOptions::default() } })
-        }
-        (None, None, Some(collection), Some(id)) if crs.is_none() => {
-            Ok(Given::Feature { layer: layer_of(&collection, state, viewer)?, id })
-        }
-        _ => Err(wrong("只能有一种：geojson；coordinates（可带 crs）；collection 与 id")),
-    }
 }

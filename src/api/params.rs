@@ -1,5 +1,7 @@
 //! Query strings → typed values. Unknown, repeated and malformed parameters are named, never ignored.
 
+use std::str::FromStr;
+
 use actix_web::HttpRequest;
 use actix_web::web::Query;
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, TimeDelta, Utc};
@@ -9,6 +11,7 @@ use super::{cursor, filter_params, filters};
 use crate::domain::items_query::{self, After, Filter, ItemsQuery, Period, Shape};
 use crate::domain::layer::{Layer, Property, PropertyKind};
 use crate::error::{Error, Result};
+use crate::geometry::crs::Crs;
 
 /// The parameters of one request, each name at most once.
 #[derive(Debug)]
@@ -166,6 +169,20 @@ fn is_percent_encoded_utf8(text: &str) -> bool {
         bytes.extend_from_slice(&part.as_bytes()[2..]);
     }
     std::str::from_utf8(&bytes).is_ok()
+}
+
+/// A number of an address or a parameter: digits alone, from 1.
+pub fn positive<N: FromStr + PartialOrd + From<u8>>(text: &str) -> Option<N> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().filter(|n| *n >= N::from(1))
+}
+
+/// The system of an upload's coordinates.
+pub fn parse_crs(text: &str) -> Result<Crs> {
+    Crs::parse(text).ok_or_else(|| {
+        let detail = format!("不认识坐标系“{}”；请写 EPSG 代码，例如 EPSG:4490、EPSG:4526", shorten(text));
+        Error::invalid("crs_unknown", detail)
+    })
 }
 
 /// The start of a client's text, for quoting it back.

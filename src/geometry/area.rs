@@ -40,7 +40,7 @@ impl Coefficients {
 
 /// Signed area in m² between an edge and the meridian `l0` (degrees): positive where the edge runs north on the
 /// eastern side. The formula takes the middle longitude for the whole edge, so an edge that is cut gives another sum than one that is
-/// not: 0.02 m² for 300 m, 3 m² for a kilometre across both axes (1e-6 of a square on it).
+/// not: at 28° up to 0.07 m² for a slanting edge of 300 m, 2.4 m² for one of a kilometre; nothing for one along a meridian or a parallel.
 pub(crate) fn edge_area(from: Coord<f64>, to: Coord<f64>, l0: f64) -> f64 {
     let k = &*CGCS2000;
     // Differences in degrees first: longitudes near 112 lose nothing by the later conversion.

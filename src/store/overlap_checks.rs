@@ -205,6 +205,7 @@ pub async fn finish(
     connection: &mut PgConnection,
     id: i64,
     revision: i64,
+    pairs: i64,
     summary: &Value,
     findings: &[FindingRow],
 ) -> Result<bool> {
@@ -213,12 +214,13 @@ pub async fn finish(
         insert(connection, id, some).await?;
     }
     let finished = sqlx::query(
-        "UPDATE overlap_check SET status = 'finished', revision = $2, summary = $3, finished_at = clock_timestamp(), done = coalesce(total, 0)
+        "UPDATE overlap_check SET status = 'finished', revision = $2, summary = $3, finished_at = clock_timestamp(), done = $4, total = $4
          WHERE id = $1 AND status IN ('queued', 'running')",
     )
     .bind(id)
     .bind(revision)
     .bind(summary)
+    .bind(pairs)
     .execute(&mut *connection)
     .await?;
     Ok(finished.rows_affected() > 0)

@@ -7,13 +7,20 @@ use actix_web::http::Method;
 use actix_web::test::TestRequest;
 use calamine::{DataType as _, Reader as _, Xlsx};
 use serde_json::{Value, json};
-use sizhi::domain::access::Role;
+use sizhi::domain::access::{Jurisdiction, Role, Viewer};
+use sizhi::domain::overlap::Thresholds;
+use sizhi::domain::overlap_check::{CheckStatus, Purpose};
 use sizhi::geometry::area;
+use sizhi::inventory::overlap_check::{CheckRequest, Desk, Given};
+use sizhi::layers::catalogue::Catalogue;
+use sizhi::layers::declaration;
 use sizhi::store::geometry_column;
 
 use crate::support::Database;
 use crate::support::accounts::{add, issue, with_token};
+use crate::support::files;
 use crate::support::http::{Answer, authorised, call, call_database, get_authorised, upload};
+use crate::support::process::{run, sizhi};
 
 const CHECKS: &str = "/api/overlap-checks";
 
@@ -490,6 +497,95 @@ async fn what_cannot_be_checked_is_refused_with_its_place() {
     assert_eq!(kept, 0, "nothing of what was refused stays");
 }
 
+#[actix_web::test]
+async fn the_command_line_finds_the_same_and_refuses_what_blocks() {
+    let db = Database::with_sample().await;
+    let check = made(&db, &json!({"subject": {"geojson": around_changsha()}, "layers": ["park_blocks"]})).await;
+    let listed = findings(&db, &check, "").await;
+    let file = |shape: &Value| files::write("candidate.geojson", shape.to_string());
+    let checked = async |shape: &Value, more: &[&str]| {
+        let mut command = sizhi(&["check", "overlaps", "--layers", "park_blocks"]);
+        command.args(more).arg(file(shape)).env("DATABASE_URL", db.url().await);
+        run(command, b"")
+    };
+    let told = checked(&around_changsha(), &["--json"]).await;
+    assert_eq!(told.status.code(), Some(3), "blocks: {}", String::from_utf8_lossy(&told.stderr));
+    let told: Value = serde_json::from_slice(&told.stdout).expect("one document");
+    assert_eq!((&told["revision"], &told["summary"]), (&check["revision"], &check["summary"]));
+    let measures = |features: &Value| -> Vec<Value> {
+        let rows = features.as_array().expect("features").iter();
+        rows.map(|f| {
+            json!([f["geometry"], f["properties"]["feature_id"], f["properties"]["area_m2"], f["properties"]["class"]])
+        })
+        .collect()
+    };
+    assert_eq!(measures(&told["features"]), measures(&listed["features"]));
+    // Nothing near: nothing to say, and no refusal. The words name thresholds and revision.
+    let apart = checked(&polygon(&[[109.0, 25.0], [109.001, 25.0], [109.001, 25.001]]), &[]).await;
+    let words = String::from_utf8_lossy(&apart.stdout).into_owned();
+    assert_eq!((apart.status.code(), words.lines().count()), (Some(0), 1), "{words}");
+    assert!(words.contains("不得通过 0") && words.contains("不宽于 0.5 米"), "{words}");
+    let wrong = checked(&around_changsha(), &["--gap-width", "99"]).await;
+    assert_eq!(wrong.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("thresholds_invalid"));
+    let kept: i64 = sqlx::query_scalar("SELECT count(*) FROM overlap_check").fetch_one(&db.pool).await.expect("count");
+    assert_eq!(kept, 1, "the command line keeps nothing");
+}
+
+fn planner(jurisdiction: Jurisdiction) -> Viewer {
+    Viewer { actor: "account:planner".to_owned(), role: Role::Planner, jurisdiction }
+}
+
+fn request() -> CheckRequest {
+    CheckRequest {
+        title: String::new(),
+        purpose: Purpose::ParkBoundary,
+        layers: Some(vec![declaration::find("park_blocks").expect("a layer of ours")]),
+        thresholds: Thresholds::default(),
+        on_day: None,
+        revision: None,
+    }
+}
+
+#[actix_web::test]
+async fn whoever_speaks_for_no_division_keeps_no_check() {
+    let db = Database::with_sample().await;
+    let desk = Desk::new(db.application.clone(), None);
+    let given = Given::GeoJson(around_changsha().to_string());
+    let refused = desk.start(&planner(Jurisdiction::NOWHERE), &Catalogue::default(), &request(), given).await;
+    assert_eq!(refused.expect_err("nobody's").code(), "outside_jurisdiction");
+}
+
+/// Two checks hold the desk's places; what others wait for can be stopped, and of many that ask at once four get a place.
+#[actix_web::test]
+async fn a_queue_has_its_bound_and_what_waits_in_it_can_be_stopped() {
+    let db = Database::with_sample().await;
+    let desk = Desk::new(db.application.clone(), None);
+    let (viewer, catalogue, request) = (planner(Jurisdiction::Everywhere), Catalogue::default(), request());
+    // Whoever holds the layer's table against reading holds up every comparison.
+    let mut holder = db.pool.begin().await.expect("transaction");
+    sqlx::raw_sql("LOCK TABLE park_block IN ACCESS EXCLUSIVE MODE").execute(&mut *holder).await.expect("locked");
+    let start = || desk.start(&viewer, &catalogue, &request, Given::GeoJson(around_changsha().to_string()));
+    // While they wait for their answers, before the database gives the first two up.
+    let stop_one = async {
+        loop {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            let checks = desk.list(&viewer, 100, None).await.expect("checks");
+            let running = checks.iter().filter(|check| check.status == CheckStatus::Running).count();
+            let queued = checks.iter().find(|check| check.status == CheckStatus::Queued && running == 2);
+            if let Some(check) = queued {
+                return desk.cancel(&viewer, check.id).await.expect("stopped");
+            }
+        }
+    };
+    let (asked, stopped) = tokio::join!(futures_util::future::join_all((0..12).map(|_| start())), stop_one);
+    let taken = asked.iter().filter(|check| check.is_ok()).count();
+    let refused = asked.iter().filter(|check| check.as_ref().is_err_and(|e| e.code() == "too_many_checks")).count();
+    assert_eq!((taken, refused), (4, 8), "{asked:?}");
+    assert_eq!(stopped.status, CheckStatus::Cancelled);
+    holder.rollback().await.expect("let go");
+}
+
 /// A comb of 404 vertices, its spine along the south; `across` turns it, its spine along the west.
 fn comb(across: bool) -> Vec<[f64; 2]> {
     let (teeth, width, spine) = (100, 0.05, 0.0025);
@@ -541,9 +637,9 @@ async fn progress_ends_with_the_check_and_a_lost_job_is_told() {
     let check = made(&db, &json!({"subject": {"geojson": around_changsha()}})).await;
     let events = get_authorised(&db, &format!("{CHECKS}/{}/events", check["id"])).await;
     assert_eq!(events.header("content-type"), Some("text/event-stream; charset=utf-8"));
-    let compared = check["progress"]["total"].as_i64().unwrap_or_default();
+    let compared = check["summary"]["compared"].as_i64().filter(|n| *n > 5).expect("compared");
     let expected = format!(
-        "event: end\ndata: {{\"id\":{},\"status\":\"finished\",\"status_label\":\"已完成\",\"done\":{compared},\"total\":",
+        "event: end\ndata: {{\"id\":{},\"status\":\"finished\",\"status_label\":\"已完成\",\"done\":{compared},\"total\":{compared}}}",
         check["id"]
     );
     assert!(events.text().starts_with(&expected), "{}", events.text());

@@ -10,6 +10,7 @@ use super::shape::Shape;
 use super::work::{Stopped, Work};
 use super::{LEAST_M2, OVERLAY_CONTACT_M2, ROUNDING_M};
 use crate::domain::overlap::{OverlapClass, Thresholds};
+use crate::geometry::area;
 
 /// A pair that meets, seen from `a`.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,15 +132,14 @@ fn land_in_common(
     if measured.area_m2 == 0.0 {
         return Ok(None);
     }
-    // Cut edges may add up to a hair more than whole ones (`area::edge_area`).
-    let area_m2 = measured.area_m2.min(area_a).min(area_b);
+    let area_m2 = measured.area_m2;
     let (share_of_a, share_of_b) = shares(area_m2);
     // Nearly all of one: whether the rest counts decides.
     let covered = |share: f64, runs: (&[meet::Run], &[meet::Run]), one: &Shape, other: &Shape, work: &mut Work| {
         if share < 1.0 - thresholds.sliver_share().max(RESTS_MAY_MISS) {
             return Ok(false);
         }
-        if measured.overlaid {
+        if measured.overlay.is_some() {
             return overlaid_rest_is_sliver(&overlay::rest(one, other, met.cuts())?, one, thresholds);
         }
         let all = Met::all_of(runs.0, one);
@@ -154,10 +154,9 @@ fn land_in_common(
         (true, false) => (OverlapClass::Within, None),
         (false, false) => {
             // A border that an overlay had to resolve gives no lines to measure: its mean width, doubled, stands for it.
-            let width = if measured.overlaid {
-                Some(4.0 * area_m2 / measured.length_m.max(f64::MIN_POSITIVE))
-            } else {
-                border.width_m(a, area_m2, work)?
+            let width = match &measured.overlay {
+                Some(land) => Some(4.0 * area_m2 / overlay::border_length_m(land).max(f64::MIN_POSITIVE)),
+                None => border.width_m(a, area_m2, work)?,
             };
             let is_sliver = width.is_some_and(|width| thresholds.is_sliver(width, share_of_a.max(share_of_b)));
             (if is_sliver { OverlapClass::Sliver } else { OverlapClass::Overlap }, width)
@@ -192,7 +191,7 @@ pub fn rest(a: &Shape, b: &Shape, work: &mut Work) -> Result<Rest, Stopped> {
     let border = Border::of_rest(&all, &met.of_b, a, b);
     if !border.closes(work)? {
         let land = overlay::rest(a, b, met.cuts())?;
-        return Ok(Rest { area_m2: crate::geometry::area::ellipsoidal(&land).value(), land });
+        return Ok(Rest { area_m2: area::ellipsoidal(&land).value(), land });
     }
     let area = border.area_m2(a.bbox().map_or(0.0, |bbox| bbox[0]));
     if is_rounding(area, || border.length_m()) {
@@ -205,41 +204,42 @@ pub fn rest(a: &Shape, b: &Shape, work: &mut Work) -> Result<Rest, Stopped> {
 /// is left.
 const RESTS_MAY_MISS: f64 = 1e-4;
 
-struct Measured {
-    area_m2: f64,
-    length_m: f64,
-    overlaid: bool,
-    overlay: Option<MultiPolygon<f64>>,
+pub(super) struct Measured {
+    /// 0 where the common land is only rounding.
+    pub area_m2: f64,
+    /// The land as an overlay cut it out, where the runs did not close.
+    pub overlay: Option<MultiPolygon<f64>>,
 }
 
-/// 0 where the common land is only rounding.
-fn measure_land(met: &Met, border: &Border, a: &Shape, b: &Shape, work: &mut Work) -> Result<Measured, Stopped> {
-    if border.closes(work)? {
+/// The common land within this border.
+pub(super) fn measure_land(
+    met: &Met,
+    border: &Border,
+    a: &Shape,
+    b: &Shape,
+    work: &mut Work,
+) -> Result<Measured, Stopped> {
+    let (area, overlay) = if border.closes(work)? {
         let west = a.bbox().map_or(0.0, |bbox| bbox[0]).max(b.bbox().map_or(0.0, |bbox| bbox[0]));
         let area = border.area_m2(west);
-        let nothing = is_rounding(area, || border.length_m());
-        return Ok(Measured {
-            area_m2: if nothing { 0.0 } else { area },
-            length_m: 0.0,
-            overlaid: false,
-            overlay: None,
-        });
-    }
-    let overlay = overlay::common_land(a, b, met.cuts())?;
-    let area = crate::geometry::area::ellipsoidal(&overlay).value();
-    let length = overlay::border_length_m(&overlay);
-    let area_m2 = if area <= OVERLAY_CONTACT_M2 { 0.0 } else { area };
-    Ok(Measured { area_m2, length_m: length, overlaid: true, overlay: Some(overlay) })
+        (if is_rounding(area, || border.length_m()) { 0.0 } else { area }, None)
+    } else {
+        let overlay = overlay::common_land(a, b, met.cuts())?;
+        let area = area::ellipsoidal(&overlay).value();
+        (if area <= OVERLAY_CONTACT_M2 { 0.0 } else { area }, Some(overlay))
+    };
+    // Cut edges may add up to a hair more than whole ones (`area::edge_area`).
+    Ok(Measured { area_m2: area.min(a.area_m2()).min(b.area_m2()), overlay })
 }
 
 /// Whether so much land is the making of rounding.
-pub(super) fn is_rounding(area_m2: f64, border_m: impl FnOnce() -> f64) -> bool {
+fn is_rounding(area_m2: f64, border_m: impl FnOnce() -> f64) -> bool {
     area_m2 <= LEAST_M2 || area_m2 < 1.0 && area_m2 <= ROUNDING_M / 2.0 * border_m()
 }
 
 /// The same of a rest that an overlay cut out: its mean width, doubled, stands for its width.
 fn overlaid_rest_is_sliver(rest: &MultiPolygon<f64>, own: &Shape, thresholds: &Thresholds) -> Result<bool, Stopped> {
-    let area = crate::geometry::area::ellipsoidal(rest).value();
+    let area = area::ellipsoidal(rest).value();
     let width = 4.0 * area / overlay::border_length_m(rest).max(f64::MIN_POSITIVE);
     Ok(area <= OVERLAY_CONTACT_M2 || thresholds.is_sliver(width, area / own.area_m2()))
 }

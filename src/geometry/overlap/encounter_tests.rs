@@ -3,10 +3,11 @@
 use geo::{BooleanOps, Coord, LineString, MultiPolygon, Polygon};
 use proptest::prelude::*;
 
+use super::tests::star;
 use super::*;
 use crate::domain::overlap::{OverlapClass, Thresholds};
 use crate::geometry::metres::Plane;
-use crate::geometry::validity;
+use crate::geometry::{area, validity};
 
 fn plane() -> Plane {
     Plane::around(Coord { x: 112.9, y: 28.2 })
@@ -211,20 +212,6 @@ fn blocky(steps: &[(u8, u8)], x: i32, y: i32) -> MultiPolygon<f64> {
         .map(|(px, py)| Coord { x: 112.0 + f64::from(px + x) * 1e-4, y: 28.0 + f64::from(py + y) * 1e-4 })
         .collect();
     MultiPolygon(vec![Polygon::new(ring, vec![])])
-}
-
-fn star(seed: &[(f64, f64)], x: f64, y: f64) -> MultiPolygon<f64> {
-    let n = seed.len() as f64;
-    let mut ring: Vec<(f64, f64)> = seed
-        .iter()
-        .enumerate()
-        .map(|(i, (r, wobble))| {
-            let angle = (i as f64 + 0.4 * wobble) / n * std::f64::consts::TAU;
-            (x + r * angle.cos(), y + r * angle.sin())
-        })
-        .collect();
-    ring.push(ring[0]);
-    MultiPolygon(vec![Polygon::new(ring.into(), vec![])])
 }
 
 fn rotated(shape: &MultiPolygon<f64>, by: usize) -> MultiPolygon<f64> {

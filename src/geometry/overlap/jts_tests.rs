@@ -4,7 +4,7 @@ use geo::{Coord, MapCoords, MultiPolygon};
 
 use super::*;
 use crate::domain::overlap::{OverlapClass, Thresholds};
-use crate::geometry::validity;
+use crate::geometry::{area, validity};
 use crate::test_data::jts;
 
 /// The suite's plane units as a metre or so near Changsha.

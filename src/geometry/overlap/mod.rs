@@ -22,7 +22,6 @@ pub use search::{MAX_COMPARED, Pair, Pairs, between, pairs};
 pub use shape::Shape;
 pub use work::{Stopped, Work};
 
-use super::area;
 use crate::domain::SquareMetres;
 use land::Border;
 
@@ -74,24 +73,15 @@ pub struct Common {
 pub fn measure(a: &Shape, b: &Shape, work: &mut Work) -> Result<Option<Common>, Stopped> {
     // From one side only: rounding must not depend on who asks.
     let (a, b) = if a.before(b) { (a, b) } else { (b, a) };
-    let (Some(box_a), Some(box_b)) = (a.bbox(), b.bbox()) else { return Ok(None) };
     let Some(met) = meet::meet(a, b, work)? else { return Ok(None) };
     let touches = met.touches;
     // Wholly inside: the shape has an area of its own, reckoned once.
     if let Some(inner) = met.whole(a, b) {
         return Ok(Some(Common { area_m2: inner.area_m2(), touches, overlaid: false }));
     }
-    // Cut edges may add up to a hair more than whole ones (`area::edge_area`).
-    let at_most = |area: f64| area.min(a.area_m2()).min(b.area_m2());
-    let border = Border::of_common(&met, a, b);
-    let (area_m2, overlaid) = if border.closes(work)? {
-        let area = border.area_m2(box_a[0].max(box_b[0]));
-        (if encounter::is_rounding(area, || border.length_m()) { 0.0 } else { area }, false)
-    } else {
-        let area = area::ellipsoidal(&overlay::common_land(a, b, met.cuts())?).value();
-        (if area <= OVERLAY_CONTACT_M2 { 0.0 } else { area }, true)
-    };
-    Ok((area_m2 > 0.0 || touches).then_some(Common { area_m2: at_most(area_m2), touches, overlaid }))
+    let encounter::Measured { area_m2, overlay, .. } =
+        encounter::measure_land(&met, &Border::of_common(&met, a, b), a, b, work)?;
+    Ok((area_m2 > 0.0 || touches).then_some(Common { area_m2, touches, overlaid: overlay.is_some() }))
 }
 
 /// Common area of two shapes; zero where they only touch.

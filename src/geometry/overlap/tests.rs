@@ -78,7 +78,7 @@ fn ring_direction_does_not_matter() {
     close(common_area(&b, &a).value(), expected.value());
 }
 
-fn star(seed: &[(f64, f64)], x: f64, y: f64) -> MultiPolygon<f64> {
+pub(super) fn star(seed: &[(f64, f64)], x: f64, y: f64) -> MultiPolygon<f64> {
     let n = seed.len() as f64;
     let mut ring: Vec<(f64, f64)> = seed
         .iter()

@@ -90,6 +90,7 @@ impl Job {
         );
         let (sources, revision) = layers.await?;
         let (subjects, purpose, thresholds) = (self.subjects, self.purpose, self.thresholds);
+        let seen = Arc::clone(&watch);
         let compared = tokio::task::spawn_blocking(move || {
             let compare = || compare::compare(&subjects, &sources, purpose, &thresholds, &watch);
             match threads_of_its_own() {
@@ -100,7 +101,8 @@ impl Job {
         let compared = compared.await.map_err(|cause| Error::internal("重叠检查时程序出错", cause))?;
         let Some(Outcome { findings, summary }) = compared else { return Ok(false) };
         let mut transaction = store::begin_write_as(&self.pool, &self.viewer).await?;
-        let kept = overlap_checks::finish(&mut transaction, self.id, revision, &summary, &findings).await?;
+        let pairs = i64::try_from(seen.total.load(Relaxed)).unwrap_or(i64::MAX);
+        let kept = overlap_checks::finish(&mut transaction, self.id, revision, pairs, &summary, &findings).await?;
         if kept {
             transaction.commit().await?;
         }

@@ -99,6 +99,11 @@ impl Desk {
         request: &CheckRequest,
         given: Given,
     ) -> Result<CheckRow> {
+        if viewer.jurisdiction == Jurisdiction::NOWHERE {
+            // Of nobody's divisions, it would be anybody's to see.
+            let detail = "账号没有管辖范围，不能保存检查；请管理员设置".to_owned();
+            return Err(Error::Forbidden { code: "outside_jurisdiction", detail });
+        }
         let layers = layers_of(viewer, catalogue, request)?;
         let moment = moment_of(&self.pool, request.on_day, request.revision).await?;
         let subjects = subject::read(&self.pool, viewer, given, moment).await?;
