@@ -58,12 +58,24 @@ fn summary(report: &CheckReport) -> String {
         })
         .collect();
     let head = ["等级", "性质", "条数", "共有面积（m²）", "公顷", "亩"];
-    let table = if rows.is_empty() {
-        "<p>与所比较的图层没有重叠、缝隙或相接。</p>".to_owned()
-    } else {
-        html::table_of("小结", &head, &[2, 3, 4, 5], &rows)
+    let complete = report.check.summary.as_ref().is_some_and(|summary| summary["complete"] == true);
+    let table = match (rows.is_empty(), complete) {
+        (true, true) => "<p>与所比较的图层没有重叠、缝隙或相接。</p>".to_owned(),
+        (true, false) => String::new(),
+        (false, _) => html::table_of("小结", &head, &[2, 3, 4, 5], &rows),
     };
-    format!("<h2>小结</h2>{table}")
+    let warning = if complete {
+        String::new()
+    } else {
+        let escaped = |row: [String; 4]| row.iter().map(|text| html::escape(text)).collect();
+        let missed: Vec<Vec<String>> = report::not_compared(report).into_iter().map(escaped).collect();
+        let list = match missed.is_empty() {
+            true => String::new(),
+            false => html::table_of("未比较", &["图形", "图层", "对方", "原因"], &[], &missed),
+        };
+        format!("<p class=\"warning\">没有全部比较或没有全部列出：不能据此认为其余没有冲突。</p>{list}")
+    };
+    format!("<h2>小结</h2>{warning}{table}")
 }
 
 fn areas(m2: f64) -> [String; 3] {
@@ -218,4 +230,49 @@ fn findings(list: &[FindingRow]) -> String {
     };
     let table = html::table_of("检查结果", &head, &[0, 6, 7, 8, 9, 10, 11], &rows);
     format!("<h2>检查结果</h2><p>共 {} 条，按等级和面积排列。</p>{cut}{table}", list.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::overlap_check::CheckStatus;
+    use crate::store::overlap_checks::CheckRow;
+
+    fn of(summary: Value) -> CheckReport {
+        let at = DateTime::<Utc>::default();
+        let check = CheckRow {
+            id: 1,
+            title: "南扩".to_owned(),
+            actor: "account:zhang".to_owned(),
+            jurisdiction: vec!["*".to_owned()],
+            created_at: at,
+            finished_at: Some(at),
+            status: CheckStatus::Finished,
+            request: json!({"purpose": "park_boundary", "layers": ["park_blocks"], "thresholds": {"sliver_width_m": 0.5, "sliver_share": 0.01, "gap_width_m": 1.0}}),
+            on_day: None,
+            revision: Some(7),
+            repeats: None,
+            done: 1,
+            total: Some(1),
+            summary: Some(summary),
+            trouble: None,
+            subjects: 0,
+        };
+        CheckReport { check, subjects: Vec::new(), findings: Vec::new() }
+    }
+
+    #[test]
+    fn what_was_not_compared_does_not_look_like_no_conflict() {
+        let page = |summary| report(&of(summary), DateTime::<Utc>::default(), "/r");
+        let sound = page(json!({"complete": true, "not_compared": []}));
+        assert!(sound.contains("没有重叠、缝隙或相接") && !sound.contains("没有全部比较"));
+        let missed = json!({"subject_label": "<片>", "collection": "park_blocks", "feature_id": "G431176-1", "reason": "边界相交太多"});
+        let cut = page(json!({"complete": false, "not_compared": [missed]}));
+        assert!(!cut.contains("没有重叠、缝隙或相接") && cut.contains("没有全部比较"), "{cut}");
+        for told in ["&lt;片&gt;", "园区区块", "G431176-1", "边界相交太多"] {
+            assert!(cut.contains(told), "{told}: {cut}");
+        }
+    }
 }

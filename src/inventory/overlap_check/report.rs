@@ -100,8 +100,9 @@ pub fn workbook(report: &CheckReport, at: DateTime<Utc>) -> Result<Vec<u8>> {
     let failed = |cause: std::io::Error| Error::internal("写导出文件时出错", cause);
     let folder = tempfile::TempDir::new().map_err(failed)?;
     let path = folder.path().join("check.xlsx");
+    let missed = not_compared(report).into_iter().map(|row| ("未比较".to_owned(), row.join("，")));
     let notes: Vec<(String, Option<String>)> =
-        facts(report, at).into_iter().map(|(name, text)| (name, Some(text))).collect();
+        facts(report, at).into_iter().chain(missed).map(|(name, text)| (name, Some(text))).collect();
     let sheet = |title: &str, columns: Vec<(usize, Column)>| Sheet {
         title: title.to_owned(),
         columns,
@@ -152,6 +153,18 @@ pub fn workbook(report: &CheckReport, at: DateTime<Utc>) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What was not compared, and why: shape, layer, feature, reason. A paper that kept silent about it would look like no conflict.
+pub fn not_compared(report: &CheckReport) -> Vec<[String; 4]> {
+    let missed = report.check.summary.as_ref().map(|summary| &summary["not_compared"]).and_then(Value::as_array);
+    let text = |missed: &Value, name: &str| missed[name].as_str().unwrap_or_default().to_owned();
+    let row = |missed: &Value| {
+        let layer = text(missed, "collection");
+        let layer = wire::layer_title(&layer).to_owned();
+        [text(missed, "subject_label"), layer, text(missed, "feature_id"), text(missed, "reason")]
+    };
+    missed.into_iter().flatten().map(row).collect()
+}
+
 /// What was asked and of what, for people.
 pub fn facts(report: &CheckReport, at: DateTime<Utc>) -> Vec<(String, String)> {
     let check = &report.check;
@@ -180,7 +193,7 @@ pub fn facts(report: &CheckReport, at: DateTime<Utc>) -> Vec<(String, String)> {
                 limits["gap_width_m"]
             ),
         ),
-        fact("是否全部比较", if complete { "是" } else { "否：有未比较或未列出的，见检查小结" }.to_owned()),
+        fact("是否全部比较", if complete { "是" } else { "否：有未比较或未列出的" }.to_owned()),
         fact("面积口径", "椭球面积（CGCS2000）".to_owned()),
         fact("生成时间", moment_in_china(at)),
     ]
