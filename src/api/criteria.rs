@@ -157,7 +157,7 @@ pub async fn judge_item(request: HttpRequest, path: web::Path<(String, String)>,
 }
 
 /// There is nothing but JSON here.
-fn only_json(params: &Params) -> Result<()> {
+pub(super) fn only_json(params: &Params) -> Result<()> {
     match params.get("f") {
         None | Some("json") => Ok(()),
         Some(other) => Err(Error::invalid("value_invalid", format!("f 应为 json，不是“{}”", shorten(other)))),
@@ -183,13 +183,13 @@ fn key(path: &(String, String)) -> Result<(DivisionCode, i32)> {
 }
 
 /// The version that the client decided on, the newest of several; 0, which no set has, where it named none of this register's.
-async fn decided_on(request: &HttpRequest, state: &State) -> Result<Option<i64>> {
+pub(super) async fn decided_on(request: &HttpRequest, state: &State) -> Result<Option<i64>> {
     let versions = if_match::versions(request, &state.pool).await?;
     Ok(versions.map(|versions| versions.into_iter().max().unwrap_or_default()))
 }
 
 /// `If-None-Match: *`: there must be none yet.
-fn expected(request: &HttpRequest) -> Result<Expected> {
+pub(super) fn expected(request: &HttpRequest) -> Result<Expected> {
     let mut tags = request.headers().get_all(header::IF_NONE_MATCH);
     match (tags.next(), tags.next()) {
         (None, _) => Ok(Expected::Version),
@@ -275,7 +275,7 @@ fn document(request: &HttpRequest, state: &State, stored: &StoredSet) -> Value {
     document
 }
 
-fn tell(done: &Done, mut put: impl FnMut(header::HeaderName, HeaderValue)) {
+pub(super) fn tell(done: &Done, mut put: impl FnMut(header::HeaderName, HeaderValue)) {
     if let Some(revision) = done.revision {
         put(REVISION_HEADER, HeaderValue::from(revision));
     }

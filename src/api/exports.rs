@@ -180,7 +180,7 @@ pub async fn download(
         head.left_out = export::check(&state.pool, asked).await?.left_out();
         return Ok(head.answer(BodyStream::new(stream::empty::<io::Result<Bytes>>())));
     }
-    if layer.visibility == Visibility::Internal {
+    if layer.visibility != Visibility::Public {
         // What leaves the house is entered in the log first, which a replica cannot.
         state.role.refuse_writes()?;
     }

@@ -22,7 +22,7 @@ use crate::store;
 
 /// What a caller may say of an upload, as form parts or in the query string; `allow` may come again.
 const NAMES: Names = Names {
-    all: &["layer", "park", "county", "crs", "encoding", "source_layer", "repair", "allow"],
+    all: &["layer", "park", "county", "zone_kind", "crs", "encoding", "source_layer", "repair", "allow"],
     lists: &["allow"],
     attributes: true,
 };
@@ -102,6 +102,7 @@ fn import_request(upload: &Upload, viewer: &Viewer) -> Result<ImportRequest> {
     let county = params.text("county").map(|text| DivisionCode::parse(&text)).transpose();
     Ok(ImportRequest {
         county: county.map_err(|reason| Error::invalid("county_invalid", reason.to_string()))?,
+        zone_kind: params.text("zone_kind"),
         attributes: upload.attributes.as_ref().map(|(file, name)| (file.path().to_owned(), name.clone())),
         read: ReadOptions {
             crs: params.text("crs").map(|text| parse_crs(&text)).transpose()?,

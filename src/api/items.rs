@@ -129,7 +129,7 @@ pub(super) async fn mark(state: &State, layer: &Layer, viewer: &Viewer, revision
     };
     Ok(match layer.visibility {
         Visibility::Public => with_detail(revision, layer, viewer),
-        Visibility::Internal => format!("{revision}-{}", auth::scope_mark(viewer)),
+        Visibility::Internal | Visibility::Staff => format!("{revision}-{}", auth::scope_mark(viewer)),
     })
 }
 

@@ -9,6 +9,7 @@ mod callers;
 mod cards;
 mod changes;
 mod collections;
+mod control_zones;
 mod criteria;
 mod crs;
 mod cursor;
@@ -33,6 +34,7 @@ mod metrics;
 mod openapi;
 mod openapi_access;
 mod openapi_attachments;
+mod openapi_control_zones;
 mod openapi_criteria;
 mod openapi_genealogy;
 mod openapi_ledgers;
@@ -192,6 +194,13 @@ fn routes(routes: &mut Routes<'_>) {
                 .reads(Staff, criteria::get_criteria)
                 .does(Method::PUT, Editor, criteria::replace_criteria)
                 .does(Method::DELETE, Editor, criteria::end_criteria),
+        )
+        .service(get("/api/control-zone-kinds", Staff, control_zones::list_zone_kinds))
+        .service(
+            address("/api/control-zone-kinds/{code}", "GET, HEAD, PUT, DELETE")
+                .reads(Staff, control_zones::get_zone_kind)
+                .does(Method::PUT, Admin, control_zones::put_zone_kind)
+                .does(Method::DELETE, Admin, control_zones::end_zone_kind),
         )
         .service(address("/api/imports", "GET, HEAD, POST").reads(Staff, imports::list_imports).does(
             Method::POST,

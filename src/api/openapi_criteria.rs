@@ -80,7 +80,7 @@ fn year(title: &str) -> Value {
     query("year", title, json!({"type": "integer", "minimum": 1949, "maximum": 2200}))
 }
 
-fn json_alone() -> Value {
+pub(super) fn json_alone() -> Value {
     query("f", "表示形式", json!({"type": "string", "enum": ["json"]}))
 }
 
@@ -91,15 +91,15 @@ fn header(name: &str, title: &str, example: &str) -> Value {
     })
 }
 
-fn if_match() -> Value {
+pub(super) fn if_match() -> Value {
     header("If-Match", "取得该标准时的 ETag；没有时 428，已有变动时 412", "\"v12-0a1b\"")
 }
 
-fn if_none_match() -> Value {
+pub(super) fn if_none_match() -> Value {
     header("If-None-Match", "*：新登记，已有时 412", "*")
 }
 
-fn idempotency_key() -> Value {
+pub(super) fn idempotency_key() -> Value {
     let title = "客户端自定的请求标识，1 至 200 个 ASCII 字符；一天内重发同一请求不会再写一次";
     header("Idempotency-Key", title, "7f0c2c4e-5d0b-4a8e-9a53-2f6d1c0b7e12")
 }

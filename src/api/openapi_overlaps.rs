@@ -205,7 +205,7 @@ pub fn schemas() -> Schemas {
     let properties = json!({
         "number": whole("序号"), "subject": whole("第几个图形"), "subject_label": text("图形名称"),
         "collection": text("图层"), "feature_id": text("对方的标识"), "feature_name": text_or_null("对方的名称"), "illustrative": yes_or_no("对方为示意图形"),
-        "class": classes(), "class_label": text("性质"), "weight": weights(), "weight_label": text("等级"),
+        "rule": text_or_null("管控区域的管控要求及文号；其他图层为空 (null)"), "class": classes(), "class_label": text("性质"), "weight": weights(), "weight_label": text("等级"),
         "area_m2": number("共有面积，平方米（椭球面积）"), "area_ha": or_null(number("公顷")), "area_mu": or_null(number("亩")),
         "share_of_subject": number("占本图形，0 至 1"), "share_of_feature": number("占对方，0 至 1"),
         "width_m": or_null(number("最宽，米")), "shared_edge_m": number("共边长，米"),

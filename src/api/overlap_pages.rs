@@ -229,7 +229,24 @@ fn findings(list: &[FindingRow]) -> String {
         left_out => format!("<p class=\"warning\">只列前 {LISTED} 条，另有 {left_out} 条见 XLSX 或 GeoJSON。</p>"),
     };
     let table = html::table_of("检查结果", &head, &[0, 6, 7, 8, 9, 10, 11], &rows);
-    format!("<h2>检查结果</h2><p>共 {} 条，按等级和面积排列。</p>{cut}{table}", list.len())
+    format!("<h2>检查结果</h2><p>共 {} 条，按等级和面积排列。</p>{cut}{table}{}", list.len(), rules(&ordered))
+}
+
+/// What the control lines among the findings demand, in the words of their documents.
+fn rules(ordered: &[&FindingRow]) -> String {
+    let told = ordered.iter().filter_map(|f| Some((f, f.rule.as_deref()?)));
+    let rows: Vec<Vec<String>> = told
+        .take(LISTED)
+        .map(|(f, rule)| {
+            let zone = html::escape(&named(f));
+            vec![f.number.to_string(), html::escape(&f.label), zone, badge(f.weight), html::escape(rule)]
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = ["序号", "图形", "管控区域", "等级", "管控要求"];
+    format!("<h2>管控要求</h2>{}", html::table_of("管控要求", &head, &[0], &rows))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub struct Args {
     /// 要导入的文件：TXT、GeoJSON、Shapefile（zip 或 .shp）、GeoPackage、FileGDB、DXF；名录为 CSV、XLSX
     #[arg(required_unless_present = "undo")]
     file: Option<PathBuf>,
-    /// 图层：park_blocks（区块边界）或 parks（园区名录）
+    /// 图层：park_blocks（区块边界）、parks（园区名录）、control_zones（管控区域）、turnover_parcels（周转用地）、low_efficiency_parcels（低效用地）
     #[arg(long, required_unless_present = "undo")]
     layer: Option<String>,
     /// 撤销一个导入批次（写入时打印的批次号）；之后又改动过的不能撤销
@@ -43,6 +43,9 @@ pub struct Args {
     /// 全部地块所属的县区（6 位代码），用于台账；不写时按文件中的县区或园区确定
     #[arg(long, value_name = "CODE")]
     county: Option<String>,
+    /// 全部管控区域的类型（代码或名称），用于 control_zones；不写时按文件中的管控类型或字段确定
+    #[arg(long, value_name = "KIND")]
+    zone_kind: Option<String>,
     /// 与图形一起导入台账的属性表（CSV、XLSX），按地块编号对应
     #[arg(long, value_name = "FILE")]
     attributes: Option<PathBuf>,
@@ -116,6 +119,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let viewer = Viewer::operator(&actor);
     let request = ImportRequest {
         county,
+        zone_kind: args.zone_kind.clone(),
         attributes,
         read: ReadOptions {
             crs: parse_crs(args.crs.as_deref())?,

@@ -142,6 +142,7 @@ async fn prepare(args: &Args, owner: &PgPool) -> Result<()> {
     if args.database.database_url.is_none() && !args.no_sample && is_empty(owner).await? {
         let seeded = sample::seed(owner, "sizhi serve").await?;
         output::print(&seeded.to_string());
+        output::print(&sample::seed_zones(owner, "sizhi serve").await?.to_string());
     }
     first_admin(args, owner).await
 }

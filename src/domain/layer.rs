@@ -144,6 +144,8 @@ pub enum Visibility {
     Public,
     /// Staff, and only rows of their own jurisdiction.
     Internal,
+    /// All of the staff, all rows: what nobody may overlook because it is another county's. (Whoever speaks for no division sees none.)
+    Staff,
 }
 
 impl Visibility {
@@ -151,7 +153,7 @@ impl Visibility {
     pub fn is_for(self, role: Role) -> bool {
         match self {
             Visibility::Public => true,
-            Visibility::Internal => role.reads_internal(),
+            Visibility::Internal | Visibility::Staff => role.reads_internal(),
         }
     }
 }
@@ -227,7 +229,7 @@ impl Property {
 
     /// A text of a few known words or codes: several may be asked for at once, with commas between.
     pub fn is_code(&self) -> bool {
-        const CODES: [&str; 16] = [
+        const CODES: [&str; 18] = [
             "code",
             "level",
             "status",
@@ -244,6 +246,8 @@ impl Property {
             "end_reason",
             "land_use_code",
             "block_id",
+            "kind",
+            "management_class",
         ];
         CODES.contains(&self.name)
     }
@@ -342,7 +346,9 @@ impl Layer {
     pub fn division_property(&self) -> Option<&'static str> {
         match self.extra {
             Some(extra) => extra.division_property,
-            None => ["county_code", "prefecture_code"].into_iter().find(|name| self.property(name).is_some()),
+            None => ["county_code", "prefecture_code", "division_code"]
+                .into_iter()
+                .find(|name| self.property(name).is_some()),
         }
     }
 
@@ -375,7 +381,9 @@ mod tests {
     fn internal_layers_do_not_exist_for_the_public() {
         for role in Role::ALL {
             assert!(Visibility::Public.is_for(role));
-            assert_eq!(Visibility::Internal.is_for(role), role != Role::Public, "{role:?}");
+            for internal in [Visibility::Internal, Visibility::Staff] {
+                assert_eq!(internal.is_for(role), role != Role::Public, "{role:?}");
+            }
         }
     }
 

@@ -7,6 +7,7 @@ pub mod account;
 pub mod area;
 pub mod attachment;
 pub mod block;
+pub mod control_zone;
 pub mod detail;
 pub mod directory;
 pub mod division;
@@ -32,6 +33,7 @@ pub mod text;
 
 pub use area::{Hectares, Mu, SquareMetres};
 pub use block::Block;
+pub use control_zone::ControlZone;
 pub use directory::{DirectoryEntry, DirectoryVersion};
 pub use division::{Division, DivisionLevel};
 pub use finding::{Finding, Place, Severity};

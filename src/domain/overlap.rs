@@ -21,10 +21,12 @@ pub enum OverlapClass {
     SharedEdge,
     /// 点接触: common points only.
     Touch,
+    /// 超出界线: land outside of all zones that it should lie in. A finding of checks, not of a pair of shapes.
+    Outside,
 }
 
 impl OverlapClass {
-    pub const ALL: [OverlapClass; 8] = [
+    pub const ALL: [OverlapClass; 9] = [
         OverlapClass::Identical,
         OverlapClass::Contains,
         OverlapClass::Within,
@@ -33,6 +35,7 @@ impl OverlapClass {
         OverlapClass::Gap,
         OverlapClass::SharedEdge,
         OverlapClass::Touch,
+        OverlapClass::Outside,
     ];
 
     /// The stable word of the API.
@@ -46,6 +49,7 @@ impl OverlapClass {
             OverlapClass::Gap => "gap",
             OverlapClass::SharedEdge => "shared_edge",
             OverlapClass::Touch => "touch",
+            OverlapClass::Outside => "outside",
         }
     }
 
@@ -64,6 +68,7 @@ impl OverlapClass {
             OverlapClass::Gap => "缝隙",
             OverlapClass::SharedEdge => "共边",
             OverlapClass::Touch => "点接触",
+            OverlapClass::Outside => "超出界线",
         }
     }
 

@@ -91,6 +91,8 @@ pub enum LandKind {
     Park,
     Parcel,
     Division,
+    /// A control line, which says itself what it weighs (`control_zone::ZoneTold`).
+    Zone,
     /// A layer of the operator's.
     Other,
 }
@@ -101,6 +103,7 @@ impl LandKind {
             "parks" | "park_blocks" => LandKind::Park,
             "turnover_parcels" | "low_efficiency_parcels" => LandKind::Parcel,
             "divisions" => LandKind::Division,
+            "control_zones" => LandKind::Zone,
             _ => LandKind::Other,
         }
     }
@@ -125,7 +128,7 @@ pub fn weigh(purpose: Purpose, kind: LandKind, class: OverlapClass) -> Weight {
                 Weight::Warn
             }
         }
-        (Purpose::Parcel, LandKind::Parcel) | (_, LandKind::Other) => Weight::Warn,
+        (Purpose::Parcel, LandKind::Parcel) | (_, LandKind::Zone | LandKind::Other) => Weight::Warn,
     }
 }
 

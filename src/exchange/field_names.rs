@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::{FieldMapping, ledger_names};
+use super::{FieldMapping, ledger_names, zone_names};
 use crate::domain::area::AreaUnit;
 use crate::domain::ledger::FieldKind;
 use crate::domain::{Finding, Ledger, Place};
@@ -148,7 +148,13 @@ pub enum Vocabulary {
     #[default]
     Boundaries,
     Ledger(Ledger),
+    /// Control lines.
+    Zones,
 }
+
+/// What control lines share with blocks.
+const SHARED_WITH_ZONES: [&str; 9] =
+    ["id", "name", "stated_area", "county_code", "county", "source", "document_no", "land_use_code", "note"];
 
 /// What parcels share with blocks.
 const SHARED_WITH_LEDGERS: [&str; 8] =
@@ -160,6 +166,7 @@ impl Vocabulary {
         match self {
             Vocabulary::Boundaries => canonical(field),
             Vocabulary::Ledger(ledger) => canonical_in_ledger(ledger, field),
+            Vocabulary::Zones => canonical_in_zones(field),
         }
     }
 }
@@ -168,6 +175,7 @@ impl Vocabulary {
 struct Known {
     boundaries: HashMap<String, &'static str>,
     common: HashMap<String, &'static str>,
+    zones: HashMap<String, &'static str>,
     ledgers: Vec<(Ledger, HashMap<String, &'static str>)>,
 }
 
@@ -178,6 +186,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     Known {
         boundaries: of_table(&SYNONYMS),
         common: of_table(&ledger_names::COMMON),
+        zones: of_table(&zone_names::ZONES),
         ledgers: Ledger::ALL.into_iter().map(|ledger| (ledger, by_plain(ledger_names::names(ledger)))).collect(),
     }
 });
@@ -203,6 +212,12 @@ fn canonical_in_ledger(ledger: Ledger, field: &str) -> Option<&'static str> {
     found.copied().or_else(|| canonical(field).filter(|name| SHARED_WITH_LEDGERS.contains(name)))
 }
 
+fn canonical_in_zones(field: &str) -> Option<&'static str> {
+    let (bare, unit) = split_unit(field);
+    let found = KNOWN.zones.get(&plain(&bare)).copied().filter(|name| unit.is_none() || *name == "stated_area");
+    found.or_else(|| canonical(field).filter(|name| SHARED_WITH_ZONES.contains(name)))
+}
+
 /// The canonical name of a field, if the table knows it.
 pub fn canonical(field: &str) -> Option<&'static str> {
     let (bare, unit) = split_unit(field);
@@ -217,7 +232,8 @@ pub fn canonical(field: &str) -> Option<&'static str> {
 
 /// The Chinese title of a canonical name.
 pub fn title(canonical: &str) -> Option<&'static str> {
-    let of_table = SYNONYMS.iter().chain(&ledger_names::COMMON).find(|(name, ..)| *name == canonical);
+    let of_table =
+        SYNONYMS.iter().chain(&ledger_names::COMMON).chain(&zone_names::ZONES).find(|(name, ..)| *name == canonical);
     of_table
         .map(|(_, title, _)| *title)
         .or_else(|| Ledger::ALL.into_iter().find_map(|ledger| ledger.field(canonical)).map(|field| field.title.zh))
@@ -342,6 +358,12 @@ pub fn map_fields(fields: &[String], vocabulary: Vocabulary, own: &OwnNames) -> 
     }
     let mapped = |field: &String| FieldMapping { field: field.as_str().into(), canonical: vocabulary.canonical(field) };
     let mut mapping: Vec<FieldMapping> = fields.iter().map(mapped).collect();
+    if vocabulary == Vocabulary::Zones && mapping.iter().any(|m| matches!(m.canonical, Some("province" | "city"))) {
+        let county = mapping.iter_mut().find(|m| plain(&m.field) == zone_names::COUNTY_OR_AREA);
+        if let Some(county) = county {
+            county.canonical = Some("county");
+        }
+    }
     let mut findings = unknown_units(fields, &mapping, vocabulary);
     for i in 0..mapping.len() {
         let Some(name) = mapping[i].canonical else { continue };

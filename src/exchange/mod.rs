@@ -23,6 +23,7 @@ pub mod table_export;
 pub mod text_encoding;
 pub mod vector;
 pub mod vector_export;
+mod zone_names;
 
 pub use candidate::{Attribute, Candidate, FieldMapping, Intake, ReadOptions, Reading, StatedArea};
 pub use field_names::{TOLD, Vocabulary};

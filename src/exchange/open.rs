@@ -164,7 +164,7 @@ fn read_single(kind: Kind, path: &Path, name: &str, options: &ReadOptions, intak
         Kind::FlatGeobuf => vector::read(&Source::single(Format::FlatGeobuf, path)?, options, intake),
         Kind::Dxf => vector::read(&Source::single(Format::Dxf, path)?, options, intake),
         Kind::Shape | Kind::Dbf => read_shapefile(&siblings(path, name), options, intake),
-        Kind::Xlsx if options.vocabulary != Vocabulary::Boundaries => read_sheet(path, options),
+        Kind::Xlsx if matches!(options.vocabulary, Vocabulary::Ledger(_)) => read_sheet(path, options),
         Kind::Xlsx => Ok(refused(
             "xlsx",
             Finding::error("table_without_geometry", Place::whole(), "表格里没有图形；园区名录请导入到图层 parks"),

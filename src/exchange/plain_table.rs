@@ -180,7 +180,7 @@ pub fn read_csv(bytes: &[u8], options: &ReadOptions) -> Reading {
     let Some((table, encoding)) = parse_csv(bytes, options, &mut reading.findings) else { return reading };
     reading.encoding = Some(encoding);
     take_table(table, options, &mut reading);
-    if options.vocabulary == Vocabulary::Boundaries {
+    if !matches!(options.vocabulary, Vocabulary::Ledger(_)) {
         reading.findings.push(Finding::error(
             "table_without_geometry",
             Place::whole(),

@@ -52,8 +52,9 @@ const fn from(table: &'static str, id: &'static str, shows: Shows, zh: &'static 
 }
 
 /// All published layers, in the order of the collections page.
-pub static LAYERS: LazyLock<Vec<Layer>> =
-    LazyLock::new(|| [PARKS, PARK_BLOCKS, DIVISIONS].into_iter().chain(Ledger::ALL.map(ledgers::layer)).collect());
+pub static LAYERS: LazyLock<Vec<Layer>> = LazyLock::new(|| {
+    [PARKS, PARK_BLOCKS, DIVISIONS, CONTROL_ZONES].into_iter().chain(Ledger::ALL.map(ledgers::layer)).collect()
+});
 
 /// The layer of this id.
 pub fn find(id: &str) -> Option<&'static Layer> {
@@ -165,17 +166,78 @@ pub const DIVISIONS: Layer = Layer {
     ..Layer::OF_REGISTER
 };
 
+/// Control lines: what must not be taken, must not be left, or has rules of its own. All of the staff see all of them, whosever they are.
+pub const CONTROL_ZONES: Layer = Layer {
+    id: "control_zones",
+    title: t("管控区域", "Control zones"),
+    description: t(
+        "三区三线与三线一单：永久基本农田、生态保护红线、城镇开发边界、环境管控单元等，附管控要求",
+        "Control lines with their rules: permanent farmland, ecological red line, urban development boundary, environmental control units",
+    ),
+    relation: "layer_control_zones",
+    sources: &[
+        from("control_zone", "id", Shows::AsItself, "管控区域", "Control zone"),
+        from("control_zone_kind", "code", Shows::WhereProperty("kind"), "管控类型", "Kind of zones"),
+        from("division", "code", Shows::WhereProperty("division_code"), "行政区划", "Division"),
+    ],
+    label: Some("name"),
+    properties: &[
+        q("id", Text, "标识", "Id"),
+        q("kind", Text, "管控类型代码", "Kind").from_zoom(0),
+        p("kind_name", Text, "管控类型", "Kind in Chinese").from_zoom(0),
+        q("number", Text, "编号", "Number"),
+        q("name", Text, "名称", "Name"),
+        q("division_code", Text, "行政区划代码", "Division code"),
+        p("division_name", Text, "行政区划", "Division"),
+        q("effect", Text, "管控方式", "Effect").from_zoom(0).values(ZONE_EFFECTS),
+        p("park_weight", Text, "园区边界冲突等级", "Weight for a park's boundary").values(ZONE_WEIGHTS),
+        p("parcel_weight", Text, "地块冲突等级", "Weight for a parcel").values(ZONE_WEIGHTS),
+        q("management_class", Text, "单元分类", "Class of a control unit"),
+        p("rule", Text, "管控要求", "Rule").not_in_tiles(),
+        p("spatial_rule", Text, "空间布局约束", "Rules of layout").not_in_tiles(),
+        p("pollution_rule", Text, "污染物排放管控", "Rules of discharge").not_in_tiles(),
+        p("risk_rule", Text, "环境风险防控", "Rules of risk").not_in_tiles(),
+        p("resource_rule", Text, "资源开发利用要求", "Rules of resources").not_in_tiles(),
+        p("document_no", Text, "文号", "Document"),
+        area("stated_area_ha", "标注面积", "Stated area", "ha"),
+        area("computed_area_m2", "椭球面积", "Computed ellipsoidal area", "m2"),
+        area("computed_area_ha", "椭球面积", "Computed ellipsoidal area", "ha"),
+        area("computed_area_mu", "椭球面积", "Computed ellipsoidal area", "mu"),
+        q("illustrative", Boolean, "示意", "Illustrative"),
+        p("source", Text, "来源", "Source").not_in_tiles(),
+        p("source_crs", Text, "原坐标系", "Source CRS").not_in_tiles(),
+    ],
+    visibility: Visibility::Staff,
+    classification: Classification::Internal,
+    ..Layer::OF_REGISTER
+};
+
+const ZONE_EFFECTS: &[KnownValue] = &[
+    v("keep_out", "避让", "Keep out"),
+    v("keep_within", "应在界内", "Keep within"),
+    v("inform", "告知管控要求", "Inform"),
+];
+const ZONE_WEIGHTS: &[KnownValue] = &[
+    v("block", "不得通过", "Must not pass"),
+    v("warn", "需核对", "To be looked at"),
+    v("note", "提示", "For information"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::DivisionLevel;
+    use crate::domain::control_zone::Effect;
     use crate::domain::lifecycle::ParkStatus;
+    use crate::domain::overlap_check::Weight;
 
     #[test]
     fn known_values_are_those_of_the_domain() {
         let of = |values: &[KnownValue]| values.iter().map(|v| (v.value, v.title.zh)).collect::<Vec<_>>();
         assert_eq!(of(PARK_STATUSES), ParkStatus::ALL.map(|s| (s.as_str(), s.label())));
         assert_eq!(of(DIVISION_LEVELS), DivisionLevel::ALL.map(|l| (l.as_str(), l.label())));
+        assert_eq!(of(ZONE_EFFECTS), Effect::ALL.map(|e| (e.as_str(), e.label())));
+        assert_eq!(of(ZONE_WEIGHTS), Weight::ALL.iter().map(|w| (w.as_str(), w.label())).collect::<Vec<_>>());
         for layer in LAYERS.iter() {
             let state = layer.property("state");
             let ledger = Ledger::ALL.into_iter().find(|l| l.layer() == layer.id);

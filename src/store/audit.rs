@@ -64,7 +64,7 @@ type BadTuple = (Option<i64>, Option<i32>, Option<String>, Option<String>, Strin
 
 /// The tables under the log: name, what a change calls a row `n`, and the columns of its key. Not asked of the database,
 /// whose own list may have been altered.
-const TRACKED: [(&str, &str, &[&str]); 15] = [
+const TRACKED: [(&str, &str, &[&str]); 17] = [
     ("division", "n.code", &["code"]),
     ("park", "n.code", &["code"]),
     ("directory_version", "n.id", &["id"]),
@@ -79,6 +79,8 @@ const TRACKED: [(&str, &str, &[&str]); 15] = [
     ("parcel_lineage", "n.ledger || '@' || n.parent_id || '@' || n.child_id", &["ledger", "parent_id", "child_id"]),
     ("low_efficiency_criteria_set", "n.id", &["id"]),
     ("low_efficiency_criterion", "n.id", &["id"]),
+    ("control_zone_kind", "n.code", &["code"]),
+    ("control_zone", "n.id", &["id"]),
     ("attachment", "n.ledger || '@' || n.record_id || '@' || n.ordinal", &["ledger", "record_id", "ordinal"]),
 ];
 

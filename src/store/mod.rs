@@ -12,6 +12,7 @@ pub mod backup;
 pub mod blocks;
 pub mod changes;
 mod conditions;
+pub mod control_zones;
 mod copy;
 pub mod criteria;
 pub mod directories;

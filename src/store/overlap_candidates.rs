@@ -5,8 +5,9 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use super::conditions::{bind, conditions, parameter_count, relation};
 use super::outlines::Shown;
 use super::pool::begin_read_as;
-use super::{as_of, geometry_column};
+use super::{as_of, control_zones, geometry_column};
 use crate::domain::access::Viewer;
+use crate::domain::control_zone::ZoneKind;
 use crate::domain::items_query::{Bbox, ItemsQuery, Period};
 use crate::domain::layer::Layer;
 use crate::error::Result;
@@ -19,6 +20,8 @@ pub struct NearFeature {
     pub name: Option<String>,
     /// Drawn (示意), not surveyed.
     pub illustrative: bool,
+    /// All properties as JSON, of layers whose features say themselves what they weigh.
+    pub properties: Option<String>,
     pub geometry: FlatGeometry,
 }
 
@@ -49,6 +52,7 @@ impl<'v> NearReading<'v> {
         &mut self,
         layer: &Layer,
         names: &[&str],
+        whole: bool,
         boxes: &[Bbox],
         most: usize,
     ) -> Result<Vec<NearFeature>> {
@@ -62,8 +66,9 @@ impl<'v> NearReading<'v> {
         };
         let drawn = layer.property("illustrative").filter(|_| layer.has_past());
         let drawn = drawn.map_or("false", |property| property.column);
+        let properties = if whole { "row_to_json(sizhi_row)::text" } else { "NULL::text" };
         let sql = format!(
-            "SELECT feature_id, ({name})::text AS sizhi_name, coalesce({drawn}, false) AS sizhi_drawn, ST_AsEWKB(geom) AS sizhi_shape FROM {}
+            "SELECT feature_id, ({name})::text AS sizhi_name, coalesce({drawn}, false) AS sizhi_drawn, {properties} AS sizhi_properties, ST_AsEWKB(geom) AS sizhi_shape FROM {} sizhi_row
              WHERE {} AND geom && ANY (SELECT ST_MakeEnvelope(w, s, e, n, 4490)
                  FROM unnest(${}::double precision[], ${}::double precision[], ${}::double precision[], ${}::double precision[]) AS b (w, s, e, n))
              LIMIT ${}",
@@ -76,7 +81,7 @@ impl<'v> NearReading<'v> {
             n + 5,
         );
         let side = |at: usize| boxes.iter().map(|bbox| bbox[at]).collect::<Vec<f64>>();
-        let rows: Vec<(String, Option<String>, bool, Option<Vec<u8>>)> =
+        let rows: Vec<(String, Option<String>, bool, Option<String>, Option<Vec<u8>>)> =
             bind(sqlx::query_as(AssertSqlSafe(sql)), &shown, &self.moment)
                 .bind(side(0))
                 .bind(side(1))
@@ -85,10 +90,16 @@ impl<'v> NearReading<'v> {
                 .bind(i64::try_from(most + 1).unwrap_or(i64::MAX))
                 .fetch_all(connection)
                 .await?;
-        let near = rows.into_iter().filter_map(|(id, name, illustrative, shape)| {
+        let near = rows.into_iter().filter_map(|(id, name, illustrative, properties, shape)| {
             let geometry = shape.as_deref().and_then(geometry_column::decode_shown)?;
-            (!geometry.is_empty()).then_some(NearFeature { id, name, illustrative, geometry })
+            (!geometry.is_empty()).then_some(NearFeature { id, name, illustrative, properties, geometry })
         });
         Ok(near.collect())
+    }
+
+    /// The kinds of control lines that land should lie within, of which there is a zone, by their codes.
+    pub async fn kinds_to_lie_within(&mut self) -> Result<Vec<ZoneKind>> {
+        as_of::turn_back(&mut self.transaction, self.moment.revision).await?;
+        control_zones::list_kinds_to_lie_within(&mut self.transaction).await
     }
 }

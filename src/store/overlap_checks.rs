@@ -83,6 +83,8 @@ pub struct FindingRow {
     pub gap_area_m2: Option<f64>,
     pub gap_length_m: Option<f64>,
     pub land: Option<MultiPolygon<f64>>,
+    /// What a control line demands, with its document.
+    pub rule: Option<String>,
     pub verdict: Verdict,
     pub note: String,
     pub marked_by: Option<String>,
@@ -232,14 +234,14 @@ async fn insert(connection: &mut PgConnection, id: i64, findings: &[FindingRow])
     }
     sqlx::query(
         "INSERT INTO overlap_finding (check_id, number, subject, layer, feature_id, feature_name, illustrative, class, weight, area_m2,
-                share_of_subject, share_of_feature, width_m, shared_edge_m, gap_area_m2, gap_length_m, geom)
+                share_of_subject, share_of_feature, width_m, shared_edge_m, gap_area_m2, gap_length_m, geom, rule)
          SELECT $1, number, subject, layer, feature_id, feature_name, illustrative, class, weight, area_m2,
-                share_of_subject, share_of_feature, width_m, shared_edge_m, gap_area_m2, gap_length_m, land::geometry
+                share_of_subject, share_of_feature, width_m, shared_edge_m, gap_area_m2, gap_length_m, land::geometry, rule
          FROM unnest($2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::double precision[],
                 $10::double precision[], $11::double precision[], $12::double precision[], $13::double precision[],
-                $14::double precision[], $15::double precision[], $16::bytea[], $17::boolean[])
+                $14::double precision[], $15::double precision[], $16::bytea[], $17::boolean[], $18::text[])
               AS f (number, subject, layer, feature_id, feature_name, class, weight, area_m2, share_of_subject, share_of_feature,
-                width_m, shared_edge_m, gap_area_m2, gap_length_m, land, illustrative)",
+                width_m, shared_edge_m, gap_area_m2, gap_length_m, land, illustrative, rule)",
     )
     .bind(id)
     .bind(column(findings, |f| f.number))
@@ -258,6 +260,7 @@ async fn insert(connection: &mut PgConnection, id: i64, findings: &[FindingRow])
     .bind(column(findings, |f| f.gap_length_m))
     .bind(column(findings, |f| f.land.as_ref().map(geometry_column::encode)))
     .bind(column(findings, |f| f.illustrative))
+    .bind(column(findings, |f| f.rule.clone()))
     .execute(connection)
     .await?;
     Ok(())
@@ -377,6 +380,7 @@ struct RawFinding {
     gap_area_m2: Option<f64>,
     gap_length_m: Option<f64>,
     land: Option<Vec<u8>>,
+    rule: Option<String>,
     verdict: Option<String>,
     note: Option<String>,
     marked_by: Option<String>,
@@ -406,6 +410,7 @@ impl TryFrom<RawFinding> for FindingRow {
             gap_area_m2: row.gap_area_m2,
             gap_length_m: row.gap_length_m,
             land: row.land.as_deref().map(geometry_column::decode).transpose()?,
+            rule: row.rule,
             verdict: verdict.ok_or_else(|| unknown("处理意见"))?,
             note: row.note.unwrap_or_default(),
             marked_by: row.marked_by,
@@ -437,7 +442,7 @@ pub async fn findings(connection: &mut PgConnection, id: i64, query: &FindingsQu
     let land = if query.with_land { "ST_AsEWKB(f.geom)" } else { "NULL::bytea" };
     let page = format!(
         "SELECT f.number, f.subject, (SELECT label FROM overlap_subject s WHERE s.check_id = f.check_id AND s.number = f.subject) AS label, f.layer, f.feature_id, f.feature_name, f.illustrative, f.class, f.weight, f.area_m2, f.share_of_subject,
-                f.share_of_feature, f.width_m, f.shared_edge_m, f.gap_area_m2, f.gap_length_m, {land} AS land,
+                f.share_of_feature, f.width_m, f.shared_edge_m, f.gap_area_m2, f.gap_length_m, {land} AS land, f.rule,
                 said.verdict, said.note, said.actor AS marked_by, said.marked_at
          {MATCHING} AND f.number > $6 ORDER BY f.number LIMIT $7"
     );

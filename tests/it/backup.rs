@@ -63,6 +63,12 @@ async fn filled(name: &str) -> Database {
          VALUES ('430121-2025@1', '430121-2025', '430121', 1, '停产（示意）', '部分闲置类', 'any', 'production_stopped', 'eq', true)",
     )
     .await;
+    db.write(
+        "INSERT INTO control_zone_kind VALUES ('water_source', '水源地（示意）', 'Water', 'keep_out', 'block', 'warn', '', '', '示意');
+         INSERT INTO control_zone (id, kind, number, division_code, geom, area_m2, source)
+         SELECT 'water_source-1', 'water_source', '1', '430121', geom, area_m2, '示意' FROM park_block LIMIT 1",
+    )
+    .await;
     let entry = ExportEntry { actor: "test", layer: "x", filter: "", format: "csv", rows: 1, address: "" };
     log_export(&db.pool, &entry).await.expect("logged");
     sqlx::raw_sql(
@@ -139,6 +145,9 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "attachment",
             "attachment_content",
             "change",
+            "control_zone",
+            "control_zone_default",
+            "control_zone_kind",
             "directory_entry",
             "directory_version",
             "division",

@@ -26,6 +26,7 @@ use crate::support::{Database, TOKEN, live_over};
 
 async fn drawn() -> Database {
     let db = Database::with_sample().await;
+    sample::seed_zones(&db.pool, "test").await.expect("drawn");
     sample::seed_parcels(&db.pool, "test", 600, &Silent).await.expect("drawn");
     db
 }
@@ -202,7 +203,7 @@ async fn memory_and_database_give_one_answer_to_thousands_of_questions() {
                 // Outlines half of the time, what was surveyed the other half.
                 Visibility::Public if dice.one_in(2) => Viewer::public(),
                 Visibility::Public => viewers()[dice.below(6)].clone(),
-                Visibility::Internal => viewers()[dice.below(6)].clone(),
+                Visibility::Internal | Visibility::Staff => viewers()[dice.below(6)].clone(),
             };
             let query = matter.query(&mut dice);
             match ask_both(&db, &held, layer, &viewer, &query).await {

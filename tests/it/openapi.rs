@@ -10,7 +10,7 @@ use crate::support::http::{authorised, call, get, get_authorised, link, post, up
 use crate::support::{Database, accounts, files, images, parcels};
 
 /// The URL table of `src/api/mod.rs`, as a reader would try it.
-const ADDRESSES: [(&str, &str); 142] = [
+const ADDRESSES: [(&str, &str); 156] = [
     ("/livez", "/livez"),
     ("/readyz", "/readyz"),
     ("/metrics", "/metrics"),
@@ -49,6 +49,26 @@ const ADDRESSES: [(&str, &str); 142] = [
     ("/collections/divisions/changes", "/api/collections/divisions/changes?since=0"),
     // In process there is no feed, and no room.
     ("/collections/divisions/changes/stream", "/api/collections/divisions/changes/stream"),
+    ("/collections/control_zones", "/api/collections/control_zones"),
+    ("/collections/control_zones/queryables", "/api/collections/control_zones/queryables"),
+    ("/collections/control_zones/schema", "/api/collections/control_zones/schema"),
+    ("/collections/control_zones/facets", "/api/collections/control_zones/facets"),
+    ("/collections/control_zones/items", "/api/collections/control_zones/items"),
+    ("/collections/control_zones/items/{featureId}", "/api/collections/control_zones/items/control_unit-ZH43012120001"),
+    (
+        "/collections/control_zones/items/{featureId}/history",
+        "/api/collections/control_zones/items/control_unit-ZH43012120001/history",
+    ),
+    ("/collections/control_zones/changes", "/api/collections/control_zones/changes?since=0"),
+    ("/collections/control_zones/changes/stream", "/api/collections/control_zones/changes/stream"),
+    ("/collections/control_zones/tiles", "/api/collections/control_zones/tiles"),
+    ("/collections/control_zones/tiles/WebMercatorQuad", "/api/collections/control_zones/tiles/WebMercatorQuad"),
+    (
+        "/collections/control_zones/tiles/WebMercatorQuad/{tileMatrix}/{tileRow}/{tileCol}",
+        "/api/collections/control_zones/tiles/WebMercatorQuad/0/0/0",
+    ),
+    ("/control-zone-kinds", "/api/control-zone-kinds"),
+    ("/control-zone-kinds/{code}", "/api/control-zone-kinds/control_unit"),
     ("/collections/turnover_parcels", "/api/collections/turnover_parcels"),
     ("/collections/turnover_parcels/queryables", "/api/collections/turnover_parcels/queryables"),
     ("/collections/turnover_parcels/schema", "/api/collections/turnover_parcels/schema"),
@@ -279,6 +299,11 @@ async fn add_records(db: &Database) {
         let added = call(db, upload(&path, &[("kind", "photo")], "现场.jpg", &images::jpeg())).await;
         assert_eq!(added.status, 201, "{}", added.text());
     }
+    db.write(
+        "INSERT INTO control_zone (id, kind, number, division_code, management_class, geom, area_m2, source)
+         SELECT 'control_unit-ZH43012120001', 'control_unit', 'ZH43012120001', '430121', '重点管控单元', geom, area_m2, '示意' FROM park_block LIMIT 1",
+    )
+    .await;
     let criterion = json!({
         "number": 1, "title": "停产（示意）", "kind": "部分闲置类", "field": "production_stopped", "comparison": "eq", "threshold": true,
     });
@@ -389,7 +414,7 @@ async fn every_reference_resolves_and_every_operation_has_its_own_id() {
             assert!(operation["responses"].get("default").is_some(), "{id}: errors");
         }
     }
-    assert_eq!(ids.len(), 172);
+    assert_eq!(ids.len(), 188);
 }
 
 /// A value that the parameter takes.

@@ -155,7 +155,7 @@ fn land_in_common(
         (false, false) => {
             // A border that an overlay had to resolve gives no lines to measure: its mean width, doubled, stands for it.
             let width = match &measured.overlay {
-                Some(land) => Some(4.0 * area_m2 / overlay::border_length_m(land).max(f64::MIN_POSITIVE)),
+                Some(land) => Some(super::broad_width_m(land, area_m2)),
                 None => border.width_m(a, area_m2, work)?,
             };
             let is_sliver = width.is_some_and(|width| thresholds.is_sliver(width, share_of_a.max(share_of_b)));

@@ -84,6 +84,11 @@ pub fn measure(a: &Shape, b: &Shape, work: &mut Work) -> Result<Option<Common>, 
     Ok((area_m2 > 0.0 || touches).then_some(Common { area_m2, touches, overlaid: overlay.is_some() }))
 }
 
+/// How wide land is that has no two borders to be measured between: its mean width, doubled. Metres.
+pub fn broad_width_m(land: &geo::MultiPolygon<f64>, area_m2: f64) -> f64 {
+    4.0 * area_m2 / overlay::border_length_m(land).max(f64::MIN_POSITIVE)
+}
+
 /// Common area of two shapes; zero where they only touch.
 #[cfg(test)]
 fn common_area(a: &geo::MultiPolygon<f64>, b: &geo::MultiPolygon<f64>) -> SquareMetres {

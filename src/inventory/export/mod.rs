@@ -108,7 +108,7 @@ impl Made {
 pub async fn prepare(pool: &PgPool, request: ExportRequest) -> Result<Export> {
     let export = check(pool, request).await?;
     let request = &export.request;
-    if request.layer.visibility == Visibility::Internal {
+    if request.layer.visibility != Visibility::Public {
         let entry = ExportEntry {
             actor: &request.viewer.actor,
             layer: request.layer.id,
@@ -126,7 +126,7 @@ pub async fn prepare(pool: &PgPool, request: ExportRequest) -> Result<Export> {
 pub async fn check(pool: &PgPool, request: ExportRequest) -> Result<Export> {
     check_options(&request)?;
     let viewer = &request.viewer;
-    let internal = request.layer.visibility == Visibility::Internal;
+    let internal = request.layer.visibility != Visibility::Public;
     if internal && !viewer.role.reads_internal() {
         return Err(Error::not_found("collection_not_found", "没有这个图层"));
     }

@@ -22,6 +22,7 @@ pub(super) fn columns(mapping: &[FieldMapping], rows: &Rows) -> Vec<&'static str
     let optional: &[&'static str] = match rows {
         Rows::Blocks(_) => &store::blocks::OPTIONAL,
         Rows::Parks(_) => &store::parks::OPTIONAL,
+        Rows::Zones(_) => &store::control_zones::OPTIONAL,
         Rows::Parcels(_) => &[],
     };
     optional.iter().copied().filter(|column| !has_field(column) && !has_value(rows, column)).collect()
@@ -30,6 +31,8 @@ pub(super) fn columns(mapping: &[FieldMapping], rows: &Rows) -> Vec<&'static str
 /// A format may give a value that is no field: a drawing's layer as the name.
 fn has_value(rows: &Rows, column: &str) -> bool {
     match (rows, column) {
+        (Rows::Zones(file), "name") => file.list.iter().any(|z| z.name.is_some()),
+        (Rows::Zones(file), "stated_area") => file.list.iter().any(|z| z.stated_area.is_some()),
         (Rows::Blocks(file), "name") => file.list.iter().any(|b| b.name.is_some()),
         (Rows::Blocks(file), "stated_area") => file.list.iter().any(|b| b.stated_area.is_some()),
         (Rows::Blocks(file), "four_extents") => {
@@ -44,6 +47,7 @@ pub(super) async fn keep(connection: &mut PgConnection, rows: &Rows, absent: &[&
     let cleared = match rows {
         Rows::Blocks(_) => store::blocks::keep_absent(connection, absent).await?,
         Rows::Parks(parks) => store::parks::count_cleared(connection, parks, absent).await?,
+        Rows::Zones(_) => store::control_zones::keep_absent(connection, absent).await?,
         Rows::Parcels(_) => Vec::new(),
     };
     Ok(cleared.into_iter().map(|(column, count)| value_cleared(column, count)).collect())

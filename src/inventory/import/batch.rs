@@ -9,11 +9,12 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use super::fingerprint::fingerprint;
 use super::report::Status;
 use super::{
-    ImportReport, ImportRequest, Judged, ReadOptions, Rows, compare_and_stage, judge_against_register, judge_file,
+    ImportReport, ImportRequest, Judged, ReadOptions, Rows, compare_and_stage, is_bounded, judge_against_register,
+    judge_file,
 };
 use super::{ledger, overlaps, stale, undo_check};
 use crate::domain::access::{Jurisdiction, Viewer};
-use crate::domain::{DivisionCode, Finding, Ledger, ParkCode, Place};
+use crate::domain::{DivisionCode, Finding, ParkCode, Place};
 use crate::error::{Error, Result};
 use crate::geometry::crs::Crs;
 use crate::inventory::land;
@@ -102,6 +103,9 @@ async fn write(
         Rows::Parks(parks) => {
             store::parks::upsert(connection, parks, &judged.absent).await?;
         }
+        Rows::Zones(_) => {
+            store::control_zones::upsert_staged(connection).await?;
+        }
         Rows::Parcels(parcels) => ledger::write(connection, parcels, &judged.moves).await?,
     }
     Ok(Some(revision))
@@ -154,6 +158,7 @@ fn options_json(request: &ImportRequest) -> Value {
         "source_layer": request.read.source_layer,
         "park": request.park.as_ref().map(ParkCode::as_str),
         "county": request.county.as_ref().map(DivisionCode::as_str),
+        "zone_kind": request.zone_kind,
         "attributes": request.attributes.as_ref().map(|(_, name)| name),
         "repair": request.repair,
         "allow": request.allow,
@@ -244,6 +249,7 @@ fn restore_request(batch: &ImportBatch, path: &Path, viewer: &Viewer) -> Result<
     let option = |name: &str| batch.options.get(name).and_then(Value::as_str).map(str::to_owned);
     Ok(ImportRequest {
         county: option("county").and_then(|text| DivisionCode::parse(&text).ok()),
+        zone_kind: option("zone_kind"),
         read: ReadOptions {
             crs: option("crs").and_then(|text| Crs::parse(&text)),
             encoding: option("encoding"),
@@ -278,7 +284,7 @@ pub async fn undo_dry(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<()> {
 /// imported them, or who is responsible everywhere.
 async fn begin_undo<'a>(pool: &PgPool, id: i64, viewer: &Viewer) -> Result<Transaction<'a, Postgres>> {
     let batch = find(pool, id, viewer).await?;
-    if Ledger::of_layer(&batch.layer).is_some() {
+    if is_bounded(&batch.layer) {
         return store::begin_write_as(pool, viewer).await;
     }
     store::begin_write_as(pool, &Viewer { jurisdiction: Jurisdiction::Everywhere, ..viewer.clone() }).await
@@ -307,6 +313,10 @@ async fn undo_in<'a>(
             ),
             findings,
         });
+    }
+    if let [first, ..] = store::control_zones::unknown_kinds(&mut transaction).await?.as_slice() {
+        let detail = format!("导入批次 {id} 的管控区域属于已删除的管控类型 {first}，不能撤销；请先恢复该类型");
+        return Err(Error::conflict("undo_conflict", detail));
     }
     let orphans = store::ledgers::plans_without_parcel(&mut transaction, undone).await?;
     if !orphans.is_empty() {

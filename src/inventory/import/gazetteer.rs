@@ -47,12 +47,17 @@ impl Gazetteer {
         }
     }
 
-    /// The real division of a code or a name, if the register knows exactly one.
+    /// The real county of a code or a name, if the register knows exactly one.
     pub(super) fn division(&self, text: &str) -> Option<DivisionCode> {
+        // Land is numbered by counties; a prefecture would hide it from them.
+        self.any_division(text).filter(DivisionCode::is_county)
+    }
+
+    /// The real division of a code or a name, of whatever level.
+    pub(super) fn any_division(&self, text: &str) -> Option<DivisionCode> {
         let by_code = DivisionCode::parse(text).ok().and_then(|code| self.divisions.get(code.as_str()).cloned());
         let code = by_code.or_else(|| self.division_by_name.get(text.trim()).cloned().flatten())?;
-        // Land is numbered by counties; a prefecture would hide it from them.
-        DivisionCode::parse(&code).ok().filter(DivisionCode::is_county)
+        DivisionCode::parse(&code).ok()
     }
 
     /// Whether the division is in the table, by whatever code is accepted.

@@ -21,6 +21,7 @@ mod report;
 mod shape;
 mod stale;
 mod undo_check;
+mod zone;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub(in crate::inventory) use shape::check_in_province;
 use self::judging::{FileRows, Judging};
 use self::ledger::FileParcels;
 use crate::domain::access::{Jurisdiction, Role, Viewer};
-use crate::domain::{Block, DivisionCode, Finding, Ledger, Park, ParkCode, Severity};
+use crate::domain::{Block, ControlZone, DivisionCode, Finding, Ledger, Park, ParkCode, Severity};
 use crate::error::{Error, Result};
 use crate::exchange;
 use crate::inventory::progress::Progress;
@@ -53,12 +54,14 @@ pub struct ImportRequest {
     pub path: PathBuf,
     /// The file's name as the user knows it.
     pub file_name: String,
-    /// `park_blocks` (boundaries), `parks` (a directory table), or a ledger: `turnover_parcels`, `low_efficiency_parcels`.
+    /// `park_blocks` (boundaries), `parks` (a directory table), `control_zones`, or a ledger: `turnover_parcels`, `low_efficiency_parcels`.
     pub layer: String,
     /// A table that says more of the parcels of a ledger, by their numbers: where it lies, and its name.
     pub attributes: Option<(PathBuf, String)>,
-    /// The county of every parcel; otherwise a field of the file, or the park, must name it.
+    /// The county of every parcel; otherwise a field of the file, or the park, must name it. Of control lines any division.
     pub county: Option<DivisionCode>,
+    /// The kind of every zone; otherwise a field of the file must name it, or its fields tell.
+    pub zone_kind: Option<String>,
     /// Where the importer may write.
     pub jurisdiction: Jurisdiction,
     /// Where the land lies: what a move without a day of its own is dated.
@@ -83,6 +86,7 @@ impl ImportRequest {
             layer,
             attributes: None,
             county: None,
+            zone_kind: None,
             jurisdiction: viewer.jurisdiction.clone(),
             today: crate::inventory::today(),
             read: ReadOptions::default(),
@@ -96,16 +100,18 @@ impl ImportRequest {
     /// Who speaks to the database. Parks and blocks are everybody's to see, and changing them places parcels of any county anew: what
     /// an importer may write of them is judged, row by row, before.
     fn viewer(&self) -> Viewer {
-        let jurisdiction = match Ledger::of_layer(&self.layer) {
-            Some(_) => self.jurisdiction.clone(),
-            None => Jurisdiction::Everywhere,
-        };
+        let jurisdiction = if is_bounded(&self.layer) { self.jurisdiction.clone() } else { Jurisdiction::Everywhere };
         Viewer { actor: self.actor.clone(), role: Role::Editor, jurisdiction }
     }
 }
 
+/// Whether each row of the layer is a division's, so that the database itself holds whoever writes to the own ones.
+fn is_bounded(layer: &str) -> bool {
+    layer == zone::LAYER || Ledger::of_layer(layer).is_some()
+}
+
 /// Layers that take files.
-pub const LAYERS: [&str; 4] = ["park_blocks", "parks", "turnover_parcels", "low_efficiency_parcels"];
+pub const LAYERS: [&str; 5] = ["park_blocks", "parks", "control_zones", "turnover_parcels", "low_efficiency_parcels"];
 
 /// Errors a caller may wave through: judgements about the paper. Broken geometry, an unknown park or a wrong
 /// coordinate system can never be allowed, because the register could not hold or find the row.
@@ -127,6 +133,7 @@ const LONGEST_COMPARISON: &str = "900s";
 enum Rows {
     Blocks(Arc<FileRows<Block>>),
     Parks(Vec<Park>),
+    Zones(Arc<FileRows<ControlZone>>),
     Parcels(Arc<FileParcels>),
 }
 
@@ -135,6 +142,7 @@ impl Rows {
         match self {
             Rows::Blocks(file) => file.list.len(),
             Rows::Parks(parks) => parks.len(),
+            Rows::Zones(file) => file.list.len(),
             Rows::Parcels(parcels) => parcels.file.list.len(),
         }
     }
@@ -178,7 +186,13 @@ async fn judge_file(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Pr
     if request.attributes.is_some() && Ledger::of_layer(&request.layer).is_none() {
         return Err(Error::invalid("attributes_not_possible", "属性表只能随台账（周转用地、低效用地）的图形一起导入"));
     }
-    if let Some(county) = request.county.as_ref().filter(|county| !county.is_county()) {
+    if request.zone_kind.is_some() && request.layer != zone::LAYER {
+        return Err(Error::invalid(
+            "zone_kind_not_possible",
+            "管控类型（zone_kind）只用于管控区域（control_zones）的导入",
+        ));
+    }
+    if let Some(county) = request.county.as_ref().filter(|county| request.layer != zone::LAYER && !county.is_county()) {
         return Err(Error::invalid(
             "county_invalid",
             format!("{county} 不是县区代码；台账按县区编号，请写县区的 6 位代码"),
@@ -193,6 +207,7 @@ async fn judge_file(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Pr
     let mut judged = match Ledger::of_layer(&request.layer) {
         Some(ledger) => ledger::judge_file(pool, request, ledger, progress).await?,
         None if request.layer == "parks" => directory::judge_file(pool, request).await?,
+        None if request.layer == zone::LAYER => zone::judge_file(pool, request, progress).await?,
         None => judge_blocks(pool, request, progress).await?,
     };
     outside::check(pool, &mut judged, request).await?;
@@ -224,6 +239,10 @@ async fn compare_and_stage(connection: &mut PgConnection, judged: &mut Judged, r
     let has_errors = judged.report.has_errors();
     let overlaps = match &judged.rows {
         Rows::Parks(_) => return Ok(()),
+        Rows::Zones(file) => {
+            let compared = Arc::clone(file);
+            off_async_threads(move || zone::overlaps(&compared)).await?
+        }
         Rows::Blocks(file) => {
             let compared = Arc::clone(file);
             let staging =
@@ -268,6 +287,7 @@ async fn judge_against_register(
                 judged.report.findings.extend(absent::keep(connection, &rows, &judged.absent).await?);
                 store::parks::preview(connection, parks, &judged.absent).await?
             }
+            Rows::Zones(file) => zone::judge_against_register(connection, judged, file, &request.jurisdiction).await?,
             Rows::Parcels(parcels) => {
                 let counts = ledger::judge_against_register(connection, judged, parcels, request).await?;
                 let days = oddities::days(connection, parcels, oddities::Called::ByTitle).await?;

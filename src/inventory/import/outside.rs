@@ -45,8 +45,8 @@ pub(super) async fn check(pool: &PgPool, judged: &mut Judged, request: &ImportRe
             let outside = parks.iter().filter(|p| !covered(p)).map(|p| told(None, &p.code));
             judged.report.findings.extend(outside);
         }
-        // Parcels say themselves whose they are.
-        Rows::Parcels(_) => {}
+        // Parcels and zones say themselves whose they are.
+        Rows::Parcels(_) | Rows::Zones(_) => {}
     }
     Ok(())
 }

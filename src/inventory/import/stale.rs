@@ -29,6 +29,7 @@ pub(super) async fn refuse(connection: &mut PgConnection, batch: &ImportBatch, j
 async fn written_since(connection: &mut PgConnection, judged: &Judged, seen: i64) -> Result<Vec<(String, i64)>> {
     match &judged.rows {
         Rows::Blocks(_) => store::blocks::list_differing_since(connection, seen).await,
+        Rows::Zones(_) => store::control_zones::list_differing_since(connection, seen).await,
         Rows::Parks(parks) => store::parks::list_differing_since(connection, parks, &judged.absent, seen).await,
         Rows::Parcels(parcels) => {
             let moved: Vec<String> = judged.moves.iter().map(|m| m.id.clone()).collect();
@@ -61,6 +62,7 @@ fn refused(batch: &ImportBatch, judged: &Judged, written: &[(String, i64)]) -> E
 fn rows_by_id(judged: &Judged) -> HashMap<String, u64> {
     match &judged.rows {
         Rows::Blocks(file) => file.list.iter().map(|b| b.id.to_string()).zip(file.rows.iter().copied()).collect(),
+        Rows::Zones(file) => file.list.iter().map(|z| z.id.to_string()).zip(file.rows.iter().copied()).collect(),
         Rows::Parks(_) => judged.report.candidates.iter().filter_map(|c| c.id.clone().map(|id| (id, c.row))).collect(),
         Rows::Parcels(parcels) => {
             let file = &parcels.file;

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::source::{Feature, Source};
+use super::zone;
 use crate::domain::BlockId;
 use crate::domain::overlap::{OverlapClass, Thresholds};
 use crate::domain::overlap_check::{LandKind, MOST_COMPARED, MOST_FINDINGS, Purpose, Verdict, Weight, weigh};
@@ -83,7 +84,6 @@ pub(super) fn compare(
     if watch.cancelled.load(Relaxed) {
         return None;
     }
-    let in_time = spent.load(Relaxed) <= MOST_STEPS;
     let (mut found, mut missed) = (Vec::new(), Vec::new());
     for result in compared {
         match result {
@@ -92,35 +92,94 @@ pub(super) fn compare(
             Err(pair) => missed.push(pair),
         }
     }
+    let outside = outside(subjects, &shapes, sources, purpose, thresholds, watch, &spent);
+    if watch.cancelled.load(Relaxed) {
+        return None;
+    }
+    let Outside { rows: outside, not_reckoned } = outside;
     let key = |subject, source: usize, feature| (subject, source, sources[source].id(feature));
     found.sort_by(|a, b| key(a.subject, a.source, a.feature).cmp(&key(b.subject, b.source, b.feature)));
     missed.sort_by(|a, b| key(a.0, a.1, a.2).cmp(&key(b.0, b.1, b.2)));
-    let all_kept = found.len() <= MOST_FINDINGS;
-    let counted = found.len();
+    let in_time = spent.load(Relaxed) <= MOST_STEPS;
+    let room = MOST_FINDINGS.saturating_sub(outside.len());
+    let all_kept = found.len() <= room;
+    let counted = found.len() + outside.len();
     // Where not all can be kept, the heaviest are.
     if !all_kept {
-        found.sort_by_key(|pair| weight_of(purpose, sources, pair));
-        found.truncate(MOST_FINDINGS);
-        found.sort_by(|a, b| key(a.subject, a.source, a.feature).cmp(&key(b.subject, b.source, b.feature)));
+        found.sort_by_cached_key(|pair| weight_of(purpose, sources, pair));
+        found.truncate(room);
     }
-    let findings: Vec<FindingRow> =
-        (1..).zip(found).map(|(number, pair)| row(number, pair, subjects, sources, purpose)).collect();
-    let not_compared: Vec<Value> = missed.iter().take(NAMED).map(|m| missed_json(m, subjects, sources)).collect();
+    let rows = found.into_iter().map(|pair| (pair.source, row(pair, subjects, sources, purpose)));
+    let mut rows: Vec<(usize, FindingRow)> = rows.chain(outside).collect();
+    rows.sort_by(|(a, x), (b, y)| (x.subject, a, &x.feature_id).cmp(&(y.subject, b, &y.feature_id)));
+    let findings: Vec<FindingRow> = (1..).zip(rows).map(|(number, (_, row))| FindingRow { number, ..row }).collect();
+    let pairs = missed.iter().map(|m| missed_json(m, subjects, sources));
+    let not_compared: Vec<Value> = pairs.chain(not_reckoned.iter().cloned()).take(NAMED).collect();
     let summary = json!({
         "compared": tasks.len() - missed.len(),
         "found": counted,
         "kept": findings.len(),
-        "complete": all_listed && in_time && all_kept && missed.is_empty(),
+        "complete": all_listed && in_time && all_kept && missed.is_empty() && not_reckoned.is_empty(),
         "by_class": counts(&findings, |f| f.class.as_str(), OverlapClass::ALL.iter().map(|class| class.as_str())),
         "by_weight": counts(&findings, |f| f.weight.as_str(), Weight::ALL.iter().map(|weight| weight.as_str())),
-        "not_compared_count": missed.len(),
+        "not_compared_count": missed.len() + not_reckoned.len(),
         "not_compared": not_compared,
     });
     Some(Outcome { findings, summary })
 }
 
 fn weight_of(purpose: Purpose, sources: &[Source], pair: &Found) -> Weight {
-    weigh(purpose, LandKind::of_layer(sources[pair.source].layer.id), pair.encounter.class)
+    let (source, class) = (&sources[pair.source], pair.encounter.class);
+    match source.zone(pair.feature) {
+        Some(zone) => zone.weigh(purpose, class.shares_land()),
+        None => weigh(purpose, LandKind::of_layer(source.layer.id), class),
+    }
+}
+
+/// Land outside of the lines that it should lie in.
+struct Outside {
+    /// With the source of each.
+    rows: Vec<(usize, FindingRow)>,
+    not_reckoned: Vec<Value>,
+}
+
+fn outside(
+    subjects: &[SubjectRow],
+    shapes: &[Shape],
+    sources: &[Source],
+    purpose: Purpose,
+    thresholds: &Thresholds,
+    watch: &Watch,
+    spent: &AtomicU64,
+) -> Outside {
+    let kinds =
+        |(at, source): (usize, &Source)| source.within.iter().map(|kind| (at, kind.clone())).collect::<Vec<_>>();
+    let kinds: Vec<_> = sources.iter().enumerate().flat_map(kinds).collect();
+    let tasks: Vec<_> =
+        (0..subjects.len()).flat_map(|at| kinds.iter().map(move |(source, kind)| (at, *source, kind))).collect();
+    let reckoned: Vec<_> = tasks
+        .par_iter()
+        .filter(|_| !watch.cancelled.load(Relaxed) && spent.load(Relaxed) <= MOST_STEPS)
+        .map(|&(at, source, kind)| {
+            let mut work = Work::of_one_pair().until(&watch.cancelled);
+            let rest = zone::outside(&shapes[at], &sources[source], kind, &mut work);
+            spent.fetch_add(work.spent(), Relaxed);
+            (at, source, kind, rest)
+        })
+        .collect();
+    let mut outside = Outside { rows: Vec::new(), not_reckoned: Vec::new() };
+    for (at, source, kind, rest) in reckoned {
+        match rest {
+            Ok(Some(rest)) => {
+                outside.rows.push((source, zone::finding(at, &subjects[at], kind, rest, purpose, thresholds)));
+            }
+            Ok(None) | Err(Stopped::Cancelled) => {}
+            Err(Stopped::TooComplex) => {
+                outside.not_reckoned.push(missed_named(&Missed::TooComplex, at, subjects, zone::LAYER, &kind.code));
+            }
+        }
+    }
+    outside
 }
 
 /// Every pair whose boxes, a gap's width apart at most, meet; false where there are more than may be compared.
@@ -243,12 +302,12 @@ fn without_filled(
     Ok(touches.then_some(Encounter { class, width_m: None, gap: None, land: None, ..met }))
 }
 
-fn row(number: i32, pair: Found, subjects: &[SubjectRow], sources: &[Source], purpose: Purpose) -> FindingRow {
+fn row(pair: Found, subjects: &[SubjectRow], sources: &[Source], purpose: Purpose) -> FindingRow {
     let source = &sources[pair.source];
     let weight = weight_of(purpose, sources, &pair);
     let met = pair.encounter;
     FindingRow {
-        number,
+        number: 0,
         subject: pair.subject as i32 + 1,
         label: subjects[pair.subject].label.clone(),
         layer: source.layer.id.to_owned(),
@@ -265,6 +324,7 @@ fn row(number: i32, pair: Found, subjects: &[SubjectRow], sources: &[Source], pu
         gap_area_m2: met.gap.as_ref().map(|gap| gap.area_m2),
         gap_length_m: met.gap.as_ref().map(|gap| gap.length_m),
         land: met.land.filter(|land| !land.0.is_empty()),
+        rule: source.zone(pair.feature).map(|zone| zone.rule).filter(|rule| !rule.is_empty()),
         verdict: Verdict::Open,
         note: String::new(),
         marked_by: None,
@@ -296,15 +356,20 @@ fn missed_json(
     subjects: &[SubjectRow],
     sources: &[Source],
 ) -> Value {
+    let source = &sources[*source];
+    missed_named(missed, *subject, subjects, source.layer.id, source.id(*feature))
+}
+
+fn missed_named(missed: &Missed, subject: usize, subjects: &[SubjectRow], layer: &str, id: &str) -> Value {
     let (code, reason) = match missed {
         Missed::TooComplex => ("geometry_too_complex", "边界相交太多，无法在限定的计算量内比较"),
         Missed::Invalid => ("geometry_invalid", "该要素的图形无效，没有比较"),
     };
     json!({
         "subject": subject + 1,
-        "subject_label": subjects[*subject].label,
-        "collection": sources[*source].layer.id,
-        "feature_id": sources[*source].id(*feature),
+        "subject_label": subjects[subject].label,
+        "collection": layer,
+        "feature_id": id,
         "code": code,
         "reason": reason,
     })

@@ -41,6 +41,7 @@ fn is_same(a: &FindingRow, b: &FindingRow) -> bool {
     };
     a.class == b.class
         && a.weight == b.weight
+        && a.rule == b.rule
         && near(a.area_m2, b.area_m2)
         && near(a.share_of_feature, b.share_of_feature)
         && both(a.width_m, b.width_m)

@@ -9,6 +9,7 @@ pub mod report;
 mod source;
 mod subject;
 pub mod wire;
+mod zone;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -56,7 +56,7 @@ pub fn geojson(report: &CheckReport) -> Value {
 /// Heading, kind, unit and cell of each column.
 type OfFinding = (&'static str, PropertyKind, Option<&'static str>, fn(&FindingRow) -> Cell);
 
-const FINDINGS: [OfFinding; 21] = {
+const FINDINGS: [OfFinding; 22] = {
     use PropertyKind::{DateTime, Integer, Number, Text};
     [
         ("序号", Integer, None, |f| Cell::Integer(f.number.into())),
@@ -76,6 +76,7 @@ const FINDINGS: [OfFinding; 21] = {
         ("共边长（米）", Number, None, |f| Cell::Number(f.shared_edge_m)),
         ("缝隙面积", Number, Some("m2"), |f| number(f.gap_area_m2)),
         ("缝隙长（米）", Number, None, |f| number(f.gap_length_m)),
+        ("管控要求", Text, None, |f| text(f.rule.as_deref())),
         ("处理意见", Text, None, |f| Cell::Text(f.verdict.label().to_owned())),
         ("备注", Text, None, |f| Cell::Text(f.note.clone())),
         ("处理人", Text, None, |f| text(f.marked_by.as_deref())),

@@ -6,7 +6,9 @@ use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
 use sqlx::PgPool;
 
+use super::zone;
 use crate::domain::access::{Jurisdiction, Viewer};
+use crate::domain::control_zone::{ZoneKind, ZoneTold};
 use crate::domain::items_query::{Bbox, Period};
 use crate::domain::layer::Layer;
 use crate::domain::overlap_check::MOST_COMPARED;
@@ -21,6 +23,8 @@ use crate::store::overlap_candidates::{NearFeature, NearReading};
 pub(super) struct Source {
     pub layer: &'static Layer,
     features: Features,
+    /// Of control lines: the kinds that land should lie within, of which the register holds zones at all.
+    pub within: Vec<ZoneKind>,
 }
 
 enum Features {
@@ -54,14 +58,18 @@ pub(super) async fn open(
     if moment.revision.is_none()
         && moment.period.is_none()
         && let Some(live) = live
-        && let Some(held) = in_memory(live, viewer, layers)
+        && let Some((mut sources, revision)) = in_memory(live, viewer, layers)
     {
-        return Ok(held);
+        if let Some(zones) = sources.iter_mut().find(|source| source.layer.id == zone::LAYER) {
+            zones.within = kinds_at(pool, viewer, revision).await?;
+        }
+        return Ok((sources, revision));
     }
     let mut reading = NearReading::begin(pool, viewer, moment.revision, moment.period).await?;
     let mut sources = Vec::with_capacity(layers.len());
     for layer in layers {
-        let rows = reading.features(layer, &name_properties(layer), boxes, MOST_COMPARED).await?;
+        let rows =
+            reading.features(layer, &name_properties(layer), layer.id == zone::LAYER, boxes, MOST_COMPARED).await?;
         if rows.len() > MOST_COMPARED {
             let detail = format!("图层“{}”在检查范围内的要素超过 {MOST_COMPARED} 个；请缩小范围", layer.title.zh);
             return Err(Error::too_large("check_too_large", detail));
@@ -71,9 +79,19 @@ pub(super) async fn open(
             Some(GeomWithData::new(Rectangle::from_corners([west, south], [east, north]), at))
         });
         let tree = RTree::bulk_load(entries.collect());
-        sources.push(Source { layer, features: Features::Rows { rows, tree } });
+        let within = if layer.id == zone::LAYER { reading.kinds_to_lie_within().await? } else { Vec::new() };
+        sources.push(Source { layer, features: Features::Rows { rows, tree }, within });
     }
     Ok((sources, reading.revision))
+}
+
+/// The kinds as the revision has them that memory shows, which may not be the newest.
+async fn kinds_at(pool: &PgPool, viewer: &Viewer, revision: i64) -> Result<Vec<ZoneKind>> {
+    let mut newest = NearReading::begin(pool, viewer, None, None).await?;
+    if newest.revision == revision {
+        return newest.kinds_to_lie_within().await;
+    }
+    NearReading::begin(pool, viewer, Some(revision), None).await?.kinds_to_lie_within().await
 }
 
 /// All of them as memory holds them, where it holds all at one revision and knows who may see what.
@@ -93,8 +111,8 @@ fn in_memory(live: &Live, viewer: &Viewer, layers: &[&'static Layer]) -> Option<
         if !snapshot.knows(&viewer.jurisdiction) {
             return None;
         }
-        sources
-            .push(Source { layer, features: Features::Memory { snapshot, jurisdiction: viewer.jurisdiction.clone() } });
+        let features = Features::Memory { snapshot, jurisdiction: viewer.jurisdiction.clone() };
+        sources.push(Source { layer, features, within: Vec::new() });
     }
     revision.map(|revision| (sources, revision))
 }
@@ -148,6 +166,21 @@ impl Source {
                 (!names.is_empty()).then(|| names.join("·"))
             }
             (Features::Rows { rows, .. }, Feature::Row(at)) => rows[at as usize].name.clone(),
+            _ => None,
+        }
+    }
+
+    /// What a zone of control lines demands; `None` of any other feature.
+    pub fn zone(&self, feature: Feature) -> Option<ZoneTold> {
+        if self.layer.id != zone::LAYER {
+            return None;
+        }
+        match (&self.features, feature) {
+            (Features::Memory { snapshot, .. }, Feature::Held(picked)) => {
+                let text = std::str::from_utf8(snapshot.text(picked)).ok()?;
+                zone::told(selection::member(text, "properties")?)
+            }
+            (Features::Rows { rows, .. }, Feature::Row(at)) => zone::told(rows[at as usize].properties.as_deref()?),
             _ => None,
         }
     }

@@ -106,6 +106,7 @@ pub fn finding_json(row: &FindingRow) -> Value {
         "shared_edge_m": row.shared_edge_m,
         "gap_area_m2": row.gap_area_m2,
         "gap_length_m": row.gap_length_m,
+        "rule": row.rule,
         "message": sentence(row),
         "verdict": row.verdict.as_str(),
         "verdict_label": row.verdict.label(),
@@ -145,6 +146,15 @@ fn sentence(row: &FindingRow) -> String {
         }
         C::SharedEdge => format!("“{label}”与{other}共边，共 {:.2} 米，没有重叠", row.shared_edge_m),
         C::Touch => format!("“{label}”与{other}仅在点上相接，没有重叠"),
+        C::Outside => {
+            let name = row.feature_name.as_deref().unwrap_or(&row.feature_id);
+            format!(
+                "“{label}”有 {area} 平方米（{} 公顷、{} 亩，占本图形 {:.2}%）不在已登记的{name}之内",
+                area.to_hectares(),
+                area.to_mu(),
+                row.share_of_subject * 100.0
+            )
+        }
     }
 }
 

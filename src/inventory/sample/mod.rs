@@ -8,6 +8,7 @@ mod outlines;
 mod parcels;
 mod parks;
 mod words;
+mod zones;
 
 use std::fmt;
 
@@ -23,6 +24,7 @@ use crate::store::ledgers::{BulkPlan, StagedParcel};
 
 pub use blocks::{SOURCE as BLOCK_SOURCE, grid_blocks};
 pub use parcels::SOURCE as PARCEL_SOURCE;
+pub use zones::SOURCE as ZONE_SOURCE;
 
 /// The whole sample, as domain objects.
 #[derive(Debug, Clone)]
@@ -106,6 +108,43 @@ pub async fn seed(pool: &PgPool, actor: &str) -> Result<SeedReport> {
         transaction.commit().await?;
     }
     Ok(report)
+}
+
+/// What drawing control lines did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ZoneReport {
+    /// `None` where the register held all of them already.
+    pub revision: Option<i64>,
+    pub zones: u64,
+}
+
+impl fmt::Display for ZoneReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.revision {
+            Some(revision) => write!(f, "✓ 已绘制示意管控区域 {} 个（修订 {revision}）", self.zones),
+            None => write!(f, "✓ 示意管控区域已在库中，没有改动"),
+        }
+    }
+}
+
+/// Draws control lines around the drawn parks, as one revision; a second time it changes nothing.
+pub async fn seed_zones(pool: &PgPool, actor: &str) -> Result<ZoneReport> {
+    let mut transaction = store::begin_write(pool).await?;
+    let connection = &mut *transaction;
+    store::revision::lock(connection).await?;
+    let blocks = store::blocks::list_current(connection, None).await?;
+    let blocks: Vec<Block> = blocks.into_iter().filter(|b| b.illustrative).collect();
+    let (parks, ..) = parks::read()?;
+    let zones = zones::draw(&blocks, &parks)?;
+    store::control_zones::stage(connection, &zones).await?;
+    if store::control_zones::preview_staged(connection).await?.changed() == 0 {
+        transaction.rollback().await?;
+        return Ok(ZoneReport::default());
+    }
+    let revision = store::revision::open(connection, actor, "绘制示意管控区域", "sizhi seed --control-zones").await?;
+    let zones = store::control_zones::upsert_staged(connection).await?;
+    transaction.commit().await?;
+    Ok(ZoneReport { revision: Some(revision), zones })
 }
 
 /// Parcels written as one revision: a million of them in one would hold the writers up for minutes.

@@ -76,8 +76,9 @@ fn access(layer: &Layer, extra: &ExtraTable) -> String {
     let list = "((SELECT string_to_array(current_setting('sizhi.jurisdiction', true), ','))::text[])";
     match (layer.visibility, extra.division) {
         (Visibility::Public, _) => "TRUE".to_owned(),
-        (Visibility::Internal, None) => format!("{setting} = '*'"),
-        (Visibility::Internal, Some(division)) => {
+        // (No table of an operator's is for all of the staff; one that were would be for those without bounds.)
+        (Visibility::Internal | Visibility::Staff, None) => format!("{setting} = '*'"),
+        (Visibility::Internal | Visibility::Staff, Some(division)) => {
             let code = format!("t.{}::text", division.quoted);
             format!(
                 "({setting} = '*' OR left({code}, 2) = ANY ({list}) OR left({code}, 4) = ANY ({list}) OR {code} = ANY ({list}))"
