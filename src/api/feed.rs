@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::callers::Callers;
 use super::state::State;
+use crate::inventory::conflicts;
 use crate::inventory::database_role::{self, DatabaseRole};
 use crate::inventory::live::{self, Live};
 use crate::inventory::webhooks;
@@ -70,12 +71,13 @@ impl Background {
         let ((access, rung), (layers, written), (looks, seen)) =
             (watch::channel(0), watch::channel(Written::default()), watch::channel(None));
         let mut following = vec![
-            tokio::spawn(follow::follow(pool, Told { newest, access, layers, looks })),
-            tokio::spawn(database_role::keep(role, owner, seen)),
+            tokio::spawn(follow::follow(pool.clone(), Told { newest, access, layers, looks })),
+            tokio::spawn(database_role::keep(Arc::clone(&role), owner, seen)),
             tokio::spawn(async move { callers.forget_when(rung).await }),
         ];
         if let Some(live) = live {
             following.push(tokio::spawn(live::keep(Arc::clone(&live), feed.newest.clone())));
+            following.push(tokio::spawn(conflicts::keep(pool, Arc::clone(&live), role, feed.newest.clone())));
             following.push(tokio::spawn(live::keep_extras(live, written)));
         }
         Running { stop, following, delivering }

@@ -9,6 +9,7 @@ mod callers;
 mod cards;
 mod changes;
 mod collections;
+mod conflicts;
 mod control_zones;
 mod criteria;
 mod crs;
@@ -34,6 +35,7 @@ mod metrics;
 mod openapi;
 mod openapi_access;
 mod openapi_attachments;
+mod openapi_conflicts;
 mod openapi_control_zones;
 mod openapi_criteria;
 mod openapi_genealogy;
@@ -235,6 +237,9 @@ fn routes(routes: &mut Routes<'_>) {
                 .reads(Planner, overlaps::list_overlap_marks)
                 .does(Method::POST, Planner, overlaps::create_overlap_mark),
         )
+        .service(get("/api/conflicts", Planner, conflicts::list_conflicts))
+        .service(get("/api/conflicts/{id}", Planner, conflicts::get_conflict))
+        .service(post("/api/conflicts/{id}/marks", Planner, conflicts::create_conflict_mark))
         .service(
             address("/api/session", "GET, HEAD, POST, DELETE")
                 .reads(Public, session::get_session)

@@ -24,19 +24,19 @@ fn id() -> Value {
     segment("id", "检查编号", "1")
 }
 
-fn words<'a>(words: impl Iterator<Item = &'a str>) -> Value {
+pub(super) fn words<'a>(words: impl Iterator<Item = &'a str>) -> Value {
     json!({"type": "string", "enum": words.collect::<Vec<_>>()})
 }
 
-fn classes() -> Value {
+pub(super) fn classes() -> Value {
     words(OverlapClass::ALL.iter().map(|class| class.as_str()))
 }
 
-fn weights() -> Value {
+pub(super) fn weights() -> Value {
     words(Weight::ALL.iter().map(|weight| weight.as_str()))
 }
 
-fn verdicts() -> Value {
+pub(super) fn verdicts() -> Value {
     words(Verdict::ALL.iter().map(|verdict| verdict.as_str()))
 }
 
@@ -115,12 +115,14 @@ pub fn paths(paths: &mut Map<String, Value>, upload_limit_mb: usize) {
     findings(paths);
 }
 
+/// Words that may be given together.
+pub(super) fn several(name: &str, title: &str, example: &str) -> Value {
+    let mut parameter = query(name, &format!("{title}；多个用逗号分隔"), json!({"type": "string"}));
+    parameter["example"] = json!(example);
+    parameter
+}
+
 fn findings(paths: &mut Map<String, Value>) {
-    let several = |name: &str, title: &str, example: &str| {
-        let mut parameter = query(name, &format!("{title}；多个用逗号分隔"), json!({"type": "string"}));
-        parameter["example"] = json!(example);
-        parameter
-    };
     let parameters = vec![
         id(),
         several("class", "性质", "overlap"),
@@ -150,7 +152,7 @@ fn findings(paths: &mut Map<String, Value>) {
     paths.insert("/overlap-checks/{id}/findings/{finding}/marks".into(), json!({"get": marks.0, "post": mark.0}));
 }
 
-fn or_null(mut schema: Value) -> Value {
+pub(super) fn or_null(mut schema: Value) -> Value {
     schema["nullable"] = json!(true);
     schema
 }

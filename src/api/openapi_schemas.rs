@@ -6,6 +6,7 @@ use super::cards::LEVELS;
 use super::collections::property_schema;
 use super::openapi_access;
 use super::openapi_attachments;
+use super::openapi_conflicts;
 use super::openapi_control_zones;
 use super::openapi_criteria;
 use super::openapi_genealogy;
@@ -67,6 +68,7 @@ pub fn components(layers: &[&'static Layer]) -> Value {
         openapi_overlaps::schemas(),
         openapi_criteria::schemas(),
         openapi_control_zones::schemas(),
+        openapi_conflicts::schemas(),
     ];
     schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));
     schemas.extend(openapi_access::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema)));

@@ -404,7 +404,7 @@ fn finding_number(text: &str, name: &str) -> Result<i32> {
         .ok_or_else(|| Error::invalid("value_invalid", format!("参数 {name} 应为结果的序号，不是“{}”", shorten(text))))
 }
 
-fn words<T>(params: &Params, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
+pub(super) fn words<T>(params: &Params, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
     let Some(list) = params.text(name) else { return Ok(Vec::new()) };
     let unknown = |word: &str| Error::invalid("value_invalid", format!("参数 {name} 不认识“{}”", shorten(word)));
     list.split(',').map(|word| parse(word.trim()).ok_or_else(|| unknown(word))).collect()

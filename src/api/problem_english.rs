@@ -15,6 +15,8 @@ pub const ENGLISH: &[(&str, &str)] = &[
     ("kind_not_found", "There is no kind of control lines of this code."),
     ("kind_in_use", "There are zones of this kind; it cannot be taken away."),
     ("kind_is_default", "Nothing was said of this kind that could be taken back."),
+    ("conflict_not_found", "There is no conflict of this id that you may see."),
+    ("audit_not_possible", "Two features have one id; the layer cannot be audited."),
     ("check_not_found", "There is no overlap check of this number that you may see."),
     ("finding_not_found", "The check has no finding of this number."),
     ("not_your_check", "Only whoever made a check, or an administrator, may cancel or remove it."),

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::check_overlaps;
+use super::check_register;
 use super::output::{self, Bar};
 use crate::domain::area::round_decimal;
 use crate::domain::four_extents::{self, ExtentsText};
@@ -28,13 +29,32 @@ enum What {
     Geometry(GeometryArgs),
     /// 检查图形与登记库各图层的重叠、缝隙、共边
     Overlaps(check_overlaps::Args),
+    /// 审查登记库自身的冲突：地块、区块、管控区域之间
+    Register(check_register::Args),
+}
+
+/// A check that needs a database.
+#[derive(Debug, clap::Subcommand)]
+pub enum OfRegister {
+    Overlaps(check_overlaps::Args),
+    Register(check_register::Args),
+}
+
+impl OfRegister {
+    pub async fn run(self) -> Result<ExitCode> {
+        match self {
+            OfRegister::Overlaps(args) => check_overlaps::run(args).await,
+            OfRegister::Register(args) => check_register::run(args).await,
+        }
+    }
 }
 
 impl Args {
     /// Those of the check that needs a database; the others come back.
-    pub fn with_database(self) -> std::result::Result<check_overlaps::Args, Self> {
+    pub fn with_database(self) -> std::result::Result<OfRegister, Self> {
         match self.what {
-            What::Overlaps(args) => Ok(args),
+            What::Overlaps(args) => Ok(OfRegister::Overlaps(args)),
+            What::Register(args) => Ok(OfRegister::Register(args)),
             what => Err(Self { what }),
         }
     }
@@ -71,7 +91,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         What::Extents(args) => check_extents(&args),
         What::Geometry(args) => check_geometry(&args),
         // Taken out before (`Args::with_database`).
-        What::Overlaps(_) => Ok(ExitCode::FAILURE),
+        What::Overlaps(_) | What::Register(_) => Ok(ExitCode::FAILURE),
     }
 }
 

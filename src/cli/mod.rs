@@ -4,6 +4,7 @@ pub mod account;
 pub mod audit;
 pub mod check;
 mod check_overlaps;
+mod check_register;
 pub mod criteria;
 pub mod db;
 pub mod export;
@@ -54,9 +55,9 @@ enum Command {
     Audit(audit::Args),
     /// 变更通知（webhook）：登记、列出、删除、重试、测试
     Webhook(webhook::Args),
-    /// `check overlaps`, which needs a database.
+    /// `check overlaps` and `check register`, which need a database.
     #[command(skip)]
-    CheckOverlaps(check_overlaps::Args),
+    CheckRegister(check::OfRegister),
     /// Reads or writes one vector file under limits; started by sizhi itself.
     #[command(hide = true)]
     VectorChild,
@@ -75,7 +76,7 @@ pub fn main() -> ExitCode {
     let temporary = temporary::Temporary::make();
     let cli = match cli.command {
         Command::Check(args) => match args.with_database() {
-            Ok(overlaps) => Cli { command: Command::CheckOverlaps(overlaps) },
+            Ok(of_register) => Cli { command: Command::CheckRegister(of_register) },
             Err(without) => return finish(check::run(without)),
         },
         _ => cli,
@@ -105,7 +106,7 @@ pub fn main() -> ExitCode {
             Command::Account(args) => finish(account::run(args).await),
             Command::Audit(args) => finish(audit::run(args).await),
             Command::Webhook(args) => finish(webhook::run(args).await),
-            Command::CheckOverlaps(args) => finish(check_overlaps::run(args).await),
+            Command::CheckRegister(check) => finish(check.run().await),
             Command::Check(_) | Command::VectorChild => ExitCode::FAILURE,
         }
     })

@@ -12,6 +12,7 @@ pub mod backup;
 pub mod blocks;
 pub mod changes;
 mod conditions;
+pub mod conflicts;
 pub mod control_zones;
 mod copy;
 pub mod criteria;

@@ -88,7 +88,7 @@ fn grants() -> String {
              END LOOP;
          END $$;
          REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON revision, change, tracked_table, protected_table FROM {role};
-         REVOKE UPDATE, DELETE, TRUNCATE ON account_event, export_log, attachment_content, overlap_mark FROM {role};
+         REVOKE UPDATE, DELETE, TRUNCATE ON account_event, export_log, attachment_content, overlap_mark, conflict_mark FROM {role};
          REVOKE ALL ON _sqlx_migrations FROM {role};
          REVOKE EXECUTE ON FUNCTION seal_revision() FROM PUBLIC, {role};
          DO $$ DECLARE function regprocedure; BEGIN
@@ -107,7 +107,7 @@ async fn is_granted(connection: &mut PgConnection) -> Result<bool> {
     let granted = "SELECT coalesce(bool_and(CASE
              WHEN c.relname IN ('revision', 'change', 'tracked_table', 'protected_table')
                  THEN has_table_privilege(r.oid, c.oid, 'SELECT') AND NOT has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
-             WHEN c.relname IN ('account_event', 'export_log', 'attachment_content', 'overlap_mark')
+             WHEN c.relname IN ('account_event', 'export_log', 'attachment_content', 'overlap_mark', 'conflict_mark')
                  THEN has_table_privilege(r.oid, c.oid, 'INSERT') AND NOT has_table_privilege(r.oid, c.oid, 'UPDATE, DELETE, TRUNCATE')
              WHEN c.relname = '_sqlx_migrations' THEN NOT has_table_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
              ELSE has_table_privilege(r.oid, c.oid, 'SELECT') AND has_table_privilege(r.oid, c.oid, 'INSERT')

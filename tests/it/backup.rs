@@ -74,6 +74,10 @@ async fn filled(name: &str) -> Database {
     sqlx::raw_sql(
         "INSERT INTO webhook (url, layers, secret, planned_revision) VALUES ('http://127.0.0.1:9/', '{parks}', 'a secret of this test', 1);
          INSERT INTO webhook_delivery SELECT id, 1, 'parks' FROM webhook;
+         INSERT INTO conflict (id, opened_revision, opened_at, changed_revision, changed_at, layer_a, feature_a, layer_b, feature_b, illustrative,
+             class, weight, area_m2, share_a, share_b) VALUES ('0', 1, now(), 1, now(), 'park_blocks', 'x', 'park_blocks', 'y', false, 'overlap', 'block', 1, 1, 1);
+         INSERT INTO conflict_audit (revision, revision_hash) VALUES (1, '');
+         INSERT INTO conflict_mark (conflict, verdict, actor) VALUES ('0', 'to_fix', 'test');
          INSERT INTO overlap_check (title, actor, jurisdiction, request) VALUES ('检查', 'test', '{*}', '{}');
          INSERT INTO overlap_subject (check_id, number, label, area_m2, geom)
          SELECT id, 1, '图形', 1, ST_Multi(ST_MakeEnvelope(112, 28, 112.1, 28.1, 4490)) FROM overlap_check;
@@ -145,6 +149,9 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "attachment",
             "attachment_content",
             "change",
+            "conflict",
+            "conflict_audit",
+            "conflict_mark",
             "control_zone",
             "control_zone_default",
             "control_zone_kind",

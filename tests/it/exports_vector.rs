@@ -68,6 +68,7 @@ fn differs_in_two(headings: Headings) -> String {
 #[tokio::test]
 async fn gdal_finds_the_same_features_names_and_values_in_every_format() {
     let db = Database::with_sample().await;
+    sample::seed_zones(&db.pool, "test").await.expect("zones");
     sample::seed_parcels(&db.pool, "test", 240, &Silent).await.expect("parcels");
     db.write(HOSTILE).await;
     let address = db.ogr_address().await;

@@ -23,6 +23,7 @@ mod changes;
 mod changes_ledgers;
 mod cli;
 mod collections;
+mod conflicts;
 mod control_zones;
 mod cql2_http;
 mod cql2_standard;

@@ -10,7 +10,7 @@ use crate::support::http::{authorised, call, get, get_authorised, link, post, up
 use crate::support::{Database, accounts, files, images, parcels};
 
 /// The URL table of `src/api/mod.rs`, as a reader would try it.
-const ADDRESSES: [(&str, &str); 156] = [
+const ADDRESSES: [(&str, &str); 159] = [
     ("/livez", "/livez"),
     ("/readyz", "/readyz"),
     ("/metrics", "/metrics"),
@@ -68,6 +68,9 @@ const ADDRESSES: [(&str, &str); 156] = [
         "/api/collections/control_zones/tiles/WebMercatorQuad/0/0/0",
     ),
     ("/control-zone-kinds", "/api/control-zone-kinds"),
+    ("/conflicts", "/api/conflicts"),
+    ("/conflicts/{id}", "/api/conflicts/0123456789abcdef0123"),
+    ("/conflicts/{id}/marks", "/api/conflicts/0123456789abcdef0123/marks"),
     ("/control-zone-kinds/{code}", "/api/control-zone-kinds/control_unit"),
     ("/collections/turnover_parcels", "/api/collections/turnover_parcels"),
     ("/collections/turnover_parcels/queryables", "/api/collections/turnover_parcels/queryables"),
@@ -304,6 +307,15 @@ async fn add_records(db: &Database) {
          SELECT 'control_unit-ZH43012120001', 'control_unit', 'ZH43012120001', '430121', '重点管控单元', geom, area_m2, '示意' FROM park_block LIMIT 1",
     )
     .await;
+    sqlx::raw_sql(
+        "INSERT INTO conflict (id, opened_revision, opened_at, changed_revision, changed_at, layer_a, feature_a, layer_b, feature_b, illustrative,
+             class, weight, area_m2, share_a, share_b)
+         VALUES ('0123456789abcdef0123', 1, now(), 1, now(), 'park_blocks', 'x', 'park_blocks', 'y', false, 'overlap', 'block', 1, 1, 1);
+         INSERT INTO conflict_audit (revision, revision_hash) VALUES (1, '')",
+    )
+    .execute(&db.pool)
+    .await
+    .expect("conflict");
     let criterion = json!({
         "number": 1, "title": "停产（示意）", "kind": "部分闲置类", "field": "production_stopped", "comparison": "eq", "threshold": true,
     });
@@ -414,7 +426,7 @@ async fn every_reference_resolves_and_every_operation_has_its_own_id() {
             assert!(operation["responses"].get("default").is_some(), "{id}: errors");
         }
     }
-    assert_eq!(ids.len(), 188);
+    assert_eq!(ids.len(), 191);
 }
 
 /// A value that the parameter takes.

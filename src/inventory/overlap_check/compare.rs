@@ -203,7 +203,7 @@ fn tasks(subjects: &[SubjectRow], shapes: &[Shape], sources: &[Source], threshol
 }
 
 /// A box and so many metres around it.
-pub(super) fn widened(bbox: [f64; 4], metres: f64) -> [f64; 4] {
+pub(in crate::inventory) fn widened(bbox: [f64; 4], metres: f64) -> [f64; 4] {
     let middle = geo::Coord { x: (bbox[0] + bbox[2]) / 2.0, y: (bbox[1] + bbox[3]) / 2.0 };
     let (east, north) = Plane::around(middle).degrees(metres);
     [bbox[0] - east, bbox[1] - north, bbox[2] + east, bbox[3] + north]
@@ -256,7 +256,9 @@ fn one(
     let mut work = Work::of_one_pair().until(&watch.cancelled);
     let met = encounter(&shapes[task.subject], &other, thresholds, true, &mut work);
     let met = match met {
-        Ok(Some(met)) if met.class == OverlapClass::Gap => without_filled(met, task, source, &mut work),
+        Ok(Some(met)) if met.class == OverlapClass::Gap => {
+            without_filled(met, source, &[source.id(task.feature)], &mut work)
+        }
         other => other,
     };
     spent.fetch_add(work.spent(), Relaxed);
@@ -271,11 +273,11 @@ fn one(
     }
 }
 
-/// A gap that is mostly another feature's land is none: a path of its own between two parcels.
-fn without_filled(
+/// A gap that is mostly the land of another feature of the source than these is none: a path of its own between two parcels.
+pub(in crate::inventory) fn without_filled(
     met: Encounter,
-    task: &Task,
     source: &Source,
+    mine: &[&str],
     work: &mut Work<'_>,
 ) -> Result<Option<Encounter>, Stopped> {
     let Some(gap) = &met.gap else { return Ok(Some(met)) };
@@ -284,8 +286,7 @@ fn without_filled(
         let Some(middle) = strip.centroid().map(|point| point.0) else { continue };
         let mut near = Vec::new();
         source.near(&[middle.x, middle.y, middle.x, middle.y], |feature| near.push(feature));
-        let mine = source.id(task.feature);
-        for feature in near.into_iter().filter(|feature| source.id(*feature) != mine) {
+        for feature in near.into_iter().filter(|feature| !mine.contains(&source.id(*feature))) {
             if let Some(third) = source.shape(feature)
                 && third.holds(middle, work)?
             {

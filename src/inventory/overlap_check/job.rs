@@ -111,7 +111,7 @@ impl Job {
 }
 
 /// Threads of one job: in a pool for all, a small check would wait behind the last pair of a large one. `None` where no more are to be had.
-fn threads_of_its_own() -> Option<rayon::ThreadPool> {
+pub(in crate::inventory) fn threads_of_its_own() -> Option<rayon::ThreadPool> {
     rayon::ThreadPoolBuilder::new()
         .thread_name(|at| format!("overlap-{at}"))
         .start_handler(|_| step_back())

@@ -2,14 +2,14 @@
 //!
 //! Every check is a job: whoever asks waits for it a little while, and is told where it will be. Never: a change to the register.
 
-mod compare;
+pub(super) mod compare;
 mod difference;
-mod job;
+pub(super) mod job;
 pub mod report;
-mod source;
+pub(super) mod source;
 mod subject;
 pub mod wire;
-mod zone;
+pub(super) mod zone;
 
 use std::sync::Arc;
 use std::time::Duration;

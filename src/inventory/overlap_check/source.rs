@@ -20,7 +20,7 @@ use crate::layers::snapshot::{Picked, Snapshot};
 use crate::store::overlap_candidates::{NearFeature, NearReading};
 
 /// A layer's features near the shapes of a check.
-pub(super) struct Source {
+pub(in crate::inventory) struct Source {
     pub layer: &'static Layer,
     features: Features,
     /// Of control lines: the kinds that land should lie within, of which the register holds zones at all.
@@ -34,14 +34,14 @@ enum Features {
 
 /// One feature of a source.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Feature {
+pub(in crate::inventory) enum Feature {
     Held(Picked),
     Row(u32),
 }
 
 /// Which state of the register is compared with.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Moment {
+pub(in crate::inventory) struct Moment {
     pub revision: Option<i64>,
     pub period: Option<Period>,
 }
@@ -86,7 +86,7 @@ pub(super) async fn open(
 }
 
 /// The kinds as the revision has them that memory shows, which may not be the newest.
-async fn kinds_at(pool: &PgPool, viewer: &Viewer, revision: i64) -> Result<Vec<ZoneKind>> {
+pub(in crate::inventory) async fn kinds_at(pool: &PgPool, viewer: &Viewer, revision: i64) -> Result<Vec<ZoneKind>> {
     let mut newest = NearReading::begin(pool, viewer, None, None).await?;
     if newest.revision == revision {
         return newest.kinds_to_lie_within().await;
@@ -95,7 +95,11 @@ async fn kinds_at(pool: &PgPool, viewer: &Viewer, revision: i64) -> Result<Vec<Z
 }
 
 /// All of them as memory holds them, where it holds all at one revision and knows who may see what.
-fn in_memory(live: &Live, viewer: &Viewer, layers: &[&'static Layer]) -> Option<(Vec<Source>, i64)> {
+pub(in crate::inventory) fn in_memory(
+    live: &Live,
+    viewer: &Viewer,
+    layers: &[&'static Layer],
+) -> Option<(Vec<Source>, i64)> {
     let mut revision = None;
     let mut sources = Vec::with_capacity(layers.len());
     for layer in layers {
@@ -136,6 +140,30 @@ impl Source {
                 tree.locate_in_envelope_intersecting(&envelope).for_each(|entry| found(Feature::Row(entry.data)));
             }
         }
+    }
+
+    /// Calls `found` with every feature that has a shape.
+    pub fn all(&self, found: impl FnMut(Feature)) {
+        const WORLD: Bbox = [-180.0, -90.0, 180.0, 90.0];
+        self.near(&WORLD, found);
+    }
+
+    /// The feature of this id.
+    pub fn find(&self, id: &str) -> Option<Feature> {
+        match &self.features {
+            Features::Memory { snapshot, jurisdiction } => snapshot.find(id, jurisdiction).map(Feature::Held),
+            Features::Rows { rows, .. } => {
+                let at = rows.iter().position(|row| row.id == id)?;
+                u32::try_from(at).ok().map(Feature::Row)
+            }
+        }
+    }
+
+    /// A property that is a text, of a feature in memory.
+    pub fn text(&self, feature: Feature, property: &str) -> Option<String> {
+        let (Features::Memory { snapshot, .. }, Feature::Held(picked)) = (&self.features, feature) else { return None };
+        let text = std::str::from_utf8(snapshot.text(picked)).ok()?;
+        serde_json::from_str(selection::member(selection::member(text, "properties")?, property)?).ok()
     }
 
     pub fn id(&self, feature: Feature) -> &str {

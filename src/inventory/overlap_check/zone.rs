@@ -11,7 +11,7 @@ use crate::geometry::overlap::{self, Rest, Shape, Stopped, Work, rest};
 use crate::store::overlap_checks::{FindingRow, SubjectRow};
 
 /// The layer of control lines.
-pub(super) const LAYER: &str = "control_zones";
+pub(in crate::inventory) const LAYER: &str = "control_zones";
 
 /// Land outside below this is rounding: one square centimetre, as common land is contact.
 const CONTACT_M2: f64 = overlap::CONTACT_M2;
@@ -52,7 +52,7 @@ pub(super) fn told(properties: &str) -> Option<ZoneTold> {
 }
 
 /// What of the shape lies in no zone of this kind; `None` where all of it does.
-pub(super) fn outside(
+pub(in crate::inventory) fn outside(
     shape: &Shape<'_>,
     source: &Source,
     kind: &ZoneKind,
