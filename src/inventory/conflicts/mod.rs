@@ -36,6 +36,9 @@ use crate::store::{self};
 /// Pairs that were not compared are named up to so many.
 const NAMED: usize = 1_000;
 
+/// Touched features that are compared without threads of their own.
+const FEW: usize = 64;
+
 /// Areas and widths that differ by less, in part, are the same.
 const SAME: f64 = 1e-9;
 
@@ -79,7 +82,9 @@ pub async fn audit(pool: &PgPool, live: &Live, whole: bool) -> Result<Option<Aud
     let sources: Arc<Vec<Source>> = Arc::new(sources);
     let found = tokio::task::spawn_blocking(move || {
         let find = || pairs::find(&sources, touched.as_ref());
-        match threads_of_its_own() {
+        // Few are compared before threads are made.
+        let threads = if count.is_none_or(|count| count > FEW) { threads_of_its_own() } else { None };
+        match threads {
             Some(threads) => threads.install(find),
             None => find(),
         }
