@@ -6,9 +6,11 @@ mod calendar;
 mod procedure;
 #[cfg(test)]
 mod tests;
+mod wording;
 
 pub use calendar::{Calendar, CalendarDay, NOTICE_WORKING_DAYS, parse_calendar};
-pub use procedure::{Duty, State, check_day, check_move, duties, may_follow};
+pub use procedure::{Duty, State, check_day, check_move, duties, may_follow, words_of_states};
+pub use wording::{BOUNDS_M, Neighbour, NeighbourKind, words};
 
 use super::finding::{Finding, Place};
 use super::lifecycle::{DecimalHectares, EventKind, ParkEvent, check_event_arithmetic};

@@ -71,6 +71,11 @@ impl State {
     }
 }
 
+/// `proposed、joint_review、…`: all words, for messages.
+pub fn words_of_states() -> String {
+    State::ALL.map(State::as_str).join("、")
+}
+
 /// Whether the table has this move.
 pub fn may_follow(from: State, to: State) -> bool {
     from.next().contains(&to)

@@ -6,6 +6,7 @@ mod compare;
 mod difference;
 mod job;
 pub mod report;
+mod shapes;
 mod source;
 mod subject;
 pub mod wire;
@@ -19,6 +20,7 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 pub use difference::{Difference, difference};
+pub use shapes::Compared;
 pub use subject::Given;
 
 use crate::domain::access::{Jurisdiction, Viewer};

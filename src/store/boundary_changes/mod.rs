@@ -2,6 +2,7 @@
 //! park's divisions.
 
 mod approve;
+mod around;
 mod calendar;
 
 use chrono::NaiveDate;
@@ -11,6 +12,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Row};
 
 pub use approve::{Standing, blocks_changed_since, close_park, end_blocks, insert_blocks, list_standing, set_park};
+pub use around::{NearBlock, NearDivision, NearParcel, blocks_around, divisions_around, parcels_around};
 pub use calendar::{list_days, replace_days};
 
 use super::geometry_column;
@@ -276,6 +278,13 @@ pub async fn set_state(connection: &mut PgConnection, change: &ChangeRow) -> Res
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// The divisions of each change that a revision wrote.
+pub async fn divisions_of_revision(connection: &mut PgConnection, revision: i64) -> Result<Vec<Vec<String>>> {
+    let sql = "SELECT ARRAY(SELECT json_array_elements_text(coalesce(after, before) -> 'division_codes'))
+               FROM change WHERE revision = $1 AND layer = 'boundary_change'";
+    Ok(sqlx::query_scalar(sql).bind(revision).fetch_all(connection).await?)
 }
 
 /// Withdraws the open changes of these parks, which have come to an end otherwise (merged, revoked, split): each gets its step, and a
