@@ -1,9 +1,10 @@
 //! What lies on a side of a block: the nearest point of a candidate as seen from the edges that face that side.
 //!
 //! An edge of a block's outer borders *faces* a side where its outward normal is within 45° of the side's bearing. A candidate *lies on* a
-//! side where one of its points, nearest to such an edge, is seen from there at a bearing within 45° of the side's, outside the block; where
-//! the two touch, the edge's own normal stands for the bearing. So a road along two sides lies on both, and what a notch of the block
-//! looks at counts too. Never: whether something else stands between.
+//! side where one of its points, nearest to such an edge, is seen from there at a bearing within 45° of the side's, outside the block. Where
+//! the two touch along the edge or at a point within it, the edge's own normal stands for the bearing; where they touch at the edge's end
+//! alone, the way that the candidate goes from there does, so that a neighbour in the east is not in the south for its corner. A road along
+//! two sides lies on both, and what a notch of the block looks at counts too. Never: whether something else stands between.
 
 use geo::{Coord, LineString, MultiPolygon};
 use rstar::{AABB, RTree, RTreeObject};
@@ -23,7 +24,7 @@ const MOST_STEPS: u64 = 30_000_000;
 pub struct Sight {
     /// From the block's border to the candidate, m; 0 where they touch.
     pub distance_m: f64,
-    /// From north by east, degrees, as seen from the block; of the edge's outward normal where they touch.
+    /// From north by east, degrees, as seen from the block; where they touch, of the edge's outward normal.
     pub bearing_deg: f64,
     /// The candidate's nearest point.
     pub point: Coord<f64>,
@@ -58,6 +59,28 @@ struct Edge {
     to: Coord<f64>,
     /// Bearing of the outward normal.
     outward: f64,
+}
+
+impl Edge {
+    /// The bearing of a segment that touches this edge at `p`.
+    fn contact(&self, (a, b): (Coord<f64>, Coord<f64>), p: Coord<f64>) -> f64 {
+        let way = self.to - self.from;
+        let length = way.x.hypot(way.y);
+        let along = |c: Coord<f64>| ((c - self.from).x * way.x + (c - self.from).y * way.y) / length;
+        let across = |c: Coord<f64>| ((c - self.from).y * way.x - (c - self.from).x * way.y) / length;
+        if (TOUCHING_M..=length - TOUCHING_M).contains(&along(p)) {
+            return self.outward;
+        }
+        // A stretch of the segment beside the edge, both its ends close to it.
+        let ((from, far_from), (to, far_to)) = ((along(a), across(a)), (along(b), across(b)));
+        let (low, high) = (from.min(to).max(0.0), from.max(to).min(length));
+        let at = |t: f64| far_from + (far_to - far_from) * ((t - from) / (to - from));
+        if high - low > TOUCHING_M && at(low).abs().max(at(high).abs()) <= 2.0 * TOUCHING_M {
+            return self.outward;
+        }
+        let middle = (a + b) / 2.0 - p;
+        if middle.x.hypot(middle.y) <= TOUCHING_M { self.outward } else { bearing(middle.x, middle.y) }
+    }
 }
 
 impl RTreeObject for Edge {
@@ -146,7 +169,10 @@ impl<'a> Lookout<'a> {
                     if distance > reach || best.is_some_and(|(d, ..)| distance >= d) {
                         continue;
                     }
-                    let seen_at = if distance <= TOUCHING_M { own.outward } else { bearing(q.x - p.x, q.y - p.y) };
+                    let seen_at = match distance <= TOUCHING_M {
+                        true => own.contact((a, b), p),
+                        false => bearing(q.x - p.x, q.y - p.y),
+                    };
                     if apart(seen_at, bearing_of(side)) <= 45.0 && self.is_outside(q, distance) {
                         best = Some((distance, p, q, seen_at));
                         reach = distance;
@@ -271,6 +297,12 @@ mod tests {
             assert_eq!(seen, [("east", 0.0, 90.0)]);
             part.exterior_mut(|ring| ring.0.reverse());
         }
+        // At a corner alone it lies where it goes from there.
+        let block = MultiPolygon(vec![rectangle(0., 0., 10., 10.)]);
+        let diagonal = sides(&block, &rectangle(10., 10., 20., 20.).exterior().0);
+        assert_eq!(diagonal.iter().map(|s| (s.0, s.1)).collect::<Vec<_>>(), [("east", 0.0), ("north", 0.0)]);
+        let beside = sides(&block, &rectangle(10., 0., 20., 10.).exterior().0);
+        assert_eq!(beside, [("east", 0.0, 90.0)], "the corners are not in the south and north");
         // Crossing the border is touching it; the side is the edge's.
         let crossing = sides(&MultiPolygon(vec![part]), &[at(5., 5.), at(5., 15.)]);
         assert_eq!(crossing.iter().map(|s| (s.0, s.1)).collect::<Vec<_>>(), [("north", 0.0)]);
