@@ -4,6 +4,8 @@ pub mod access;
 mod accounts;
 mod attachments;
 mod auth;
+mod boundary_changes;
+mod boundary_pages;
 mod bulk;
 mod callers;
 mod cards;
@@ -240,6 +242,21 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/api/conflicts", Planner, conflicts::list_conflicts))
         .service(get("/api/conflicts/{id}", Planner, conflicts::get_conflict))
         .service(post("/api/conflicts/{id}/marks", Planner, conflicts::create_conflict_mark))
+        .service(
+            address("/api/boundary-changes", "GET, HEAD, POST")
+                .reads(Staff, boundary_changes::list_boundary_changes)
+                .does(Method::POST, Planner, boundary_changes::create_boundary_change),
+        )
+        .service(
+            address("/api/boundary-changes/{id}", "GET, HEAD, PUT")
+                .reads(Staff, boundary_changes::get_boundary_change)
+                .does(Method::PUT, Planner, boundary_changes::replace_boundary_change),
+        )
+        .service(
+            address("/api/boundary-changes/{id}/assessment", "GET, HEAD")
+                .streams(Planner, boundary_changes::get_boundary_assessment),
+        )
+        .service(post("/api/boundary-changes/{id}/transitions", Planner, boundary_changes::create_boundary_transition))
         .service(
             address("/api/session", "GET, HEAD, POST, DELETE")
                 .reads(Public, session::get_session)

@@ -7,6 +7,7 @@ pub mod account;
 pub mod area;
 pub mod attachment;
 pub mod block;
+pub mod boundary_change;
 pub mod conflict;
 pub mod control_zone;
 pub mod detail;

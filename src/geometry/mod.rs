@@ -7,6 +7,7 @@ pub mod assemble;
 pub mod crs;
 pub mod difference;
 pub mod extremes;
+pub mod facing;
 pub mod flat;
 pub mod gcj02;
 pub mod generalise;

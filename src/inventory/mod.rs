@@ -3,6 +3,7 @@
 //! Never: a status code, a header, SQL text, a file format's details.
 
 pub mod accounts;
+pub mod boundary_change;
 pub mod conflicts;
 pub mod control_zones;
 pub mod criteria;

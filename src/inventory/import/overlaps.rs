@@ -115,7 +115,11 @@ pub(super) async fn with_ledger(connection: &mut PgConnection, parcels: &Arc<Fil
 
 /// What an undo has brought back, against what was written since: land given to another block in the meantime, and drawn
 /// blocks beside surveyed ones. What lay so before the undone revision was somebody's decision and is no reason.
-pub(super) async fn after_undo(connection: &mut PgConnection, undone: i64, undo: i64) -> Result<Vec<Finding>> {
+pub(in crate::inventory) async fn after_undo(
+    connection: &mut PgConnection,
+    undone: i64,
+    undo: i64,
+) -> Result<Vec<Finding>> {
     let blocks = store::blocks::list_written_by(connection, undo).await?;
     if blocks.is_empty() {
         return Ok(Vec::new());

@@ -6,7 +6,7 @@ use super::{Deed, Done, begin, finish};
 use crate::domain::ledger::{PlanProgress, missing_for_parcel};
 use crate::domain::{Finding, Place};
 use crate::error::{Error, Result};
-use crate::inventory::land;
+use crate::inventory::{boundary_change, land};
 use crate::store::{self, ledgers};
 
 /// Tables that single edits write. What else a revision wrote has a way back of its own, or none.
@@ -34,13 +34,20 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
         return Err(Error::conflict("undo_by_import", detail));
     }
     let wrote = store::changes::touched_tables(&mut transaction, target - 1, target).await?;
+    let why = said.map(|said| format!("：{said}")).unwrap_or_default();
+    let reason = format!("撤销修订 {target}{why}");
+    if boundary_change::undo::is_of_change(&wrote) {
+        transaction.rollback().await?;
+        return boundary_change::undo::undo(pool, deed, target, &reason, dry_run).await;
+    }
     if let Some((_, other)) = wrote.iter().find(|(_, table)| !OF_LEDGERS.contains(&table.as_str())) {
         let what = match other.as_str() {
             "attachment" => "增减附件的修订；要移除附件请用 DELETE，要恢复请重新上传",
             "low_efficiency_criteria_set" | "low_efficiency_criterion" => "修改认定标准的修订；请用 PUT 写回原来的标准",
             _ => "修改园区、区块或区划的修订；请用更正后的文件重新导入",
         };
-        let detail = format!("修订 {target} 是{what}；这里只能撤销对台账（周转用地、低效用地、再开发方案）的修改");
+        let detail =
+            format!("修订 {target} 是{what}；这里只能撤销对台账（周转用地、低效用地、再开发方案）和调区扩区的修改");
         return Err(Error::conflict("undo_not_possible", detail));
     }
     let rows = store::undo::size(&mut transaction, target).await?;
@@ -57,8 +64,6 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
         return Err(Error::Conflict { code: "undo_conflict", detail, findings: since.iter().map(told).collect() });
     }
     let before = leaning(&mut transaction, target).await?;
-    let why = said.map(|said| format!("：{said}")).unwrap_or_default();
-    let reason = format!("撤销修订 {target}{why}");
     let undone = store::undo::undo_revision(&mut transaction, target, &deed.viewer.actor, &reason).await?;
     // Blocks may have moved while the parcels did not stand.
     land::place_written(&mut transaction).await?;

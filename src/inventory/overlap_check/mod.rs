@@ -6,6 +6,7 @@ pub(super) mod compare;
 mod difference;
 pub(super) mod job;
 pub mod report;
+mod shapes;
 pub(super) mod source;
 mod subject;
 pub mod wire;
@@ -20,6 +21,7 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 pub use difference::{Difference, difference};
+pub use shapes::Compared;
 pub use subject::Given;
 
 use crate::domain::access::{Jurisdiction, Viewer};

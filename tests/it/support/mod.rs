@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod borders;
+pub mod boundary;
 pub mod client;
 pub mod criteria;
 pub mod data_folder;

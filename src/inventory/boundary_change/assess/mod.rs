@@ -1,0 +1,215 @@
+//! What a proposed boundary would mean, against the register as it stands: land that goes out and comes in, parcels, extremes, 四至,
+//! conflicts, and the arithmetic of the paper beside that of the shapes.
+
+pub mod land;
+pub mod sides;
+
+use chrono::NaiveDate;
+use sqlx::PgPool;
+
+use self::land::Land;
+use self::sides::{Around, BlockView, REACH_M};
+use super::Detail;
+use crate::domain::access::Viewer;
+use crate::domain::boundary_change::{Landmark, ProposedBlock, StatedAreas};
+use crate::domain::overlap::Thresholds;
+use crate::domain::overlap_check::Purpose;
+use crate::domain::{Finding, Ledger, ParkCode, Place};
+use crate::error::{Error, Result};
+use crate::geometry::metres::Plane;
+use crate::geometry::overlap::Shape;
+use crate::inventory::import::off_async_threads;
+use crate::inventory::overlap_check::{CheckRequest, Compared, Desk};
+use crate::layers::catalogue::Catalogue;
+use crate::store::boundary_changes::{self, NearBlock, NearDivision, NearParcel, Standing};
+use crate::store::overlap_checks::SubjectRow;
+use crate::store::{self, as_of};
+
+/// Parcels of one ledger around a proposal; beyond, some are not looked at, and the assessment says so.
+pub const MOST_PARCELS: usize = 10_000;
+/// Stated and computed area may differ by this share before it is told, as in an import.
+const AREA_TOLERANCE: f64 = 0.01;
+
+/// The whole assessment.
+#[derive(Debug)]
+pub struct Assessment {
+    pub park: ParkCode,
+    pub park_name: String,
+    /// The revision of the register that it is of: what an approval may name as `assessed_revision`.
+    pub revision: i64,
+    pub on: NaiveDate,
+    pub areas: StatedAreas,
+    pub standing: Standing,
+    pub blocks: Vec<ProposedBlock>,
+    pub land: Land,
+    pub parcels: Vec<NearParcel>,
+    pub sides: Vec<BlockView>,
+    pub conflicts: Compared,
+    /// What is wrong or odd: sums, differences, a base that moved, what was not compared.
+    pub findings: Vec<Finding>,
+}
+
+/// Assesses a change as it stands, or as a draft would have it.
+pub async fn assess(
+    pool: &PgPool,
+    desk: &Desk,
+    viewer: &Viewer,
+    catalogue: &Catalogue,
+    detail: &Detail,
+    today: NaiveDate,
+) -> Result<Assessment> {
+    let change = &detail.change;
+    let mut transaction = store::begin_read_as(pool, viewer).await?;
+    let revision = as_of::newest(&mut transaction).await?;
+    let standing = boundary_changes::list_standing(&mut transaction, &change.park).await?;
+    let standing =
+        standing.ok_or_else(|| Error::conflict("park_unknown", format!("园区 {} 不在名录中", change.park)))?;
+    let boxes = boxes(&standing, &detail.blocks);
+    let mut findings = Vec::new();
+    let mut parcels = Vec::new();
+    for ledger in [Ledger::Turnover, Ledger::LowEfficiency] {
+        let mut found = boundary_changes::parcels_around(&mut transaction, ledger, &boxes, MOST_PARCELS).await?;
+        if found.len() > MOST_PARCELS {
+            found.truncate(MOST_PARCELS);
+            let message = format!("方案周围的{}超过 {MOST_PARCELS} 宗，只评估了前 {MOST_PARCELS} 宗", ledger.label());
+            findings.push(Finding::warning("assessment_incomplete", Place::whole(), message));
+        }
+        parcels.append(&mut found);
+    }
+    let blocks = boundary_changes::blocks_around(&mut transaction, &change.park, &boxes).await?;
+    let divisions = boundary_changes::divisions_around(&mut transaction, &boxes).await?;
+    let moved = boundary_changes::blocks_changed_since(&mut transaction, &change.park, change.base_revision).await?;
+    transaction.commit().await?;
+
+    // An approved change is its own latest word on the blocks; an ended one rests on nothing any more.
+    if change.state.is_open() && !moved.is_empty() {
+        let message = format!(
+            "方案依据的界线（修订 {}）之后，该园区有 {} 个区块又被修改；本评估以现在的界线（修订 {revision}）为准",
+            change.base_revision,
+            moved.len()
+        );
+        findings.push(Finding::warning("base_moved", Place::whole(), message));
+    }
+    let conflicts = conflicts(desk, viewer, catalogue, &change.park, &detail.blocks).await?;
+    let work = Work {
+        standing,
+        proposed: detail.blocks.clone(),
+        landmarks: change.landmarks.clone(),
+        parcels,
+        blocks,
+        divisions,
+    };
+    let (work, land, sides) = off_async_threads(move || {
+        let (land, sides) = work.compare();
+        (work, land, sides)
+    })
+    .await?;
+    findings.extend(arithmetic(&change.park, &change.areas, &work, &land));
+    let told = |what: &String| Finding::warning("assessment_incomplete", Place::whole(), what.clone());
+    findings.extend(land.not_compared.iter().map(told));
+    let Work { standing, proposed, parcels, .. } = work;
+    Ok(Assessment {
+        park: change.park.clone(),
+        park_name: change.park_name.clone(),
+        revision,
+        on: today,
+        areas: change.areas,
+        standing,
+        blocks: proposed,
+        land,
+        parcels,
+        sides,
+        conflicts,
+        findings,
+    })
+}
+
+/// What the comparison works on.
+struct Work {
+    standing: Standing,
+    proposed: Vec<ProposedBlock>,
+    landmarks: Vec<Landmark>,
+    parcels: Vec<NearParcel>,
+    blocks: Vec<NearBlock>,
+    divisions: Vec<NearDivision>,
+}
+
+impl Work {
+    fn compare(&self) -> (Land, Vec<BlockView>) {
+        let land = land::compare(&self.standing.blocks, &self.proposed, &self.parcels);
+        let around = Around {
+            landmarks: &self.landmarks,
+            blocks: &self.blocks,
+            parcels: &self.parcels,
+            divisions: &self.divisions,
+        };
+        (land, sides::view(&self.proposed, &around))
+    }
+}
+
+/// The boxes of all blocks, current and proposed, and what lies within reach of them.
+fn boxes(standing: &Standing, proposed: &[ProposedBlock]) -> Vec<[f64; 4]> {
+    let current = standing.blocks.iter().map(|b| &b.boundary);
+    let shapes = current.chain(proposed.iter().map(|b| &b.boundary));
+    let widened = |bbox: [f64; 4]| {
+        let middle = geo::Coord { x: (bbox[0] + bbox[2]) / 2.0, y: (bbox[1] + bbox[3]) / 2.0 };
+        let (east, north) = Plane::around(middle).degrees(REACH_M);
+        [bbox[0] - east, bbox[1] - north, bbox[2] + east, bbox[3] + north]
+    };
+    shapes.filter_map(|shape| Shape::of_multi_polygon(shape).bbox()).map(widened).collect()
+}
+
+/// The proposed blocks against all that a check of overlaps would compare them with, but for the park's own and the parcels, which have
+/// a part of their own.
+async fn conflicts(
+    desk: &Desk,
+    viewer: &Viewer,
+    catalogue: &Catalogue,
+    park: &ParkCode,
+    blocks: &[ProposedBlock],
+) -> Result<Compared> {
+    let request = CheckRequest {
+        title: String::new(),
+        purpose: Purpose::ParkBoundary,
+        layers: None,
+        thresholds: Thresholds::default(),
+        on_day: None,
+        revision: None,
+    };
+    let subject = |block: &ProposedBlock| SubjectRow {
+        label: block.name.clone().unwrap_or_else(|| format!("区块{}", block.number)),
+        // As the park itself: it is not compared with its own blocks.
+        layer: Some("parks".to_owned()),
+        feature_id: Some(park.to_string()),
+        area_m2: block.area_m2,
+        geometry: block.boundary.clone(),
+    };
+    let subjects = blocks.iter().map(subject).collect();
+    desk.compare_shapes(viewer, catalogue, &request, subjects, false).await
+}
+
+/// The sums of the paper, to the digit; and the paper against the shapes.
+fn arithmetic(park: &ParkCode, areas: &StatedAreas, work: &Work, land: &Land) -> Vec<Finding> {
+    let stated: Vec<_> = work.proposed.iter().map(|block| block.stated_area).collect();
+    let mut findings = areas.check(park, &stated);
+    let computed = [
+        ("computed_before_differs", "调整前", areas.before, land.before_m2),
+        ("computed_out_differs", "调出", areas.out, land.m2(land::Side::Out)),
+        ("computed_in_differs", "新扩入", areas.added, land.m2(land::Side::In)),
+        ("computed_after_differs", "调整后", areas.after, land.after_m2),
+    ];
+    for (code, what, paper, m2) in computed {
+        let paper_m2 = paper.square_metres() as f64;
+        let difference = (m2 - paper_m2).abs();
+        // Of nothing every square metre is more than one per cent; a hundred of them are one hundredth of a hectare, as papers print.
+        if difference > AREA_TOLERANCE * paper_m2 && difference > 100.0 {
+            let message = format!(
+                "{what}面积：文件为 {paper} 公顷，按界线计算为 {:.4} 公顷，相差 {:.4} 公顷",
+                m2 / 10_000.0,
+                (m2 - paper_m2) / 10_000.0
+            );
+            findings.push(Finding::warning(code, Place::whole(), message));
+        }
+    }
+    findings
+}

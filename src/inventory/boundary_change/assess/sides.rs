@@ -1,0 +1,197 @@
+//! What lies on each side of each proposed block, with distance and bearing, and the 四至 words that it suggests.
+
+use std::collections::HashSet;
+
+use geo::{Coord, LineString, MultiPolygon};
+
+use crate::domain::boundary_change::{Landmark, Neighbour, NeighbourKind, ProposedBlock, words};
+use crate::domain::four_extents::Direction;
+use crate::domain::{FourExtents, Ledger};
+use crate::geometry::extremes;
+use crate::geometry::facing::{Lookout, Sight};
+use crate::geometry::overlap::{self, Relation, Shape, Work};
+use crate::store::boundary_changes::{NearBlock, NearDivision, NearParcel};
+
+/// Nothing farther away is told to bound a block.
+pub const REACH_M: f64 = 2_000.0;
+/// Candidates that are listed on each side, the nearest first; the rest is counted.
+pub const MOST_LISTED: usize = 10;
+/// A parcel with more of its land than this in the block is the block's own and bounds nothing.
+const OWN_SHARE: f64 = 0.01;
+
+/// Something on a side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    pub kind: NeighbourKind,
+    /// Id in its layer; `None` of a landmark.
+    pub id: Option<String>,
+    /// As words name it.
+    pub name: String,
+    pub illustrative: bool,
+    pub sight: Sight,
+}
+
+/// One side of one block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SideView {
+    pub side: Direction,
+    pub candidates: Vec<Candidate>,
+    /// Those that are not listed.
+    pub more: usize,
+    pub words: Option<String>,
+}
+
+/// The four sides of one block, in the official order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlockView {
+    pub block: String,
+    pub sides: Vec<SideView>,
+    /// The words put together: 东至…，南至…，西至…，北至….
+    pub words: FourExtents,
+    /// False where the bound on work was met.
+    pub complete: bool,
+}
+
+/// All that may lie around.
+pub struct Around<'a> {
+    pub landmarks: &'a [Landmark],
+    pub blocks: &'a [NearBlock],
+    pub parcels: &'a [NearParcel],
+    pub divisions: &'a [NearDivision],
+}
+
+/// Looks out of each block.
+pub fn view(blocks: &[ProposedBlock], around: &Around<'_>) -> Vec<BlockView> {
+    let own_parcels = own_parcels(blocks, around.parcels);
+    let look = |(at, block): (usize, &ProposedBlock)| {
+        let mut lookout = Lookout::of(&block.boundary, REACH_M)?;
+        let mut sides: [Vec<Candidate>; 4] = Default::default();
+        let mut add = |seen: [Option<Sight>; 4], named: &dyn Fn() -> Candidate| {
+            for (side, sight) in sides.iter_mut().zip(seen) {
+                if let Some(sight) = sight {
+                    side.push(Candidate { sight, ..named() });
+                }
+            }
+        };
+        for landmark in around.landmarks {
+            let seen = lookout.look(std::iter::once(landmark.path.as_slice()));
+            add(seen, &|| named(NeighbourKind::Landmark, None, landmark.name.clone(), false));
+        }
+        for other in blocks.iter().filter(|other| other.number != block.number) {
+            let name = format!("本园区{}", block_name(&other.number, other.name.as_deref()));
+            let seen = lookout.look(rings(&other.boundary));
+            add(seen, &|| named(NeighbourKind::OwnBlock, Some(other.number.clone()), name.clone(), false));
+        }
+        for other in around.blocks {
+            let number = other.id.split_once('-').map_or("", |(_, number)| number);
+            let name = format!("{}{}", other.park_name, block_name(number, other.name.as_deref()));
+            let seen = lookout.look(rings(&other.boundary));
+            add(seen, &|| named(NeighbourKind::Park, Some(other.id.clone()), name.clone(), other.illustrative));
+        }
+        for (parcel_at, parcel) in around.parcels.iter().enumerate() {
+            if own_parcels.contains(&(at, parcel_at)) {
+                continue;
+            }
+            let name = format!("{}{}", parcel_word(parcel.ledger), parcel.name.as_deref().unwrap_or(&parcel.id));
+            let seen = lookout.look(rings(&parcel.boundary));
+            add(seen, &|| named(NeighbourKind::Parcel, Some(parcel.id.clone()), name.clone(), false));
+        }
+        divisions(block, around.divisions, &mut lookout, &mut sides);
+        Some(summed_up(block, sides, lookout.is_complete()))
+    };
+    blocks.iter().enumerate().filter_map(look).collect()
+}
+
+fn named(kind: NeighbourKind, id: Option<String>, name: String, illustrative: bool) -> Candidate {
+    let sight = Sight { distance_m: 0.0, bearing_deg: 0.0, point: Coord::default() };
+    Candidate { kind, id, name, illustrative, sight }
+}
+
+fn block_name(number: &str, name: Option<&str>) -> String {
+    name.map_or_else(|| format!("区块{number}"), str::to_owned)
+}
+
+fn parcel_word(ledger: Ledger) -> &'static str {
+    match ledger {
+        Ledger::LowEfficiency => "低效用地",
+        _ => "地块",
+    }
+}
+
+fn rings(shape: &MultiPolygon<f64>) -> impl Iterator<Item = &[Coord<f64>]> + Clone {
+    shape
+        .0
+        .iter()
+        .flat_map(|part| std::iter::once(part.exterior()).chain(part.interiors()))
+        .map(|r: &LineString<f64>| r.0.as_slice())
+}
+
+/// The borders of other divisions; of its own where no other one is known on that side. Prefectures only where no county is drawn.
+fn divisions(
+    block: &ProposedBlock,
+    divisions: &[NearDivision],
+    lookout: &mut Lookout<'_>,
+    sides: &mut [Vec<Candidate>; 4],
+) {
+    let Some(middle) = extremes::point_inside(&block.boundary) else { return };
+    let has_counties = divisions.iter().any(|division| division.is_county);
+    let is_own = |division: &NearDivision| {
+        let shape = Shape::of_multi_polygon(&division.outline);
+        shape.holds(middle.0, &mut Work::of_one_pair()).unwrap_or(false)
+    };
+    let (own, others): (Vec<&NearDivision>, Vec<&NearDivision>) =
+        divisions.iter().filter(|d| d.is_county == has_counties).partition(|division| is_own(division));
+    let mut known = [false; 4];
+    for (division, is_own) in others.iter().map(|d| (d, false)).chain(own.iter().map(|d| (d, true))) {
+        let seen = lookout.look(rings(&division.outline));
+        for (at, sight) in seen.into_iter().enumerate() {
+            let Some(sight) = sight.filter(|_| !(is_own && known[at])) else { continue };
+            known[at] |= !is_own;
+            let name = format!("{}界", division.name);
+            sides[at]
+                .push(Candidate { sight, ..named(NeighbourKind::Division, Some(division.code.clone()), name, false) });
+        }
+    }
+}
+
+fn summed_up(block: &ProposedBlock, sides: [Vec<Candidate>; 4], complete: bool) -> BlockView {
+    let mut put = FourExtents::default();
+    let sides = Direction::ALL.into_iter().zip(sides).map(|(side, mut candidates)| {
+        candidates.sort_by(|a, b| {
+            let distance = a.sight.distance_m.total_cmp(&b.sight.distance_m);
+            distance.then(a.kind.cmp(&b.kind)).then_with(|| a.name.cmp(&b.name)).then_with(|| a.id.cmp(&b.id))
+        });
+        let neighbours: Vec<Neighbour<'_>> = candidates
+            .iter()
+            .map(|c| Neighbour { kind: c.kind, name: &c.name, distance_m: c.sight.distance_m })
+            .collect();
+        let words = words(side, &neighbours);
+        let more = candidates.len().saturating_sub(MOST_LISTED);
+        candidates.truncate(MOST_LISTED);
+        SideView { side, candidates, more, words }
+    });
+    let sides: Vec<SideView> = sides.collect();
+    for view in &sides {
+        let slot = match view.side {
+            Direction::East => &mut put.east,
+            Direction::South => &mut put.south,
+            Direction::West => &mut put.west,
+            Direction::North => &mut put.north,
+        };
+        slot.clone_from(&view.words);
+    }
+    BlockView { block: block.number.clone(), sides, words: put, complete }
+}
+
+/// Pairs of block and parcel of which the parcel's land is the block's.
+fn own_parcels(blocks: &[ProposedBlock], parcels: &[NearParcel]) -> HashSet<(usize, usize)> {
+    let left: Vec<_> = blocks.iter().map(|b| &b.boundary).collect();
+    let right: Vec<_> = parcels.iter().map(|p| &p.boundary).collect();
+    let pairs = overlap::between(&left, &right, usize::MAX);
+    let own = pairs.list.iter().filter_map(|pair| match pair.relation {
+        Relation::Overlap { area } if area.value() > OWN_SHARE * parcels[pair.b].area_m2 => Some((pair.a, pair.b)),
+        _ => None,
+    });
+    // What could not be compared meets the border many times: it bounds nothing that words could name.
+    own.chain(pairs.too_complex.iter().copied()).collect()
+}
