@@ -50,7 +50,6 @@ mod page_links;
 mod params;
 mod park_json;
 mod park_pages;
-mod park_words;
 mod past;
 mod problem;
 mod problem_english;

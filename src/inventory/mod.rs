@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod criteria;
 pub mod database_role;
+pub mod directories;
 pub mod export;
 pub mod extra_layers;
 pub mod geometry_report;
@@ -14,6 +15,7 @@ pub mod land;
 pub mod ledgers;
 pub mod live;
 pub mod overlap_check;
+pub mod parks;
 pub mod progress;
 pub mod reports;
 pub mod sample;

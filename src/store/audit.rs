@@ -64,7 +64,7 @@ type BadTuple = (Option<i64>, Option<i32>, Option<String>, Option<String>, Strin
 
 /// The tables under the log: name, what a change calls a row `n`, and the columns of its key. Not asked of the database,
 /// whose own list may have been altered.
-const TRACKED: [(&str, &str, &[&str]); 15] = [
+const TRACKED: [(&str, &str, &[&str]); 17] = [
     ("division", "n.code", &["code"]),
     ("park", "n.code", &["code"]),
     ("directory_version", "n.id", &["id"]),
@@ -80,6 +80,8 @@ const TRACKED: [(&str, &str, &[&str]); 15] = [
     ("low_efficiency_criteria_set", "n.id", &["id"]),
     ("low_efficiency_criterion", "n.id", &["id"]),
     ("attachment", "n.ledger || '@' || n.record_id || '@' || n.ordinal", &["ledger", "record_id", "ordinal"]),
+    ("block_lineage", "n.event_id || '@' || n.parent_id || '@' || n.child_id", &["event_id", "parent_id", "child_id"]),
+    ("directory_publication", "n.version_id", &["version_id"]),
 ];
 
 /// The log of accounts.

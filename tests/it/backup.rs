@@ -63,6 +63,13 @@ async fn filled(name: &str) -> Database {
          VALUES ('430121-2025@1', '430121-2025', '430121', 1, '停产（示意）', '部分闲置类', 'any', 'production_stopped', 'eq', true)",
     )
     .await;
+    db.write(
+        "INSERT INTO block_lineage (event_id, parent_id, child_id, effective_on, common_area_m2)
+         SELECT min(id), 'S437001-1', 'S437001-2', '2020-01-01', 1 FROM park_event;
+         INSERT INTO directory_publication (version_id, register_on, register_revision, actor)
+         SELECT min(id), '2020-01-01', 1, 'test' FROM directory_version",
+    )
+    .await;
     let entry = ExportEntry { actor: "test", layer: "x", filter: "", format: "csv", rows: 1, address: "" };
     log_export(&db.pool, &entry).await.expect("logged");
     sqlx::raw_sql(
@@ -138,8 +145,10 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "api_token",
             "attachment",
             "attachment_content",
+            "block_lineage",
             "change",
             "directory_entry",
+            "directory_publication",
             "directory_version",
             "division",
             "export_log",
