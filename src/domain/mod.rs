@@ -7,6 +7,7 @@ pub mod account;
 pub mod area;
 pub mod attachment;
 pub mod block;
+pub mod boundary_change;
 pub mod detail;
 pub mod directory;
 pub mod division;

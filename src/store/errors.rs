@@ -4,7 +4,7 @@ use crate::error::Error;
 
 /// Constraint, code, sentence. Conflicts are about what the register holds; the rest is invalid input that got past the
 /// checks before the database.
-const CONFLICTS: [(&str, &str, &str); 19] = [
+const CONFLICTS: [(&str, &str, &str); 22] = [
     ("account_pkey", "account_exists", "账号名已被使用"),
     ("park_pkey", "park_exists", "园区代码已存在"),
     ("division_pkey", "division_exists", "行政区划代码已存在"),
@@ -15,6 +15,9 @@ const CONFLICTS: [(&str, &str, &str); 19] = [
     ("park_event_park_fkey", "park_unknown", "事件所属的园区不存在，或园区仍有事件"),
     ("attachment_once", "attachment_exists", "该记录已有内容完全相同的附件"),
     ("attachment_pkey", "attachment_exists", "另一个附件刚刚加入，请再试一次"),
+    ("boundary_change_one_open", "change_open", "该园区已有未办结的调区扩区"),
+    ("boundary_change_pkey", "change_open", "另一个调区扩区刚刚提出，请再试一次"),
+    ("boundary_change_park_fkey", "park_unknown", "调区扩区所属的园区不存在，或园区仍有调区扩区"),
     ("turnover_parcel_pkey", "record_exists", "周转用地的标识已存在"),
     ("turnover_parcel_one_at_a_time", "record_exists", "同一周转用地在同一时间只能有一个状态"),
     ("low_efficiency_parcel_pkey", "record_exists", "低效用地的标识已存在"),
@@ -25,7 +28,7 @@ const CONFLICTS: [(&str, &str, &str); 19] = [
     ("turnover_parcel_park_fkey", "park_unknown", "地块所在的园区不在名录中，或园区仍有地块"),
     ("low_efficiency_parcel_park_fkey", "park_unknown", "地块所在的园区不在名录中，或园区仍有地块"),
 ];
-const INVALID: [(&str, &str, &str); 30] = [
+const INVALID: [(&str, &str, &str); 36] = [
     ("park_block_geom_in_province", "outside_province", "区块边界超出本省范围"),
     ("park_block_geom_finite", "geometry_empty", "区块边界为空，或有坐标不是有限的数"),
     ("park_block_area_finite", "area_invalid", "区块面积不是有效数值"),
@@ -56,6 +59,12 @@ const INVALID: [(&str, &str, &str); 30] = [
     ("low_efficiency_parcel_stated_area_positive", "stated_area_invalid", "标注面积应大于 0"),
     ("low_efficiency_parcel_land_use_with_system", "land_use_system_missing", "地类编码要写明地类标准"),
     ("park_event_area_arithmetic", "event_area_arithmetic", "调整前 − 调出 + 新扩入 不等于 调整后"),
+    ("boundary_change_area_arithmetic", "event_area_arithmetic", "调整前 − 调出 + 新扩入 不等于 调整后"),
+    ("boundary_change_block_geom_in_province", "outside_province", "拟议区块的边界超出本省范围"),
+    ("boundary_change_block_geom_finite", "geometry_empty", "拟议区块的边界为空，或有坐标不是有限的数"),
+    ("boundary_change_block_area_finite", "area_invalid", "拟议区块的面积不是有效数值"),
+    ("boundary_change_block_stated_area_positive", "stated_area_invalid", "标注面积应大于 0"),
+    ("boundary_change_block_number_format", "id_invalid", "区块编号不合规则"),
 ];
 
 impl From<sqlx::Error> for Error {

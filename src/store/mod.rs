@@ -10,6 +10,7 @@ pub mod attachments;
 pub mod audit;
 pub mod backup;
 pub mod blocks;
+pub mod boundary_changes;
 pub mod changes;
 mod conditions;
 mod copy;

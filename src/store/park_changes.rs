@@ -123,6 +123,7 @@ pub async fn leaning(connection: &mut PgConnection, revision: i64) -> Result<Vec
          SELECT DISTINCT b.code, x.what FROM begun b, LATERAL (
              SELECT '区块' AS what FROM park_block t WHERE t.park_code = b.code AND t.revision > $1
              UNION ALL SELECT '沿革事件' FROM park_event t WHERE t.park_code = b.code AND t.revision > $1
+             UNION ALL SELECT '调区扩区' FROM boundary_change t WHERE t.park_code = b.code AND t.revision > $1
              UNION ALL SELECT '名录条目' FROM directory_entry t WHERE t.park_code = b.code AND t.revision > $1
              UNION ALL SELECT '并入的园区' FROM park t WHERE t.successor_code = b.code AND t.revision > $1) x
          ORDER BY 1, 2",

@@ -70,6 +70,16 @@ async fn filled(name: &str) -> Database {
          SELECT min(id), '2020-01-01', 1, 'test' FROM directory_version",
     )
     .await;
+    db.write(
+        "INSERT INTO boundary_change (id, park_code, prefecture_code, division_codes, title, kind, state, state_on, area_before_ha, area_out_ha,
+             area_in_ha, area_after_ha, base_revision, actor)
+         VALUES ('BC-2025-0001', 'G431176', '430100', '{430100}', '调区扩区（示意）', 'extended', 'proposed', '2025-01-02', 1, 0, 1, 2, 1, 'test');
+         INSERT INTO boundary_change_block (change_id, number, division_codes, geom, area_m2, stated_area_ha)
+         VALUES ('BC-2025-0001', '1', '{430100}', ST_Multi(ST_MakeEnvelope(112, 28, 112.1, 28.1, 4490)), 1, 2);
+         INSERT INTO boundary_change_step (change_id, ordinal, division_codes, to_state, happened_on, base_revision, actor)
+         VALUES ('BC-2025-0001', 1, '{430100}', 'proposed', '2025-01-02', 1, 'test')",
+    )
+    .await;
     let entry = ExportEntry { actor: "test", layer: "x", filter: "", format: "csv", rows: 1, address: "" };
     log_export(&db.pool, &entry).await.expect("logged");
     sqlx::raw_sql(
@@ -146,6 +156,10 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "attachment",
             "attachment_content",
             "block_lineage",
+            "boundary_change",
+            "boundary_change_block",
+            "boundary_change_step",
+            "calendar_day",
             "change",
             "directory_entry",
             "directory_publication",

@@ -18,6 +18,7 @@ mod attachments_database;
 mod attachments_life;
 mod audit;
 mod backup;
+mod boundary_changes_store;
 mod cards;
 mod changes;
 mod changes_ledgers;

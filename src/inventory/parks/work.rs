@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::inventory::import;
 use crate::inventory::ledgers::{Deed, text};
 use crate::store;
+use crate::store::boundary_changes;
 use crate::store::park_events::{self, BlockLine, ParkEdit, StandingBlock, StandingPark, Succession};
 
 /// What the event rests on.
@@ -382,7 +383,10 @@ impl<'a> Work<'a> {
     }
 
     /// Changes of boundary that are under way for parks that end go with them.
-    pub async fn withdraw(&self, _connection: &mut PgConnection, _parks: &[&ParkCode]) -> Result<()> {
+    pub async fn withdraw(&self, connection: &mut PgConnection, parks: &[&ParkCode]) -> Result<()> {
+        let parks: Vec<ParkCode> = parks.iter().map(|code| (*code).clone()).collect();
+        let note = format!("园区{}，随之撤回", self.wanted.change.kind().label());
+        boundary_changes::withdraw_open(connection, &parks, self.on, &self.deed.viewer.actor, &note).await?;
         Ok(())
     }
 
