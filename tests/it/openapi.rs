@@ -10,7 +10,7 @@ use crate::support::http::{authorised, call, get, get_authorised, link, post, up
 use crate::support::{Database, accounts, files, images, parcels};
 
 /// The URL table of `src/api/mod.rs`, as a reader would try it.
-const ADDRESSES: [(&str, &str); 142] = [
+const ADDRESSES: [(&str, &str); 149] = [
     ("/livez", "/livez"),
     ("/readyz", "/readyz"),
     ("/metrics", "/metrics"),
@@ -155,6 +155,13 @@ const ADDRESSES: [(&str, &str); 142] = [
     ("/collections/redevelopment_plans/transitions", "/api/collections/redevelopment_plans/transitions"),
     ("/revisions/{number}/undo", "/api/revisions/1/undo"),
     ("/parks", "/api/parks"),
+    ("/parks/{code}/lineage", "/api/parks/G431176/lineage"),
+    ("/parks/{code}/predecessors", "/api/parks/G431176/predecessors?on=2020-01-01"),
+    ("/park-events", "/api/park-events"),
+    ("/directories", "/api/directories"),
+    ("/directories/as-of", "/api/directories/as-of?on=2020-01-01"),
+    ("/directories/difference", "/api/directories/difference?from=cn-2018&to=2020-01-01"),
+    ("/directories/{directory}", "/api/directories/cn-2018"),
     ("/parks/{code}", "/api/parks/G431176"),
     ("/reports", "/api/reports"),
     ("/reports/turnover-stock", "/api/reports/turnover-stock"),
@@ -389,7 +396,7 @@ async fn every_reference_resolves_and_every_operation_has_its_own_id() {
             assert!(operation["responses"].get("default").is_some(), "{id}: errors");
         }
     }
-    assert_eq!(ids.len(), 172);
+    assert_eq!(ids.len(), 180);
 }
 
 /// A value that the parameter takes.

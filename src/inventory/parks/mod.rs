@@ -166,6 +166,7 @@ pub async fn happen(pool: &PgPool, deed: &Deed<'_>, wanted: &ParkEventRequest) -
         let list = ALLOWABLE.join("、");
         return Err(Error::invalid("allow_not_possible", format!("不能放行“{code}”；可放行的代码：{list}")));
     }
+    let wanted = &ParkEventRequest { change: composed(wanted.change.clone())?, ..wanted.clone() };
     let (mut transaction, done) = ledgers::begin_everywhere(pool, deed).await?;
     if let Some(done) = done {
         return told::replayed(&mut transaction, done).await;
@@ -182,4 +183,38 @@ pub async fn happen(pool: &PgPool, deed: &Deed<'_>, wanted: &ParkEventRequest) -
     let done = Done { id: subject, created: true, revision: Some(revision), replayed: false };
     ledgers::finish(transaction, deed, done).await?;
     Ok(told)
+}
+
+/// The change with its texts as the register keeps them: composed, without blanks around them, nothing that misleads the eye.
+fn composed(mut change: Change) -> Result<Change> {
+    match &mut change {
+        Change::Established { park, .. } => compose_park(park)?,
+        Change::Renamed { name, .. } => *name = needed(name, "name")?,
+        Change::Upgraded { into, .. } | Change::MergedInto { into: Survivor::New(into), .. } => compose_park(into)?,
+        Change::Split { shares, .. } => shares.iter_mut().filter_map(|s| s.park.as_mut()).try_for_each(compose_park)?,
+        Change::MergedInto { .. } | Change::Revoked { .. } => {}
+    }
+    if let Change::MergedInto { parks, into } = &change {
+        let least = if matches!(into, Survivor::New(_)) { 2 } else { 1 };
+        if parks.len() < least {
+            let detail = format!("并入到{}至少要有 {least} 个园区（parks）", if least == 2 { "新园区" } else { "现有园区" });
+            return Err(Error::invalid("member_invalid", detail));
+        }
+    }
+    Ok(change)
+}
+
+fn compose_park(new: &mut NewPark) -> Result<()> {
+    let park = &mut new.park;
+    park.name = needed(&park.name, "name")?;
+    park.kind = ledgers::text(Some(&park.kind), "type")?.unwrap_or_default();
+    for (list, name) in [(&mut park.aliases, "aliases"), (&mut park.leading_industries, "leading_industries")] {
+        *list = list.iter().map(|text| needed(text, name)).collect::<Result<_>>()?;
+    }
+    park.approved_text = ledgers::text(park.approved_text.as_deref(), "approved_text")?;
+    Ok(())
+}
+
+fn needed(text: &str, name: &str) -> Result<String> {
+    ledgers::text(Some(text), name)?.ok_or_else(|| Error::invalid("member_invalid", format!("成员 {name} 不能为空")))
 }
