@@ -115,17 +115,20 @@ pub async fn codes(connection: &mut PgConnection, revision: i64) -> Result<Vec<S
     .await?)
 }
 
-/// What stands on a park that the revision brought into the register and that another revision wrote: park and the table. (Where the
-/// park goes, these would hang in the air.)
+/// What stands on a park that the revision brought into the register and that it did not write itself: park and what. (Where the park
+/// goes, these would hang in the air. What it wrote and somebody changed since, [`super::undo::written_since`] tells.)
 pub async fn leaning(connection: &mut PgConnection, revision: i64) -> Result<Vec<(String, String)>> {
     Ok(sqlx::query_as(
-        "WITH begun AS (SELECT feature_id AS code FROM change WHERE revision = $1 AND layer = 'park' AND operation = 'insert')
-         SELECT DISTINCT b.code, x.what FROM begun b, LATERAL (
-             SELECT '区块' AS what FROM park_block t WHERE t.park_code = b.code AND t.revision > $1
-             UNION ALL SELECT '沿革事件' FROM park_event t WHERE t.park_code = b.code AND t.revision > $1
-             UNION ALL SELECT '调区扩区' FROM boundary_change t WHERE t.park_code = b.code AND t.revision > $1
-             UNION ALL SELECT '名录条目' FROM directory_entry t WHERE t.park_code = b.code AND t.revision > $1
-             UNION ALL SELECT '并入的园区' FROM park t WHERE t.successor_code = b.code AND t.revision > $1) x
+        "WITH written AS MATERIALIZED (SELECT layer, feature_id, operation FROM change WHERE revision = $1),
+         begun AS (SELECT feature_id AS code FROM written WHERE layer = 'park' AND operation = 'insert'),
+         leaning AS (
+             SELECT 'park_block' AS layer, '区块' AS what, t.id, t.park_code AS code FROM park_block t
+             UNION ALL SELECT 'park_event', '沿革事件', t.id, t.park_code FROM park_event t
+             UNION ALL SELECT 'boundary_change', '调区扩区', t.id, t.park_code FROM boundary_change t
+             UNION ALL SELECT 'directory_entry', '名录条目', t.version_id || '@' || t.park_code, t.park_code FROM directory_entry t
+             UNION ALL SELECT 'park', '并入的园区', t.code, t.successor_code FROM park t)
+         SELECT DISTINCT b.code, l.what FROM begun b JOIN leaning l ON l.code = b.code
+         WHERE NOT EXISTS (SELECT 1 FROM written w WHERE w.layer = l.layer AND w.feature_id = l.id)
          ORDER BY 1, 2",
     )
     .bind(revision)

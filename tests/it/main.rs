@@ -89,6 +89,7 @@ mod outlines_files;
 mod outlines_follow;
 mod overlap_checks;
 mod overlap_judge;
+mod park_events;
 mod park_list;
 mod problems;
 mod rate_limits;

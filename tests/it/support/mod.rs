@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod borders;
 pub mod client;
+pub mod consolidation;
 pub mod criteria;
 pub mod data_folder;
 pub mod deeds;
