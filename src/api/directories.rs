@@ -1,7 +1,7 @@
 //! `/api/directories`: published directories (园区名录), the one of any day, what differs between two, and publishing one.
 
-use actix_web::http::header::{self, ContentEncoding, HeaderValue};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, ContentEncoding, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{NaiveDate, Utc};
 use serde_json::{Value, json};
@@ -225,7 +225,10 @@ async fn workbook(directory: Directory, etag: &str) -> Answer {
         .insert_header((header::CONTENT_TYPE, media_type(ExportFormat::Xlsx)))
         .insert_header((
             header::CONTENT_DISPOSITION,
-            format!("attachment; filename=\"directory-{name}.xlsx\"; filename*=UTF-8''{}", representation::encode(&title)),
+            format!(
+                "attachment; filename=\"directory-{name}.xlsx\"; filename*=UTF-8''{}",
+                representation::encode(&title)
+            ),
         ))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header((header::VARY, VARY))
@@ -277,9 +280,8 @@ pub async fn create_directory(request: HttpRequest, payload: web::Payload, state
     Params::read(&request, &[], |_| false)?;
     let body = json_body::bytes(&request, payload, &["application/json"], json_body::LIMIT).await?;
     let members = Members::parse(&body, &["id", "title", "document_no", "issued_on", "on", "dry_run"])?;
-    let date = |name: &str| -> Result<Option<NaiveDate>> {
-        members.text(name)?.map(|text| day(name, &text)).transpose()
-    };
+    let date =
+        |name: &str| -> Result<Option<NaiveDate>> { members.text(name)?.map(|text| day(name, &text)).transpose() };
     let wanted = Publication {
         id: members.text("id")?,
         title: members.needed_text("title")?,

@@ -89,7 +89,9 @@ pub fn difference(document: &Value, base: &str) -> String {
         format!("<a href=\"{}?f=html\">{}</a>", html::escape(&card_url(base, code)), html::escape(code))
     };
     let links = |codes: &Value| list_of(codes).iter().map(link).collect::<Vec<_>>().join("、");
-    let added = |park: &Value| vec![link(&park["code"]), text(&park["name"]), text(&park["area_ha"]), links(&park["predecessors"])];
+    let added = |park: &Value| {
+        vec![link(&park["code"]), text(&park["name"]), text(&park["area_ha"]), links(&park["predecessors"])]
+    };
     let rows: Vec<Vec<String>> = list_of(&document["added"]).iter().map(added).collect();
     section(&mut body, "新增", &["代码", "名称", "核准面积（公顷）", "来自"], &[2], &rows);
     let status = |park: &Value| {
@@ -106,7 +108,13 @@ pub fn difference(document: &Value, base: &str) -> String {
         .flat_map(|park| {
             list_of(&park["changes"]).iter().map(|change| {
                 let title = title_of(change["name"].as_str().unwrap_or_default());
-                vec![link(&park["code"]), text(&park["name"]), title.to_owned(), text(&change["before"]), text(&change["after"])]
+                vec![
+                    link(&park["code"]),
+                    text(&park["name"]),
+                    title.to_owned(),
+                    text(&change["before"]),
+                    text(&change["after"]),
+                ]
             })
         })
         .collect();

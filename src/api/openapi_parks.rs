@@ -23,11 +23,12 @@ const REFUSED: [&str; 11] = ["400", "401", "403", "404", "408", "409", "412", "4
 pub fn paths(paths: &mut Map<String, Value>) {
     paths.insert("/park-events".into(), create_event().post());
     let code = || segment("code", "园区代码", "G431176");
-    let lineage = Operation::new("get_park_lineage", "parks", "园区的沿革图：由哪些园区而来，变成了哪些园区，经过哪些事件")
-        .parameters(vec![code(), revision_parameter(), json_alone()])
-        .answers("200", "园区为点，事件为边", &[(JSON, reference("ParkLineage"))])
-        .errors(&["400", "404", "406"])
-        .tries(&["/parks/G431176/lineage"]);
+    let lineage =
+        Operation::new("get_park_lineage", "parks", "园区的沿革图：由哪些园区而来，变成了哪些园区，经过哪些事件")
+            .parameters(vec![code(), revision_parameter(), json_alone()])
+            .answers("200", "园区为点，事件为边", &[(JSON, reference("ParkLineage"))])
+            .errors(&["400", "404", "406"])
+            .tries(&["/parks/G431176/lineage"]);
     paths.insert("/parks/{code}/lineage".into(), lineage.get());
     let predecessors =
         Operation::new("list_park_predecessors", "parks", "这个园区现在的范围，某日属于哪些园区：共有面积与占比")
@@ -64,7 +65,8 @@ fn directories(paths: &mut Map<String, Value>) {
     let form = || query("f", "表示形式；不给时按 Accept", json!({"type": "string", "enum": forms()}));
     let every = || {
         let file = json!({"type": "string", "format": "binary"});
-        let collection = json!({"type": "object", "title": "要素集合：边界为名录日期的，随 Accept 与权限为概略轮廓或实测界线"});
+        let collection =
+            json!({"type": "object", "title": "要素集合：边界为名录日期的，随 Accept 与权限为概略轮廓或实测界线"});
         [(JSON, reference("Directory")), page(), (media_type(ExportFormat::Xlsx), file), (GEOJSON, collection)]
     };
     let all = Operation::new("list_directories", TAG.0, "已发布的名录，新的在前")
@@ -80,18 +82,22 @@ fn directories(paths: &mut Map<String, Value>) {
         .answers("201", "已发布；地址在 Location", &[(JSON, reference("Directory"))])
         .errors(&["400", "401", "403", "408", "409", "413", "415", "503"]);
     paths.insert("/directories".into(), json!({"get": all.0, "post": create.0}));
-    let of_day = Operation::new("get_directory_of_day", TAG.0, "某日的名录：当日的园区，当日的名称、面积、四至、主导产业")
-        .parameters(vec![text_parameter("on", "日期（YYYY-MM-DD），不晚于今天；不给时为今天"), form()])
-        .answers("200", "名录", &every())
-        .errors(&["400", "406"])
-        .tries(&["/directories/as-of?on=2020-01-01"]);
+    let of_day =
+        Operation::new("get_directory_of_day", TAG.0, "某日的名录：当日的园区，当日的名称、面积、四至、主导产业")
+            .parameters(vec![text_parameter("on", "日期（YYYY-MM-DD），不晚于今天；不给时为今天"), form()])
+            .answers("200", "名录", &every())
+            .errors(&["400", "406"])
+            .tries(&["/directories/as-of?on=2020-01-01"]);
     paths.insert("/directories/as-of".into(), of_day.get());
-    let side = |name: &str, what: &str| needed(text_parameter(name, &format!("{what}：已发布名录的编号，或日期（YYYY-MM-DD）")));
-    let difference = Operation::new("get_directory_difference", TAG.0, "两份名录的差别：新增、不再列入及其去向、有变化的各项")
-        .parameters(vec![side("from", "从"), side("to", "到"), form_parameter()])
-        .answers("200", "差别", &[(JSON, reference("DirectoryDifference")), page()])
-        .errors(&["400", "404", "406"])
-        .tries(&["/directories/difference?from=cn-2018&to=2026-01-01"]);
+    let side = |name: &str, what: &str| {
+        needed(text_parameter(name, &format!("{what}：已发布名录的编号，或日期（YYYY-MM-DD）")))
+    };
+    let difference =
+        Operation::new("get_directory_difference", TAG.0, "两份名录的差别：新增、不再列入及其去向、有变化的各项")
+            .parameters(vec![side("from", "从"), side("to", "到"), form_parameter()])
+            .answers("200", "差别", &[(JSON, reference("DirectoryDifference")), page()])
+            .errors(&["400", "404", "406"])
+            .tries(&["/directories/difference?from=cn-2018&to=2026-01-01"]);
     paths.insert("/directories/difference".into(), difference.get());
     let one = Operation::new("get_directory", TAG.0, "一份已发布的名录：面积、四至、主导产业")
         .parameters(vec![segment("directory", "名录编号", "cn-2018"), form()])
@@ -135,7 +141,8 @@ fn new_event() -> Value {
 }
 
 fn told() -> Value {
-    let line = json!({"parent": text("原区块"), "child": text("新区块"), "common_area_m2": number("共有的土地，平方米")});
+    let line =
+        json!({"parent": text("原区块"), "child": text("新区块"), "common_area_m2": number("共有的土地，平方米")});
     let blocks = json!({
         "ended": texts("终止的区块"), "begun": texts("起始的区块"),
         "lineage": list(object(&["parent", "child", "common_area_m2"], line)),
@@ -237,12 +244,28 @@ pub fn schemas() -> Schemas {
     });
     let mut event = object(&["kind"], new_event());
     event["description"] = json!(format!("各事件各有自己的成员；一次最多涉及 {MOST_PARKS} 个园区"));
-    let told_needed = ["kind", "on", "dry_run", "revision", "events", "parks", "blocks", "parcels", "plans", "boundary_changes", "warnings", "links"];
+    let told_needed = [
+        "kind",
+        "on",
+        "dry_run",
+        "revision",
+        "events",
+        "parks",
+        "blocks",
+        "parcels",
+        "plans",
+        "boundary_changes",
+        "warnings",
+        "links",
+    ];
     vec![
         ("NewParkEvent", event),
         ("ParkEventTold", object(&told_needed, told())),
         ("ParkLineage", object(&["code", "complete", "nodes", "edges", "links"], lineage())),
-        ("ParkPredecessors", object(&["code", "on", "illustrative", "numberMatched", "parks", "links"], predecessors())),
+        (
+            "ParkPredecessors",
+            object(&["code", "on", "illustrative", "numberMatched", "parks", "links"], predecessors()),
+        ),
         ("Directory", object(&["id", "title", "numberMatched", "parks", "links"], directory)),
         ("DirectoryList", object(&["numberMatched", "directories", "links"], every)),
         ("NewDirectory", object(&["title"], wanted)),

@@ -197,9 +197,8 @@ fn new_park(member: &str, value: &Value) -> Result<NewPark> {
     let text = |name: &str| text_of(member, object, name);
     let needed = |name: &str| text(name)?.ok_or_else(|| missing(&format!("{member}.{name}")));
     let code = code_of(&format!("{member}.code"), &needed("code")?)?;
-    let division = |text: &str| {
-        DivisionCode::parse(text).map_err(|reason| invalid(member, &format!("的行政区划有误：{reason}")))
-    };
+    let division =
+        |text: &str| DivisionCode::parse(text).map_err(|reason| invalid(member, &format!("的行政区划有误：{reason}")));
     let park = Park {
         name: needed("name")?,
         aliases: texts_of(member, object, "aliases")?,
@@ -308,7 +307,10 @@ mod tests {
             (json!({"kind": "split", "park": "S437001", "into": []}), "member_invalid"),
             (json!({"kind": "split", "park": "S437001", "into": [1]}), "member_invalid"),
             (json!({"kind": "split", "park": "S437001", "keeps": [1], "into": [park]}), "member_invalid"),
-            (json!({"kind": "split", "park": "S437001", "keeps": [{"type": "Feature", "properties": {}}], "into": [park]}), "member_invalid"),
+            (
+                json!({"kind": "split", "park": "S437001", "keeps": [{"type": "Feature", "properties": {}}], "into": [park]}),
+                "member_invalid",
+            ),
         ] {
             assert_eq!(code(body.clone()), expected, "{body}");
         }

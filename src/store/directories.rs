@@ -115,12 +115,14 @@ pub async fn insert_publication(
     register_revision: i64,
     actor: &str,
 ) -> Result<()> {
-    sqlx::query("INSERT INTO directory_publication (version_id, register_on, register_revision, actor) VALUES ($1, $2, $3, $4)")
-        .bind(id)
-        .bind(register_on)
-        .bind(register_revision)
-        .bind(actor)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "INSERT INTO directory_publication (version_id, register_on, register_revision, actor) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(id)
+    .bind(register_on)
+    .bind(register_revision)
+    .bind(actor)
+    .execute(connection)
+    .await?;
     Ok(())
 }

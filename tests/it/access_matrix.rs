@@ -123,12 +123,7 @@ pub const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("GET HEAD", "/api/directories", Rule::Public, "/api/directories"),
     ("POST", "/api/directories", Rule::Editor, "/api/directories"),
     ("GET HEAD", "/api/directories/as-of", Rule::Public, "/api/directories/as-of?on=2020-01-01"),
-    (
-        "GET HEAD",
-        "/api/directories/difference",
-        Rule::Public,
-        "/api/directories/difference?from=cn-2018&to=2020-01-01",
-    ),
+    ("GET HEAD", "/api/directories/difference", Rule::Public, "/api/directories/difference?from=cn-2018&to=2020-01-01"),
     ("GET HEAD", "/api/directories/{directory}", Rule::Public, "/api/directories/cn-2018"),
     ("POST", "/api/revisions/{number}/undo", Rule::Editor, "/api/revisions/1/undo"),
     (

@@ -65,7 +65,10 @@ async fn the_published_catalogue_and_the_directory_of_a_day_say_what_the_paper_s
     let approved: i64 = db.value("SELECT count(*) FROM park WHERE valid_from <= '2000-01-01'").await;
     assert_eq!(early["numberMatched"], json!(approved));
     let difference = read(&db, "/api/directories/difference?from=cn-2018&to=2020-01-01").await;
-    assert_eq!((&difference["added"], &difference["gone"], &difference["changed"]), (&json!([]), &json!([]), &json!([])));
+    assert_eq!(
+        (&difference["added"], &difference["gone"], &difference["changed"]),
+        (&json!([]), &json!([]), &json!([]))
+    );
     assert_eq!((&difference["unchanged"], &difference["not_compared"][0]), (&json!(129), &json!("four_extents")));
 }
 
@@ -137,14 +140,19 @@ async fn a_version_is_a_page_a_workbook_and_geojson() {
     let address = format!("/api/directories/hn-{EVE}");
     let page = get(&db, &format!("{address}?f=html")).await;
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
-    for words in ["湖南省产业园区名录（示意）", "湘发改〔2026〕2026-02-28号（示意）", "长沙黄花综合保税区", "保税加工、国际贸易、物流", "199.00"] {
+    for words in [
+        "湖南省产业园区名录（示意）",
+        "湘发改〔2026〕2026-02-28号（示意）",
+        "长沙黄花综合保税区",
+        "保税加工、国际贸易、物流",
+        "199.00",
+    ] {
         assert!(page.text().contains(words), "{words}");
     }
     let book = get(&db, &format!("{address}?f=xlsx")).await;
     assert_eq!(book.status, 200, "{}", book.text());
     assert!(book.header("content-disposition").expect("name").contains("directory-hn-2026-02-28.xlsx"));
-    let mut book: calamine::Xlsx<_> =
-        calamine::Reader::new(std::io::Cursor::new(book.body)).expect("a workbook");
+    let mut book: calamine::Xlsx<_> = calamine::Reader::new(std::io::Cursor::new(book.body)).expect("a workbook");
     let sheet = calamine::Reader::worksheet_range(&mut book, "园区名录").expect("sheet");
     assert_eq!(sheet.height(), 130);
     let mut rows: Vec<_> = sheet
@@ -164,7 +172,10 @@ async fn a_version_is_a_page_a_workbook_and_geojson() {
     let public = get(&db, &format!("{address}?f=geojson")).await;
     assert_eq!(public.header("content-type"), Some("application/geo+json; charset=utf-8"));
     let document = public.json();
-    assert_eq!((&document["type"], document["features"].as_array().map(Vec::len)), (&json!("FeatureCollection"), Some(129)));
+    assert_eq!(
+        (&document["type"], document["features"].as_array().map(Vec::len)),
+        (&json!("FeatureCollection"), Some(129))
+    );
     assert_eq!(document["generalisation"], json!({"tolerance_m": 10, "decimals": 4}));
     let shapes = |document: &Value| -> Vec<(String, Value)> {
         let mut list: Vec<_> = document["features"]
@@ -195,9 +206,7 @@ async fn publishing_is_for_whoever_is_responsible_for_all_that_is_listed() {
     let db = Database::with_sample().await;
     accounts::add(&db, "city", Role::Editor, &["430100"]).await;
     accounts::add(&db, "province", Role::Editor, &["430000"]).await;
-    let post = |cookie: &str| {
-        accounts::from_page(Method::POST, "/api/directories", cookie).set_json(publication(EVE))
-    };
+    let post = |cookie: &str| accounts::from_page(Method::POST, "/api/directories", cookie).set_json(publication(EVE));
     let city = accounts::login(&db, "city").await;
     call(&db, post(&city)).await.assert_problem(403, "outside_jurisdiction");
     let province = accounts::login(&db, "province").await;

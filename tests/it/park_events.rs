@@ -191,10 +191,7 @@ async fn answers_on_each_side(db: &Database) {
         .iter()
         .map(|g| (&g["code"], &g["successors"], &g["status"]))
         .collect();
-    assert_eq!(
-        gone,
-        [(&merged[0], &survivor, &json!("merged")), (&merged[1], &survivor, &json!("merged"))]
-    );
+    assert_eq!(gone, [(&merged[0], &survivor, &json!("merged")), (&merged[1], &survivor, &json!("merged"))]);
     let changed = difference["changed"].as_array().expect("changed");
     assert_eq!((changed.len(), &changed[0]["code"]), (1, &json!(SURVIVOR)));
     let area = changed[0]["changes"].as_array().expect("changes").iter().find(|c| c["name"] == "area_ha");
@@ -213,9 +210,7 @@ async fn answers_on_each_side(db: &Database) {
 async fn nobody_acts_on_a_picture_that_is_no_more() {
     let db = Database::with_sample().await;
     let seen = newest(&db).await;
-    let rename = |name: &str, seen: Option<i64>| {
-        json!({"kind": "renamed", "park": "S437001", "name": name, "on": "2026-01-10", "seen_revision": seen})
-    };
+    let rename = |name: &str, seen: Option<i64>| json!({"kind": "renamed", "park": "S437001", "name": name, "on": "2026-01-10", "seen_revision": seen});
     happen(&db, &rename("甲经济开发区", None)).await.assert_problem(428, "version_missing");
     happen(&db, &rename("甲经济开发区", Some(seen + 5))).await.assert_problem(412, "version_stale");
     // Two at once: one of them is told.
@@ -266,8 +261,12 @@ async fn a_renamed_park_has_its_old_name_on_old_days() {
     // A correction that is no event counts from the day it was made; old days keep what was said.
     db.write("UPDATE park SET leading_industries = '{数字产业}' WHERE code = 'S437001'").await;
     let parks = read(&db, "/api/directories/as-of?on=2025-06-01").await;
-    let park = parks["parks"].as_array().expect("parks").iter().find(|p| p["code"] == "S437001").cloned().expect("park");
-    assert_eq!((&park["name"], &park["leading_industries"]), (&json!("天心数谷产业园区"), &json!(["电气机械", "商贸服务", "新能源"])));
+    let park =
+        parks["parks"].as_array().expect("parks").iter().find(|p| p["code"] == "S437001").cloned().expect("park");
+    assert_eq!(
+        (&park["name"], &park["leading_industries"]),
+        (&json!("天心数谷产业园区"), &json!(["电气机械", "商贸服务", "新能源"]))
+    );
     // What came later stands in the way of the undo; it is undone first.
     undo(&db, done.json()["revision"].as_i64().expect("revision")).await.assert_problem(409, "undo_conflict");
 }
@@ -309,7 +308,8 @@ async fn an_upgraded_park_goes_on_under_its_new_code() {
         .assert_problem(409, "event_not_allowed");
     // What stands on the new park now keeps it.
     let revision = done.json()["revision"].as_i64().expect("revision");
-    db.write("INSERT INTO park_event (id, park_code, kind, source) VALUES ('later', 'G431999', 'adjusted', 'test')").await;
+    db.write("INSERT INTO park_event (id, park_code, kind, source) VALUES ('later', 'G431999', 'adjusted', 'test')")
+        .await;
     let refused = undo(&db, revision).await.assert_problem(409, "undo_conflict");
     assert_eq!(refused["findings"][0]["code"], "park_in_use");
     db.write("DELETE FROM park_event WHERE id = 'later'").await;
@@ -365,7 +365,11 @@ async fn a_split_gives_every_block_to_one_park_and_loses_no_land() {
         ("a gap", with(&|b| b["into"][0]["blocks"][0]["geometry"] = narrow.clone()), "land_left_out"),
         ("twice", with(&|b| b["into"][0]["blocks"][0]["geometry"] = wide.clone()), "children_overlap"),
         ("forgotten", with(&|b| b["keeps"] = json!([])), "share_empty"),
-        ("unknown", with(&|b| b["into"][0]["blocks"][0]["properties"]["from"] = json!("S437002-99")), "block_not_found"),
+        (
+            "unknown",
+            with(&|b| b["into"][0]["blocks"][0]["properties"]["from"] = json!("S437002-99")),
+            "block_not_found",
+        ),
         ("whole and in parts", with(&|b| b["keeps"].as_array_mut().expect("list").push(json!(first))), "block_twice"),
         ("wrong sum", with(&|b| b["areas"]["after_ha"] = json!("1545.54")), "event_area_arithmetic"),
         ("taken code", with(&|b| b["into"][0]["code"] = json!("S437001")), "park_exists"),
@@ -377,14 +381,19 @@ async fn a_split_gives_every_block_to_one_park_and_loses_no_land() {
         let refused = happen(&db, &body).await;
         assert_eq!(refused.status, 400, "{what}: {}", refused.text());
         let problem = refused.assert_problem(400, "park_event_refused");
-        let codes: Vec<&str> = problem["findings"].as_array().expect("list").iter().filter_map(|f| f["code"].as_str()).collect();
+        let codes: Vec<&str> =
+            problem["findings"].as_array().expect("list").iter().filter_map(|f| f["code"].as_str()).collect();
         assert!(codes.contains(&code), "{what}: {problem}");
     }
     assert_eq!(contents(&db).await, before);
 
     let done = happen(&db, &body).await;
     assert_eq!(done.status, 201, "{}", done.text());
-    let whole: f64 = db.value(&format!("SELECT ST_Area(geom::geography) FROM park_block WHERE id = '{first}' AND valid_to = '2026-02-01'")).await;
+    let whole: f64 = db
+        .value(&format!(
+            "SELECT ST_Area(geom::geography) FROM park_block WHERE id = '{first}' AND valid_to = '2026-02-01'"
+        ))
+        .await;
     let parts: Vec<f64> = db
         .column(&format!(
             "SELECT ST_Area(c.geom::geography) FROM block_lineage l JOIN park_block c ON c.id = l.child_id AND c.valid_to = 'infinity'
@@ -396,7 +405,8 @@ async fn a_split_gives_every_block_to_one_park_and_loses_no_land() {
     // The number goes on under the land that is kept; what was whole was not touched.
     let kept: i64 = db.value(&format!("SELECT count(*) FROM park_block WHERE id = '{first}'")).await;
     assert_eq!(kept, 2);
-    let untouched: i64 = db.value("SELECT count(*) FROM park_block WHERE park_code = 'S437002' AND valid_to = 'infinity'").await;
+    let untouched: i64 =
+        db.value("SELECT count(*) FROM park_block WHERE park_code = 'S437002' AND valid_to = 'infinity'").await;
     assert_eq!(untouched, blocks.len() as i64);
     let lineage = read(&db, "/api/parks/S437998/lineage").await;
     assert_eq!(codes(&lineage["nodes"]), ["S437998", "S437002"]);
@@ -431,9 +441,7 @@ async fn a_park_is_established_and_revoked_with_its_blocks() {
     let db = Database::with_sample().await;
     let before = contents(&db).await;
     let (x, y): (f64, f64) = (113.6, 27.2);
-    let square = |x: f64, y: f64, side: f64| {
-        json!({"type": "Polygon", "coordinates": [[[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]]})
-    };
+    let square = |x: f64, y: f64, side: f64| json!({"type": "Polygon", "coordinates": [[[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]]});
     let blocks = |list: Vec<(&str, Value)>| {
         let features: Vec<Value> = list
             .into_iter()
@@ -447,8 +455,7 @@ async fn a_park_is_established_and_revoked_with_its_blocks() {
     let body = json!({"kind": "established", "park": park, "on": "2026-01-05", "document_no": "湘政函〔2026〕1号（示意）",
                       "blocks": blocks(vec![("1", square(x, y, 0.01)), ("2", square(x + 0.02, y, 0.01))])});
     let mut crossing = body.clone();
-    crossing["blocks"]["features"][0]["geometry"] =
-        json!({"type": "Polygon", "coordinates": [[[x, y], [x + 0.01, y + 0.01], [x + 0.01, y], [x, y + 0.01], [x, y]]]});
+    crossing["blocks"]["features"][0]["geometry"] = json!({"type": "Polygon", "coordinates": [[[x, y], [x + 0.01, y + 0.01], [x + 0.01, y], [x, y + 0.01], [x, y]]]});
     happen(&db, &crossing).await.assert_problem(400, "park_event_refused");
     let mut twice = body.clone();
     twice["blocks"] = blocks(vec![("1", square(x, y, 0.01)), ("2", square(x + 0.005, y, 0.01))]);
@@ -458,10 +465,12 @@ async fn a_park_is_established_and_revoked_with_its_blocks() {
     let done = happen(&db, &body).await;
     assert_eq!(done.status, 201, "{}", done.text());
     assert_eq!(done.json()["blocks"]["begun"], json!(["S439998-1", "S439998-2"]));
-    let areas: Vec<f64> = db.column("SELECT area_m2 / ST_Area(geom::geography) FROM park_block WHERE park_code = 'S439998'").await;
+    let areas: Vec<f64> =
+        db.column("SELECT area_m2 / ST_Area(geom::geography) FROM park_block WHERE park_code = 'S439998'").await;
     assert!(areas.len() == 2 && areas.iter().all(|ratio| (ratio - 1.0).abs() < 1e-6), "{areas:?}");
     let directory = read(&db, "/api/directories/as-of?on=2026-01-05").await;
-    let entry = directory["parks"].as_array().expect("parks").iter().find(|p| p["code"] == "S439998").cloned().expect("entry");
+    let entry =
+        directory["parks"].as_array().expect("parks").iter().find(|p| p["code"] == "S439998").cloned().expect("entry");
     assert_eq!((&entry["area_ha"], &entry["leading_industries"]), (&json!(210.5), &json!(["新材料"])));
     assert!(entry["four_extents"].as_str().expect("words").contains("东至甲路"), "{entry}");
     let directory = read(&db, "/api/directories/as-of?on=2026-01-04").await;
@@ -475,7 +484,8 @@ async fn a_park_is_established_and_revoked_with_its_blocks() {
     assert_eq!(revoked.status, 201, "{}", revoked.text());
     let status: String = db.value("SELECT status || ' ' || valid_to FROM park WHERE code = 'S439998'").await;
     assert_eq!(status, "revoked 2026-06-01");
-    let standing: i64 = db.value("SELECT count(*) FROM park_block WHERE park_code = 'S439998' AND valid_to = 'infinity'").await;
+    let standing: i64 =
+        db.value("SELECT count(*) FROM park_block WHERE park_code = 'S439998' AND valid_to = 'infinity'").await;
     assert_eq!(standing, 0);
     let (second, first) = (revoked.json()["revision"].clone(), done.json()["revision"].clone());
     undo(&db, first.as_i64().expect("number")).await.assert_problem(409, "undo_conflict");
@@ -541,14 +551,38 @@ async fn only_whoever_is_responsible_for_all_parks_may_write() {
     call(&db, request).await.assert_problem(403, "outside_jurisdiction");
     for (body, status, code) in [
         (json!({"kind": "revoked", "park": "S439999", "seen_revision": seen}), 404, "park_not_found"),
-        (json!({"kind": "merged_into", "parks": ["S437002", "S437002"], "into": "G431033", "seen_revision": seen}), 400, "member_invalid"),
-        (json!({"kind": "merged_into", "parks": ["S437002"], "into": "S437002", "seen_revision": seen}), 400, "member_invalid"),
+        (
+            json!({"kind": "merged_into", "parks": ["S437002", "S437002"], "into": "G431033", "seen_revision": seen}),
+            400,
+            "member_invalid",
+        ),
+        (
+            json!({"kind": "merged_into", "parks": ["S437002"], "into": "S437002", "seen_revision": seen}),
+            400,
+            "member_invalid",
+        ),
         (json!({"kind": "merged_into", "parks": [], "into": "G431033"}), 400, "member_invalid"),
         (json!({"kind": "renamed", "park": "S437002", "name": "  ", "seen_revision": seen}), 400, "member_invalid"),
-        (json!({"kind": "renamed", "park": "S437002", "name": "a\u{202E}b", "seen_revision": seen}), 400, "value_invalid"),
-        (json!({"kind": "renamed", "park": "S437002", "name": "长沙金霞经济开发区", "seen_revision": seen}), 400, "park_event_refused"),
-        (json!({"kind": "revoked", "park": "S437002", "allow": ["event_not_allowed"], "seen_revision": seen}), 400, "allow_not_possible"),
-        (json!({"kind": "upgraded", "park": "G431033", "seen_revision": seen, "into": {"code": "G431998", "name": "x", "prefecture": "430100"}}), 409, "event_not_allowed"),
+        (
+            json!({"kind": "renamed", "park": "S437002", "name": "a\u{202E}b", "seen_revision": seen}),
+            400,
+            "value_invalid",
+        ),
+        (
+            json!({"kind": "renamed", "park": "S437002", "name": "长沙金霞经济开发区", "seen_revision": seen}),
+            400,
+            "park_event_refused",
+        ),
+        (
+            json!({"kind": "revoked", "park": "S437002", "allow": ["event_not_allowed"], "seen_revision": seen}),
+            400,
+            "allow_not_possible",
+        ),
+        (
+            json!({"kind": "upgraded", "park": "G431033", "seen_revision": seen, "into": {"code": "G431998", "name": "x", "prefecture": "430100"}}),
+            409,
+            "event_not_allowed",
+        ),
     ] {
         happen(&db, &body).await.assert_problem(status, code);
     }

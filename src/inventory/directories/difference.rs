@@ -91,7 +91,8 @@ fn compare(
         directory.entries.iter().map(|entry| (entry.code.clone(), entry.clone())).collect()
     };
     let (before, after) = (by_code(&from), by_code(&to));
-    let silent = |directory: &Directory, of: fn(&Entry) -> Value| directory.entries.iter().all(|e| says_nothing(&of(e)));
+    let silent =
+        |directory: &Directory, of: fn(&Entry) -> Value| directory.entries.iter().all(|e| says_nothing(&of(e)));
     let compared: Vec<(&'static str, fn(&Entry) -> Value)> =
         COMPARED.into_iter().filter(|(_, of)| !silent(&from, *of) && !silent(&to, *of)).collect();
     let not_compared = COMPARED.iter().map(|(name, _)| *name).filter(|name| !compared.iter().any(|(n, _)| n == name));
@@ -158,9 +159,8 @@ pub fn difference_json(found: &Difference) -> Value {
         entry
     };
     let changed = |park: &Changed| {
-        let change = |(name, before, after): &(&str, Value, Value)| {
-            json!({"name": name, "before": before, "after": after})
-        };
+        let change =
+            |(name, before, after): &(&str, Value, Value)| json!({"name": name, "before": before, "after": after});
         json!({
             "code": park.code,
             "name": park.name,

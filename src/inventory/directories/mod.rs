@@ -218,8 +218,7 @@ pub fn entry_json(entry: &Entry) -> Value {
         object["type"] = json!(known.kind);
         object["prefecture"] = json!({"code": known.prefecture_code, "name": known.prefecture_name});
         object["county_codes"] = json!(known.county_codes);
-        object["computed_area_m2"] =
-            json!(known.computed_area_m2.map(|m2| crate::domain::area::round_decimal(m2, 2)));
+        object["computed_area_m2"] = json!(known.computed_area_m2.map(|m2| crate::domain::area::round_decimal(m2, 2)));
         object["illustrative"] = json!(known.illustrative);
         object["valid_from"] = json!(known.valid_from.map(|day| day.to_string()));
         object["valid_to"] = json!(known.valid_to.map(|day| day.to_string()));

@@ -112,7 +112,8 @@ async fn write(
 /// A name that an address can hold and that is neither a day nor a word of ours.
 fn checked_id(id: &str) -> Result<String> {
     let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let is_sound = (1..=64).contains(&id.len()) && id.chars().all(sound) && id.chars().any(|c| c.is_ascii_alphanumeric());
+    let is_sound =
+        (1..=64).contains(&id.len()) && id.chars().all(sound) && id.chars().any(|c| c.is_ascii_alphanumeric());
     let is_taken = RESERVED.contains(&id) || id.parse::<NaiveDate>().is_ok();
     if is_sound && !is_taken {
         return Ok(id.to_owned());
@@ -143,8 +144,8 @@ fn in_jurisdiction(deed: &Deed<'_>, drawn: &Directory) -> Result<()> {
 
 fn entries(drawn: &Directory) -> Result<Vec<DirectoryEntry>> {
     let entry = |entry: &Entry| {
-        let park = ParkCode::parse(&entry.code)
-            .map_err(|cause| Error::internal("登记库中的园区代码不合规则", cause))?;
+        let park =
+            ParkCode::parse(&entry.code).map_err(|cause| Error::internal("登记库中的园区代码不合规则", cause))?;
         Ok(DirectoryEntry {
             park,
             serial: entry.serial,

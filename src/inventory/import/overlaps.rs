@@ -115,7 +115,11 @@ pub(super) async fn with_ledger(connection: &mut PgConnection, parcels: &Arc<Fil
 
 /// What an undo has brought back, against what was written since: land given to another block in the meantime, and drawn
 /// blocks beside surveyed ones. What lay so before the undone revision was somebody's decision and is no reason.
-pub(in crate::inventory) async fn after_undo(connection: &mut PgConnection, undone: i64, undo: i64) -> Result<Vec<Finding>> {
+pub(in crate::inventory) async fn after_undo(
+    connection: &mut PgConnection,
+    undone: i64,
+    undo: i64,
+) -> Result<Vec<Finding>> {
     let blocks = store::blocks::list_written_by(connection, undo).await?;
     if blocks.is_empty() {
         return Ok(Vec::new());
@@ -136,7 +140,11 @@ pub(in crate::inventory) async fn after_undo(connection: &mut PgConnection, undo
     Ok(findings)
 }
 
-pub(super) fn compare_with(blocks: &[Block], place: impl Fn(usize) -> Place, existing: &[StandingBlock]) -> Vec<Finding> {
+pub(super) fn compare_with(
+    blocks: &[Block],
+    place: impl Fn(usize) -> Place,
+    existing: &[StandingBlock],
+) -> Vec<Finding> {
     let imported: Vec<_> = blocks.iter().map(|b| &b.boundary).collect();
     let (drawn, real): (Vec<&StandingBlock>, Vec<&StandingBlock>) = existing.iter().partition(|b| b.illustrative);
     let compare = |standing: &[&StandingBlock]| {

@@ -18,9 +18,9 @@ pub use bulk::{MAX_SELECTED, Selection, Verdict, Verdicts, transition_many};
 pub use edit::{Edit, Mode, Written, write_feature};
 pub use genealogy::{ALLOWABLE, Event, Family, merge, split};
 pub use looks::{line, list_lineage, list_steps, list_transitions};
+pub(in crate::inventory) use moves::text;
 pub use moves::{MoveRequest, end_life, transition};
 pub use plans::{StepInput, replace_steps};
-pub(in crate::inventory) use moves::text;
 pub use undo::undo;
 
 use crate::domain::access::{Jurisdiction, Viewer};

@@ -47,7 +47,11 @@ pub(super) fn covers(jurisdiction: &Jurisdiction, prefecture: &str, counties: &[
 }
 
 /// Every park of the event is the viewer's own, those to come too.
-pub(super) fn in_jurisdiction(viewer: &Viewer, standing: &HashMap<String, StandingPark>, begun: &[&NewPark]) -> Result<()> {
+pub(super) fn in_jurisdiction(
+    viewer: &Viewer,
+    standing: &HashMap<String, StandingPark>,
+    begun: &[&NewPark],
+) -> Result<()> {
     let standing = standing.values().map(|p| (p.code.clone(), p.prefecture_code.clone(), p.county_codes.clone()));
     let begun = begun.iter().map(|new| {
         let counties = new.park.counties.iter().map(|c| c.as_str().to_owned()).collect();
@@ -57,9 +61,10 @@ pub(super) fn in_jurisdiction(viewer: &Viewer, standing: &HashMap<String, Standi
     all.sort();
     match all.iter().find(|(_, prefecture, counties)| !covers(&viewer.jurisdiction, prefecture, counties)) {
         None => Ok(()),
-        Some((code, ..)) => {
-            Err(Error::Forbidden { code: "outside_jurisdiction", detail: format!("园区 {code} 不在您的管辖范围内") })
-        }
+        Some((code, ..)) => Err(Error::Forbidden {
+            code: "outside_jurisdiction",
+            detail: format!("园区 {code} 不在您的管辖范围内"),
+        }),
     }
 }
 
@@ -74,7 +79,8 @@ pub(super) async fn seen(
         if wanted.dry_run || standing.is_empty() {
             return Ok(());
         }
-        let detail = "请在 seen_revision 中写明所见的园区取自哪一修订（查询应答的 Sizhi-Revision 头），以免与别人的修改相冲突";
+        let detail =
+            "请在 seen_revision 中写明所见的园区取自哪一修订（查询应答的 Sizhi-Revision 头），以免与别人的修改相冲突";
         return Err(Error::VersionMissing { detail: detail.to_owned() });
     };
     let newest = as_of::newest(connection).await?;
@@ -96,15 +102,21 @@ pub(super) async fn seen(
 }
 
 /// The statuses of all parks that stand after the event, by the rules of the life of a park.
-pub(super) fn statuses(change: &Change, standing: &HashMap<String, StandingPark>) -> Result<HashMap<String, ParkStatus>> {
+pub(super) fn statuses(
+    change: &Change,
+    standing: &HashMap<String, StandingPark>,
+) -> Result<HashMap<String, ParkStatus>> {
     let mut after = HashMap::new();
     let mut findings = Vec::new();
     for code in change.standing() {
         let Some(park) = standing.get(code.as_str()) else { continue };
         let Some(status) = ParkStatus::parse(&park.status) else {
-            return Err(Error::Internal { detail: format!("登记库中园区 {code} 的状态不合规则"), cause: None });
+            return Err(Error::Internal {
+                detail: format!("登记库中园区 {code} 的状态不合规则"), cause: None
+            });
         };
-        let survives = matches!(change, Change::MergedInto { into: Survivor::Standing(survivor), .. } if survivor == code);
+        let survives =
+            matches!(change, Change::MergedInto { into: Survivor::Standing(survivor), .. } if survivor == code);
         let outcome = match change {
             Change::Split { shares, .. } if shares.iter().all(|share| share.park.is_some()) => {
                 lifecycle::split_wholly(status)
@@ -164,7 +176,8 @@ pub(super) fn arithmetic(event: &ParkEvent) -> Result<()> {
 pub(super) fn differs_before(areas: Areas, park: &StandingPark) -> Option<Finding> {
     let registered = park.approved_area_ha.as_deref().and_then(lifecycle::DecimalHectares::parse)?;
     let stated = areas.before.filter(|stated| *stated != registered)?;
-    let message = format!("文件所述变更前面积 {stated} 公顷，与登记的核准面积 {registered} 公顷不同（园区 {}）", park.code);
+    let message =
+        format!("文件所述变更前面积 {stated} 公顷，与登记的核准面积 {registered} 公顷不同（园区 {}）", park.code);
     Some(Finding::warning("area_before_differs", Place::whole().field("areas"), message))
 }
 

@@ -148,8 +148,7 @@ pub async fn predecessors(
     let illustrative = own.iter().any(|block| block.illustrative);
     let common = off_async_threads(move || common_land(&own, &others)).await??;
     let codes: Vec<String> = common.keys().cloned().collect();
-    let areas: HashMap<String, f64> =
-        park_lineage::areas_on(&mut transaction, on, &codes).await?.into_iter().collect();
+    let areas: HashMap<String, f64> = park_lineage::areas_on(&mut transaction, on, &codes).await?.into_iter().collect();
     let parks: HashMap<String, DayPark> = park_days::list(&mut transaction, on, Some(&codes))
         .await?
         .into_iter()
@@ -176,14 +175,15 @@ pub async fn predecessors(
 
 fn bounds(blocks: &[DayBlock]) -> Option<[f64; 4]> {
     let boxes = blocks.iter().filter_map(|block| block.boundary.bounding_rect());
-    boxes.map(|b| [b.min().x, b.min().y, b.max().x, b.max().y]).reduce(|a, b| {
-        [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])]
-    })
+    boxes
+        .map(|b| [b.min().x, b.min().y, b.max().x, b.max().y])
+        .reduce(|a, b| [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])])
 }
 
 /// Common land by park of the others, and whether one of its blocks there was drawn.
 fn common_land(own: &[DayBlock], others: &[DayBlock]) -> Result<BTreeMap<String, (f64, bool)>> {
-    let shapes = |blocks: &[DayBlock]| -> Vec<MultiPolygon<f64>> { blocks.iter().map(|b| b.boundary.clone()).collect() };
+    let shapes =
+        |blocks: &[DayBlock]| -> Vec<MultiPolygon<f64>> { blocks.iter().map(|b| b.boundary.clone()).collect() };
     let (own_shapes, other_shapes) = (shapes(own), shapes(others));
     let (a, b): (Vec<_>, Vec<_>) = (own_shapes.iter().collect(), other_shapes.iter().collect());
     let pairs = overlap::between(&a, &b, usize::MAX);
@@ -214,7 +214,13 @@ mod tests {
         let (places, complete) = around("C", &descents);
         let told: Vec<(String, &str, usize)> =
             places.into_iter().map(|(code, (place, steps))| (code, place.as_str(), steps)).collect();
-        let expected = [("A", "ancestor", 1), ("B", "ancestor", 1), ("C", "self", 0), ("D", "ancestor", 2), ("X", "descendant", 3)];
+        let expected = [
+            ("A", "ancestor", 1),
+            ("B", "ancestor", 1),
+            ("C", "self", 0),
+            ("D", "ancestor", 2),
+            ("X", "descendant", 3),
+        ];
         assert_eq!(told, expected.map(|(code, place, steps)| (code.to_owned(), place, steps)));
         assert!(complete);
         let many: Vec<(String, String)> = (0..600).map(|n| line("R", &format!("N{n}"))).collect();

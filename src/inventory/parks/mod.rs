@@ -197,7 +197,8 @@ fn composed(mut change: Change) -> Result<Change> {
     if let Change::MergedInto { parks, into } = &change {
         let least = if matches!(into, Survivor::New(_)) { 2 } else { 1 };
         if parks.len() < least {
-            let detail = format!("并入到{}至少要有 {least} 个园区（parks）", if least == 2 { "新园区" } else { "现有园区" });
+            let detail =
+                format!("并入到{}至少要有 {least} 个园区（parks）", if least == 2 { "新园区" } else { "现有园区" });
             return Err(Error::invalid("member_invalid", detail));
         }
     }

@@ -30,7 +30,12 @@ pub(super) struct Division {
 
 impl Work<'_> {
     /// Judges who gets what; nothing is written.
-    pub async fn divide(&mut self, connection: &mut PgConnection, park: &ParkCode, shares: &[Share]) -> Result<Division> {
+    pub async fn divide(
+        &mut self,
+        connection: &mut PgConnection,
+        park: &ParkCode,
+        shares: &[Share],
+    ) -> Result<Division> {
         if shares.iter().filter(|share| share.park.is_none()).count() > 1 || !shares.iter().any(|s| s.park.is_some()) {
             return Err(Error::invalid("member_invalid", "拆分至少要有一个新园区（into）"));
         }
@@ -87,7 +92,11 @@ impl Work<'_> {
                     Some(number) if numbers.take(number) => number.to_owned(),
                     Some(number) => {
                         let message = format!("区块编号“{number}”在园区 {park} 已经用过");
-                        return Err(checks::refused(vec![Finding::error("id_duplicate", place_of(features.len()), message)]));
+                        return Err(checks::refused(vec![Finding::error(
+                            "id_duplicate",
+                            place_of(features.len()),
+                            message,
+                        )]));
                     }
                     None => numbers.give(&block.number),
                 };
@@ -116,8 +125,7 @@ impl Work<'_> {
         };
         let parts: Vec<Part> = list.iter().enumerate().map(part).collect();
         let name = from.to_owned();
-        let (common, findings) =
-            import::off_async_threads(move || land::compare(&name, &boundary, &parts)).await?;
+        let (common, findings) = import::off_async_threads(move || land::compare(&name, &boundary, &parts)).await?;
         if findings.is_empty() { Ok(common) } else { Err(checks::refused(findings)) }
     }
 

@@ -41,9 +41,7 @@ pub(super) async fn of_revision(
         Some((kind, on, _)) => (EventKind::parse(kind), *on),
         None => (None, None),
     };
-    let line = |(parent, child, m2): &(String, String, f64)| {
-        json!({"parent": parent, "child": child, "common_area_m2": crate::domain::area::round_decimal(*m2, 2)})
-    };
+    let line = |(parent, child, m2): &(String, String, f64)| json!({"parent": parent, "child": child, "common_area_m2": crate::domain::area::round_decimal(*m2, 2)});
     let document = json!({
         "kind": kind.map(EventKind::as_str),
         "kind_label": kind.map(EventKind::label),

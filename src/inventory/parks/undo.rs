@@ -8,8 +8,8 @@ use super::checks::covers;
 use crate::domain::{Finding, Place};
 use crate::error::{Error, Result};
 use crate::inventory::import::overlaps;
-use crate::inventory::ledgers::{self, Deed, Done};
 use crate::inventory::land;
+use crate::inventory::ledgers::{self, Deed, Done};
 use crate::store::{self, park_changes, park_events};
 
 /// Requests whose revisions are undone here.
@@ -46,7 +46,8 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
     land::follow_blocks(&mut transaction).await?;
     let findings = overlaps::after_undo(&mut transaction, target, undone).await?;
     if !findings.is_empty() {
-        let detail = format!("修订 {target} 之后又写入了与之相抵触的区块，不能撤销；请先撤销较新的修订，原因见 findings");
+        let detail =
+            format!("修订 {target} 之后又写入了与之相抵触的区块，不能撤销；请先撤销较新的修订，原因见 findings");
         return Err(Error::Conflict { code: "undo_conflict", detail, findings });
     }
     let done = Done { id: target.to_string(), created: false, revision: Some(undone), replayed: false };

@@ -223,7 +223,13 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn rename(&mut self, connection: &mut PgConnection, park: &ParkCode, name: &str, revision: i64) -> Result<()> {
+    async fn rename(
+        &mut self,
+        connection: &mut PgConnection,
+        park: &ParkCode,
+        name: &str,
+        revision: i64,
+    ) -> Result<()> {
         let Some(standing) = self.standing.get(park.as_str()).cloned() else { return Ok(()) };
         let place = || Place::whole().field("name");
         if standing.name == name {
@@ -249,7 +255,13 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn upgrade(&mut self, connection: &mut PgConnection, park: &ParkCode, into: &NewPark, revision: i64) -> Result<()> {
+    async fn upgrade(
+        &mut self,
+        connection: &mut PgConnection,
+        park: &ParkCode,
+        into: &NewPark,
+        revision: i64,
+    ) -> Result<()> {
         let Some(standing) = self.standing.get(park.as_str()).cloned() else { return Ok(()) };
         let mut new = into.clone();
         if standing.name != new.park.name && !new.park.aliases.contains(&standing.name) {
@@ -295,7 +307,8 @@ impl<'a> Work<'a> {
             self.end(connection, park, Some(&survivor)).await?;
         }
         if drawn.contains(&true) && drawn.contains(&false) {
-            let message = format!("并入后园区 {survivor} 既有实测区块又有示意区块；再导入它的实测区块时，示意区块将被取代");
+            let message =
+                format!("并入后园区 {survivor} 既有实测区块又有示意区块；再导入它的实测区块时，示意区块将被取代");
             self.warnings.push(Finding::warning("illustrative_mixed", Place::whole(), message));
         }
         Ok(())
@@ -326,11 +339,7 @@ impl<'a> Work<'a> {
                 }
             }
         }
-        let edit = ParkEdit {
-            county_codes: Some(counties),
-            approved_area: areas.after,
-            ..ParkEdit::default()
-        };
+        let edit = ParkEdit { county_codes: Some(counties), approved_area: areas.after, ..ParkEdit::default() };
         park_events::edit_park(connection, survivor.as_str(), &edit).await?;
         self.file(survivor, EventKind::Absorbed, merged, areas, revision);
         Ok(())
@@ -353,7 +362,8 @@ impl<'a> Work<'a> {
         successor: Option<&ParkCode>,
     ) -> Result<()> {
         let Some(status) = self.statuses.get(park.as_str()) else { return Ok(()) };
-        park_events::end_park(connection, park.as_str(), status.as_str(), successor.map(ParkCode::as_str), self.on).await
+        park_events::end_park(connection, park.as_str(), status.as_str(), successor.map(ParkCode::as_str), self.on)
+            .await
     }
 
     /// These blocks end, and begin as blocks of another park.
@@ -368,8 +378,7 @@ impl<'a> Work<'a> {
         park_events::end_blocks(connection, &ids, self.on).await?;
         let mut heirs = Vec::with_capacity(blocks.len());
         for block in blocks {
-            let heir =
-                Succession { from: block.id.clone(), park: to.to_string(), number: numbers.give(&block.number) };
+            let heir = Succession { from: block.id.clone(), park: to.to_string(), number: numbers.give(&block.number) };
             self.lines.push(Line {
                 park: block.park.clone(),
                 parent: block.id.clone(),

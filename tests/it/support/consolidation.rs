@@ -60,7 +60,8 @@ async fn places(db: &Database, park: &str, count: usize) -> (Vec<(f64, f64)>, f6
     .await
     .expect("a block");
     let (a_row, cell) = (16, 1.3 * radius / 16.0);
-    let corner = |n: usize| (x - 0.65 * radius + (n % a_row) as f64 * cell, y - 0.65 * radius + (n / a_row) as f64 * cell);
+    let corner =
+        |n: usize| (x - 0.65 * radius + (n % a_row) as f64 * cell, y - 0.65 * radius + (n / a_row) as f64 * cell);
     ((0..count).map(corner).collect(), 0.8 * cell)
 }
 
