@@ -89,12 +89,15 @@ fn directories(paths: &mut Map<String, Value>) {
             .errors(&["400", "406"])
             .tries(&["/directories/as-of?on=2020-01-01"]);
     paths.insert("/directories/as-of".into(), of_day.get());
-    let side = |name: &str, what: &str| {
-        needed(text_parameter(name, &format!("{what}：已发布名录的编号，或日期（YYYY-MM-DD）")))
+    let side = |name: &str, what: &str, example: &str| {
+        let told = format!("{what}：已发布名录的编号，或日期（YYYY-MM-DD）");
+        let mut parameter = needed(text_parameter(name, &told));
+        parameter["example"] = json!(example);
+        parameter
     };
     let difference =
         Operation::new("get_directory_difference", TAG.0, "两份名录的差别：新增、不再列入及其去向、有变化的各项")
-            .parameters(vec![side("from", "从"), side("to", "到"), form_parameter()])
+            .parameters(vec![side("from", "从", "cn-2018"), side("to", "到", "2026-01-01"), form_parameter()])
             .answers("200", "差别", &[(JSON, reference("DirectoryDifference")), page()])
             .errors(&["400", "404", "406"])
             .tries(&["/directories/difference?from=cn-2018&to=2026-01-01"]);

@@ -163,19 +163,23 @@ fn entries(drawn: &Directory) -> Result<Vec<DirectoryEntry>> {
 /// What a reader of the directory will miss.
 fn warnings(drawn: &Directory) -> Vec<Finding> {
     let count = |lacks: fn(&Entry) -> bool| drawn.entries.iter().filter(|entry| lacks(entry)).count();
-    let told = |code: &'static str, number: usize, what: &str| {
-        (number > 0).then(|| Finding::warning(code, Place::whole(), format!("{number} 个园区没有{what}")))
+    let mut findings = Vec::new();
+    let mut tell = |lacking: usize, finding: fn(usize) -> Finding| {
+        if lacking > 0 {
+            findings.push(finding(lacking));
+        }
     };
-    let drawn_ones = count(|entry| entry.register.as_ref().is_some_and(|known| known.illustrative));
-    [
-        told("directory_without_area", count(|entry| entry.area.is_none()), "核准面积"),
-        told("directory_without_words", count(|entry| entry.four_extents.is_none()), "四至文字"),
-        told("directory_without_industries", count(|entry| entry.leading_industries.is_empty()), "主导产业"),
-        (drawn_ones > 0).then(|| {
-            Finding::warning("directory_illustrative", Place::whole(), format!("{drawn_ones} 个园区的边界为示意"))
-        }),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    tell(count(|entry| entry.area.is_none()), |n| {
+        Finding::warning("directory_without_area", Place::whole(), format!("{n} 个园区没有核准面积"))
+    });
+    tell(count(|entry| entry.four_extents.is_none()), |n| {
+        Finding::warning("directory_without_words", Place::whole(), format!("{n} 个园区没有四至文字"))
+    });
+    tell(count(|entry| entry.leading_industries.is_empty()), |n| {
+        Finding::warning("directory_without_industries", Place::whole(), format!("{n} 个园区没有主导产业"))
+    });
+    tell(count(|entry| entry.register.as_ref().is_some_and(|known| known.illustrative)), |n| {
+        Finding::warning("directory_illustrative", Place::whole(), format!("{n} 个园区的边界为示意"))
+    });
+    findings
 }

@@ -229,14 +229,17 @@ fn allot<'a>(
         whole.push(own_whole);
         drawn.push(own_drawn);
     }
+    let place = || Place::whole().field("blocks");
     for block in blocks {
-        let message = match taken.get(block.id.as_str()).copied().unwrap_or_default() {
+        let id = &block.id;
+        findings.push(match taken.get(id.as_str()).copied().unwrap_or_default() {
             (1, 0) | (0, 1..) => continue,
-            (0, 0) => format!("区块 {} 没有分给任何园区", block.id),
-            _ => format!("区块 {} 分了不止一次；一个区块整块归一个园区，或全部画成若干部分", block.id),
-        };
-        let code = if taken.contains_key(block.id.as_str()) { "block_twice" } else { "block_left_out" };
-        findings.push(Finding::error(code, Place::whole().field("blocks"), message));
+            (0, 0) => Finding::error("block_left_out", place(), format!("区块 {id} 没有分给任何园区")),
+            _ => {
+                let message = format!("区块 {id} 分了不止一次；一个区块整块归一个园区，或全部画成若干部分");
+                Finding::error("block_twice", place(), message)
+            }
+        });
     }
     if parts > MOST_PARTS {
         return Err(Error::too_large("member_invalid", format!("一次拆分最多画 {MOST_PARTS} 个部分")));
