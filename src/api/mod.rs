@@ -16,6 +16,8 @@ mod control_zones;
 mod criteria;
 mod crs;
 mod cursor;
+mod directories;
+mod directory_pages;
 mod edits;
 mod exports;
 mod facets;
@@ -44,6 +46,7 @@ mod openapi_genealogy;
 mod openapi_ledgers;
 mod openapi_overlaps;
 mod openapi_page;
+mod openapi_parks;
 mod openapi_queries;
 mod openapi_reports;
 mod openapi_schemas;
@@ -54,9 +57,10 @@ mod overlap_pages;
 mod overlaps;
 mod page_links;
 mod params;
+mod park_events;
 mod park_json;
+mod park_lineage;
 mod park_pages;
-mod park_words;
 mod past;
 mod problem;
 mod problem_english;
@@ -190,6 +194,17 @@ fn routes(routes: &mut Routes<'_>) {
         .service(get("/api/collections/{collection}/changes/stream", Public, changes::stream_changes))
         .service(get("/api/parks", Public, cards::list_parks))
         .service(get("/api/parks/{code}", Public, cards::get_park))
+        .service(get("/api/parks/{code}/lineage", Public, park_lineage::get_park_lineage))
+        .service(get("/api/parks/{code}/predecessors", Public, park_lineage::list_park_predecessors))
+        .service(post("/api/park-events", Editor, park_events::create_park_event))
+        .service(address("/api/directories", "GET, HEAD, POST").reads(Public, directories::list_directories).does(
+            Method::POST,
+            Editor,
+            directories::create_directory,
+        ))
+        .service(get("/api/directories/as-of", Public, directories::get_directory_of_day))
+        .service(get("/api/directories/difference", Public, directories::get_directory_difference))
+        .service(get("/api/directories/{directory}", Public, directories::get_directory))
         .service(get("/api/reports", Staff, reports::list_reports))
         .service(address("/api/reports/{report}", "GET, HEAD").streams(Staff, reports::get_report))
         .service(get("/api/criteria", Staff, criteria::list_criteria))

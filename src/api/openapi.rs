@@ -15,6 +15,7 @@ use super::openapi_genealogy;
 use super::openapi_ledgers;
 use super::openapi_overlaps;
 use super::openapi_page;
+use super::openapi_parks;
 use super::openapi_queries;
 use super::openapi_reports;
 use super::openapi_schemas as schemas;
@@ -70,6 +71,7 @@ fn describe(base: &str, upload_limit_mb: usize, layers: &Catalogue) -> Value {
         layer_paths(&mut paths, layer);
     }
     park_paths(&mut paths);
+    openapi_parks::paths(&mut paths);
     import_paths(&mut paths, upload_limit_mb);
     openapi_ledgers::undo(&mut paths);
     openapi_tiles::paths(&mut paths);
@@ -98,7 +100,8 @@ fn describe(base: &str, upload_limit_mb: usize, layers: &Catalogue) -> Value {
             {"name": "layers", "description": "图层（OGC API Features）"},
             {"name": openapi_tiles::TAG.0, "description": openapi_tiles::TAG.1},
             {"name": "ledgers", "description": "台账：登记、改动、状态变更、方案步骤（编辑人员）"},
-            {"name": "parks", "description": "园区名录"},
+            {"name": "parks", "description": "园区名录，园区的沿革与事件"},
+            {"name": openapi_parks::TAG.0, "description": openapi_parks::TAG.1},
             {"name": "imports", "description": "导入（查询人员可看，编辑人员可写）"},
             {"name": openapi_reports::TAG.0, "description": openapi_reports::TAG.1},
             {"name": openapi_overlaps::TAG.0, "description": openapi_overlaps::TAG.1},

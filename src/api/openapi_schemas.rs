@@ -12,6 +12,7 @@ use super::openapi_criteria;
 use super::openapi_genealogy;
 use super::openapi_ledgers;
 use super::openapi_overlaps;
+use super::openapi_parks;
 use super::openapi_reports;
 use super::openapi_time;
 use crate::domain::layer::Layer;
@@ -63,6 +64,7 @@ pub fn components(layers: &[&'static Layer]) -> Value {
         openapi_genealogy::schemas(),
         openapi_attachments::schemas(),
         parks(),
+        openapi_parks::schemas(),
         import(),
         openapi_reports::schemas(),
         openapi_overlaps::schemas(),

@@ -5,12 +5,11 @@
 use geo::MultiPolygon;
 use serde_json::{Map, Value, json};
 
-use super::park_words;
 use crate::domain::area::round_decimal;
 use crate::domain::extents_check::{self, MeasuredBlock};
 use crate::domain::four_extents::{self, BlockExtents, Direction, ExtentsWarning, FourExtents, Landmark};
 use crate::domain::generalisation::Generalisation;
-use crate::domain::{Block, Hectares, SquareMetres};
+use crate::domain::{Block, Hectares, SquareMetres, park_words};
 use crate::geometry::extremes::{self, Extremes, Vertex};
 use crate::inventory::wire;
 use crate::store::park_cards::{DirectoryRow, ParkCard};

@@ -1,4 +1,4 @@
-//! The way back: a revision of the ledgers is undone.
+//! The way back: a revision of the ledgers, or of an event of parks, is undone.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
@@ -9,7 +9,7 @@ use super::problem::Answer;
 use super::state::State;
 use super::{auth, edits};
 use crate::error::Error;
-use crate::inventory::ledgers;
+use crate::inventory::{ledgers, parks};
 
 /// `POST /api/revisions/{number}/undo`: what stood before the revision stands again.
 pub async fn undo_revision(
@@ -26,7 +26,11 @@ pub async fn undo_revision(
     let members = Members::parse(&body, &["reason", "dry_run"])?;
     let (reason, dry_run) = (members.text("reason")?, members.flag("dry_run")?.unwrap_or_default());
     let deed = edits::deed_of(&request, &viewer, None, &body)?;
-    let done = ledgers::undo(&state.pool, &deed, number, reason.as_deref(), dry_run).await?;
+    let done = if parks::is_of_parks(&state.pool, number).await? {
+        parks::undo(&state.pool, &deed, number, reason.as_deref(), dry_run).await?
+    } else {
+        ledgers::undo(&state.pool, &deed, number, reason.as_deref(), dry_run).await?
+    };
     let mut response = HttpResponse::Ok();
     edits::mark(&mut response, done.revision, done.replayed);
     Ok(response.json(json!({"undone": number, "revision": done.revision, "dry_run": dry_run})))

@@ -18,11 +18,13 @@ pub enum EventKind {
     AdjustedAndExtended,
     Split,
     MergedInto,
+    /// The survivor's side of a merger.
+    Absorbed,
     Revoked,
 }
 
 impl EventKind {
-    pub const ALL: [EventKind; 9] = [
+    pub const ALL: [EventKind; 10] = [
         EventKind::Established,
         EventKind::Renamed,
         EventKind::Upgraded,
@@ -31,6 +33,7 @@ impl EventKind {
         EventKind::AdjustedAndExtended,
         EventKind::Split,
         EventKind::MergedInto,
+        EventKind::Absorbed,
         EventKind::Revoked,
     ];
 
@@ -45,6 +48,7 @@ impl EventKind {
             EventKind::AdjustedAndExtended => "adjusted_and_extended",
             EventKind::Split => "split",
             EventKind::MergedInto => "merged_into",
+            EventKind::Absorbed => "absorbed",
             EventKind::Revoked => "revoked",
         }
     }
@@ -53,7 +57,7 @@ impl EventKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
-    /// 设立, 更名, 升级, 扩区, 调区, 调区扩区, 拆分, 并入, 撤销.
+    /// 设立, 更名, 升级, 扩区, 调区, 调区扩区, 拆分, 并入, 接收并入, 撤销.
     pub fn label(self) -> &'static str {
         match self {
             EventKind::Established => "设立",
@@ -64,6 +68,7 @@ impl EventKind {
             EventKind::AdjustedAndExtended => "调区扩区",
             EventKind::Split => "拆分",
             EventKind::MergedInto => "并入",
+            EventKind::Absorbed => "接收并入",
             EventKind::Revoked => "撤销",
         }
     }
@@ -167,11 +172,21 @@ pub enum ParkStatus {
     UnderAdjustment,
     Merged,
     Revoked,
+    /// Goes on under the code of its new level.
+    Upgraded,
+    /// Divided wholly into other parks.
+    Split,
 }
 
 impl ParkStatus {
-    pub const ALL: [ParkStatus; 4] =
-        [ParkStatus::Active, ParkStatus::UnderAdjustment, ParkStatus::Merged, ParkStatus::Revoked];
+    pub const ALL: [ParkStatus; 6] = [
+        ParkStatus::Active,
+        ParkStatus::UnderAdjustment,
+        ParkStatus::Merged,
+        ParkStatus::Revoked,
+        ParkStatus::Upgraded,
+        ParkStatus::Split,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -179,22 +194,46 @@ impl ParkStatus {
             ParkStatus::UnderAdjustment => "under_adjustment",
             ParkStatus::Merged => "merged",
             ParkStatus::Revoked => "revoked",
+            ParkStatus::Upgraded => "upgraded",
+            ParkStatus::Split => "split",
         }
     }
 
-    /// 正常, 调整中, 已合并, 已撤销.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// 正常, 调整中, 已合并, 已撤销, 已升级, 已拆分.
     pub fn label(self) -> &'static str {
         match self {
             ParkStatus::Active => "正常",
             ParkStatus::UnderAdjustment => "调整中",
             ParkStatus::Merged => "已合并",
             ParkStatus::Revoked => "已撤销",
+            ParkStatus::Upgraded => "已升级",
+            ParkStatus::Split => "已拆分",
         }
     }
 }
 
-/// The status after an approved event, or why it may not happen. A merged or revoked park is history: it stays
-/// readable and nothing more happens to it.
+/// The status of a park that an event brings forth; only [`EventKind::Established`] does.
+pub fn begin(event: EventKind) -> Result<ParkStatus, Finding> {
+    match event {
+        EventKind::Established => Ok(ParkStatus::Active),
+        event => {
+            let message = format!("园区尚未设立，不能办理“{}”", event.label());
+            Err(Finding::error("event_not_allowed", Place::whole(), message))
+        }
+    }
+}
+
+/// The status of a park all of whose land goes to others by a split, or why it may not be divided.
+pub fn split_wholly(status: ParkStatus) -> Result<ParkStatus, Finding> {
+    apply(status, EventKind::Split).map(|_| ParkStatus::Split)
+}
+
+/// The status after an approved event, or why it may not happen. A park that was merged, revoked, upgraded or wholly split is history: it
+/// stays readable and nothing more happens to it.
 pub fn apply(status: ParkStatus, event: EventKind) -> Result<ParkStatus, Finding> {
     use EventKind as E;
     use ParkStatus as S;
@@ -202,8 +241,10 @@ pub fn apply(status: ParkStatus, event: EventKind) -> Result<ParkStatus, Finding
         (S::Active | S::UnderAdjustment, E::MergedInto) => Ok(S::Merged),
         (S::Active | S::UnderAdjustment, E::Revoked) => Ok(S::Revoked),
         (S::Active | S::UnderAdjustment, E::Extended | E::Adjusted | E::AdjustedAndExtended) => Ok(S::Active),
-        (S::Active, E::Renamed | E::Upgraded | E::Split) => Ok(S::Active),
-        (S::UnderAdjustment, E::Renamed | E::Upgraded) => Ok(S::UnderAdjustment),
+        // The level is in the code: an upgraded park goes on as another row, and this one ends.
+        (S::Active | S::UnderAdjustment, E::Upgraded) => Ok(S::Upgraded),
+        (S::Active, E::Split) => Ok(S::Active),
+        (S::Active | S::UnderAdjustment, E::Renamed | E::Absorbed) => Ok(status),
         (status, event) => Err(Finding::error(
             "event_not_allowed",
             Place::whole(),
@@ -220,22 +261,28 @@ mod tests {
     fn every_status_against_every_event() {
         use EventKind as E;
         use ParkStatus as S;
-        // Rows: events in the order of ALL; columns: active, under adjustment, merged, revoked. `None` = refused.
-        let table: [(E, [Option<S>; 4]); 9] = [
-            (E::Established, [None, None, None, None]),
-            (E::Renamed, [Some(S::Active), Some(S::UnderAdjustment), None, None]),
-            (E::Upgraded, [Some(S::Active), Some(S::UnderAdjustment), None, None]),
-            (E::Extended, [Some(S::Active), Some(S::Active), None, None]),
-            (E::Adjusted, [Some(S::Active), Some(S::Active), None, None]),
-            (E::AdjustedAndExtended, [Some(S::Active), Some(S::Active), None, None]),
-            (E::Split, [Some(S::Active), None, None, None]),
-            (E::MergedInto, [Some(S::Merged), Some(S::Merged), None, None]),
-            (E::Revoked, [Some(S::Revoked), Some(S::Revoked), None, None]),
+        // Rows: events in the order of ALL; columns: active, under adjustment; the others are ends. `None` = refused.
+        let table: [(E, [Option<S>; 2]); 10] = [
+            (E::Established, [None, None]),
+            (E::Renamed, [Some(S::Active), Some(S::UnderAdjustment)]),
+            (E::Upgraded, [Some(S::Upgraded), Some(S::Upgraded)]),
+            (E::Extended, [Some(S::Active), Some(S::Active)]),
+            (E::Adjusted, [Some(S::Active), Some(S::Active)]),
+            (E::AdjustedAndExtended, [Some(S::Active), Some(S::Active)]),
+            (E::Split, [Some(S::Active), None]),
+            (E::MergedInto, [Some(S::Merged), Some(S::Merged)]),
+            (E::Absorbed, [Some(S::Active), Some(S::UnderAdjustment)]),
+            (E::Revoked, [Some(S::Revoked), Some(S::Revoked)]),
         ];
         for (event, row) in table {
+            let row = row.into_iter().chain([None; 4]);
             for (status, expected) in ParkStatus::ALL.into_iter().zip(row) {
                 assert_eq!(apply(status, event).ok(), expected, "{event:?} in {status:?}");
             }
+            assert_eq!(begin(event).ok(), (event == E::Established).then_some(S::Active), "{event:?}");
+        }
+        for status in ParkStatus::ALL {
+            assert_eq!(split_wholly(status).ok(), (status == S::Active).then_some(S::Split), "{status:?}");
         }
     }
 

@@ -28,6 +28,7 @@ pub mod lifecycle;
 pub mod overlap;
 pub mod overlap_check;
 pub mod park;
+pub mod park_words;
 pub mod published_crs;
 pub mod report;
 pub mod search;

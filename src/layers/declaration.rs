@@ -37,6 +37,8 @@ const PARK_STATUSES: &[KnownValue] = &[
     v("under_adjustment", "调整中", "Under adjustment"),
     v("merged", "已合并", "Merged"),
     v("revoked", "已撤销", "Revoked"),
+    v("upgraded", "已升级", "Upgraded"),
+    v("split", "已拆分", "Split"),
 ];
 const DIVISION_LEVELS: &[KnownValue] = &[
     v("province", "省", "Province"),

@@ -64,7 +64,7 @@ type BadTuple = (Option<i64>, Option<i32>, Option<String>, Option<String>, Strin
 
 /// The tables under the log: name, what a change calls a row `n`, and the columns of its key. Not asked of the database,
 /// whose own list may have been altered.
-const TRACKED: [(&str, &str, &[&str]); 20] = [
+const TRACKED: [(&str, &str, &[&str]); 22] = [
     ("division", "n.code", &["code"]),
     ("park", "n.code", &["code"]),
     ("directory_version", "n.id", &["id"]),
@@ -85,6 +85,8 @@ const TRACKED: [(&str, &str, &[&str]); 20] = [
     ("boundary_change", "n.id", &["id"]),
     ("boundary_change_block", "n.change_id || '@' || n.number", &["change_id", "number"]),
     ("boundary_change_step", "n.change_id || '@' || n.ordinal", &["change_id", "ordinal"]),
+    ("block_lineage", "n.event_id || '@' || n.parent_id || '@' || n.child_id", &["event_id", "parent_id", "child_id"]),
+    ("directory_publication", "n.version_id", &["version_id"]),
 ];
 
 /// The log of accounts.

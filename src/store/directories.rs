@@ -1,6 +1,7 @@
 //! Published directories (园区名录) and their entries.
 
-use sqlx::PgConnection;
+use chrono::NaiveDate;
+use sqlx::{FromRow, PgConnection};
 
 use crate::domain::{DirectoryVersion, Hectares};
 use crate::error::Result;
@@ -45,4 +46,83 @@ pub async fn upsert(connection: &mut PgConnection, version: &DirectoryVersion) -
     .await?
     .rows_affected();
     Ok(head + body)
+}
+
+/// A version's head, as lists tell it.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct VersionRow {
+    pub id: String,
+    pub title: String,
+    pub document_no: Option<String>,
+    pub issued_on: Option<NaiveDate>,
+    pub source: String,
+    /// The day whose parks it lists, where this register published it.
+    pub register_on: Option<NaiveDate>,
+    /// The register that it was drawn from, by its revision.
+    pub register_revision: Option<i64>,
+    pub entries: i64,
+    pub revision: i64,
+}
+
+/// What a version says of a park.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct EntryRow {
+    pub park_code: String,
+    pub serial: Option<i32>,
+    pub name: String,
+    /// To the digit.
+    pub area_ha: Option<String>,
+    pub approved_text: Option<String>,
+    pub leading_industries: Vec<String>,
+    pub four_extents: Option<String>,
+}
+
+/// All versions, or the one of this id; the newest first.
+pub async fn list(connection: &mut PgConnection, id: Option<&str>) -> Result<Vec<VersionRow>> {
+    Ok(sqlx::query_as(
+        "SELECT v.id, v.title, v.document_no, v.issued_on, v.source, p.register_on, p.register_revision, v.revision,
+                (SELECT count(*) FROM directory_entry e WHERE e.version_id = v.id) AS entries
+         FROM directory_version v LEFT JOIN directory_publication p ON p.version_id = v.id
+         WHERE $1::text IS NULL OR v.id = $1 ORDER BY v.issued_on DESC NULLS LAST, v.revision DESC, v.id LIMIT 1000",
+    )
+    .bind(id)
+    .fetch_all(connection)
+    .await?)
+}
+
+/// What a version says, in its order.
+pub async fn list_entries(connection: &mut PgConnection, id: &str) -> Result<Vec<EntryRow>> {
+    Ok(sqlx::query_as(
+        "SELECT park_code, serial, name, trim_scale(area_ha)::text AS area_ha, approved_text, leading_industries, four_extents
+         FROM directory_entry WHERE version_id = $1 ORDER BY serial NULLS LAST, park_code",
+    )
+    .bind(id)
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Which version has this document number and title already.
+pub async fn find_same(connection: &mut PgConnection, document_no: &str, title: &str) -> Result<Option<String>> {
+    let sql = "SELECT id FROM directory_version WHERE document_no = $1 AND title = $2 ORDER BY id LIMIT 1";
+    Ok(sqlx::query_scalar(sql).bind(document_no).bind(title).fetch_optional(connection).await?)
+}
+
+/// Keeps what a published version was drawn from. Needs an open revision.
+pub async fn insert_publication(
+    connection: &mut PgConnection,
+    id: &str,
+    register_on: NaiveDate,
+    register_revision: i64,
+    actor: &str,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO directory_publication (version_id, register_on, register_revision, actor) VALUES ($1, $2, $3, $4)",
+    )
+    .bind(id)
+    .bind(register_on)
+    .bind(register_revision)
+    .bind(actor)
+    .execute(connection)
+    .await?;
+    Ok(())
 }

@@ -41,6 +41,10 @@ mod outlines;
 pub mod overlap_candidates;
 pub mod overlap_checks;
 pub mod park_cards;
+pub mod park_changes;
+pub mod park_days;
+pub mod park_events;
+pub mod park_lineage;
 pub mod parks;
 mod pool;
 pub mod replica;
@@ -56,8 +60,8 @@ pub mod webhooks;
 
 pub use errors::READ_ONLY;
 pub use pool::{
-    PoolLimits, WRITER_IDLING, bear_idling, begin_edit_as, begin_read_as, begin_write, begin_write_as, connect,
-    connect_as_application, migrate, while_answering,
+    PoolLimits, WRITER_IDLING, bear_idling, begin_edit_as, begin_read, begin_read_as, begin_write, begin_write_as,
+    connect, connect_as_application, migrate, while_answering,
 };
 
 /// What an upsert did, or would do.

@@ -57,12 +57,17 @@ pub async fn undo_revision(connection: &mut PgConnection, target: i64, actor: &s
 
 /// Rows that the revision wrote and that a later one wrote too, which is in force: layer, feature and that revision, the first twenty. Not in
 /// force is what has been undone, and the undoing itself. (`undo_conflicts` compares rows as they are: a value that somebody has changed and
-/// somebody else has set again looks untouched to it.)
-pub async fn written_since(connection: &mut PgConnection, target: i64) -> Result<Vec<(String, String, i64)>> {
+/// somebody else has set again looks untouched to it.) Rows of the tables `passed_over` are in nobody's way.
+pub async fn written_since(
+    connection: &mut PgConnection,
+    target: i64,
+    passed_over: &[&str],
+) -> Result<Vec<(String, String, i64)>> {
     // In two steps: planned as one, right after a large write, the log would be read once a row.
     let wrote: Vec<(String, String)> =
-        sqlx::query_as("SELECT DISTINCT layer, feature_id FROM change WHERE revision = $1")
+        sqlx::query_as("SELECT DISTINCT layer, feature_id FROM change WHERE revision = $1 AND layer <> ALL ($2)")
             .bind(target)
+            .bind(passed_over)
             .fetch_all(&mut *connection)
             .await?;
     let (layers, ids): (Vec<String>, Vec<String>) = wrote.into_iter().unzip();

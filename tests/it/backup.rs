@@ -70,6 +70,13 @@ async fn filled(name: &str) -> Database {
     )
     .await;
     db.write(
+        "INSERT INTO block_lineage (event_id, parent_id, child_id, effective_on, common_area_m2)
+         SELECT min(id), 'S437001-1', 'S437001-2', '2020-01-01', 1 FROM park_event;
+         INSERT INTO directory_publication (version_id, register_on, register_revision, actor)
+         SELECT min(id), '2020-01-01', 1, 'test' FROM directory_version",
+    )
+    .await;
+    db.write(
         "INSERT INTO boundary_change (id, park_code, prefecture_code, division_codes, title, kind, state, state_on, area_before_ha, area_out_ha,
              area_in_ha, area_after_ha, base_revision, actor)
          VALUES ('BC-2025-0001', 'G431176', '430100', '{430100}', '调区扩区（示意）', 'extended', 'proposed', '2025-01-02', 1, 0, 1, 2, 1, 'test');
@@ -158,6 +165,7 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "api_token",
             "attachment",
             "attachment_content",
+            "block_lineage",
             "boundary_change",
             "boundary_change_block",
             "boundary_change_step",
@@ -170,6 +178,7 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "control_zone_default",
             "control_zone_kind",
             "directory_entry",
+            "directory_publication",
             "directory_version",
             "division",
             "export_log",

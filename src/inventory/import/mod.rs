@@ -9,6 +9,7 @@ mod directory;
 mod feature;
 mod fingerprint;
 mod gazetteer;
+mod given_blocks;
 mod judge;
 mod judging;
 mod ledger;
@@ -31,6 +32,7 @@ use sqlx::{PgConnection, PgPool};
 
 pub use batch::{Imported, StagedImport, commit, get, import_now, list, stage, undo, undo_dry};
 pub use feature::{FeatureRequest, judge_feature};
+pub(in crate::inventory) use given_blocks::{judge_given_blocks, overlaps_with_standing};
 pub use oddities::{Called, out_of_order, ratios};
 pub use report::ImportReport;
 pub(in crate::inventory) use shape::check_in_province;

@@ -140,7 +140,11 @@ pub(in crate::inventory) async fn after_undo(
     Ok(findings)
 }
 
-fn compare_with(blocks: &[Block], place: impl Fn(usize) -> Place, existing: &[StandingBlock]) -> Vec<Finding> {
+pub(super) fn compare_with(
+    blocks: &[Block],
+    place: impl Fn(usize) -> Place,
+    existing: &[StandingBlock],
+) -> Vec<Finding> {
     let imported: Vec<_> = blocks.iter().map(|b| &b.boundary).collect();
     let (drawn, real): (Vec<&StandingBlock>, Vec<&StandingBlock>) = existing.iter().partition(|b| b.illustrative);
     let compare = |standing: &[&StandingBlock]| {

@@ -18,11 +18,12 @@ pub use bulk::{MAX_SELECTED, Selection, Verdict, Verdicts, transition_many};
 pub use edit::{Edit, Mode, Written, write_feature};
 pub use genealogy::{ALLOWABLE, Event, Family, merge, split};
 pub use looks::{line, list_lineage, list_steps, list_transitions};
+pub(in crate::inventory) use moves::text;
 pub use moves::{MoveRequest, end_life, transition};
 pub use plans::{StepInput, replace_steps};
 pub use undo::undo;
 
-use crate::domain::access::Viewer;
+use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::{DivisionCode, Ledger, RecordId};
 use crate::error::{Error, Result};
 use crate::store::idempotency::{self, Replay};
@@ -56,6 +57,18 @@ pub struct Done {
 /// Opens a transaction of the viewer's and takes the write lock; a request that was done before is answered from the record of it.
 pub(super) async fn begin<'a>(pool: &PgPool, deed: &Deed<'_>) -> Result<(Transaction<'a, Postgres>, Option<Done>)> {
     let mut transaction = store::begin_edit_as(pool, deed.viewer).await?;
+    let done = lock(&mut transaction, deed).await?;
+    Ok((transaction, done))
+}
+
+/// [`begin`] for what concerns parks: their blocks place parcels of any county anew, so the transaction speaks for everywhere. Whose parks
+/// somebody may write is judged in it.
+pub(super) async fn begin_everywhere<'a>(
+    pool: &PgPool,
+    deed: &Deed<'_>,
+) -> Result<(Transaction<'a, Postgres>, Option<Done>)> {
+    let wide = Viewer { jurisdiction: Jurisdiction::Everywhere, ..deed.viewer.clone() };
+    let mut transaction = store::begin_write_as(pool, &wide).await?;
     let done = lock(&mut transaction, deed).await?;
     Ok((transaction, done))
 }
@@ -109,7 +122,7 @@ async fn seen(connection: &mut PgConnection, ledger: Ledger, id: &str, deed: &De
 }
 
 /// A repetition of what was done and has been taken back since: to tell what it did would be to tell what is no more.
-fn undone_since(revision: Option<i64>) -> Error {
+pub(in crate::inventory) fn undone_since(revision: Option<i64>) -> Error {
     let number = revision.map(|number| format!("（修订 {number}）")).unwrap_or_default();
     let detail = format!("这个请求已经执行过{number}，之后又被撤销；如需再次执行，请换一个 Idempotency-Key");
     Error::conflict("undone_since", detail)

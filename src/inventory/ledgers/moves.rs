@@ -152,7 +152,7 @@ pub(super) fn day(standing: &RecordState, wanted: Option<NaiveDate>, today: Naiv
     dated(standing, wanted, today).map_err(|finding| invalid(vec![finding]))
 }
 
-pub(super) fn text(text: Option<&str>, name: &str) -> Result<Option<String>> {
+pub(in crate::inventory) fn text(text: Option<&str>, name: &str) -> Result<Option<String>> {
     let Some(text) = text.map(str::trim).filter(|t| !t.is_empty()) else { return Ok(None) };
     if text.chars().count() > MAX_CHARS || text.chars().any(misleads) {
         return Err(Error::invalid("value_invalid", format!("{name} 应为不超过 {MAX_CHARS} 个字的一行文字")));

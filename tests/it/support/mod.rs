@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod borders;
 pub mod boundary;
 pub mod client;
+pub mod consolidation;
 pub mod criteria;
 pub mod data_folder;
 pub mod deeds;

@@ -1,0 +1,96 @@
+//! The way back: an event of parks, or the publishing of a directory, is undone as one revision.
+
+use std::collections::HashMap;
+
+use sqlx::{PgConnection, PgPool};
+
+use super::checks::covers;
+use crate::domain::{Finding, Place};
+use crate::error::{Error, Result};
+use crate::inventory::import::overlaps;
+use crate::inventory::land;
+use crate::inventory::ledgers::{self, Deed, Done};
+use crate::store::{self, park_changes, park_events};
+
+/// Requests whose revisions are undone here.
+const SOURCES: [&str; 2] = ["POST /api/park-events", "POST /api/directories"];
+/// Tables whose rows follow the blocks by themselves: in nobody's way, and not put back (`follows_blocks`, migration 0005).
+const FOLLOWING: [&str; 2] = ["turnover_parcel", "low_efficiency_parcel"];
+/// Rows of one undo; it holds the register's write lock.
+const MOST_ROWS: i64 = 200_000;
+
+/// Whether the revision is one of an event of parks, or of the publishing of a directory.
+pub async fn is_of_parks(pool: &PgPool, target: i64) -> Result<bool> {
+    let source = park_changes::source(&mut *pool.acquire().await?, target).await?;
+    Ok(source.is_some_and(|source| SOURCES.contains(&source.as_str())))
+}
+
+/// Lets stand again what stood before the revision; nothing is written by a dry run.
+pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&str>, dry_run: bool) -> Result<Done> {
+    let said = ledgers::text(reason, "reason")?;
+    let (mut transaction, done) = ledgers::begin_everywhere(pool, deed).await?;
+    if let Some(done) = done {
+        return Ok(done);
+    }
+    in_jurisdiction(&mut transaction, deed, target).await?;
+    let rows = store::undo::size(&mut transaction, target).await?;
+    if rows > MOST_ROWS {
+        let detail = format!("修订 {target} 写入了 {rows} 行，超过 {MOST_ROWS} 行，不能在线撤销；请联系运维人员");
+        return Err(Error::conflict("undo_not_possible", detail));
+    }
+    unchanged_since(&mut transaction, target).await?;
+    let why = said.map(|said| format!("：{said}")).unwrap_or_default();
+    let reason = format!("撤销修订 {target}{why}");
+    park_changes::defer_parks_of_parcels(&mut transaction).await?;
+    let undone = store::undo::undo_revision(&mut transaction, target, &deed.viewer.actor, &reason).await?;
+    land::follow_blocks(&mut transaction).await?;
+    let findings = overlaps::after_undo(&mut transaction, target, undone).await?;
+    if !findings.is_empty() {
+        let detail =
+            format!("修订 {target} 之后又写入了与之相抵触的区块，不能撤销；请先撤销较新的修订，原因见 findings");
+        return Err(Error::Conflict { code: "undo_conflict", detail, findings });
+    }
+    let done = Done { id: target.to_string(), created: false, revision: Some(undone), replayed: false };
+    if dry_run {
+        transaction.rollback().await?;
+        return Ok(Done { revision: None, ..done });
+    }
+    ledgers::finish(transaction, deed, done).await
+}
+
+/// Every park that the revision wrote is the viewer's own.
+async fn in_jurisdiction(connection: &mut PgConnection, deed: &Deed<'_>, target: i64) -> Result<()> {
+    let codes = park_changes::codes(connection, target).await?;
+    let parks: HashMap<String, _> =
+        park_events::list_parks(connection, &codes).await?.into_iter().map(|park| (park.code.clone(), park)).collect();
+    let own = |code: &String| {
+        let park = parks.get(code);
+        park.is_none_or(|park| covers(&deed.viewer.jurisdiction, &park.prefecture_code, &park.county_codes))
+    };
+    match codes.iter().find(|code| !own(code)) {
+        None => Ok(()),
+        Some(code) => {
+            let detail = format!("修订 {target} 涉及园区 {code}，不在您的管辖范围内，不能由您撤销");
+            Err(Error::Forbidden { code: "outside_jurisdiction", detail })
+        }
+    }
+}
+
+/// No row of it has been written since, and nothing else stands on a park that it brought forth.
+async fn unchanged_since(connection: &mut PgConnection, target: i64) -> Result<()> {
+    let since = store::undo::written_since(connection, target, &FOLLOWING).await?;
+    let mut findings: Vec<Finding> = since
+        .iter()
+        .map(|(layer, id, later)| {
+            Finding::error("changed_since", Place::whole(), format!("{layer} 的 {id} 在修订 {later} 中又被修改"))
+        })
+        .collect();
+    findings.extend(park_changes::leaning(connection, target).await?.into_iter().map(|(code, what)| {
+        Finding::error("park_in_use", Place::whole(), format!("园区 {code} 之后又有{what}，撤销后该园区不复存在"))
+    }));
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let detail = format!("修订 {target} 写入的内容后来又有变更，不能撤销；请先撤销较新的修订，原因见 findings");
+    Err(Error::Conflict { code: "undo_conflict", detail, findings })
+}
