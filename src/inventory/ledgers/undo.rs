@@ -44,6 +44,7 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
         let what = match other.as_str() {
             "attachment" => "增减附件的修订；要移除附件请用 DELETE，要恢复请重新上传",
             "low_efficiency_criteria_set" | "low_efficiency_criterion" => "修改认定标准的修订；请用 PUT 写回原来的标准",
+            "control_zone_kind" => "修改管控类型的修订；请用 PUT 写回原来的设定",
             _ => "修改园区、区块或区划的修订；请用更正后的文件重新导入",
         };
         let detail =
