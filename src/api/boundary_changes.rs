@@ -30,9 +30,10 @@ use crate::store::boundary_changes::{ChangeRow, ListQuery};
 /// Features, landmarks of one body; fewer may be kept, and a proposal of more says how many.
 const MOST_LISTED: usize = 10_000;
 
-const PROPOSAL: [&str; 8] = ["type", "park", "title", "reason", "proposed_on", "area", "landmarks", "features"];
+pub(super) const PROPOSAL: [&str; 8] =
+    ["type", "park", "title", "reason", "proposed_on", "area", "landmarks", "features"];
 const REPLACEMENT: [&str; 7] = ["type", "title", "reason", "area", "landmarks", "features", "seen_revision"];
-const TRANSITION: [&str; 8] =
+pub(super) const TRANSITION: [&str; 8] =
     ["to", "on", "effective_on", "document_no", "document_title", "note", "assessed_revision", "seen_revision"];
 
 /// `GET /api/boundary-changes`: newest first.
@@ -152,18 +153,7 @@ pub async fn create_boundary_transition(
     let dry_run = Params::read(&request, &["dry_run"], |_| false)?.flag("dry_run")?;
     let body = json_body::bytes(&request, payload, &["application/json"], json_body::LIMIT).await?;
     let members = Members::parse(&body, &TRANSITION)?;
-    let of_day = |name: &str| members.text(name)?.map(|text| day(name, &text)).transpose();
-    let wanted = MoveRequest {
-        to: members.needed_text("to")?,
-        on: of_day("on")?,
-        effective_on: of_day("effective_on")?,
-        document_no: members.text("document_no")?,
-        document_title: members.text("document_title")?,
-        note: members.text("note")?,
-        assessed_revision: revision_of(&members, "assessed_revision")?,
-        seen: revision_of(&members, "seen_revision")?,
-        dry_run,
-    };
+    let wanted = move_of(&members, dry_run)?;
     let version = decided_on(&request, &state, &viewer, &path).await?;
     let deed = edits::deed_of(&request, &viewer, version, &body)?;
     let outcome = boundary_change::transition(&state.pool, &deed, &path, &wanted).await?;
@@ -242,7 +232,7 @@ async fn decided_on(request: &HttpRequest, state: &State, viewer: &Viewer, id: &
     }
 }
 
-fn draft_of(members: &Members) -> Result<Draft> {
+pub(super) fn draft_of(members: &Members) -> Result<Draft> {
     if members.text("type")?.is_some_and(|kind| kind != "FeatureCollection") {
         return Err(Error::invalid("member_invalid", "成员 type 应为 FeatureCollection"));
     }
@@ -261,6 +251,22 @@ fn draft_of(members: &Members) -> Result<Draft> {
     })
 }
 
+/// A step of a change, as a body or a scenario says it.
+pub(super) fn move_of(members: &Members, dry_run: bool) -> Result<MoveRequest> {
+    let of_day = |name: &str| members.text(name)?.map(|text| day(name, &text)).transpose();
+    Ok(MoveRequest {
+        to: members.needed_text("to")?,
+        on: of_day("on")?,
+        effective_on: of_day("effective_on")?,
+        document_no: members.text("document_no")?,
+        document_title: members.text("document_title")?,
+        note: members.text("note")?,
+        assessed_revision: revision_of(members, "assessed_revision")?,
+        seen: revision_of(members, "seen_revision")?,
+        dry_run,
+    })
+}
+
 fn revision_of(members: &Members, name: &str) -> Result<Option<i64>> {
     match members.integer(name)? {
         Some(number) if number < 0 => Err(Error::invalid("member_invalid", format!("成员 {name} 应为不小于 0 的整数"))),
@@ -268,7 +274,7 @@ fn revision_of(members: &Members, name: &str) -> Result<Option<i64>> {
     }
 }
 
-fn park_of(name: &str, text: &str) -> Result<ParkCode> {
+pub(super) fn park_of(name: &str, text: &str) -> Result<ParkCode> {
     ParkCode::parse(text).map_err(|cause| Error::invalid("value_invalid", format!("{name}：{cause}")))
 }
 

@@ -413,6 +413,7 @@ pub(super) fn deed_of<'a>(
         key: key.map(|key| (key, digest)),
         source: format!("{} {}", request.method(), request.path()),
         today: today(),
+        joined: None,
     })
 }
 

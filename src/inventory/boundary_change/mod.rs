@@ -14,6 +14,7 @@ use chrono::{Datelike, NaiveDate};
 use sqlx::{PgConnection, PgPool};
 
 pub use moves::{MoveRequest, transition};
+pub(super) use moves::{suppose_joined, transition_joined};
 pub use proposal::{Draft, Proposal};
 
 use crate::domain::access::Viewer;
@@ -61,13 +62,24 @@ pub async fn propose(pool: &PgPool, deed: &Deed<'_>, park: &ParkCode, draft: Dra
     if let Some(done) = done {
         return replayed(&mut transaction, done).await;
     }
-    let standing = standing_of(&mut transaction, deed.viewer, park).await?;
+    let done = propose_within(&mut transaction, deed, park, &draft, &proposal).await?;
+    end(transaction, deed, done, dry_run, proposal.warnings).await
+}
+
+async fn propose_within(
+    connection: &mut PgConnection,
+    deed: &Deed<'_>,
+    park: &ParkCode,
+    draft: &Draft,
+    proposal: &Proposal,
+) -> Result<Done> {
+    let standing = standing_of(connection, deed.viewer, park).await?;
     lifecycle::apply(standing.status, proposal.kind).map_err(|finding| Error::Conflict {
         code: "event_not_allowed",
         detail: finding.message.clone(),
         findings: vec![finding],
     })?;
-    if let Some(open) = boundary_changes::open_of_park(&mut transaction, park).await? {
+    if let Some(open) = boundary_changes::open_of_park(connection, park).await? {
         let detail = format!("园区 {park} 已有未办结的调区扩区 {open}；请先办结或撤回");
         return Err(Error::conflict("change_open", detail));
     }
@@ -75,23 +87,23 @@ pub async fn propose(pool: &PgPool, deed: &Deed<'_>, park: &ParkCode, draft: Dra
     if let Some(finding) = check_day("proposed_on", on, EARLIEST, deed.today) {
         return Err(invalid(vec![finding]));
     }
-    let base_revision = as_of::newest(&mut transaction).await?;
-    let id = boundary_changes::next_id(&mut transaction, on.year()).await?;
+    let base_revision = as_of::newest(connection).await?;
+    let id = boundary_changes::next_id(connection, on.year()).await?;
     let why = format!("{} {id}：{} 提出", proposal.kind.label(), standing.name);
-    let revision = ledgers::open(&mut transaction, deed, &why).await?;
+    let revision = ledgers::open(connection, deed, &why).await?;
     let change = ChangeRow {
         id: id.clone(),
         park: park.clone(),
         park_name: standing.name,
         prefecture: standing.prefecture,
         divisions: standing.divisions,
-        title: proposal.title,
-        reason: proposal.reason,
+        title: proposal.title.clone(),
+        reason: proposal.reason.clone(),
         kind: proposal.kind,
         state: State::Proposed,
         state_on: on,
         areas: proposal.areas,
-        landmarks: proposal.landmarks,
+        landmarks: proposal.landmarks.clone(),
         notice_from: None,
         notice_until: None,
         effective_on: None,
@@ -100,7 +112,7 @@ pub async fn propose(pool: &PgPool, deed: &Deed<'_>, park: &ParkCode, draft: Dra
         actor: deed.viewer.actor.clone(),
         revision,
     };
-    boundary_changes::insert(&mut transaction, &change, &proposal.blocks).await?;
+    boundary_changes::insert(connection, &change, &proposal.blocks).await?;
     let step = NewStep {
         from: None,
         to: State::Proposed,
@@ -111,9 +123,23 @@ pub async fn propose(pool: &PgPool, deed: &Deed<'_>, park: &ParkCode, draft: Dra
         base_revision,
         actor: &deed.viewer.actor,
     };
-    boundary_changes::add_step(&mut transaction, &id, &step).await?;
-    let done = Done { id, created: true, revision: Some(revision), replayed: false };
-    end(transaction, deed, done, dry_run, proposal.warnings).await
+    boundary_changes::add_step(connection, &id, &step).await?;
+    Ok(Done { id, created: true, revision: Some(revision), replayed: false })
+}
+
+/// [`propose`] as one of several deeds of the transaction; gives the change's id.
+pub(super) async fn propose_joined(
+    connection: &mut PgConnection,
+    deed: &Deed<'_>,
+    park: &ParkCode,
+    draft: Draft,
+) -> Result<(String, Vec<Finding>)> {
+    let standing = standing_of(connection, deed.viewer, park).await?;
+    let approved = standing.approved_area.as_deref().and_then(DecimalHectares::parse);
+    let (judged, of_park) = (draft.clone(), park.clone());
+    let proposal = off_async_threads(move || proposal::judge(&judged, &of_park, approved)).await??;
+    let done = propose_within(connection, deed, park, &draft, &proposal).await?;
+    Ok((done.id, proposal.warnings))
 }
 
 /// Puts a new proposal in the place of the one that stands, as long as nobody reviews it yet.

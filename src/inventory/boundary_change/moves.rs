@@ -59,25 +59,76 @@ pub async fn transition(pool: &PgPool, deed: &Deed<'_>, id: &str, wanted: &MoveR
     if let Some(done) = done {
         return replayed(&mut transaction, done).await;
     }
-    let mut change = seen_change(&mut transaction, deed, id, wanted.seen).await?;
+    let (done, warnings) = transition_within(&mut transaction, deed, &writer, id, to, wanted).await?;
+    end(transaction, &writer, done, wanted.dry_run, warnings).await
+}
+
+/// [`transition`] as one of several deeds of the transaction, which speaks for everywhere.
+pub(in crate::inventory) async fn transition_joined(
+    connection: &mut PgConnection,
+    deed: &Deed<'_>,
+    id: &str,
+    wanted: &MoveRequest,
+) -> Result<Vec<Finding>> {
+    let to = wanted_state(&wanted.to)?;
+    let wanted = MoveRequest { seen: Some(as_of::newest(connection).await?), ..wanted.clone() };
+    let (_, warnings) = transition_within(connection, deed, deed, id, to, &wanted).await?;
+    Ok(warnings)
+}
+
+/// As if the change had been approved, whatever has to come before: for what-if alone, in a transaction that is let go.
+pub(in crate::inventory) async fn suppose_joined(
+    connection: &mut PgConnection,
+    deed: &Deed<'_>,
+    id: &str,
+    on: NaiveDate,
+) -> Result<()> {
+    let seen = Some(as_of::newest(connection).await?);
+    let mut change = seen_change(connection, &Deed { version: None, ..deed.clone() }, id, seen).await?;
+    let from = change.state;
+    (change.state, change.state_on, change.effective_on) = (State::Approved, on, Some(on));
+    let step = NewStep {
+        from: Some(from),
+        to: State::Approved,
+        on,
+        document_no: None,
+        document_title: None,
+        note: Some("推演"),
+        base_revision: change.base_revision,
+        actor: &deed.viewer.actor,
+    };
+    boundary_changes::add_step(connection, id, &step).await?;
+    approve::write(connection, &change, on, &step).await?;
+    settle_park(connection, &mut change).await
+}
+
+async fn transition_within(
+    connection: &mut PgConnection,
+    deed: &Deed<'_>,
+    writer: &Deed<'_>,
+    id: &str,
+    to: State,
+    wanted: &MoveRequest,
+) -> Result<(Done, Vec<Finding>)> {
+    let mut change = seen_change(connection, deed, id, wanted.seen).await?;
     let from = change.state;
     if let Some(finding) = check_move(from, to) {
         let detail = finding.message.clone();
         return Err(Error::Conflict { code: "transition_not_allowed", detail, findings: vec![finding] });
     }
     let step = checked(&change, to, wanted, deed.today)?;
-    let base = as_of::newest(&mut transaction).await?;
-    look_at_base(&mut transaction, &mut change, wanted.assessed_revision, base, to).await?;
+    let base = as_of::newest(connection).await?;
+    look_at_base(connection, &mut change, wanted.assessed_revision, base, to).await?;
     let mut warnings = Vec::new();
     let effective_on = match to {
         State::Approved => Some(effective_day(&change, &step, wanted, deed.today)?),
         _ => None,
     };
     (change.state, change.state_on, change.effective_on) = (to, step.on, effective_on);
-    settle_notice(&mut transaction, &mut change, &step, &mut warnings).await?;
+    settle_notice(connection, &mut change, &step, &mut warnings).await?;
 
     let why = format!("{} {id}：{} {} → {}", change.kind.label(), change.park_name, from.label(), to.label());
-    let revision = ledgers::open(&mut transaction, &writer, &why).await?;
+    let revision = ledgers::open(connection, writer, &why).await?;
     let new_step = NewStep {
         from: Some(from),
         to,
@@ -88,14 +139,14 @@ pub async fn transition(pool: &PgPool, deed: &Deed<'_>, id: &str, wanted: &MoveR
         base_revision: change.base_revision,
         actor: &deed.viewer.actor,
     };
-    boundary_changes::add_step(&mut transaction, id, &new_step).await?;
+    boundary_changes::add_step(connection, id, &new_step).await?;
     if let Some(on) = effective_on {
-        approve::write(&mut transaction, &change, on, &new_step).await?;
+        approve::write(connection, &change, on, &new_step).await?;
     }
-    settle_park(&mut transaction, &mut change).await?;
-    boundary_changes::set_state(&mut transaction, &change).await?;
+    settle_park(connection, &mut change).await?;
+    boundary_changes::set_state(connection, &change).await?;
     let done = Done { id: id.to_owned(), created: false, revision: Some(revision), replayed: false };
-    end(transaction, &writer, done, wanted.dry_run, warnings).await
+    Ok((done, warnings))
 }
 
 fn wanted_state(text: &str) -> Result<State> {

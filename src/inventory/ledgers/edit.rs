@@ -50,28 +50,55 @@ pub struct Written {
 
 /// Writes the edit as one revision.
 pub async fn write_feature(pool: &PgPool, deed: &Deed<'_>, edit: Edit) -> Result<Written> {
-    if let Some(code) = edit.allow.iter().find(|code| !import::ALLOWABLE_IN_LEDGERS.contains(&code.as_str())) {
-        let known = import::ALLOWABLE_IN_LEDGERS.join("、");
-        return Err(Error::invalid("allow_not_possible", format!("不能放行“{code}”；可放行的代码：{known}")));
-    }
+    check_allow(&edit)?;
     let properties = properties::read(&edit)?;
     let (mut transaction, done) = begin(pool, deed).await?;
     if let Some(done) = done {
         return Ok(Written { done, remarks: Vec::new() });
     }
-    let standing = match (&edit.id, edit.mode) {
-        (Some(id), _) => Some(seen(&mut transaction, edit.ledger, id, deed).await?),
-        (None, _) => None,
-    };
-    let feature = properties::written(&edit, deed.today, standing.as_ref(), properties)?;
-    let written = match edit.ledger {
-        Ledger::Plan => plans::write(&mut transaction, deed, &edit, feature, standing).await?,
-        Ledger::Turnover | Ledger::LowEfficiency => {
-            write_parcel(&mut transaction, deed, &edit, feature, standing).await?
-        }
-    };
+    let written = write_within(&mut transaction, deed, &edit, properties).await?;
     let done = finish(transaction, deed, written.done).await?;
     Ok(Written { done, ..written })
+}
+
+/// [`write_feature`] of the record as it stands, as one of several deeds of the transaction.
+pub(in crate::inventory) async fn write_joined(
+    connection: &mut PgConnection,
+    deed: &Deed<'_>,
+    edit: Edit,
+) -> Result<Written> {
+    check_allow(&edit)?;
+    let properties = properties::read(&edit)?;
+    let version = match &edit.id {
+        Some(id) => ledgers::lock_state(connection, edit.ledger, id).await?.map(|standing| standing.revision),
+        None => None,
+    };
+    write_within(connection, &Deed { version, ..deed.clone() }, &edit, properties).await
+}
+
+fn check_allow(edit: &Edit) -> Result<()> {
+    if let Some(code) = edit.allow.iter().find(|code| !import::ALLOWABLE_IN_LEDGERS.contains(&code.as_str())) {
+        let known = import::ALLOWABLE_IN_LEDGERS.join("、");
+        return Err(Error::invalid("allow_not_possible", format!("不能放行“{code}”；可放行的代码：{known}")));
+    }
+    Ok(())
+}
+
+async fn write_within(
+    connection: &mut PgConnection,
+    deed: &Deed<'_>,
+    edit: &Edit,
+    properties: Map<String, Value>,
+) -> Result<Written> {
+    let standing = match (&edit.id, edit.mode) {
+        (Some(id), _) => Some(seen(connection, edit.ledger, id, deed).await?),
+        (None, _) => None,
+    };
+    let feature = properties::written(edit, deed.today, standing.as_ref(), properties)?;
+    match edit.ledger {
+        Ledger::Plan => plans::write(connection, deed, edit, feature, standing).await,
+        Ledger::Turnover | Ledger::LowEfficiency => write_parcel(connection, deed, edit, feature, standing).await,
+    }
 }
 
 async fn write_parcel(

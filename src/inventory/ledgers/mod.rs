@@ -15,6 +15,7 @@ use chrono::NaiveDate;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 pub use bulk::{MAX_SELECTED, Selection, Verdict, Verdicts, transition_many};
+pub(in crate::inventory) use edit::write_joined;
 pub use edit::{Edit, Mode, Written, write_feature};
 pub use genealogy::{ALLOWABLE, Event, Family, merge, split};
 pub use looks::{line, list_lineage, list_steps, list_transitions};
@@ -41,6 +42,8 @@ pub struct Deed<'a> {
     /// For the revision log: address or request id.
     pub source: String,
     pub today: NaiveDate,
+    /// The revision that stands open already, where it is one of several deeds that are one revision together.
+    pub joined: Option<i64>,
 }
 
 /// What came of a deed.
@@ -100,6 +103,9 @@ pub(super) async fn finish(mut transaction: Transaction<'_, Postgres>, deed: &De
 }
 
 pub(super) async fn open(connection: &mut PgConnection, deed: &Deed<'_>, reason: &str) -> Result<i64> {
+    if let Some(revision) = deed.joined {
+        return Ok(revision);
+    }
     store::revision::open(connection, &deed.viewer.actor, reason, &deed.source).await
 }
 

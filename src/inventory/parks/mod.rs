@@ -12,7 +12,7 @@ mod work;
 
 use chrono::NaiveDate;
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 pub use lineage::{Lineage, Place, Predecessor, Predecessors, lineage, predecessors};
 pub use told::Told;
@@ -21,7 +21,7 @@ pub use undo::{is_of_parks, undo};
 use self::work::Work;
 use super::ledgers::{self, Deed, Done};
 use crate::domain::lifecycle::{DecimalHectares, EventKind};
-use crate::domain::{Park, ParkCode};
+use crate::domain::{Finding, Park, ParkCode};
 use crate::error::{Error, Result};
 
 /// Errors that the caller may insist on: judgements about the paper.
@@ -171,10 +171,7 @@ pub async fn happen(pool: &PgPool, deed: &Deed<'_>, wanted: &ParkEventRequest) -
     if let Some(done) = done {
         return told::replayed(&mut transaction, done).await;
     }
-    let mut work = Work::begin(&mut transaction, deed, wanted).await?;
-    let revision = work.carry_out(&mut transaction).await?;
-    super::land::follow_blocks(&mut transaction).await?;
-    let (subject, warnings) = (work.subject(), work.warnings);
+    let Happened { subject, revision, warnings } = carry_out(&mut transaction, deed, wanted).await?;
     let told = told::of_revision(&mut transaction, revision, &subject, warnings, wanted.dry_run).await?;
     if wanted.dry_run {
         transaction.rollback().await?;
@@ -183,6 +180,31 @@ pub async fn happen(pool: &PgPool, deed: &Deed<'_>, wanted: &ParkEventRequest) -
     let done = Done { id: subject, created: true, revision: Some(revision), replayed: false };
     ledgers::finish(transaction, deed, done).await?;
     Ok(told)
+}
+
+/// What an event wrote.
+struct Happened {
+    subject: String,
+    revision: i64,
+    warnings: Vec<Finding>,
+}
+
+async fn carry_out(connection: &mut PgConnection, deed: &Deed<'_>, wanted: &ParkEventRequest) -> Result<Happened> {
+    let mut work = Work::begin(connection, deed, wanted).await?;
+    let revision = work.carry_out(connection).await?;
+    super::land::follow_blocks(connection).await?;
+    Ok(Happened { subject: work.subject(), revision, warnings: work.warnings })
+}
+
+/// [`happen`] as one of several deeds of the transaction: the park that it is filed under, and what is to be said of it.
+pub(super) async fn happen_within(
+    connection: &mut PgConnection,
+    deed: &Deed<'_>,
+    wanted: &ParkEventRequest,
+) -> Result<(String, Vec<Finding>)> {
+    let wanted = &ParkEventRequest { change: composed(wanted.change.clone())?, ..wanted.clone() };
+    let happened = carry_out(connection, deed, wanted).await?;
+    Ok((happened.subject, happened.warnings))
 }
 
 /// The change with its texts as the register keeps them: composed, without blanks around them, nothing that misleads the eye.

@@ -11,7 +11,7 @@ use crate::domain::lifecycle::{DecimalHectares, EventKind, ParkEvent, ParkStatus
 use crate::domain::{Finding, ParkCode, Place, Severity};
 use crate::error::{Error, Result};
 use crate::inventory::import;
-use crate::inventory::ledgers::{Deed, text};
+use crate::inventory::ledgers::{Deed, open, text};
 use crate::store;
 use crate::store::boundary_changes;
 use crate::store::park_events::{self, BlockLine, ParkEdit, StandingBlock, StandingPark, Succession};
@@ -118,8 +118,7 @@ impl<'a> Work<'a> {
             Change::Split { park, shares } => (Vec::new(), Some(self.divide(connection, park, shares).await?)),
             _ => (Vec::new(), None),
         };
-        let revision =
-            store::revision::open(connection, &self.deed.viewer.actor, &self.why(), &self.deed.source).await?;
+        let revision = open(connection, self.deed, &self.why()).await?;
         match &wanted.change {
             Change::Established { park, .. } => {
                 self.establish(connection, park, &[], revision).await?;
