@@ -49,6 +49,7 @@ mod openapi_page;
 mod openapi_parks;
 mod openapi_queries;
 mod openapi_reports;
+mod openapi_scenarios;
 mod openapi_schemas;
 mod openapi_tiles;
 mod openapi_time;
@@ -71,6 +72,8 @@ mod reports;
 mod representation;
 mod request_span;
 mod revisions;
+mod scenario_asks;
+mod scenarios;
 mod session;
 mod shape;
 mod signals;
@@ -254,6 +257,21 @@ fn routes(routes: &mut Routes<'_>) {
                 .reads(Planner, overlaps::list_overlap_marks)
                 .does(Method::POST, Planner, overlaps::create_overlap_mark),
         )
+        .service(address("/api/scenarios", "GET, HEAD, POST").reads(Planner, scenarios::list_scenarios).does(
+            Method::POST,
+            Planner,
+            scenarios::create_scenario,
+        ))
+        .service(
+            address("/api/scenarios/{id}", "GET, HEAD, PUT, DELETE")
+                .reads(Planner, scenarios::get_scenario)
+                .does(Method::PUT, Planner, scenarios::replace_scenario)
+                .does(Method::DELETE, Planner, scenarios::drop_scenario),
+        )
+        .service(get("/api/scenarios/{id}/evaluation", Planner, scenarios::get_scenario_evaluation))
+        .service(get("/api/scenarios/{id}/features", Planner, scenarios::get_scenario_features))
+        .service(post("/api/scenarios/{id}/rebase", Planner, scenarios::rebase_scenario))
+        .service(post("/api/scenarios/{id}/apply", Editor, scenarios::apply_scenario))
         .service(get("/api/conflicts", Planner, conflicts::list_conflicts))
         .service(get("/api/conflicts/{id}", Planner, conflicts::get_conflict))
         .service(post("/api/conflicts/{id}/marks", Planner, conflicts::create_conflict_mark))

@@ -18,6 +18,7 @@ use super::openapi_page;
 use super::openapi_parks;
 use super::openapi_queries;
 use super::openapi_reports;
+use super::openapi_scenarios;
 use super::openapi_schemas as schemas;
 use super::openapi_tiles;
 use super::openapi_time;
@@ -81,6 +82,7 @@ fn describe(base: &str, upload_limit_mb: usize, layers: &Catalogue) -> Value {
     openapi_criteria::paths(&mut paths);
     openapi_control_zones::paths(&mut paths);
     openapi_conflicts::paths(&mut paths);
+    openapi_scenarios::paths(&mut paths);
     let limits = format!(
         "limit 为 1 至 {MAX_LIMIT}，更大的按 {MAX_LIMIT} 处理；offset 不超过 {MAX_OFFSET}，更远请用 next 链接；\
          请求头不超过 16 kB；上传的文件不超过 {upload_limit_mb} MB，整个请求 30 秒内传完。不认识的参数一律拒绝（400）。\
@@ -108,6 +110,7 @@ fn describe(base: &str, upload_limit_mb: usize, layers: &Catalogue) -> Value {
             {"name": openapi_criteria::TAG.0, "description": openapi_criteria::TAG.1},
             {"name": openapi_control_zones::TAG.0, "description": openapi_control_zones::TAG.1},
             {"name": openapi_conflicts::TAG.0, "description": openapi_conflicts::TAG.1},
+            {"name": openapi_scenarios::TAG.0, "description": openapi_scenarios::TAG.1},
             {"name": "access", "description": "登录"},
             {"name": "accounts", "description": "账号（管理员）"},
             {"name": "tokens", "description": "程序用的令牌"},

@@ -14,6 +14,7 @@ use super::openapi_ledgers;
 use super::openapi_overlaps;
 use super::openapi_parks;
 use super::openapi_reports;
+use super::openapi_scenarios;
 use super::openapi_time;
 use crate::domain::layer::Layer;
 use crate::domain::lifecycle::ParkStatus;
@@ -71,6 +72,7 @@ pub fn components(layers: &[&'static Layer]) -> Value {
         openapi_criteria::schemas(),
         openapi_control_zones::schemas(),
         openapi_conflicts::schemas(),
+        openapi_scenarios::schemas(),
     ];
     schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));
     schemas.extend(openapi_access::schemas().into_iter().map(|(name, schema)| (name.to_owned(), schema)));

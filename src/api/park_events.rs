@@ -90,7 +90,7 @@ fn missing(name: &str) -> Error {
 }
 
 /// The event that a body asks for.
-fn request_of(body: &[u8]) -> Result<ParkEventRequest> {
+pub(super) fn request_of(body: &[u8]) -> Result<ParkEventRequest> {
     let known: Vec<&str> = COMMON.iter().chain(KINDS.iter().flat_map(|(_, own)| *own)).copied().collect();
     let members = Members::parse(body, &known)?;
     let kind = members.needed_text("kind")?;

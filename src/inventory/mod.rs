@@ -22,6 +22,7 @@ pub mod parks;
 pub mod progress;
 pub mod reports;
 pub mod sample;
+pub mod scenarios;
 pub mod tiles;
 pub mod webhooks;
 pub mod wire;

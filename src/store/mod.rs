@@ -52,6 +52,7 @@ pub mod reports;
 pub mod revision;
 pub mod roles;
 mod row_text;
+pub mod scenarios;
 mod search_pattern;
 pub mod sessions;
 pub mod tile_rows;

@@ -27,14 +27,33 @@ pub struct NearFeature {
 
 /// One state of the register, read for somebody.
 pub struct NearReading<'v> {
-    transaction: Transaction<'static, Postgres>,
+    held: Held<'v>,
     viewer: &'v Viewer,
     moment: ItemsQuery,
     /// The revision that is read.
     pub revision: i64,
 }
 
+/// A transaction of its own, or somebody's.
+enum Held<'v> {
+    Own(Transaction<'static, Postgres>),
+    Lent(&'v mut PgConnection),
+}
+
 impl<'v> NearReading<'v> {
+    /// What this transaction sees, with what it has written itself.
+    pub async fn within(connection: &'v mut PgConnection, viewer: &'v Viewer) -> Result<Self> {
+        let revision = as_of::newest(connection).await?;
+        Ok(Self { held: Held::Lent(connection), viewer, moment: ItemsQuery::default(), revision })
+    }
+
+    fn connection(&mut self) -> &mut PgConnection {
+        match &mut self.held {
+            Held::Own(transaction) => transaction,
+            Held::Lent(connection) => connection,
+        }
+    }
+
     pub async fn begin(
         pool: &PgPool,
         viewer: &'v Viewer,
@@ -44,7 +63,7 @@ impl<'v> NearReading<'v> {
         let mut transaction = begin_read_as(pool, viewer).await?;
         let read = as_of::look_back(&mut transaction, revision, period).await?;
         let moment = ItemsQuery { revision, period, ..ItemsQuery::default() };
-        Ok(Self { transaction, viewer, moment, revision: read })
+        Ok(Self { held: Held::Own(transaction), viewer, moment, revision: read })
     }
 
     /// The features of a layer whose boxes meet one of these; at most so many and one more.
@@ -56,9 +75,10 @@ impl<'v> NearReading<'v> {
         boxes: &[Bbox],
         most: usize,
     ) -> Result<Vec<NearFeature>> {
-        let connection: &mut PgConnection = &mut self.transaction;
-        let shown = Shown::to(connection, self.viewer, layer, &self.moment).await?;
-        let n = parameter_count(&shown, &self.moment);
+        let (viewer, moment) = (self.viewer, self.moment.clone());
+        let connection = self.connection();
+        let shown = Shown::to(connection, viewer, layer, &moment).await?;
+        let n = parameter_count(&shown, &moment);
         let columns: Vec<&str> = names.iter().filter_map(|name| layer.property(name)).map(|p| p.column).collect();
         let name = match columns.as_slice() {
             [] => "NULL".to_owned(),
@@ -66,14 +86,14 @@ impl<'v> NearReading<'v> {
         };
         let drawn = layer.property("illustrative").filter(|_| layer.has_past());
         let drawn = drawn.map_or("false", |property| property.column);
-        let properties = if whole { "row_to_json(sizhi_row)::text" } else { "NULL::text" };
+        let properties = if whole { "(to_jsonb(sizhi_row) - 'geom')::text" } else { "NULL::text" };
         let sql = format!(
             "SELECT feature_id, ({name})::text AS sizhi_name, coalesce({drawn}, false) AS sizhi_drawn, {properties} AS sizhi_properties, ST_AsEWKB(geom) AS sizhi_shape FROM {} sizhi_row
              WHERE {} AND geom && ANY (SELECT ST_MakeEnvelope(w, s, e, n, 4490)
                  FROM unnest(${}::double precision[], ${}::double precision[], ${}::double precision[], ${}::double precision[]) AS b (w, s, e, n))
              LIMIT ${}",
             relation(&shown),
-            conditions(&shown, &self.moment),
+            conditions(&shown, &moment),
             n + 1,
             n + 2,
             n + 3,
@@ -82,7 +102,7 @@ impl<'v> NearReading<'v> {
         );
         let side = |at: usize| boxes.iter().map(|bbox| bbox[at]).collect::<Vec<f64>>();
         let rows: Vec<(String, Option<String>, bool, Option<String>, Option<Vec<u8>>)> =
-            bind(sqlx::query_as(AssertSqlSafe(sql)), &shown, &self.moment)
+            bind(sqlx::query_as(AssertSqlSafe(sql)), &shown, &moment)
                 .bind(side(0))
                 .bind(side(1))
                 .bind(side(2))
@@ -99,7 +119,8 @@ impl<'v> NearReading<'v> {
 
     /// The kinds of control lines that land should lie within, of which there is a zone, by their codes.
     pub async fn kinds_to_lie_within(&mut self) -> Result<Vec<ZoneKind>> {
-        as_of::turn_back(&mut self.transaction, self.moment.revision).await?;
-        control_zones::list_kinds_to_lie_within(&mut self.transaction).await
+        let revision = self.moment.revision;
+        as_of::turn_back(self.connection(), revision).await?;
+        control_zones::list_kinds_to_lie_within(self.connection()).await
     }
 }

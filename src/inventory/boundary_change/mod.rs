@@ -142,6 +142,12 @@ pub(super) async fn propose_joined(
     Ok((done.id, proposal.warnings))
 }
 
+/// Whether the change is approved, as the transaction has it.
+pub(super) async fn is_approved(connection: &mut PgConnection, id: &str) -> Result<bool> {
+    let change = boundary_changes::find(connection, id).await?.ok_or_else(|| not_found(id))?;
+    Ok(change.state == State::Approved)
+}
+
 /// Puts a new proposal in the place of the one that stands, as long as nobody reviews it yet.
 pub async fn replace(
     pool: &PgPool,

@@ -12,18 +12,21 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 pub use keeper::keep;
 use pairs::{Found, Touched};
 
 use super::live::Live;
-use super::overlap_check::job::threads_of_its_own;
+use super::overlap_check::compare::widened;
+use super::overlap_check::job::{gathered, threads_of_its_own};
 use super::overlap_check::source::{self, Source};
 use super::overlap_check::zone;
 use crate::domain::access::Viewer;
 use crate::domain::conflict::AUDITED;
+use crate::domain::items_query::Bbox;
 use crate::domain::layer::Layer;
+use crate::domain::overlap::Thresholds;
 use crate::domain::overlap_check::{NOTE_LENGTH, Verdict};
 use crate::domain::text::misleads;
 use crate::error::{Error, Result};
@@ -214,6 +217,25 @@ fn is_same(a: &Measured, b: &Measured) -> bool {
         && both(a.width_m, b.width_m)
         && both(a.gap_area_m2, b.gap_area_m2)
         && both(a.gap_length_m, b.gap_length_m)
+}
+
+/// Conflicts of these features as a transaction has them, those that the register has of them, and whether all pairs were compared.
+pub(in crate::inventory) async fn of_trial(
+    connection: &mut PgConnection,
+    viewer: &Viewer,
+    layers: &[&'static Layer],
+    touched: Touched,
+    boxes: Vec<Bbox>,
+) -> Result<(Vec<Measured>, Vec<Measured>, bool)> {
+    let scope = scope_of(Some(&touched), layers);
+    let reach = |bbox: Bbox| widened(bbox, Thresholds::default().gap_width_m());
+    let boxes = gathered(boxes.into_iter().map(reach).collect());
+    let sources = source::open_within(connection, viewer, layers, &boxes).await?;
+    let found = tokio::task::spawn_blocking(move || pairs::find(&sources, Some(&touched)));
+    let found = found.await.map_err(|cause| Error::internal("审查冲突时程序出错", cause))?;
+    let standing = conflicts::open_ones(connection, &scope).await?;
+    let standing = standing.into_iter().map(|conflict| conflict.measured).collect();
+    Ok((found.conflicts, standing, found.not_compared.is_empty()))
 }
 
 /// A page of the conflicts that somebody may see, how many there are, and how far the auditor is.

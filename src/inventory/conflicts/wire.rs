@@ -19,11 +19,33 @@ pub fn feature(conflict: &Conflict, since: Option<DateTime<Utc>>) -> Value {
 }
 
 pub fn properties(conflict: &Conflict, since: Option<DateTime<Utc>>) -> Value {
-    let measured = &conflict.measured;
+    let mut shown = measured_json(&conflict.measured);
+    let life = json!({
+        "number": conflict.number,
+        "opened_revision": conflict.opened_revision,
+        "opened_at": moment(conflict.opened_at),
+        "changed_revision": conflict.changed_revision,
+        "changed_at": moment(conflict.changed_at),
+        "closed_revision": conflict.closed_revision,
+        "closed_at": conflict.closed_at.map(moment),
+        "change": since.map(|since| change(conflict, since)),
+        "verdict": conflict.verdict.as_str(),
+        "verdict_label": conflict.verdict.label(),
+        "note": conflict.note,
+        "marked_by": conflict.marked_by,
+        "marked_at": conflict.marked_at.map(moment),
+    });
+    if let (Some(shown), Value::Object(life)) = (shown.as_object_mut(), life) {
+        shown.extend(life);
+    }
+    shown
+}
+
+/// What was measured, without a life.
+pub fn measured_json(measured: &Measured) -> Value {
     let area = SquareMetres::new(measured.area_m2);
     json!({
         "id": measured.id,
-        "number": conflict.number,
         "a": side(&measured.a),
         "b": side(&measured.b),
         "illustrative": measured.illustrative,
@@ -41,18 +63,6 @@ pub fn properties(conflict: &Conflict, since: Option<DateTime<Utc>>) -> Value {
         "gap_length_m": measured.gap_length_m,
         "rule": measured.rule,
         "message": sentence(measured),
-        "opened_revision": conflict.opened_revision,
-        "opened_at": moment(conflict.opened_at),
-        "changed_revision": conflict.changed_revision,
-        "changed_at": moment(conflict.changed_at),
-        "closed_revision": conflict.closed_revision,
-        "closed_at": conflict.closed_at.map(moment),
-        "change": since.map(|since| change(conflict, since)),
-        "verdict": conflict.verdict.as_str(),
-        "verdict_label": conflict.verdict.label(),
-        "note": conflict.note,
-        "marked_by": conflict.marked_by,
-        "marked_at": conflict.marked_at.map(moment),
     })
 }
 

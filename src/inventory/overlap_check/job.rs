@@ -144,7 +144,7 @@ pub(super) async fn compare_with_layers(
 const MOST_BOXES: usize = 16;
 
 /// The same boxes, those that lie together as one: more may lie in it than is near any shape, which the comparison finds by itself.
-fn gathered(boxes: Vec<[f64; 4]>) -> Vec<[f64; 4]> {
+pub(in crate::inventory) fn gathered(boxes: Vec<[f64; 4]>) -> Vec<[f64; 4]> {
     let mut groups = vec![boxes];
     while groups.len() < MOST_BOXES {
         // The group of most boxes is cut along the longer side of its middles.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::zone;
 use crate::domain::access::{Jurisdiction, Viewer};
@@ -66,10 +66,31 @@ pub(super) async fn open(
         return Ok((sources, revision));
     }
     let mut reading = NearReading::begin(pool, viewer, moment.revision, moment.period).await?;
+    let sources = read(&mut reading, layers, boxes, false).await?;
+    Ok((sources, reading.revision))
+}
+
+/// What a transaction sees near these boxes, with what it has written itself; every feature with its properties.
+pub(in crate::inventory) async fn open_within(
+    connection: &mut PgConnection,
+    viewer: &Viewer,
+    layers: &[&'static Layer],
+    boxes: &[Bbox],
+) -> Result<Vec<Source>> {
+    read(&mut NearReading::within(connection, viewer).await?, layers, boxes, true).await
+}
+
+async fn read(
+    reading: &mut NearReading<'_>,
+    layers: &[&'static Layer],
+    boxes: &[Bbox],
+    whole: bool,
+) -> Result<Vec<Source>> {
     let mut sources = Vec::with_capacity(layers.len());
     for layer in layers {
-        let rows =
-            reading.features(layer, &name_properties(layer), layer.id == zone::LAYER, boxes, MOST_COMPARED).await?;
+        let rows = reading
+            .features(layer, &name_properties(layer), whole || layer.id == zone::LAYER, boxes, MOST_COMPARED)
+            .await?;
         if rows.len() > MOST_COMPARED {
             let detail = format!("图层“{}”在检查范围内的要素超过 {MOST_COMPARED} 个；请缩小范围", layer.title.zh);
             return Err(Error::too_large("check_too_large", detail));
@@ -82,7 +103,7 @@ pub(super) async fn open(
         let within = if layer.id == zone::LAYER { reading.kinds_to_lie_within().await? } else { Vec::new() };
         sources.push(Source { layer, features: Features::Rows { rows, tree }, within });
     }
-    Ok((sources, reading.revision))
+    Ok(sources)
 }
 
 /// The kinds as the revision has them that memory shows, which may not be the newest.
@@ -159,11 +180,16 @@ impl Source {
         }
     }
 
-    /// A property that is a text, of a feature in memory.
+    /// A property that is a text; of a feature that was read, where its properties were read too.
     pub fn text(&self, feature: Feature, property: &str) -> Option<String> {
-        let (Features::Memory { snapshot, .. }, Feature::Held(picked)) = (&self.features, feature) else { return None };
-        let text = std::str::from_utf8(snapshot.text(picked)).ok()?;
-        serde_json::from_str(selection::member(selection::member(text, "properties")?, property)?).ok()
+        let properties = match (&self.features, feature) {
+            (Features::Memory { snapshot, .. }, Feature::Held(picked)) => {
+                selection::member(std::str::from_utf8(snapshot.text(picked)).ok()?, "properties")?
+            }
+            (Features::Rows { rows, .. }, Feature::Row(at)) => rows[at as usize].properties.as_deref()?,
+            _ => return None,
+        };
+        serde_json::from_str(selection::member(properties, property)?).ok()
     }
 
     pub fn id(&self, feature: Feature) -> &str {

@@ -14,6 +14,8 @@ use crate::store::{self, park_changes, park_events};
 
 /// Requests whose revisions are undone here.
 const SOURCES: [&str; 2] = ["POST /api/park-events", "POST /api/directories"];
+/// And those that did the deeds of a scenario.
+const SCENARIOS: &str = "POST /api/scenarios/";
 /// Tables whose rows follow the blocks by themselves: in nobody's way, and not put back (`follows_blocks`, migration 0005).
 const FOLLOWING: [&str; 2] = ["turnover_parcel", "low_efficiency_parcel"];
 /// Rows of one undo; it holds the register's write lock.
@@ -22,7 +24,7 @@ const MOST_ROWS: i64 = 200_000;
 /// Whether the revision is one of an event of parks, or of the publishing of a directory.
 pub async fn is_of_parks(pool: &PgPool, target: i64) -> Result<bool> {
     let source = park_changes::source(&mut *pool.acquire().await?, target).await?;
-    Ok(source.is_some_and(|source| SOURCES.contains(&source.as_str())))
+    Ok(source.is_some_and(|source| SOURCES.contains(&source.as_str()) || source.starts_with(SCENARIOS)))
 }
 
 /// Lets stand again what stood before the revision; nothing is written by a dry run.

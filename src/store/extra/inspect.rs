@@ -62,6 +62,7 @@ pub const OWN: &[&str] = &[
     "protected_table",
     "redevelopment_plan",
     "revision",
+    "scenario",
     "session",
     "tracked_table",
     "turnover_parcel",

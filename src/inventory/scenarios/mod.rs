@@ -1,0 +1,204 @@
+//! What-if (推演方案): deeds that somebody would do, tried together on the register as it stands, and applied as one revision or dropped.
+//!
+//! A trial is the deeds themselves, in a transaction that is let go: what it tells is what would be, and an application is the same
+//! transaction committed. Never: a deed of its own.
+
+mod trial;
+pub mod wire;
+
+use chrono::NaiveDate;
+use serde_json::Value;
+use sqlx::PgPool;
+
+pub use trial::{Changed, Failure, LayerChanges, ParkTotals, Totals, Trial, Tried};
+
+use super::boundary_change::{Draft, MoveRequest};
+use super::ledgers::{self, Deed, Done, Edit};
+use super::parks::ParkEventRequest;
+use crate::domain::access::{Role, Viewer};
+use crate::domain::text::misleads;
+use crate::domain::{Finding, ParkCode, Place};
+use crate::error::{Error, Result};
+use crate::exchange::text_encoding;
+use crate::store::scenarios::{self, ScenarioRow};
+use crate::store::{self, as_of};
+
+/// Deeds of one scenario.
+pub const MOST_OPERATIONS: usize = 50;
+/// Scenarios of one person that are not applied.
+const MOST_OPEN: i64 = 100;
+/// Characters of a name.
+pub const NAME_LENGTH: usize = 100;
+
+/// A deed of a scenario.
+#[derive(Debug, Clone)]
+pub enum Operation {
+    /// A park begins, changes its name, level or land, or ends.
+    Event(Box<ParkEventRequest>),
+    /// A new boundary of a park. Without the steps to its approval it is only supposed to be approved, on this day.
+    Boundary { park: ParkCode, draft: Box<Draft>, steps: Vec<MoveRequest>, on: Option<NaiveDate> },
+    /// A boundary change that is proposed already, supposed to be approved or brought there by these steps.
+    Decision { id: String, steps: Vec<MoveRequest>, on: Option<NaiveDate> },
+    /// A parcel is entered or changed.
+    Parcel(Box<Edit>),
+}
+
+/// What is kept of a scenario, and its deeds as they are asked for.
+#[derive(Debug, Clone)]
+pub struct Content {
+    pub name: String,
+    pub operations: Value,
+}
+
+/// Keeps a new scenario, on the picture of now.
+pub async fn create(pool: &PgPool, viewer: &Viewer, content: &Content) -> Result<ScenarioRow> {
+    let name = checked_name(&content.name)?;
+    let mut transaction = store::begin_write_as(pool, viewer).await?;
+    if scenarios::count_open(&mut transaction, &viewer.actor).await? >= MOST_OPEN {
+        let detail = format!("已有 {MOST_OPEN} 个未实施的推演方案；请先删除不用的");
+        return Err(Error::conflict("too_many_scenarios", detail));
+    }
+    let base = as_of::newest(&mut transaction).await?;
+    let (actor, jurisdiction) = (&viewer.actor, viewer.jurisdiction.codes());
+    let id = scenarios::create(&mut transaction, &name, actor, &jurisdiction, &content.operations, base).await?;
+    let row = scenarios::find(&mut transaction, id, false).await?.ok_or_else(|| missing(id))?;
+    transaction.commit().await?;
+    Ok(row)
+}
+
+/// The viewer's own; of everybody for administrators.
+pub async fn list(pool: &PgPool, viewer: &Viewer, limit: i64, before: Option<i64>) -> Result<Vec<ScenarioRow>> {
+    let own = (viewer.role != Role::Admin).then_some(viewer.actor.as_str());
+    let mut transaction = store::begin_read_as(pool, viewer).await?;
+    let found = scenarios::list(&mut transaction, own, limit, before).await?;
+    transaction.commit().await?;
+    Ok(found)
+}
+
+pub async fn get(pool: &PgPool, viewer: &Viewer, id: i64) -> Result<ScenarioRow> {
+    let mut transaction = store::begin_read_as(pool, viewer).await?;
+    let found = own(scenarios::find(&mut transaction, id, false).await?, viewer, id)?;
+    transaction.commit().await?;
+    Ok(found)
+}
+
+/// Puts these deeds in the place of those that stand, on the picture of now.
+pub async fn replace(pool: &PgPool, viewer: &Viewer, id: i64, version: i32, content: &Content) -> Result<ScenarioRow> {
+    let name = checked_name(&content.name)?;
+    change(pool, viewer, id, version, Some((&name, &content.operations))).await
+}
+
+/// The picture of now is looked at: what others have done meanwhile is known.
+pub async fn rebase(pool: &PgPool, viewer: &Viewer, id: i64, version: i32) -> Result<ScenarioRow> {
+    change(pool, viewer, id, version, None).await
+}
+
+async fn change(
+    pool: &PgPool,
+    viewer: &Viewer,
+    id: i64,
+    version: i32,
+    content: Option<(&str, &Value)>,
+) -> Result<ScenarioRow> {
+    let mut transaction = store::begin_write_as(pool, viewer).await?;
+    let row = own(scenarios::find(&mut transaction, id, true).await?, viewer, id)?;
+    seen(&row, version)?;
+    still_open(&row)?;
+    let base = as_of::newest(&mut transaction).await?;
+    let (name, operations) = content.unwrap_or((&row.name, &row.operations));
+    scenarios::update(&mut transaction, id, name, operations, base).await?;
+    let row = scenarios::find(&mut transaction, id, false).await?.ok_or_else(|| missing(id))?;
+    transaction.commit().await?;
+    Ok(row)
+}
+
+/// Drops it. What it made true, where it was applied, stays.
+pub async fn drop_one(pool: &PgPool, viewer: &Viewer, id: i64) -> Result<()> {
+    let mut transaction = store::begin_write_as(pool, viewer).await?;
+    own(scenarios::find(&mut transaction, id, true).await?, viewer, id)?;
+    scenarios::remove(&mut transaction, id).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Tries the deeds on the register as it stands, and lets all of it go.
+pub async fn evaluate(pool: &PgPool, deed: &Deed<'_>, row: &ScenarioRow, operations: &[Operation]) -> Result<Trial> {
+    let (mut transaction, _) = ledgers::begin_everywhere(pool, &Deed { key: None, ..deed.clone() }).await?;
+    let tried = trial::carry_out(&mut transaction, deed, row, operations, true).await?;
+    let trial = trial::look_at(pool, &mut transaction, deed.viewer, row, tried).await?;
+    transaction.rollback().await?;
+    Ok(trial)
+}
+
+/// Does the deeds as one revision, or nothing.
+pub async fn apply(pool: &PgPool, deed: &Deed<'_>, row: &ScenarioRow, operations: &[Operation]) -> Result<Done> {
+    if operations.is_empty() {
+        return Err(Error::conflict("scenario_empty", "方案中没有操作，无可实施"));
+    }
+    let (mut transaction, done) = ledgers::begin_everywhere(pool, deed).await?;
+    if let Some(done) = done {
+        return Ok(done);
+    }
+    let kept = own(scenarios::find(&mut transaction, row.id, true).await?, deed.viewer, row.id)?;
+    seen(&kept, row.version)?;
+    still_open(&kept)?;
+    let tried = trial::carry_out(&mut transaction, deed, row, operations, false).await?;
+    if let Some(failure) = tried.failure {
+        let detail = format!("方案的第 {} 项操作现在不能实施：{}", failure.index + 1, failure.detail);
+        return Err(Error::Conflict { code: "scenario_not_applicable", detail, findings: failure.findings });
+    }
+    if !tried.moved.is_empty() {
+        let told = |(table, id, revision): &(String, String, i64)| {
+            Finding::error("changed_since", Place::whole(), format!("{table} 的 {id} 在修订 {revision} 中被修改"))
+        };
+        return Err(Error::Conflict {
+            code: "base_moved",
+            detail: format!(
+                "方案涉及的 {} 条记录在方案所依据的修订 {} 之后又被修改；请重新推演，核对后以 rebase 更新依据",
+                tried.moved.len(),
+                row.base_revision
+            ),
+            findings: tried.moved.iter().take(20).map(told).collect(),
+        });
+    }
+    scenarios::set_applied(&mut transaction, row.id, tried.revision).await?;
+    let done = Done { id: row.id.to_string(), created: false, revision: Some(tried.revision), replayed: false };
+    ledgers::finish(transaction, deed, done).await
+}
+
+fn checked_name(name: &str) -> Result<String> {
+    let name = text_encoding::compose(name.trim());
+    if name.chars().any(misleads) {
+        return Err(Error::invalid("text_control_character", "name 含有控制字符或改变显示方向的字符"));
+    }
+    if name.is_empty() || name.chars().count() > NAME_LENGTH {
+        return Err(Error::invalid("value_invalid", format!("name 应为 1 至 {NAME_LENGTH} 个字")));
+    }
+    Ok(name)
+}
+
+/// Nobody else sees it, but administrators.
+fn own(row: Option<ScenarioRow>, viewer: &Viewer, id: i64) -> Result<ScenarioRow> {
+    row.filter(|row| row.actor == viewer.actor || viewer.role == Role::Admin).ok_or_else(|| missing(id))
+}
+
+fn missing(id: i64) -> Error {
+    Error::not_found("scenario_not_found", format!("没有编号为 {id} 的推演方案"))
+}
+
+fn seen(row: &ScenarioRow, version: i32) -> Result<()> {
+    if row.version == version {
+        return Ok(());
+    }
+    let detail = format!("推演方案 {} 在您取得之后又被修改（版本 {}）；请重新取得、核对后再提交", row.id, row.version);
+    Err(Error::Stale { detail })
+}
+
+fn still_open(row: &ScenarioRow) -> Result<()> {
+    match row.applied_revision {
+        None => Ok(()),
+        Some(revision) => {
+            let detail = format!("推演方案 {} 已实施（修订 {revision}），不能再改；撤销请撤销该修订", row.id);
+            Err(Error::conflict("scenario_applied", detail))
+        }
+    }
+}
