@@ -93,6 +93,7 @@ async fn filled(name: &str) -> Database {
          INSERT INTO webhook_delivery SELECT id, 1, 'parks' FROM webhook;
          INSERT INTO conflict (id, opened_revision, opened_at, changed_revision, changed_at, layer_a, feature_a, layer_b, feature_b, illustrative,
              class, weight, area_m2, share_a, share_b) VALUES ('0', 1, now(), 1, now(), 'park_blocks', 'x', 'park_blocks', 'y', false, 'overlap', 'block', 1, 1, 1);
+         INSERT INTO scenario (name, actor, jurisdiction, operations, base_revision) VALUES ('方案', 'test', '{*}', '[]', 1);
          INSERT INTO conflict_audit (revision, revision_hash) VALUES (1, '');
          INSERT INTO conflict_mark (conflict, verdict, actor) VALUES ('0', 'to_fix', 'test');
          INSERT INTO overlap_check (title, actor, jurisdiction, request) VALUES ('检查', 'test', '{*}', '{}');
@@ -203,6 +204,7 @@ async fn a_restored_register_equals_the_one_backed_up_and_goes_on() {
             "protected_table",
             "redevelopment_plan",
             "revision",
+            "scenario",
             "session",
             "tracked_table",
             "turnover_parcel",

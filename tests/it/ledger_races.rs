@@ -47,6 +47,7 @@ async fn eight_writers_lose_no_move() {
                     key: None,
                     source: "test".to_owned(),
                     today: "2026-11-26".parse().expect("day"),
+                    joined: None,
                 };
                 let wanted =
                     MoveRequest { to, effective_on: None, document_no: None, reason: Some(format!("{writer}")) };

@@ -111,6 +111,7 @@ mod reports_files;
 mod revision_log;
 mod round_trips;
 mod sample;
+mod scenarios;
 mod search_words;
 mod streams;
 mod support;

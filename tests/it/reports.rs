@@ -168,7 +168,8 @@ async fn moved(db: &Database, id: &str, to: &str, on: &str) {
     let version: i64 = sqlx::query_scalar(sql).bind(id).fetch_one(&db.pool).await.expect("a version");
     let viewer = operator();
     let today = "2026-12-31".parse().expect("day");
-    let deed = Deed { viewer: &viewer, version: Some(version), key: None, source: "test".to_owned(), today };
+    let deed =
+        Deed { viewer: &viewer, version: Some(version), key: None, source: "test".to_owned(), today, joined: None };
     let on = on.parse().expect("day");
     if to.is_empty() {
         ledgers::end_life(&db.pool, &deed, Ledger::Turnover, id, Some(on), None).await.expect("ended");
