@@ -117,6 +117,57 @@ async fn two_parks_with_five_hundred_parcels_merge_as_one_revision_and_come_back
     assert_eq!(db.audit().await, None);
 }
 
+#[actix_web::test]
+async fn parcels_follow_into_a_park_to_come_and_back() {
+    let db = Database::with_sample().await;
+    settle(&db, "into-new").await;
+    let before = contents(&db).await;
+    let park = json!({"code": "S437990", "name": "长沙城南经济开发区（示意）", "prefecture": "430100", "leading_industries": ["智能装备"]});
+    let mut into_new = merger(newest(&db).await);
+    into_new["into"] = park.clone();
+    into_new["areas"] = json!({"after_ha": "1441.19"});
+    let mut into_one = into_new.clone();
+    into_one["parks"] = json!(["S437001"]);
+    happen(&db, &into_one).await.assert_problem(400, "member_invalid");
+    let upgrade = json!({"kind": "upgraded", "park": "S437003", "on": DAY, "seen_revision": newest(&db).await,
+        "into": {"code": "G431990", "name": "长沙雨花经济技术开发区（示意）", "prefecture": "430100"}});
+    for (body, child, parcels) in [(into_new, "S437990", 500), (upgrade, "G431990", 250)] {
+        let mut body = body;
+        body["seen_revision"] = json!(newest(&db).await);
+        let done = happen(&db, &body).await;
+        assert_eq!(done.status, 201, "{}", done.text());
+        let count = format!(
+            "SELECT (SELECT count(*) FROM turnover_parcel WHERE park_code = '{child}') + (SELECT count(*) FROM low_efficiency_parcel WHERE park_code = '{child}')"
+        );
+        assert_eq!(db.value::<i64>(&count).await, parcels);
+        let numbers =
+            "SELECT count(*) FROM block_lineage WHERE split_part(parent_id, '-', 2) = split_part(child_id, '-', 2)";
+        assert!(db.value::<i64>(numbers).await > 0, "numbers stay where they are free");
+        // The park goes before its parcels are placed anew; they lie where they lay.
+        let undone = undo(&db, done.json()["revision"].as_i64().expect("revision")).await;
+        assert_eq!(undone.status, 200, "{}", undone.text());
+        assert_eq!(contents(&db).await, before);
+        assert_eq!(db.audit().await, None);
+    }
+}
+
+#[actix_web::test]
+async fn what_an_event_has_made_is_neither_seeded_nor_imported_away() {
+    let db = Database::with_sample().await;
+    let done = happen(&db, &merger(newest(&db).await)).await;
+    assert_eq!(done.status, 201, "{}", done.text());
+    let rows = contents(&db).await;
+    let again = sizhi::inventory::sample::seed(&db.pool, "test").await.expect("seeded");
+    assert_eq!((again.revision, again.blocks), (None, 0));
+    assert_eq!(contents(&db).await, rows);
+    let (x, y) = (113.6, 27.2);
+    let shape = crate::support::parcels::square(x, y, 0.01);
+    let path = crate::support::parcels::file("ended-park.geojson", &[(json!({"number": "9"}), shape)]);
+    let imported =
+        db.import(&path, |request| request.park = sizhi::domain::ParkCode::parse("S437001").ok()).await.expect("read");
+    assert_eq!((imported.revision, crate::support::codes(&imported)), (None, vec!["park_ended".to_owned()]));
+}
+
 /// Lineage, places and directories before the day and from it.
 async fn answers_on_each_side(db: &Database) {
     let up = read(db, "/api/parks/G432033/lineage").await;
@@ -200,6 +251,11 @@ async fn answers_on_each_side(db: &Database) {
     // The card of a park that was merged stays readable.
     let card = read(db, "/api/parks/S437001").await;
     assert_eq!((&card["status"], &card["successor_code"]), (&json!("merged"), &json!(SURVIVOR)));
+    for (day, blocks) in [(EVE, 3), (DAY, 0)] {
+        let path = format!("/api/collections/park_blocks/items?park_code=S437001&datetime={day}");
+        assert_eq!(read(db, &path).await["numberMatched"], blocks, "{day}");
+    }
+    assert_eq!(read(db, "/api/collections/park_blocks/items?park_code=S437001").await["numberMatched"], 0);
     let standing = read(db, &format!("/api/collections/parks/items?datetime={EVE}&limit=200")).await;
     assert_eq!(standing["numberMatched"], 129);
     let standing = read(db, &format!("/api/collections/parks/items?datetime={DAY}&limit=200")).await;

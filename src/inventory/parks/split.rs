@@ -242,7 +242,7 @@ fn allot<'a>(
         });
     }
     if parts > MOST_PARTS {
-        return Err(Error::too_large("member_invalid", format!("一次拆分最多画 {MOST_PARTS} 个部分")));
+        return Err(Error::invalid("member_invalid", format!("一次拆分最多画 {MOST_PARTS} 个部分")));
     }
     if findings.is_empty() { Ok((whole, drawn)) } else { Err(checks::refused(findings)) }
 }
