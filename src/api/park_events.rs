@@ -10,7 +10,7 @@ use super::params::{Params, shorten};
 use super::problem::Answer;
 use super::representation;
 use super::state::State;
-use super::{auth, in_memory};
+use super::{auth, crs, in_memory};
 use crate::domain::lifecycle::DecimalHectares;
 use crate::domain::{DivisionCode, Park, ParkCode};
 use crate::error::{Error, Result};
@@ -47,6 +47,7 @@ const MOST_PORTIONS: usize = 10_000;
 /// `POST /api/park-events`.
 pub async fn create_park_event(request: HttpRequest, payload: web::Payload, state: web::Data<State>) -> Answer {
     let viewer = auth::editor(&request, &state).await?;
+    crs::only_crs84(&request)?;
     Params::read(&request, &[], |_| false)?;
     let body = json_body::bytes(&request, payload, &["application/json"], FEATURE_LIMIT).await?;
     let wanted = request_of(&body)?;

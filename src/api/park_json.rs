@@ -87,6 +87,7 @@ fn card_links(code: &str, base: &str) -> Value {
             "rel": "collection", "type": "application/json", "title": "园区名录",
             "href": format!("{base}/api/parks?f=json"),
         },
+        {"rel": "related", "type": "application/json", "title": "沿革图", "href": format!("{url}/lineage")},
         {"rel": "related", "type": geojson, "title": "园区边界", "href": format!("{layers}/parks/items/{code}?f=json")},
         {
             "rel": "related", "type": geojson, "title": "区块边界",

@@ -56,12 +56,13 @@ pub struct ParcelMove {
 /// The parcels that changed their park or block, by ledger and parks.
 pub async fn parcels(connection: &mut PgConnection, revision: i64) -> Result<Vec<ParcelMove>> {
     Ok(sqlx::query_as(
-        "SELECT c.layer AS ledger, c.before ->> 'park_code' AS from_park, c.after ->> 'park_code' AS to_park, count(*) AS count,
-                count(*) FILTER (WHERE c.after ->> 'stated_park_code' IS DISTINCT FROM c.after ->> 'park_code'
+        "SELECT c.layer AS ledger, c.before ->> 'park_code' AS from_park, c.after ->> 'park_code' AS to_park, count(DISTINCT c.feature_id) AS count,
+                count(DISTINCT c.feature_id) FILTER (WHERE c.after ->> 'stated_park_code' IS DISTINCT FROM c.after ->> 'park_code'
                                    AND c.after ->> 'stated_park' IS NOT NULL) AS stated_elsewhere,
-                count(r.id) AS plans
+                count(DISTINCT r.id) AS plans
          FROM change c
          LEFT JOIN redevelopment_plan r ON c.layer = 'low_efficiency_parcel' AND r.parcel_id = c.feature_id AND r.valid_to = 'infinity'
+             AND r.state <> 'cancelled'
          WHERE c.revision = $1 AND c.layer IN ('turnover_parcel', 'low_efficiency_parcel') AND c.operation = 'update'
          GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2 NULLS LAST, 3 NULLS LAST",
     )

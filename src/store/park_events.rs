@@ -254,6 +254,12 @@ pub async fn insert_block_lines(connection: &mut PgConnection, lines: &[BlockLin
     Ok(())
 }
 
+/// Parks that have events beside these: their rows and blocks are not what they once were.
+pub async fn parks_with_other_events(connection: &mut PgConnection, ids: &[String]) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT park_code FROM park_event WHERE id <> ALL ($1) ORDER BY 1";
+    Ok(sqlx::query_scalar(sql).bind(ids).fetch_all(connection).await?)
+}
+
 /// The divisions of this list that are of one level: `prefecture`, `county`.
 pub async fn divisions_of_level(connection: &mut PgConnection, codes: &[String], level: &str) -> Result<Vec<String>> {
     let sql = "SELECT code FROM division WHERE code = ANY ($1) AND level = $2";

@@ -163,6 +163,13 @@ pub async fn mark_with_divisions(connection: &mut PgConnection) -> Result<Option
     Ok(sqlx::query_scalar::<_, Option<String>>(sql).fetch_optional(connection).await?.flatten())
 }
 
+/// Codes of parks whose life has ended.
+pub async fn list_ended(connection: &mut PgConnection) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar("SELECT code FROM park WHERE valid_to < 'infinity' ORDER BY code")
+        .fetch_all(connection)
+        .await?)
+}
+
 /// Every park's code with the source of its row.
 pub async fn list_sources(connection: &mut PgConnection) -> Result<Vec<(String, String)>> {
     Ok(sqlx::query_as("SELECT code, source FROM park ORDER BY code").fetch_all(connection).await?)

@@ -57,8 +57,13 @@ pub async fn undo_revision(connection: &mut PgConnection, target: i64, actor: &s
 
 /// Rows that the revision wrote and that a later one wrote too, which is in force: layer, feature and that revision, the first twenty. Not in
 /// force is what has been undone, and the undoing itself. (`undo_conflicts` compares rows as they are: a value that somebody has changed and
-/// somebody else has set again looks untouched to it.) Rows of the tables `passed_over` are in nobody's way.
-pub async fn written_since(
+/// somebody else has set again looks untouched to it.)
+pub async fn written_since(connection: &mut PgConnection, target: i64) -> Result<Vec<(String, String, i64)>> {
+    written_since_but(connection, target, &[]).await
+}
+
+/// [`written_since`] without the rows of some tables, which are in nobody's way.
+pub async fn written_since_but(
     connection: &mut PgConnection,
     target: i64,
     passed_over: &[&str],

@@ -102,6 +102,7 @@ async fn a_card_shows_the_park_whole() {
             {"rel": "self", "type": "application/json", "href": format!("{base}/parks/G431176?f=json")},
             {"rel": "alternate", "type": "text/html", "href": format!("{base}/parks/G431176?f=html")},
             {"rel": "collection", "type": "application/json", "title": "园区名录", "href": format!("{base}/parks?f=json")},
+            {"rel": "related", "type": "application/json", "title": "沿革图", "href": format!("{base}/parks/G431176/lineage")},
             {"rel": "related", "type": "application/geo+json", "title": "园区边界", "href": format!("{base}/collections/parks/items/G431176?f=json")},
             {"rel": "related", "type": "application/geo+json", "title": "区块边界", "href": format!("{base}/collections/park_blocks/items?park_code=G431176&f=json")},
         ],

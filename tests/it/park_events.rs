@@ -101,6 +101,13 @@ async fn two_parks_with_five_hundred_parcels_merge_as_one_revision_and_come_back
     assert_eq!(db.audit().await, None);
     answers_on_each_side(&db).await;
 
+    // What the register said before it was written down.
+    let then = read(&db, &format!("/api/parks/S437001/lineage?revision={seen}")).await;
+    assert_eq!(
+        (codes(&then["nodes"]), &then["nodes"][0]["status"]),
+        (vec!["S437001".to_owned()], &json!("under_adjustment"))
+    );
+
     // As one, back: every row of every table as it was, but for the revision that wrote it.
     let undone = undo(&db, revision).await;
     assert_eq!(undone.status, 200, "{}", undone.text());
@@ -115,6 +122,57 @@ async fn two_parks_with_five_hundred_parcels_merge_as_one_revision_and_come_back
     let again = happen(&db, &merger(newest(&db).await)).await;
     assert_eq!(again.status, 201, "{}", again.text());
     assert_eq!(db.audit().await, None);
+}
+
+#[actix_web::test]
+async fn parcels_follow_into_a_park_to_come_and_back() {
+    let db = Database::with_sample().await;
+    settle(&db, "into-new").await;
+    let before = contents(&db).await;
+    let park = json!({"code": "S437990", "name": "长沙城南经济开发区（示意）", "prefecture": "430100", "leading_industries": ["智能装备"]});
+    let mut into_new = merger(newest(&db).await);
+    into_new["into"] = park.clone();
+    into_new["areas"] = json!({"after_ha": "1441.19"});
+    let mut into_one = into_new.clone();
+    into_one["parks"] = json!(["S437001"]);
+    happen(&db, &into_one).await.assert_problem(400, "member_invalid");
+    let upgrade = json!({"kind": "upgraded", "park": "S437003", "on": DAY, "seen_revision": newest(&db).await,
+        "into": {"code": "G431990", "name": "长沙雨花经济技术开发区（示意）", "prefecture": "430100"}});
+    for (body, child, parcels) in [(into_new, "S437990", 500), (upgrade, "G431990", 250)] {
+        let mut body = body;
+        body["seen_revision"] = json!(newest(&db).await);
+        let done = happen(&db, &body).await;
+        assert_eq!(done.status, 201, "{}", done.text());
+        let count = format!(
+            "SELECT (SELECT count(*) FROM turnover_parcel WHERE park_code = '{child}') + (SELECT count(*) FROM low_efficiency_parcel WHERE park_code = '{child}')"
+        );
+        assert_eq!(db.value::<i64>(&count).await, parcels);
+        let numbers =
+            "SELECT count(*) FROM block_lineage WHERE split_part(parent_id, '-', 2) = split_part(child_id, '-', 2)";
+        assert!(db.value::<i64>(numbers).await > 0, "numbers stay where they are free");
+        // The park goes before its parcels are placed anew; they lie where they lay.
+        let undone = undo(&db, done.json()["revision"].as_i64().expect("revision")).await;
+        assert_eq!(undone.status, 200, "{}", undone.text());
+        assert_eq!(contents(&db).await, before);
+        assert_eq!(db.audit().await, None);
+    }
+}
+
+#[actix_web::test]
+async fn what_an_event_has_made_is_neither_seeded_nor_imported_away() {
+    let db = Database::with_sample().await;
+    let done = happen(&db, &merger(newest(&db).await)).await;
+    assert_eq!(done.status, 201, "{}", done.text());
+    let rows = contents(&db).await;
+    let again = sizhi::inventory::sample::seed(&db.pool, "test").await.expect("seeded");
+    assert_eq!((again.revision, again.blocks), (None, 0));
+    assert_eq!(contents(&db).await, rows);
+    let (x, y) = (113.6, 27.2);
+    let shape = crate::support::parcels::square(x, y, 0.01);
+    let path = crate::support::parcels::file("ended-park.geojson", &[(json!({"number": "9"}), shape)]);
+    let imported =
+        db.import(&path, |request| request.park = sizhi::domain::ParkCode::parse("S437001").ok()).await.expect("read");
+    assert_eq!((imported.revision, crate::support::codes(&imported)), (None, vec!["park_ended".to_owned()]));
 }
 
 /// Lineage, places and directories before the day and from it.
@@ -200,6 +258,11 @@ async fn answers_on_each_side(db: &Database) {
     // The card of a park that was merged stays readable.
     let card = read(db, "/api/parks/S437001").await;
     assert_eq!((&card["status"], &card["successor_code"]), (&json!("merged"), &json!(SURVIVOR)));
+    for (day, blocks) in [(EVE, 3), (DAY, 0)] {
+        let path = format!("/api/collections/park_blocks/items?park_code=S437001&datetime={day}");
+        assert_eq!(read(db, &path).await["numberMatched"], blocks, "{day}");
+    }
+    assert_eq!(read(db, "/api/collections/park_blocks/items?park_code=S437001").await["numberMatched"], 0);
     let standing = read(db, &format!("/api/collections/parks/items?datetime={EVE}&limit=200")).await;
     assert_eq!(standing["numberMatched"], 129);
     let standing = read(db, &format!("/api/collections/parks/items?datetime={DAY}&limit=200")).await;
@@ -334,6 +397,20 @@ async fn halves(db: &Database, block: &str, share: f64) -> (Value, Value) {
     (west, shape(db.value::<String>(&cut(share, 1.0)).await))
 }
 
+/// The western and the eastern part of a shape, which together are it.
+async fn halves_of(shape: &Value, db: &Database) -> (Value, Value) {
+    let cut = |from: f64, to: f64| {
+        format!(
+            "SELECT ST_AsGeoJSON(ST_Multi(ST_CollectionExtract(ST_Intersection(g, ST_MakeEnvelope(
+                 ST_XMin(g) + {from} * (ST_XMax(g) - ST_XMin(g)), 20, ST_XMin(g) + {to} * (ST_XMax(g) - ST_XMin(g)), 40, 4490)), 3)), 15)
+             FROM (SELECT ST_SetSRID(ST_GeomFromGeoJSON('{shape}'), 4490) AS g) s"
+        )
+    };
+    let part = |text: String| serde_json::from_str::<Value>(&text).expect("GeoJSON");
+    let west = part(db.value::<String>(&cut(0.0, 0.3)).await);
+    (west, part(db.value::<String>(&cut(0.3, 1.0)).await))
+}
+
 #[actix_web::test]
 async fn a_split_gives_every_block_to_one_park_and_loses_no_land() {
     let db = Database::with_sample().await;
@@ -422,6 +499,22 @@ async fn a_split_gives_every_block_to_one_park_and_loses_no_land() {
     assert_eq!(undone.status, 200, "{}", undone.text());
     assert_eq!(contents(&db).await, before);
 
+    // Parts of one block and whole ones in one park: each has a number of its own.
+    let (westmost, middle) = halves_of(&west, &db).await;
+    let mut keeps = vec![part(&first, &westmost), part(&first, &middle)];
+    keeps.extend(rest[1..].iter().map(|id| json!(id)));
+    let (a, b) = halves_of(&east, &db).await;
+    let mut heir = new.clone();
+    heir["blocks"] = json!([part(&first, &a), part(&first, &b), rest[0]]);
+    let body = json!({"kind": "split", "park": "S437002", "on": "2026-02-01", "keeps": keeps, "into": [heir], "seen_revision": newest(&db).await});
+    let done = happen(&db, &body).await;
+    assert_eq!(done.status, 201, "{}", done.text());
+    let begun: Vec<String> = db.column("SELECT id FROM park_block WHERE valid_from = '2026-02-01' ORDER BY id").await;
+    assert_eq!(begun, ["S437002-1", "S437002-4", "S437998-1", "S437998-2", "S437998-3"]);
+    let undone = undo(&db, done.json()["revision"].as_i64().expect("revision")).await;
+    assert_eq!(undone.status, 200, "{}", undone.text());
+    assert_eq!(contents(&db).await, before);
+
     // Wholly into others: the park ends.
     let mut others = vec![part(&first, &east)];
     others.extend(rest.iter().map(|id| json!(id)));
@@ -451,7 +544,7 @@ async fn a_park_is_established_and_revoked_with_its_blocks() {
         json!({"type": "FeatureCollection", "features": features})
     };
     let park = json!({"code": "S439998", "name": "示意新区", "level": "省级", "type": "省级工业园区及其他", "prefecture": "430100",
-                      "leading_industries": ["新材料"], "approved_area_ha": "210.5"});
+                      "leading_industries": ["新材料、装备制造", "食品"], "approved_area_ha": "210.5"});
     let body = json!({"kind": "established", "park": park, "on": "2026-01-05", "document_no": "湘政函〔2026〕1号（示意）",
                       "blocks": blocks(vec![("1", square(x, y, 0.01)), ("2", square(x + 0.02, y, 0.01))])});
     let mut crossing = body.clone();
@@ -462,6 +555,17 @@ async fn a_park_is_established_and_revoked_with_its_blocks() {
     let problem = happen(&db, &twice).await.assert_problem(400, "park_event_refused");
     assert_eq!(problem["findings"][0]["code"], "overlap_within_file");
     assert_eq!(contents(&db).await, before);
+    let mut odd = body.clone();
+    odd["blocks"]["features"][0]["properties"]["备注"] = json!("a\u{0}b");
+    let refused = happen(&db, &odd).await;
+    assert!(refused.status.is_client_error(), "{} {}", refused.status, refused.text());
+    let mut nothing = body.clone();
+    nothing["park"]["approved_area_ha"] = json!("0");
+    happen(&db, &nothing).await.assert_problem(400, "area_invalid");
+    let mut elsewhere = body.clone();
+    elsewhere["blocks"]["features"][0]["geometry"] = square(2.3, 48.8, 0.01);
+    happen(&db, &elsewhere).await.assert_problem(400, "park_event_refused");
+    assert_eq!(contents(&db).await, before);
     let done = happen(&db, &body).await;
     assert_eq!(done.status, 201, "{}", done.text());
     assert_eq!(done.json()["blocks"]["begun"], json!(["S439998-1", "S439998-2"]));
@@ -471,7 +575,10 @@ async fn a_park_is_established_and_revoked_with_its_blocks() {
     let directory = read(&db, "/api/directories/as-of?on=2026-01-05").await;
     let entry =
         directory["parks"].as_array().expect("parks").iter().find(|p| p["code"] == "S439998").cloned().expect("entry");
-    assert_eq!((&entry["area_ha"], &entry["leading_industries"]), (&json!(210.5), &json!(["新材料"])));
+    assert_eq!(
+        (&entry["area_ha"], &entry["leading_industries"]),
+        (&json!(210.5), &json!(["新材料", "装备制造", "食品"]))
+    );
     assert!(entry["four_extents"].as_str().expect("words").contains("东至甲路"), "{entry}");
     let directory = read(&db, "/api/directories/as-of?on=2026-01-04").await;
     assert!(!codes(&directory["parks"]).contains(&"S439998".to_owned()));

@@ -26,7 +26,6 @@ pub async fn judge_given_blocks(
     let mut request = ImportRequest::new(PathBuf::new(), "在线登记".to_owned(), "park_blocks".to_owned(), viewer);
     request.park = Some(park.clone());
     let context = Context::new(&request, vec![(park.to_string(), Vec::new())]);
-    let source = format!("在线登记（{}）", viewer.actor);
     let (mut blocks, mut findings) = off_async_threads(move || {
         let mut reading = geojson::read(text.as_bytes(), &ReadOptions::default());
         let mut judging = Judging::new(&context, &Silent);
@@ -38,7 +37,7 @@ pub async fn judge_given_blocks(
     })
     .await?;
     for block in blocks.iter_mut().filter(|block| !block.illustrative) {
-        block.source.clone_from(&source);
+        "在线登记".clone_into(&mut block.source);
     }
     allow(&mut findings, allowed);
     // What a reader tells of a file is no news of a request: which fields, which encoding.

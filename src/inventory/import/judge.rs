@@ -20,6 +20,8 @@ pub(super) struct Context {
     /// What a block without a source of its own says of it.
     source: String,
     known: HashSet<String>,
+    /// Parks that get no boundaries any more.
+    ended: HashSet<String>,
     by_name: HashMap<String, String>,
 }
 
@@ -34,8 +36,14 @@ impl Context {
             shapes: ShapeContext::new(request.repair, true),
             source: format!("{SOURCE}{}", request.file_name),
             known,
+            ended: HashSet::new(),
             by_name,
         }
+    }
+
+    /// The parks whose life has ended, by code.
+    pub(super) fn with_ended(self, ended: Vec<String>) -> Self {
+        Self { ended: ended.into_iter().collect(), ..self }
     }
 }
 
@@ -169,7 +177,12 @@ fn judge_park(candidate: &Candidate, context: &Context, findings: &mut Vec<Findi
         findings.push(Finding::error("park_missing", Place::row(row), message));
         return None;
     };
-    if context.known.contains(code.as_str()) {
+    if context.ended.contains(code.as_str()) {
+        let message =
+            format!("第 {row} 条记录的园区 {code} 已经终止（合并、撤销、升级或拆分），不再有边界；请核对园区代码");
+        findings.push(Finding::error("park_ended", Place::row(row), message));
+        None
+    } else if context.known.contains(code.as_str()) {
         Some(code)
     } else {
         findings.push(Finding::error(

@@ -220,8 +220,11 @@ async fn judge_file(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Pr
 }
 
 async fn judge_blocks(pool: &PgPool, request: &ImportRequest, progress: Arc<dyn Progress>) -> Result<Judged> {
-    let parks = store::parks::list_names(&mut *pool.acquire().await?).await?;
-    let context = judge::Context::new(request, parks);
+    let mut connection = pool.acquire().await?;
+    let parks = store::parks::list_names(&mut connection).await?;
+    let ended = store::parks::list_ended(&mut connection).await?;
+    drop(connection);
+    let context = judge::Context::new(request, parks).with_ended(ended);
     let path = request.path.clone();
     let mut options = request.read.clone();
     options.file_name = Some(request.file_name.clone());

@@ -56,7 +56,7 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
         let detail = format!("修订 {target} 写入了 {rows} 行，超过 {MOST_ROWS} 行，不能在线撤销；请联系运维人员");
         return Err(Error::conflict("undo_not_possible", detail));
     }
-    let since = store::undo::written_since(&mut transaction, target, &[]).await?;
+    let since = store::undo::written_since(&mut transaction, target).await?;
     if let Some((_, id, later)) = since.first() {
         let detail = format!("修订 {target} 写入的 {id} 在修订 {later} 中又被修改，不能撤销；请先撤销较新的修订");
         let told = |(layer, id, later): &(String, String, i64)| {

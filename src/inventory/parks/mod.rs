@@ -4,6 +4,7 @@
 mod checks;
 mod land;
 mod lineage;
+mod merge;
 mod numbers;
 mod split;
 mod told;
@@ -231,6 +232,9 @@ fn compose_park(new: &mut NewPark) -> Result<()> {
     let park = &mut new.park;
     park.name = needed(&park.name, "name")?;
     park.kind = ledgers::text(Some(&park.kind), "type")?.unwrap_or_default();
+    // Directories put them together by this mark, and take them apart.
+    let industries = park.leading_industries.iter().flat_map(|text| text.split('、')).map(str::to_owned);
+    park.leading_industries = industries.collect();
     for (list, name) in [(&mut park.aliases, "aliases"), (&mut park.leading_industries, "leading_industries")] {
         *list = list.iter().map(|text| needed(text, name)).collect::<Result<_>>()?;
     }

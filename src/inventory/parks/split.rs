@@ -41,9 +41,16 @@ impl Work<'_> {
         }
         let blocks = park_events::list_blocks(connection, &[park.to_string()]).await?;
         let (whole, drawn) = allot(park, shares, &blocks)?;
-        let mut numbers = Numbers::of(park_events::used_numbers(connection, park.as_str()).await?);
+        let used = park_events::used_numbers(connection, park.as_str()).await?;
         let mut made: Vec<(String, Block)> = Vec::new();
-        for (share, drawn) in shares.iter().zip(&drawn).filter(|(_, drawn)| !drawn.is_empty()) {
+        for ((share, whole), drawn) in shares.iter().zip(&whole).zip(&drawn).filter(|(_, drawn)| !drawn.is_empty()) {
+            let mut numbers = Numbers::of(used.iter().cloned());
+            match &share.park {
+                // The land of a number goes on under it, by its first part; whoever wants it otherwise says so.
+                None => drawn.iter().for_each(|(block, _)| numbers.release(&block.number)),
+                // A park to come has the numbers of the blocks that it gets whole.
+                Some(_) => numbers = Numbers::of(whole.iter().map(|block| block.number.clone())),
+            }
             made.extend(self.draw(share, park, drawn, &mut numbers).await?);
         }
         let mut parts = Vec::with_capacity(made.len());
@@ -74,17 +81,9 @@ impl Work<'_> {
         drawn: &[(StandingBlock, &Value)],
         numbers: &mut Numbers,
     ) -> Result<Vec<(String, Block)>> {
-        let mut fresh = Numbers::default();
-        let (park, numbers) = match &share.park {
-            Some(new) => (&new.park.code, &mut fresh),
-            None => (divided, numbers),
-        };
+        let park = share.park.as_ref().map_or(divided, |new| &new.park.code);
         let mut features = Vec::with_capacity(drawn.len());
         for (block, feature) in drawn {
-            // The land of a number goes on under it, by its first part; whoever wants it otherwise says so.
-            if share.park.is_none() {
-                numbers.release(&block.number);
-            }
             let mut feature = (*feature).clone();
             if let Some(properties) = properties_of(&mut feature) {
                 let said = properties.get("number").and_then(Value::as_str).map(str::trim).filter(|n| !n.is_empty());
@@ -242,7 +241,7 @@ fn allot<'a>(
         });
     }
     if parts > MOST_PARTS {
-        return Err(Error::too_large("member_invalid", format!("一次拆分最多画 {MOST_PARTS} 个部分")));
+        return Err(Error::invalid("member_invalid", format!("一次拆分最多画 {MOST_PARTS} 个部分")));
     }
     if findings.is_empty() { Ok((whole, drawn)) } else { Err(checks::refused(findings)) }
 }

@@ -80,7 +80,7 @@ async fn in_jurisdiction(connection: &mut PgConnection, deed: &Deed<'_>, target:
 
 /// No row of it has been written since, and nothing else stands on a park that it brought forth.
 async fn unchanged_since(connection: &mut PgConnection, target: i64) -> Result<()> {
-    let since = store::undo::written_since(connection, target, &FOLLOWING).await?;
+    let since = store::undo::written_since_but(connection, target, &FOLLOWING).await?;
     let mut findings: Vec<Finding> = since
         .iter()
         .map(|(layer, id, later)| {

@@ -84,9 +84,14 @@ pub async fn seed(pool: &PgPool, actor: &str) -> Result<SeedReport> {
     let connection = &mut *transaction;
     store::revision::lock(connection).await?;
     let real = store::blocks::list_parks_with_real_blocks(connection).await?;
-    let blocks: Vec<Block> =
-        sample.blocks.into_iter().filter(|b| !real.iter().any(|code| code == b.id.park().as_str())).collect();
-    let parks = keep_newer_parks(connection, sample.parks).await?;
+    // What an event has made of a park since is not to be undone by a table of 2018.
+    let own: Vec<String> = sample.events.iter().map(|event| event.id.clone()).collect();
+    let moved_on = store::park_events::parks_with_other_events(connection, &own).await?;
+    let stands = |code: &crate::domain::ParkCode| !moved_on.iter().any(|other| other == code.as_str());
+    let blocks = sample.blocks.into_iter().filter(|b| !real.iter().any(|code| code == b.id.park().as_str()));
+    let blocks: Vec<Block> = blocks.filter(|block| stands(block.id.park())).collect();
+    let mut parks = keep_newer_parks(connection, sample.parks).await?;
+    parks.retain(|park| stands(&park.code));
     let revision = store::revision::open(connection, actor, "载入示例清单", "sizhi seed").await?;
     let mut report = SeedReport {
         revision: Some(revision),
