@@ -51,7 +51,7 @@ pub(in crate::inventory) async fn undo(
             return Err(Error::Forbidden { code: "outside_jurisdiction", detail });
         }
     }
-    let since = store::undo::written_since(&mut transaction, target, &[]).await?;
+    let since = store::undo::written_since(&mut transaction, target).await?;
     if let Some((_, id, later)) = since.first() {
         let detail = format!("修订 {target} 写入的 {id} 在修订 {later} 中又被修改，不能撤销；请先撤销较新的修订");
         let told = |(layer, id, later): &(String, String, i64)| {
