@@ -24,6 +24,7 @@ use super::ledgers::{self, Deed, Done};
 use crate::domain::lifecycle::{DecimalHectares, EventKind};
 use crate::domain::{Finding, Park, ParkCode};
 use crate::error::{Error, Result};
+use crate::store;
 
 /// Errors that the caller may insist on: judgements about the paper.
 pub const ALLOWABLE: [&str; 2] = ["overlap_with_register", "area_mismatch_gross"];
@@ -203,7 +204,9 @@ pub(super) async fn happen_within(
     deed: &Deed<'_>,
     wanted: &ParkEventRequest,
 ) -> Result<(String, Vec<Finding>)> {
-    let wanted = &ParkEventRequest { change: composed(wanted.change.clone())?, ..wanted.clone() };
+    // The transaction has the write lock: what it is decided on is what stands.
+    let seen_revision = Some(store::as_of::newest(connection).await?);
+    let wanted = &ParkEventRequest { change: composed(wanted.change.clone())?, seen_revision, ..wanted.clone() };
     let happened = carry_out(connection, deed, wanted).await?;
     Ok((happened.subject, happened.warnings))
 }
