@@ -1,6 +1,8 @@
 //! Rings → polygons: hole or second part is decided by containment, never by number (both uses of 圈号 exist).
 
 use geo::{Coord, LineString, MultiPolygon, Polygon};
+use rstar::primitives::{GeomWithData, Rectangle};
+use rstar::{AABB, Envelope, RTree, RTreeObject, SelectionFunction};
 
 use super::area;
 use super::segments::{Rays, Side};
@@ -20,14 +22,16 @@ pub struct Assembled {
 /// judgement comes later.
 pub fn from_rings(rings: Vec<LineString<f64>>) -> Assembled {
     let areas: Vec<f64> = rings.iter().map(|ring| area::signed_ring_area(ring).abs()).collect();
-    let boxes: Vec<[f64; 4]> = rings.iter().map(bounds).collect();
+    let boxes = Boxes::of(&rings);
     let mut findings = Vec::new();
     // The rings around each ring: larger, its box around, and the ring inside it.
     let mut around: Vec<Vec<usize>> = vec![Vec::new(); rings.len()];
     let mut rays = Rays::default();
+    let mut near = Vec::new();
     for (i, ring) in rings.iter().enumerate() {
-        for (j, other) in rings.iter().enumerate() {
-            if i == j || !box_within(&boxes[i], &boxes[j]) {
+        for j in boxes.around(i, &mut near) {
+            let other = &rings[j];
+            if i == j {
                 continue;
             }
             if areas[i] == areas[j] && same_ring(ring, other) {
@@ -94,6 +98,65 @@ fn place(rings: Vec<LineString<f64>>, areas: &[f64], around: &[Vec<usize>], find
     Assembled { geometry: MultiPolygon(polygons), placement, findings }
 }
 
+/// Up to so many rings, each is held against all: a tree costs more than it spares.
+const FEW: usize = 256;
+
+/// A ring that lies in more boxes than this is held against all: sorting what a tree finds would cost more.
+const DEEP: usize = 64;
+
+/// The boxes of all rings, and which of them lie around one.
+struct Boxes {
+    list: Vec<[f64; 4]>,
+    /// Where there are many, and all of them finite.
+    tree: Option<RTree<GeomWithData<Rectangle<[f64; 2]>, usize>>>,
+}
+
+impl Boxes {
+    fn of(rings: &[LineString<f64>]) -> Self {
+        let list: Vec<[f64; 4]> = rings.iter().map(bounds).collect();
+        // (A ring without points lies in every box, which a tree cannot say.)
+        let tree = (list.len() > FEW && list.iter().flatten().all(|side| side.is_finite())).then(|| {
+            let entry = |(at, [west, south, east, north]): (usize, &[f64; 4])| {
+                GeomWithData::new(Rectangle::from_corners([*west, *south], [*east, *north]), at)
+            };
+            RTree::bulk_load(list.iter().enumerate().map(entry).collect())
+        });
+        Self { list, tree }
+    }
+
+    /// The rings whose boxes lie around that of ring `i`, its own among them, by number whichever way they are found: the rays' work has
+    /// an end, and what it is spent on must not hang on a tree's order.
+    fn around<'n>(&'n self, i: usize, near: &'n mut Vec<usize>) -> impl Iterator<Item = usize> + 'n {
+        near.clear();
+        let inner = &self.list[i];
+        let mut all = 0..self.list.len();
+        if let Some(tree) = &self.tree {
+            let own = Around(AABB::from_corners([inner[0], inner[1]], [inner[2], inner[3]]));
+            near.extend(tree.locate_with_selection_function(own).map(|entry| entry.data).take(DEEP + 1));
+            if near.len() <= DEEP {
+                near.sort_unstable();
+                all = 0..0;
+            } else {
+                near.clear();
+            }
+        }
+        near.iter().copied().chain(all.filter(move |j| box_within(inner, &self.list[*j])))
+    }
+}
+
+/// Finds the boxes around this one.
+struct Around(AABB<[f64; 2]>);
+
+impl<T: RTreeObject<Envelope = AABB<[f64; 2]>>> SelectionFunction<T> for Around {
+    fn should_unpack_parent(&self, envelope: &AABB<[f64; 2]>) -> bool {
+        envelope.contains_envelope(&self.0)
+    }
+
+    fn should_unpack_leaf(&self, leaf: &T) -> bool {
+        leaf.envelope().contains_envelope(&self.0)
+    }
+}
+
 fn bounds(ring: &LineString<f64>) -> [f64; 4] {
     ring.coords().fold([f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY], |b, c| {
         [b[0].min(c.x), b[1].min(c.y), b[2].max(c.x), b[3].max(c.y)]
@@ -131,49 +194,5 @@ fn same_ring(a: &LineString<f64>, b: &LineString<f64>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn square(x: f64, y: f64, side: f64) -> LineString<f64> {
-        vec![(x, y), (x + side, y), (x + side, y + side), (x, y + side), (x, y)].into()
-    }
-
-    #[test]
-    fn containment_decides_hole_or_part() {
-        // Hole, second part, island in the hole, hole of the island: the outer shell is not even first.
-        let rings = vec![
-            square(112.2, 28.2, 0.6),
-            square(112.0, 28.0, 1.0),
-            square(114.0, 28.0, 0.1),
-            square(112.4, 28.4, 0.2),
-            square(112.45, 28.45, 0.05),
-        ];
-        let assembled = from_rings(rings.clone());
-        assert_eq!(assembled.placement, [(1, 2), (1, 1), (2, 1), (3, 1), (3, 2)]);
-        assert_eq!(assembled.geometry.0.len(), 3);
-        assert_eq!(assembled.geometry.0[0].exterior(), &rings[1], "start and direction stay");
-        assert_eq!(assembled.geometry.0[2].interiors(), [rings[4].clone()]);
-        assert!(assembled.findings.is_empty());
-    }
-
-    #[test]
-    fn a_hole_that_touches_its_shell_is_still_a_hole() {
-        let hole: LineString<f64> = vec![(112.0, 28.5), (112.5, 28.2), (112.5, 28.8), (112.0, 28.5)].into();
-        let assembled = from_rings(vec![square(112.0, 28.0, 1.0), hole]);
-        assert_eq!(assembled.placement, [(1, 1), (1, 2)]);
-    }
-
-    #[test]
-    fn the_same_ring_twice_is_named() {
-        let mut turned = square(112.0, 28.0, 1.0);
-        turned.0.reverse();
-        let assembled = from_rings(vec![square(112.0, 28.0, 1.0), turned]);
-        assert_eq!(assembled.findings[0].code, "duplicate_ring");
-        assert_eq!(assembled.findings[0].place.ring, Some(2));
-    }
-
-    #[test]
-    fn no_rings_no_parts() {
-        assert_eq!(from_rings(Vec::new()).geometry.0.len(), 0);
-    }
-}
+#[path = "assemble_tests.rs"]
+mod tests;

@@ -119,6 +119,10 @@ impl<'r, 's> Border<'r, 's> {
             piece.run.walk(piece.ring(), |from, to| own.push((plane.to(from), plane.to(to))));
         }
         let mut own = work.apart(MOST_STEPS);
+        // Each border is held against the other: where both together are too much, neither is begun.
+        if 2 * of_a.len() as u64 * of_b.len() as u64 > MOST_STEPS {
+            return Ok(None);
+        }
         let mut deepest = || Ok(depth::greatest(&of_a, &of_b, &mut own)?.max(depth::greatest(&of_b, &of_a, &mut own)?));
         let depth = match deepest() {
             Ok(depth) => depth,
@@ -225,6 +229,11 @@ fn join(lines: Vec<Vec<Coord<f64>>>) -> Vec<LineString<f64>> {
     for (at, line) in lines.iter().enumerate() {
         from.entry(bits(line[0])).or_default().push(at);
     }
+    // Asked again and again where many begin at one point.
+    let mut directions = vec![0.0; lines.len()];
+    for &at in from.values().filter(|lines| lines.len() > 1).flatten() {
+        directions[at] = direction(lines[at][0], lines[at][1]);
+    }
     let mut used = vec![false; lines.len()];
     for begin in 0..lines.len() {
         if used[begin] {
@@ -234,14 +243,19 @@ fn join(lines: Vec<Vec<Coord<f64>>>) -> Vec<LineString<f64>> {
         let mut path = lines[begin].clone();
         while path.first() != path.last() {
             let end = path[path.len() - 1];
-            let came_from = path[path.len() - 2];
-            let free = from.get(&bits(end)).into_iter().flatten().copied().filter(|at| !used[*at]);
+            let Some(free) = from.get_mut(&bits(end)) else { break };
+            free.retain(|at| !used[*at]);
             // The next border of the same land: the first one to the right of where we came from.
-            let next = free.min_by(|p, q| {
-                let turned = |at: usize| clockwise(end, came_from, lines[at][1]);
-                turned(*p).total_cmp(&turned(*q))
-            });
-            let Some(next) = next else { break };
+            let next = match free.as_slice() {
+                [] => break,
+                [only] => *only,
+                several => {
+                    let back = direction(end, path[path.len() - 2]);
+                    let turned = |at: &usize| clockwise(back, directions[*at]);
+                    let Some(next) = several.iter().min_by(|p, q| turned(p).total_cmp(&turned(q))) else { break };
+                    *next
+                }
+            };
             used[next] = true;
             path.extend_from_slice(&lines[next][1..]);
         }
@@ -252,10 +266,14 @@ fn join(lines: Vec<Vec<Coord<f64>>>) -> Vec<LineString<f64>> {
     rings
 }
 
-/// How far one turns clockwise around `at`, from the direction of `p` to that of `q`; above 0, to a whole turn.
-fn clockwise(at: Coord<f64>, p: Coord<f64>, q: Coord<f64>) -> f64 {
-    let angle = |c: Coord<f64>| (c.y - at.y).atan2(c.x - at.x);
-    let turned = angle(p) - angle(q);
+/// Of a point seen from another, radians against the clock from east.
+fn direction(at: Coord<f64>, to: Coord<f64>) -> f64 {
+    (to.y - at.y).atan2(to.x - at.x)
+}
+
+/// How far one turns clockwise from one direction to another; above 0, to a whole turn.
+fn clockwise(from: f64, to: f64) -> f64 {
+    let turned = from - to;
     if turned > 0.0 { turned } else { turned + std::f64::consts::TAU }
 }
 
@@ -278,3 +296,7 @@ fn take_apart(path: Vec<Coord<f64>>, rings: &mut Vec<LineString<f64>>) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "land_tests.rs"]
+mod tests;

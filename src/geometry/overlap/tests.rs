@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::work::MOST_STEPS;
 use super::*;
+use crate::domain::overlap::Thresholds;
 use crate::geometry::{area, validity};
 
 fn rectangle(x: f64, y: f64, width: f64, height: f64) -> MultiPolygon<f64> {
@@ -223,4 +224,18 @@ fn combs_across_each_other_are_measured_or_given_up_soon() {
     let (a, b) = (comb(1_000, false), comb(1_000, true));
     let mut work = Work::of(MOST_STEPS / 100);
     assert!(search::relate(&Shape::of_multi_polygon(&a), &Shape::of_multi_polygon(&b), &mut work).is_err());
+}
+
+#[test]
+fn how_wide_the_land_of_combs_is_takes_too_long_from_some_number_of_teeth() {
+    let width = |teeth| {
+        let (a, b) = (comb(teeth, false), comb(teeth, true));
+        let (a, b) = (Shape::of_multi_polygon(&a), Shape::of_multi_polygon(&b));
+        let met = encounter(&a, &b, &Thresholds::default(), false, &mut Work::of_one_pair()).expect("few steps");
+        met.expect("common land").width_m
+    };
+    // As it was when every distance was reckoned: most of the corner that both spines share, 245 by 277 m.
+    let few = width(40).expect("a width");
+    assert!((few - 256.5716).abs() < 1e-3, "{few}");
+    assert_eq!(width(50), None);
 }
