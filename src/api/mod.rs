@@ -35,6 +35,7 @@ mod metrics;
 mod openapi;
 mod openapi_access;
 mod openapi_attachments;
+mod openapi_boundary;
 mod openapi_criteria;
 mod openapi_genealogy;
 mod openapi_ledgers;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::html;
 use super::openapi_access;
+use super::openapi_boundary;
 use super::openapi_criteria;
 use super::openapi_genealogy;
 use super::openapi_ledgers;
@@ -74,6 +75,7 @@ fn describe(base: &str, upload_limit_mb: usize, layers: &Catalogue) -> Value {
     openapi_access::paths(&mut paths);
     openapi_reports::paths(&mut paths);
     openapi_overlaps::paths(&mut paths, upload_limit_mb);
+    openapi_boundary::paths(&mut paths);
     openapi_criteria::paths(&mut paths);
     let limits = format!(
         "limit 为 1 至 {MAX_LIMIT}，更大的按 {MAX_LIMIT} 处理；offset 不超过 {MAX_OFFSET}，更远请用 next 链接；\
@@ -98,6 +100,7 @@ fn describe(base: &str, upload_limit_mb: usize, layers: &Catalogue) -> Value {
             {"name": "imports", "description": "导入（查询人员可看，编辑人员可写）"},
             {"name": openapi_reports::TAG.0, "description": openapi_reports::TAG.1},
             {"name": openapi_overlaps::TAG.0, "description": openapi_overlaps::TAG.1},
+            {"name": openapi_boundary::TAG.0, "description": openapi_boundary::TAG.1},
             {"name": openapi_criteria::TAG.0, "description": openapi_criteria::TAG.1},
             {"name": "access", "description": "登录"},
             {"name": "accounts", "description": "账号（管理员）"},

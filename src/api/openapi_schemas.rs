@@ -6,6 +6,7 @@ use super::cards::LEVELS;
 use super::collections::property_schema;
 use super::openapi_access;
 use super::openapi_attachments;
+use super::openapi_boundary;
 use super::openapi_criteria;
 use super::openapi_genealogy;
 use super::openapi_ledgers;
@@ -64,6 +65,7 @@ pub fn components(layers: &[&'static Layer]) -> Value {
         import(),
         openapi_reports::schemas(),
         openapi_overlaps::schemas(),
+        openapi_boundary::schemas(),
         openapi_criteria::schemas(),
     ];
     schemas.extend(groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)));

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use sizhi::domain::access::Role;
 
 use crate::support::http::{authorised, call, get, get_authorised, link, post, upload};
-use crate::support::{Database, accounts, files, images, parcels};
+use crate::support::{Database, accounts, boundary, files, images, parcels};
 
 /// The URL table of `src/api/mod.rs`, as a reader would try it.
-const ADDRESSES: [(&str, &str); 142] = [
+const ADDRESSES: [(&str, &str); 146] = [
     ("/livez", "/livez"),
     ("/readyz", "/readyz"),
     ("/metrics", "/metrics"),
@@ -175,6 +175,10 @@ const ADDRESSES: [(&str, &str); 142] = [
     ("/overlap-checks/{id}/report", "/api/overlap-checks/1/report?f=geojson"),
     ("/overlap-checks/{id}/findings", "/api/overlap-checks/1/findings"),
     ("/overlap-checks/{id}/findings/{finding}/marks", "/api/overlap-checks/1/findings/1/marks"),
+    ("/boundary-changes", "/api/boundary-changes"),
+    ("/boundary-changes/{id}", "/api/boundary-changes/BC-2024-0001"),
+    ("/boundary-changes/{id}/assessment", "/api/boundary-changes/BC-2024-0001/assessment"),
+    ("/boundary-changes/{id}/transitions", "/api/boundary-changes/BC-2024-0001/transitions"),
     ("/imports", "/api/imports"),
     ("/imports/{id}", "/api/imports/3"),
     ("/imports/{id}/commit", "/api/imports/3/commit"),
@@ -241,7 +245,7 @@ const ADDRESSES: [(&str, &str); 142] = [
 ];
 
 /// Deeds that want a body, or that have no POST: they have tests of their own (`accounts_http`, `accounts_sessions`).
-const NOT_TRIED: [&str; 13] = [
+const NOT_TRIED: [&str; 14] = [
     "/session/password",
     "/accounts/{name}/password",
     "/tokens/{id}",
@@ -255,6 +259,7 @@ const NOT_TRIED: [&str; 13] = [
     "/revisions/{number}/undo",
     "/overlap-checks/{id}/cancel",
     "/overlap-checks/{id}/repeat",
+    "/boundary-changes/{id}/transitions",
 ];
 
 /// A record of each ledger, each with a move; the plan with a step.
@@ -318,6 +323,8 @@ async fn database() -> Database {
         let answer = call(&db, request).await;
         assert_eq!(answer.status.as_u16(), 201, "{}", answer.text());
     }
+    let block = boundary::block("1", "600", boundary::square(112.9, 28.2, 600.0));
+    boundary::proposed(&db, &boundary::proposal("G431176", ["633.30", "33.30", "0", "600"], vec![block])).await;
     accounts::add(&db, "zhang.san", Role::Editor, &["430100"]).await;
     accounts::issue(&db, json!({"account": "zhang.san", "name": "地图"})).await;
     db
@@ -389,7 +396,7 @@ async fn every_reference_resolves_and_every_operation_has_its_own_id() {
             assert!(operation["responses"].get("default").is_some(), "{id}: errors");
         }
     }
-    assert_eq!(ids.len(), 172);
+    assert_eq!(ids.len(), 178);
 }
 
 /// A value that the parameter takes.
@@ -561,7 +568,7 @@ async fn answers_have_the_declared_shape() {
         assert!(names.is_empty() || undeclared.is_empty(), "{address}: {undeclared:?} not declared");
         compared += 1;
     }
-    assert_eq!(compared, 104, "all but the page");
+    assert_eq!(compared, 107, "all but the page");
     let problem = get(&db, "/api/parks/x").await.json();
     let mut found = Vec::new();
     faults(&document, &json!({"$ref": "#/components/schemas/Problem"}), &problem, "", &mut found);

@@ -193,12 +193,12 @@ fn arithmetic(park: &ParkCode, areas: &StatedAreas, work: &Work, land: &Land) ->
     let stated: Vec<_> = work.proposed.iter().map(|block| block.stated_area).collect();
     let mut findings = areas.check(park, &stated);
     let computed = [
-        ("computed_before_differs", "调整前", areas.before, land.before_m2),
-        ("computed_out_differs", "调出", areas.out, land.m2(land::Side::Out)),
-        ("computed_in_differs", "新扩入", areas.added, land.m2(land::Side::In)),
-        ("computed_after_differs", "调整后", areas.after, land.after_m2),
+        ("before", "调整前", areas.before, land.before_m2),
+        ("out", "调出", areas.out, land.m2(land::Side::Out)),
+        ("in", "新扩入", areas.added, land.m2(land::Side::In)),
+        ("after", "调整后", areas.after, land.after_m2),
     ];
-    for (code, what, paper, m2) in computed {
+    for (name, what, paper, m2) in computed {
         let paper_m2 = paper.square_metres() as f64;
         let difference = (m2 - paper_m2).abs();
         // Of nothing every square metre is more than one per cent; a hundred of them are one hundredth of a hectare, as papers print.
@@ -208,7 +208,7 @@ fn arithmetic(park: &ParkCode, areas: &StatedAreas, work: &Work, land: &Land) ->
                 m2 / 10_000.0,
                 (m2 - paper_m2) / 10_000.0
             );
-            findings.push(Finding::warning(code, Place::whole(), message));
+            findings.push(Finding::warning("computed_area_differs", Place::whole().field(name), message));
         }
     }
     findings
