@@ -106,5 +106,5 @@ fn read(file: &PathBuf) -> Result<String> {
         return Err(Error::too_large("file_too_large", format!("工作日历不应超过 {MOST_BYTES} 字节")));
     }
     let bytes = std::fs::read(file).map_err(|_| unreadable())?;
-    String::from_utf8(bytes).map_err(|_| Error::invalid("encoding_invalid", "工作日历应为 UTF-8 编码"))
+    String::from_utf8(bytes).map_err(|_| Error::invalid("file_unreadable", "工作日历应为 UTF-8 编码的 CSV"))
 }
