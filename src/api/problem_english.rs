@@ -15,6 +15,7 @@ pub const ENGLISH: &[(&str, &str)] = &[
     ("boundary_conflict", "The new boundary has surveyed land of another park; see findings."),
     ("block_younger", "An old block begins on or after the effective day; see findings."),
     ("event_not_allowed", "The park's status forbids this: it is merged or revoked."),
+    ("assessments_busy", "As many comparisons as may run are running; try again later."),
     ("calendar_empty", "The calendar has no days."),
     ("subject_invalid", "The shapes to be checked have faults; nothing was compared."),
     ("subject_missing", "There is no areal shape to check."),

@@ -91,8 +91,17 @@ async fn an_approval_ends_what_changed_keeps_what_did_not_and_moves_the_parcels(
     let before = rows(&db).await;
     let id = proposed(&db, &change_of(&land)).await["id"].as_str().expect("id").to_owned();
     noticed(&db, &id).await;
+    let foreseen = assessment(&db, &id).await;
     let told = stepped(&db, &id, approval()).await;
     let revision = told["revision"].as_i64().expect("revision");
+    // What it meant is told of what the approval found, not of what it made.
+    let looked_back = assessment(&db, &id).await;
+    assert_eq!(looked_back["revision"], json!(revision - 1));
+    for member in ["computed", "parcels", "land_classes", "extremes", "four_extents"] {
+        assert_eq!(looked_back[member], foreseen[member], "{member}");
+    }
+    let counts = json!({"falls_out": 1, "comes_in": 1, "partly_out": 0, "partly_in": 0, "out_and_in": 0});
+    assert_eq!(foreseen["parcels"]["counts"], counts);
     let after = rows(&db).await;
     assert_eq!(after.len(), 3, "{after:?}");
     assert_eq!(after[0], before[0], "the west block was not touched");
@@ -306,6 +315,33 @@ async fn steps_are_taken_by_the_table_with_their_papers_and_days() {
     let told = stepped(&db, &id, rejected).await;
     assert_eq!((&told["allowed"], status(&db).await.as_str()), (&json!([]), "active"));
     refused(json!({"to": "proposed", "note": "再来"}), 409, "transition_not_allowed", "transition_not_allowed").await;
+}
+
+#[actix_web::test]
+async fn every_step_can_be_taken_back_and_so_can_the_proposal() {
+    let db = Database::with_sample().await;
+    let land = park_of_two(&db).await;
+    let made = proposed(&db, &change_of(&land)).await;
+    let id = made["id"].as_str().expect("id").to_owned();
+    let undo = async |revision: &Value| post(&db, &format!("/api/revisions/{revision}/undo"), &json!({})).await;
+    let reviewed = stepped(&db, &id, json!({"to": "joint_review", "on": "2024-10-15"})).await;
+    let withdrawn = stepped(&db, &id, json!({"to": "withdrawn", "on": "2024-10-16", "note": "改日再报"})).await;
+    // The last one first.
+    undo(&reviewed["revision"]).await.assert_problem(409, "undo_conflict");
+    assert_eq!(undo(&withdrawn["revision"]).await.status, 200);
+    let state = async || get_authorised(&db, &format!("{CHANGES}/{id}")).await.json()["state"].clone();
+    assert_eq!((state().await, status(&db).await.as_str()), (json!("joint_review"), "under_adjustment"));
+    assert_eq!(undo(&reviewed["revision"]).await.status, 200);
+    assert_eq!((state().await, status(&db).await.as_str()), (json!("proposed"), "active"));
+    // An end is not taken back under another open change.
+    let withdrawn = stepped(&db, &id, json!({"to": "withdrawn", "on": "2024-10-16", "note": "改日再报"})).await;
+    let second = proposed(&db, &change_of(&land)).await;
+    assert_eq!(second["id"], "BC-2024-0002");
+    undo(&withdrawn["revision"]).await.assert_problem(409, "change_open");
+    assert_eq!(undo(&second["revision"]).await.status, 200);
+    get_authorised(&db, &format!("{CHANGES}/BC-2024-0002")).await.assert_problem(404, "change_not_found");
+    assert_eq!(proposed(&db, &change_of(&land)).await["id"], "BC-2024-0003", "a number is not used again");
+    assert_eq!(db.audit().await, None);
 }
 
 #[actix_web::test]
