@@ -415,11 +415,11 @@ async fn hundreds_of_adjoining_parcels_leave_what_postgis_leaves() {
     let all = "(SELECT ST_Union(geom) FROM turnover_parcel)";
     let expected = judged(&db, &format!("ST_Difference({out}, {all})")).await;
     let none = m2(&told["land_classes"]["out"]["no_parcel"]);
-    // PostGIS dissolves the parcels first; we cut the slanting border where each of them ends, and the formula adds such pieces otherwise.
-    assert!((none - expected).abs() <= expected * 1e-6, "{none} for {expected}");
+    assert!((none - expected).abs() <= 0.01 + expected * 1e-7, "{none} for {expected}");
     let within = judged(&db, &format!("ST_Intersection({out}, {all})")).await;
     let class = m2(&told["land_classes"]["out"]["classes"][0]["area"]);
-    assert!((class - within).abs() <= 0.05, "{class} for {within}");
+    // PostGIS dissolves the parcels first; ours are cut one by one where the slanting border ends them, and the formula adds pieces otherwise.
+    assert!((class - within).abs() <= within * 1e-6, "{class} for {within}");
     let sql = format!(
         "SELECT count(*) FROM turnover_parcel WHERE ST_Area(ST_Intersection(geom, {out})::geography) > 0.001 * ST_Area(geom::geography)"
     );
