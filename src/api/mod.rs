@@ -39,6 +39,7 @@ mod metrics;
 mod openapi;
 mod openapi_access;
 mod openapi_attachments;
+mod openapi_boundary;
 mod openapi_conflicts;
 mod openapi_control_zones;
 mod openapi_criteria;

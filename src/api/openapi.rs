@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::html;
 use super::openapi_access;
+use super::openapi_boundary;
 use super::openapi_conflicts;
 use super::openapi_control_zones;
 use super::openapi_criteria;
@@ -79,6 +80,7 @@ fn describe(base: &str, upload_limit_mb: usize, layers: &Catalogue) -> Value {
     openapi_access::paths(&mut paths);
     openapi_reports::paths(&mut paths);
     openapi_overlaps::paths(&mut paths, upload_limit_mb);
+    openapi_boundary::paths(&mut paths);
     openapi_criteria::paths(&mut paths);
     openapi_control_zones::paths(&mut paths);
     openapi_conflicts::paths(&mut paths);
@@ -107,6 +109,7 @@ fn describe(base: &str, upload_limit_mb: usize, layers: &Catalogue) -> Value {
             {"name": "imports", "description": "导入（查询人员可看，编辑人员可写）"},
             {"name": openapi_reports::TAG.0, "description": openapi_reports::TAG.1},
             {"name": openapi_overlaps::TAG.0, "description": openapi_overlaps::TAG.1},
+            {"name": openapi_boundary::TAG.0, "description": openapi_boundary::TAG.1},
             {"name": openapi_criteria::TAG.0, "description": openapi_criteria::TAG.1},
             {"name": openapi_control_zones::TAG.0, "description": openapi_control_zones::TAG.1},
             {"name": openapi_conflicts::TAG.0, "description": openapi_conflicts::TAG.1},

@@ -6,6 +6,7 @@ use super::cards::LEVELS;
 use super::collections::property_schema;
 use super::openapi_access;
 use super::openapi_attachments;
+use super::openapi_boundary;
 use super::openapi_conflicts;
 use super::openapi_control_zones;
 use super::openapi_criteria;
@@ -69,6 +70,7 @@ pub fn components(layers: &[&'static Layer]) -> Value {
         import(),
         openapi_reports::schemas(),
         openapi_overlaps::schemas(),
+        openapi_boundary::schemas(),
         openapi_criteria::schemas(),
         openapi_control_zones::schemas(),
         openapi_conflicts::schemas(),

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod calendar;
 pub mod check;
 mod check_overlaps;
 mod check_register;
@@ -43,6 +44,8 @@ enum Command {
     Report(report::Args),
     /// 低效用地认定标准：导入、列出、导出
     Criteria(criteria::Args),
+    /// 工作日历：放假和调休上班的日子，公示期按它计算
+    Calendar(calendar::Args),
     /// 检查四至文字、图形文件、图形与各图层的重叠；不写数据库
     Check(check::Args),
     /// 载入示例清单（湖南 129 个园区，示意边界）
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
             Command::Export(args) => finish(export::run(args).await),
             Command::Report(args) => finish(report::run(args).await),
             Command::Criteria(args) => finish(criteria::run(args).await),
+            Command::Calendar(args) => finish(calendar::run(args).await),
             Command::Seed(args) => finish(seed::run(args).await),
             Command::Db(args) => finish(db::run(args).await),
             Command::Account(args) => finish(account::run(args).await),

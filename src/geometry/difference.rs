@@ -3,7 +3,7 @@
 //! Areas do not come from the shapes: an overlay snaps to a grid. They are what is left of each boundary beside the common land, as
 //! `overlap` measures it. Inputs must be valid. Never: work without a bound.
 
-use geo::{BooleanOps, CoordsIter, MultiPolygon};
+use geo::{BooleanOps, CoordsIter, LineString, MultiPolygon};
 
 use super::{area, overlap};
 use crate::domain::SquareMetres;
@@ -69,6 +69,39 @@ pub fn between(before: &MultiPolygon<f64>, after: &MultiPolygon<f64>, most_overl
     })
 }
 
+/// Whether two boundaries are the same to the last bit of every vertex, wherever their rings begin and whichever way they run.
+pub fn is_same_border(a: &MultiPolygon<f64>, b: &MultiPolygon<f64>) -> bool {
+    a == b || a.coords_count() == b.coords_count() && parts_in_order(a) == parts_in_order(b)
+}
+
+/// Vertices as bits, which have an order.
+type Points = Vec<(u64, u64)>;
+
+fn parts_in_order(shape: &MultiPolygon<f64>) -> Vec<(Points, Vec<Points>)> {
+    let mut parts: Vec<(Points, Vec<Points>)> = shape
+        .iter()
+        .map(|part| {
+            let mut holes: Vec<Points> = part.interiors().iter().map(from_least).collect();
+            holes.sort_unstable();
+            (from_least(part.exterior()), holes)
+        })
+        .collect();
+    parts.sort_unstable();
+    parts
+}
+
+/// The ring from its least vertex on, towards the lesser of that one's neighbours; without the point that closes it.
+fn from_least(ring: &LineString<f64>) -> Points {
+    let mut points: Points = ring.coords().map(|c| (c.x.to_bits(), c.y.to_bits())).collect();
+    points.pop();
+    let Some(least) = (0..points.len()).min_by_key(|at| points[*at]) else { return points };
+    points.rotate_left(least);
+    if points.len() > 2 && points[points.len() - 1] < points[1] {
+        points[1..].reverse();
+    }
+    points
+}
+
 fn without_slivers(shape: MultiPolygon<f64>) -> MultiPolygon<f64> {
     MultiPolygon(shape.0.into_iter().filter(|part| area::polygon_area(part) >= SLIVER_M2).collect())
 }
@@ -114,6 +147,25 @@ mod tests {
         let difference = between(&shape, &shape, MOST_OVERLAID).expect("simple");
         assert!(difference.added.value() < 1e-3 && difference.removed.value() < 1e-3, "{difference:?}");
         assert_eq!(difference.shapes, Some(Shapes { added: MultiPolygon(vec![]), removed: MultiPolygon(vec![]) }));
+    }
+
+    #[test]
+    fn a_border_is_the_same_wherever_its_rings_begin() {
+        let with_hole = |shell: Vec<(f64, f64)>, hole: Vec<(f64, f64)>| {
+            MultiPolygon(vec![Polygon::new(shell.into(), vec![hole.into()])])
+        };
+        let shell = vec![(0., 0.), (9., 0.), (9., 9.), (0., 8.), (0., 0.)];
+        let hole = vec![(2., 2.), (3., 2.), (2., 3.), (2., 2.)];
+        let shape = with_hole(shell.clone(), hole.clone());
+        let turned = vec![(9., 9.), (9., 0.), (0., 0.), (0., 8.), (9., 9.)];
+        let hole_turned = vec![(3., 2.), (2., 2.), (2., 3.), (3., 2.)];
+        assert!(is_same_border(&shape, &with_hole(turned, hole_turned)));
+        let moved = vec![(0., 0.), (9., 0.), (9., 9.), (0., 8.0_f64.next_up()), (0., 0.)];
+        assert!(!is_same_border(&shape, &with_hole(moved, hole.clone())));
+        assert!(!is_same_border(&shape, &with_hole(hole, shell)), "a hole is no shell");
+        let (a, b) = (rectangle(0., 0., 1., 1.).0, rectangle(5., 5., 6., 6.).0);
+        let both = |one: &[Polygon<f64>], other: &[Polygon<f64>]| MultiPolygon([one, other].concat());
+        assert!(is_same_border(&both(&a, &b), &both(&b, &a)));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod attachments_database;
 mod attachments_life;
 mod audit;
 mod backup;
+mod boundary_changes;
 mod boundary_changes_land;
 mod boundary_changes_real;
 mod boundary_changes_store;

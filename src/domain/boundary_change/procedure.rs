@@ -119,12 +119,12 @@ pub fn duties(from: State, to: State) -> &'static [Duty] {
 
 /// A step is not dated before the last one, nor to come.
 pub fn check_day(field: &'static str, on: NaiveDate, last: NaiveDate, today: NaiveDate) -> Option<Finding> {
-    let refuse = |code: &'static str, message: String| Some(Finding::error(code, Place::whole().field(field), message));
+    let place = Place::whole().field(field);
     if on > today {
-        return refuse("transition_in_future", format!("日期 {on} 在今天（{today}）之后"));
+        return Some(Finding::error("transition_in_future", place, format!("日期 {on} 在今天（{today}）之后")));
     }
     if on < last {
-        return refuse("transition_before_last", format!("日期 {on} 早于上一步的日期 {last}"));
+        return Some(Finding::error("transition_before_last", place, format!("日期 {on} 早于上一步的日期 {last}")));
     }
     None
 }

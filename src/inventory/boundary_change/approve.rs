@@ -7,6 +7,7 @@ use crate::domain::boundary_change::ProposedBlock;
 use crate::domain::lifecycle;
 use crate::domain::{Block, Finding, ParkEvent, Place};
 use crate::error::{Error, Result};
+use crate::geometry::difference::is_same_border;
 use crate::geometry::overlap;
 use crate::inventory::import::off_async_threads;
 use crate::inventory::land;
@@ -89,7 +90,7 @@ fn source(change: &ChangeRow, step: &NewStep<'_>, illustrative: bool) -> String 
 fn is_unchanged(old: &Block, new: &ProposedBlock, standing: &Standing) -> bool {
     let stated = old.stated_area.map(|area| (area.value() * 10_000.0).round() as i64);
     old.id.number() == new.number
-        && old.boundary == new.boundary
+        && is_same_border(&old.boundary, &new.boundary)
         && old.name == new.name
         && stated == Some(new.stated_area.square_metres())
         && old.four_extents == new.four_extents

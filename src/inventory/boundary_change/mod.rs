@@ -5,6 +5,7 @@
 
 mod approve;
 pub mod assess;
+pub mod calendar;
 mod moves;
 mod proposal;
 pub(in crate::inventory) mod undo;

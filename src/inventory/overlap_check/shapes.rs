@@ -1,5 +1,9 @@
 //! Shapes that are compared for somebody else's paper: nothing is kept.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::{CheckRequest, Desk, compare, job, layers_of, moment_of};
@@ -9,6 +13,10 @@ use crate::domain::layer::Layer;
 use crate::error::{Error, Result};
 use crate::layers::catalogue::Catalogue;
 use crate::store::overlap_checks::{FindingRow, SubjectRow};
+
+/// How long somebody waits for a place among the checks, and how long the comparison may take: who asks holds a connection meanwhile.
+const WAITS: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// What came of a comparison.
 #[derive(Debug)]
@@ -34,18 +42,34 @@ impl Desk {
     ) -> Result<Compared> {
         let mut layers = layers_of(viewer, catalogue, request)?;
         layers.retain(|layer| parcels || Ledger::of_layer(layer.id).is_none());
-        let _place = self.room.acquire().await.map_err(|cause| Error::internal("重叠检查的队列已关闭", cause))?;
+        let place = tokio::time::timeout(WAITS, self.room.acquire()).await.map_err(|_| Error::Unavailable {
+            code: "assessments_busy",
+            detail: "正在进行的重叠检查已满；请稍后再试".to_owned(),
+            cause: None,
+        })?;
+        let _place = place.map_err(|cause| Error::internal("重叠检查的队列已关闭", cause))?;
         let moment = moment_of(&self.pool, request.on_day, request.revision).await?;
         let compared =
             job::compare_with_layers(&self.pool, self.live.as_deref(), viewer, &subjects, &layers, moment).await?;
         let (sources, revision) = compared;
         let (purpose, thresholds) = (request.purpose, request.thresholds);
-        let outcome = tokio::task::spawn_blocking(move || {
-            compare::compare(&subjects, &sources, purpose, &thresholds, &compare::Watch::default())
-        });
-        let outcome = outcome.await.map_err(|cause| Error::internal("重叠检查时程序出错", cause))?;
-        let outcome =
-            outcome.ok_or_else(|| Error::Internal { detail: "重叠检查被中断".to_owned(), cause: None })?;
+        let watch = Arc::new(compare::Watch::default());
+        let seen = Arc::clone(&watch);
+        let mut comparing =
+            tokio::task::spawn_blocking(move || compare::compare(&subjects, &sources, purpose, &thresholds, &seen));
+        let outcome = match tokio::time::timeout(LONGEST, &mut comparing).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                watch.cancelled.store(true, Relaxed);
+                comparing.await
+            }
+        };
+        let outcome = outcome.map_err(|cause| Error::internal("重叠检查时程序出错", cause))?;
+        let outcome = outcome.ok_or_else(|| Error::Unavailable {
+            code: "query_timeout",
+            detail: "冲突检查超过了时限；请改用重叠检查（/api/overlap-checks）核对冲突".to_owned(),
+            cause: None,
+        })?;
         Ok(Compared { findings: outcome.findings, summary: outcome.summary, layers, revision })
     }
 }

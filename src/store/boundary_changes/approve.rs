@@ -8,7 +8,7 @@ use crate::domain::boundary_change::ProposedBlock;
 use crate::domain::lifecycle::ParkStatus;
 use crate::domain::{Block, ParkCode};
 use crate::error::Result;
-use crate::store::{blocks, geometry_column};
+use crate::store::{as_of, blocks, geometry_column};
 
 /// A park as a change finds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,23 +51,23 @@ pub async fn list_standing(connection: &mut PgConnection, park: &ParkCode) -> Re
     Ok(Some(Standing { name, status, prefecture, divisions, approved_area, blocks: standing, since }))
 }
 
-/// Blocks of the park that a revision after `base` has written or ended, each with the last such revision.
+/// Current blocks of the park that stand otherwise than they did behind revision `base` (come, gone, altered), each with the revision that
+/// made it so. What was altered and brought back since is no difference. From here on the views of `as_of` show `base` to this transaction.
 pub async fn blocks_changed_since(
     connection: &mut PgConnection,
     park: &ParkCode,
     base: i64,
 ) -> Result<Vec<(String, i64)>> {
-    // Changes and ends of life are found by the log, new ones by the row itself.
+    as_of::set(connection, base).await?;
     Ok(sqlx::query_as(
-        "SELECT id, max(revision) FROM (
-             SELECT id, revision FROM park_block WHERE park_code = $1 AND revision > $2
-             UNION ALL
-             SELECT feature_id, revision FROM change
-             WHERE layer = 'park_block' AND operation <> 'insert' AND (before ->> 'park_code') COLLATE \"C\" = $1 AND revision > $2) touched
-         GROUP BY id ORDER BY id",
+        "SELECT coalesce(n.id, t.id), coalesce(n.revision, (SELECT max(c.revision) FROM change c WHERE c.layer = 'park_block' AND c.feature_id = t.id))
+         FROM (SELECT id, revision, to_jsonb(b) - 'revision' - 'geom' AS image, ST_AsEWKB(geom) AS shape FROM park_block b
+               WHERE park_code = $1 AND valid_to = 'infinity') n
+         FULL JOIN (SELECT id, to_jsonb(b) - 'revision' - 'geom' AS image, ST_AsEWKB(geom) AS shape FROM as_of.park_block b
+                    WHERE park_code = $1 AND valid_to = 'infinity') t ON t.id = n.id
+         WHERE n.image IS DISTINCT FROM t.image OR n.shape IS DISTINCT FROM t.shape ORDER BY 1",
     )
     .bind(park.as_str())
-    .bind(base)
     .fetch_all(connection)
     .await?)
 }

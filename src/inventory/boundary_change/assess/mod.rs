@@ -11,7 +11,7 @@ use self::land::Land;
 use self::sides::{Around, BlockView, REACH_M};
 use super::Detail;
 use crate::domain::access::Viewer;
-use crate::domain::boundary_change::{Landmark, ProposedBlock, StatedAreas};
+use crate::domain::boundary_change::{Landmark, ProposedBlock, State, StatedAreas};
 use crate::domain::overlap::Thresholds;
 use crate::domain::overlap_check::Purpose;
 use crate::domain::{Finding, Ledger, ParkCode, Place};
@@ -49,7 +49,7 @@ pub struct Assessment {
     pub findings: Vec<Finding>,
 }
 
-/// Assesses a change as it stands, or as a draft would have it.
+/// Assesses a change against the register as it stands (an approved one: as its approval found it), or as a draft would have it.
 pub async fn assess(
     pool: &PgPool,
     desk: &Desk,
@@ -60,7 +60,10 @@ pub async fn assess(
 ) -> Result<Assessment> {
     let change = &detail.change;
     let mut transaction = store::begin_read_as(pool, viewer).await?;
-    let revision = as_of::newest(&mut transaction).await?;
+    // What an approved change meant is told against the register as its approval found it: now the new boundary is the current one.
+    let approval = detail.steps.last().filter(|_| change.state == State::Approved).map(|step| step.revision);
+    let past = approval.map(|revision| revision - 1);
+    let revision = as_of::turn_back(&mut transaction, past).await?;
     let standing = boundary_changes::list_standing(&mut transaction, &change.park).await?;
     let standing =
         standing.ok_or_else(|| Error::conflict("park_unknown", format!("园区 {} 不在名录中", change.park)))?;
@@ -78,11 +81,14 @@ pub async fn assess(
     }
     let blocks = boundary_changes::blocks_around(&mut transaction, &change.park, &boxes).await?;
     let divisions = boundary_changes::divisions_around(&mut transaction, &boxes).await?;
-    let moved = boundary_changes::blocks_changed_since(&mut transaction, &change.park, change.base_revision).await?;
+    // A change that has ended rests on nothing any more.
+    let moved = match change.state.is_open() {
+        true => boundary_changes::blocks_changed_since(&mut transaction, &change.park, change.base_revision).await?,
+        false => Vec::new(),
+    };
     transaction.commit().await?;
 
-    // An approved change is its own latest word on the blocks; an ended one rests on nothing any more.
-    if change.state.is_open() && !moved.is_empty() {
+    if !moved.is_empty() {
         let message = format!(
             "方案依据的界线（修订 {}）之后，该园区有 {} 个区块又被修改；本评估以现在的界线（修订 {revision}）为准",
             change.base_revision,
@@ -90,7 +96,7 @@ pub async fn assess(
         );
         findings.push(Finding::warning("base_moved", Place::whole(), message));
     }
-    let conflicts = conflicts(desk, viewer, catalogue, &change.park, &detail.blocks).await?;
+    let conflicts = conflicts(desk, viewer, catalogue, (&change.park, past), &detail.blocks).await?;
     let work = Work {
         standing,
         proposed: detail.blocks.clone(),
@@ -165,7 +171,7 @@ async fn conflicts(
     desk: &Desk,
     viewer: &Viewer,
     catalogue: &Catalogue,
-    park: &ParkCode,
+    (park, revision): (&ParkCode, Option<i64>),
     blocks: &[ProposedBlock],
 ) -> Result<Compared> {
     let request = CheckRequest {
@@ -174,7 +180,7 @@ async fn conflicts(
         layers: None,
         thresholds: Thresholds::default(),
         on_day: None,
-        revision: None,
+        revision,
     };
     let subject = |block: &ProposedBlock| SubjectRow {
         label: block.name.clone().unwrap_or_else(|| format!("区块{}", block.number)),
@@ -193,12 +199,12 @@ fn arithmetic(park: &ParkCode, areas: &StatedAreas, work: &Work, land: &Land) ->
     let stated: Vec<_> = work.proposed.iter().map(|block| block.stated_area).collect();
     let mut findings = areas.check(park, &stated);
     let computed = [
-        ("computed_before_differs", "调整前", areas.before, land.before_m2),
-        ("computed_out_differs", "调出", areas.out, land.m2(land::Side::Out)),
-        ("computed_in_differs", "新扩入", areas.added, land.m2(land::Side::In)),
-        ("computed_after_differs", "调整后", areas.after, land.after_m2),
+        ("before", "调整前", areas.before, land.before_m2),
+        ("out", "调出", areas.out, land.m2(land::Side::Out)),
+        ("in", "新扩入", areas.added, land.m2(land::Side::In)),
+        ("after", "调整后", areas.after, land.after_m2),
     ];
-    for (code, what, paper, m2) in computed {
+    for (name, what, paper, m2) in computed {
         let paper_m2 = paper.square_metres() as f64;
         let difference = (m2 - paper_m2).abs();
         // Of nothing every square metre is more than one per cent; a hundred of them are one hundredth of a hectare, as papers print.
@@ -208,7 +214,7 @@ fn arithmetic(park: &ParkCode, areas: &StatedAreas, work: &Work, land: &Land) ->
                 m2 / 10_000.0,
                 (m2 - paper_m2) / 10_000.0
             );
-            findings.push(Finding::warning(code, Place::whole(), message));
+            findings.push(Finding::warning("computed_area_differs", Place::whole().field(name), message));
         }
     }
     findings
