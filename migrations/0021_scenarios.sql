@@ -29,3 +29,15 @@ ALTER TABLE scenario ENABLE ROW LEVEL SECURITY;
 CREATE POLICY scenario_jurisdiction ON scenario USING (
     (SELECT current_setting('sizhi.jurisdiction', true)) = '*'
     OR (jurisdiction <> ARRAY['*'] AND NOT EXISTS (SELECT FROM unnest(jurisdiction) AS code WHERE NOT in_jurisdiction(code))));
+
+-- As in 0005, but not where the revision wrote parcels by themselves too, as a scenario may: then all of theirs is put back.
+CREATE OR REPLACE FUNCTION follows_blocks(target bigint, table_name text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT table_name IN ('turnover_parcel', 'low_efficiency_parcel')
+        AND EXISTS (SELECT 1 FROM change WHERE revision = target AND layer = 'park_block')
+        AND NOT EXISTS (
+            SELECT 1 FROM change
+            WHERE revision = target AND layer = table_name
+              AND (operation <> 'update' OR before_geom IS DISTINCT FROM after_geom
+                   OR before::jsonb - '{park_code,block_id,inside_share,revision}'::text[]
+                      IS DISTINCT FROM after::jsonb - '{park_code,block_id,inside_share,revision}'::text[]))
+$$;

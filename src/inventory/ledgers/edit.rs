@@ -73,7 +73,12 @@ pub(in crate::inventory) async fn write_joined(
         Some(id) => ledgers::lock_state(connection, edit.ledger, id).await?.map(|standing| standing.revision),
         None => None,
     };
-    write_within(connection, &Deed { version, ..deed.clone() }, &edit, properties).await
+    let written = write_within(connection, &Deed { version, ..deed.clone() }, &edit, properties).await?;
+    // The next deed of the transaction finds the stage empty: it would take these rows for its own.
+    if edit.ledger != Ledger::Plan {
+        ledgers::unstage(connection, ledgers::Stage::of(edit.ledger, 1)).await?;
+    }
+    Ok(written)
 }
 
 fn check_allow(edit: &Edit) -> Result<()> {
