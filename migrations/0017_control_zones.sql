@@ -128,19 +128,24 @@ SELECT coalesce(k.code, d.code) AS code, coalesce(k.name, d.name) AS name, coale
 FROM control_zone_kind k FULL JOIN control_zone_default d ON d.code = k.code
 $$);
 
+-- (The kind once more, not by that view: what a layer shows is told by the tables that its own view reads.)
 SELECT publish_layer_view('layer_control_zones', $$
 SELECT z.id AS feature_id, z.geom,
        nullif(z.valid_from, '-infinity') AS valid_from, nullif(z.valid_to, 'infinity') AS valid_to,
-       z.id, z.kind, k.name AS kind_name, z.number, z.name, z.division_code, d.name AS division_name,
-       k.effect, k.park_weight, k.parcel_weight, z.management_class,
-       coalesce(z.rule, k.rule) AS rule, z.spatial_rule, z.pollution_rule, z.risk_rule, z.resource_rule,
-       coalesce(z.document_no, k.document) AS document_no,
+       z.id, z.kind, coalesce(k.name, p.name) AS kind_name, z.number, z.name, z.division_code, d.name AS division_name,
+       coalesce(k.effect, p.effect) AS effect, coalesce(k.park_weight, p.park_weight) AS park_weight,
+       coalesce(k.parcel_weight, p.parcel_weight) AS parcel_weight, z.management_class,
+       coalesce(z.rule, k.rule, p.rule) AS rule, z.spatial_rule, z.pollution_rule, z.risk_rule, z.resource_rule,
+       coalesce(z.document_no, k.document, p.document) AS document_no,
        trim_scale(z.stated_area_ha) AS stated_area_ha,
        round(z.area_m2::numeric, 2) AS computed_area_m2,
        round((z.area_m2 / 10000)::numeric, 4) AS computed_area_ha,
        round((z.area_m2 * 3 / 2000)::numeric, 2) AS computed_area_mu,
        z.illustrative, z.source, z.source_crs
-FROM control_zone z JOIN known_zone_kind k ON k.code = z.kind JOIN division d ON d.code = z.division_code
+FROM control_zone z
+JOIN division d ON d.code = z.division_code
+LEFT JOIN control_zone_kind k ON k.code = z.kind
+LEFT JOIN control_zone_default p ON p.code = z.kind
 $$);
 
 -- Findings say what the zone demands.

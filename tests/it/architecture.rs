@@ -295,7 +295,7 @@ fn the_check_itself_finds_planted_breaches() {
 /// The relation of a layer as it was surveyed is named in these functions of `store` alone, once in each: where it is wrapped for viewers,
 /// where memory is filled, where rows are told by their ids (or by boxes that no answer has), where a ledger's row is read for an edit, and
 /// where areas of the surveyed land are compared.
-const SURVEYED: [(&str, &str); 12] = [
+const SURVEYED: [(&str, &str); 13] = [
     ("as_of.rs", "relation"),
     ("changes.rs", "count"),
     ("changes.rs", "existing"),
@@ -308,6 +308,8 @@ const SURVEYED: [(&str, &str); 12] = [
     ("layer_rows.rs", "statement"),
     ("outlines.rs", "relation"),
     ("outlines.rs", "to"),
+    // What a scenario makes of the register, for planners alone, who see what was surveyed.
+    ("scenarios.rs", "features"),
 ];
 
 /// The ways to it.

@@ -253,7 +253,7 @@ async fn every_trigger_that_is_switched_off_is_named() {
     .fetch_all(&db.pool)
     .await
     .expect("triggers");
-    assert_eq!(all.len(), 20 * 5 + 18);
+    assert_eq!(all.len(), 22 * 5 + 18);
     for (table, trigger) in &all {
         tamper(&db, &format!("ALTER TABLE {table} DISABLE TRIGGER {trigger}")).await;
         assert_eq!(db.audit().await, Some(bad(None, None, Some((table, trigger)), "guard_altered")));

@@ -121,7 +121,7 @@ async fn a_dry_run_tells_all_and_writes_nothing() {
         ("undone_revision", json!(null)),
         (
             "options",
-            json!({"crs": null, "encoding": null, "source_layer": null, "park": "G431176", "county": null, "attributes": null, "repair": false, "allow": []}),
+            json!({"crs": null, "encoding": null, "source_layer": null, "park": "G431176", "county": null, "zone_kind": null, "attributes": null, "repair": false, "allow": []}),
         ),
     ] {
         assert_eq!(batch[key], expected, "{key}");

@@ -51,7 +51,7 @@ async fn shapes_and_a_table_are_checked_committed_and_undone_by_whoever_brought_
     assert_eq!((staged.status.as_u16(), &batch["status"]), (201, &json!("checked")), "{batch}");
     assert_eq!(
         batch["options"],
-        json!({"crs": null, "encoding": null, "source_layer": null, "park": null, "county": COUNTY, "attributes": "台账.csv",
+        json!({"crs": null, "encoding": null, "source_layer": null, "park": null, "county": COUNTY, "zone_kind": null, "attributes": "台账.csv",
                "repair": false, "allow": []})
     );
     assert_eq!((&batch["report"]["counts"]["insert"], &batch["report"]["counts"]["errors"]), (&json!(2), &json!(0)));

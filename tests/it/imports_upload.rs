@@ -164,7 +164,7 @@ async fn options_may_stand_in_the_address() {
     let answer = call(&db, form(path, &[(FILE, file.as_bytes())])).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
     let expected = json!({
-        "crs": "EPSG:4526", "encoding": null, "source_layer": null, "park": "G431176", "county": null, "attributes": null, "repair": true,
+        "crs": "EPSG:4526", "encoding": null, "source_layer": null, "park": "G431176", "county": null, "zone_kind": null, "attributes": null, "repair": true,
         "allow": ["overlap_within_file", "overlap_with_register"],
     });
     assert_eq!(answer.json()["options"], expected);

@@ -38,8 +38,8 @@ async fn what_protects_a_table_protects_its_past() {
     // That the condition hides what it should is tried with rows: `access_ledgers`.
     let protected: i64 = db.value("SELECT count(*) FROM protected_table").await;
     assert_eq!(
-        protected, 13,
-        "the ledgers, their attachments, the criteria and the boundary changes; else the line above proves nothing"
+        protected, 15,
+        "the ledgers, their attachments, the criteria, the boundary changes and the control lines; else the line above proves nothing"
     );
     for layer in LAYERS.iter().filter(|layer| layer.visibility == Visibility::Internal) {
         let own = &layer.sources[0];
