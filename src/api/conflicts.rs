@@ -70,7 +70,7 @@ pub async fn list_conflicts(request: HttpRequest, state: web::Data<State>) -> An
         "type": "FeatureCollection",
         "numberMatched": matched,
         "numberReturned": found.len(),
-        "audit": wire::audit_json(audit.as_ref(), newest),
+        "audit": wire::audit_json(audit.as_ref(), newest, &viewer),
         "features": found.iter().map(|conflict| wire::feature(conflict, query.since)).collect::<Vec<_>>(),
         "links": links,
     });

@@ -104,7 +104,8 @@ pub fn schemas() -> Schemas {
         "type": "object", "nullable": true, "title": "审查到哪里；还没有审查过为空 (null)",
         "properties": {
             "revision": whole("已审查的修订"), "audited_at": moment(), "behind": whole("其后的修订数"),
-            "not_compared": {"type": "array", "items": {"type": "object"}, "title": "边界相交太多而没有比较的"},
+            "not_compared_count": whole("边界相交太多而没有比较的对数"),
+            "not_compared": {"type": "array", "nullable": true, "items": {"type": "object"}, "title": "边界相交太多而没有比较的；只给管辖全省的人，其他人为 null"},
         },
     });
     vec![

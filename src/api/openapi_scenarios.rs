@@ -69,8 +69,10 @@ pub fn paths(paths: &mut Map<String, Value>) {
         .answers("200", "要素", &[(GEOJSON, reference("ScenarioFeatures"))])
         .errors(&["400", "401", "403", "404", "503"]);
     paths.insert("/scenarios/{id}/features".into(), features.get());
-    let rebase = secured("rebase_scenario", "核对之后，把方案的依据更新到现在的修订")
-        .parameters(vec![id(), if_match()])
+    let seen = "核对时所见的修订（推演结果的 revision）；没有时为现在的修订";
+    let seen = query("seen_revision", seen, json!({"type": "integer", "minimum": 1}));
+    let rebase = secured("rebase_scenario", "核对之后，把方案的依据更新到所见的修订")
+        .parameters(vec![id(), if_match(), seen])
         .answers("200", "方案现状", &one())
         .errors(&["400", "401", "403", "404", "409", "428"])
         .response("412", stale());
@@ -113,9 +115,10 @@ pub fn schemas() -> Schemas {
         json!({"table": text("表"), "id": text("记录"), "revision": whole("修订")}),
     );
     let trial = json!({
-        "scenario": whole("方案编号"), "base_revision": whole("方案所依据的修订"), "revision": whole("推演时最新的修订"),
+        "scenario": whole("方案编号"), "base_revision": whole("方案所依据的修订"), "revision": whole("推演所在的修订"),
         "operations": list(object(&["index", "ok"], outcome)), "possible": yes_or_no("全部操作都能办理"),
         "applicable": yes_or_no("现在可以实施"), "supposed": yes_or_no("有调区扩区只是假定批准"), "moved": list(moved),
+        "moved_elsewhere": whole("此外还有多少条其他县区的记录"),
         "changes": {"type": "object", "title": "各图层新增、变化、消失的要素数"}, "totals": list(park),
         "conflicts": {"type": "array", "items": {"type": "object"}, "title": "所涉要素的冲突；known 为登记库已有的"},
         "resolved": {"type": "array", "items": {"type": "object"}, "title": "不再有的冲突"}, "complete": yes_or_no("全部列出、全部比较"),

@@ -18,17 +18,18 @@ use super::{auth, in_memory};
 use crate::domain::items_query;
 use crate::error::{Error, Result};
 use crate::inventory::scenarios::{self, Content, Trial, wire};
-use crate::store::as_of;
 use crate::store::scenarios::ScenarioRow;
 
 const GEOJSON: &str = "application/geo+json";
 const JSON: &str = "application/json; charset=utf-8";
+/// Scenarios of one page: their deeds are counted one by one.
+const LONGEST_PAGE: u32 = 200;
 
 /// `GET /api/scenarios`: newest first, without their deeds.
 pub async fn list_scenarios(request: HttpRequest, state: web::Data<State>) -> Answer {
     let viewer = auth::planner(&request, &state).await?;
     let params = Params::read(&request, &["limit", "before"], |_| false)?;
-    let limit = params.limit(items_query::DEFAULT_LIMIT)?;
+    let limit = params.limit(items_query::DEFAULT_LIMIT)?.min(LONGEST_PAGE);
     let before = params.text("before").map(|text| number_of("before", &text)).transpose()?;
     let mut rows = scenarios::list(&state.pool, &viewer, i64::from(limit) + 1, before).await?;
     let more = rows.len() > limit as usize;
@@ -88,13 +89,13 @@ pub async fn drop_scenario(request: HttpRequest, path: web::Path<String>, state:
 
 /// `GET /api/scenarios/{id}/evaluation`: what would be, over the register as it stands.
 pub async fn get_scenario_evaluation(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    let (row, trial, newest) = tried(&request, &path, &state).await?;
-    answer(HttpResponse::Ok(), JSON, &wire::trial_json(&trial, newest, &row))
+    let (row, trial) = tried(&request, &path, &state).await?;
+    answer(HttpResponse::Ok(), JSON, &wire::trial_json(&trial, &row))
 }
 
 /// `GET /api/scenarios/{id}/features`: the changed features of all layers, for a map.
 pub async fn get_scenario_features(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
-    let (row, trial, _) = tried(&request, &path, &state).await?;
+    let (row, trial) = tried(&request, &path, &state).await?;
     answer(HttpResponse::Ok(), GEOJSON, &wire::trial_geojson(&trial, &row))
 }
 
@@ -102,7 +103,7 @@ async fn tried(
     request: &HttpRequest,
     path: &web::Path<String>,
     state: &web::Data<State>,
-) -> std::result::Result<(ScenarioRow, Trial, i64), super::problem::Problem> {
+) -> std::result::Result<(ScenarioRow, Trial), super::problem::Problem> {
     let viewer = auth::planner(request, state).await?;
     Params::read(request, &[], |_| false)?;
     // A trial takes the write lock, which a replica has none of.
@@ -110,16 +111,17 @@ async fn tried(
     let row = scenarios::get(&state.pool, &viewer, id_of(path)?).await?;
     let operations = operations_of(row.operations.as_array().map_or(&[], Vec::as_slice))?;
     let deed = edits::deed_of(request, &viewer, None, &[])?;
-    let newest = as_of::newest(&mut *state.pool.acquire().await.map_err(Error::from)?).await?;
     let trial = scenarios::evaluate(&state.pool, &deed, &row, &operations).await?;
-    Ok((row, trial, newest))
+    Ok((row, trial))
 }
 
-/// `POST /api/scenarios/{id}/rebase`: the picture of now is the one that it is decided on.
+/// `POST /api/scenarios/{id}/rebase`: the picture of now is the one that it is decided on, or that of the trial that was looked at
+/// (`seen_revision`).
 pub async fn rebase_scenario(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let viewer = auth::planner(&request, &state).await?;
-    Params::read(&request, &[], |_| false)?;
-    let row = scenarios::rebase(&state.pool, &viewer, id_of(&path)?, version_of(&request)?).await?;
+    let params = Params::read(&request, &["seen_revision"], |_| false)?;
+    let seen = params.text("seen_revision").map(|text| number_of("seen_revision", &text)).transpose()?;
+    let row = scenarios::rebase(&state.pool, &viewer, id_of(&path)?, version_of(&request)?, seen).await?;
     the_scenario(&request, &state, &row, StatusCode::OK)
 }
 
@@ -162,8 +164,22 @@ fn content_of(body: &[u8]) -> Result<Content> {
     let known: Vec<&str> = ["name", "operations"].into_iter().chain(READ_BACK).collect();
     let members = Members::parse(body, &known)?;
     let operations = members.values("operations", 1_000)?.unwrap_or_default();
+    if let Some(at) = operations.iter().position(has_nul) {
+        // The database keeps no such text.
+        let detail = format!("第 {} 项操作含有空字符（U+0000）", at + 1);
+        return Err(Error::invalid("text_control_character", detail));
+    }
     operations_of(&operations)?;
     Ok(Content { name: members.needed_text("name")?, operations: Value::Array(operations) })
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(list) => list.iter().any(has_nul),
+        Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
+    }
 }
 
 /// The version that `If-Match` names: `"v3"`.

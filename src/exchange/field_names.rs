@@ -358,7 +358,9 @@ pub fn map_fields(fields: &[String], vocabulary: Vocabulary, own: &OwnNames) -> 
     }
     let mapped = |field: &String| FieldMapping { field: field.as_str().into(), canonical: vocabulary.canonical(field) };
     let mut mapping: Vec<FieldMapping> = fields.iter().map(mapped).collect();
-    if vocabulary == Vocabulary::Zones && mapping.iter().any(|m| matches!(m.canonical, Some("province" | "city"))) {
+    let has = |names: &[&str]| mapping.iter().any(|m| m.canonical.is_some_and(|name| names.contains(&name)));
+    // A file that says its counties otherwise means an area by it.
+    if vocabulary == Vocabulary::Zones && has(&["province", "city"]) && !has(&["county", "county_code"]) {
         let county = mapping.iter_mut().find(|m| plain(&m.field) == zone_names::COUNTY_OR_AREA);
         if let Some(county) = county {
             county.canonical = Some("county");

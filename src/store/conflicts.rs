@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use geo::MultiPolygon;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 
 use super::geometry_column;
@@ -47,6 +48,8 @@ pub struct Measured {
 pub struct Conflict {
     pub number: i64,
     pub measured: Measured,
+    /// SHA-256 of the land as the database keeps it, where an audit asks for it instead of the land.
+    pub land_hash: Option<Vec<u8>>,
     pub opened_revision: i64,
     pub opened_at: DateTime<Utc>,
     pub changed_revision: i64,
@@ -86,22 +89,39 @@ pub async fn state(connection: &mut PgConnection) -> Result<Option<AuditState>> 
     }))
 }
 
-/// When a revision was made and the start of its hash; `None` where there is none.
-pub async fn revision(connection: &mut PgConnection, number: i64) -> Result<Option<(DateTime<Utc>, String)>> {
-    Ok(sqlx::query_as("SELECT made_at, left(encode(hash, 'hex'), 8) FROM revision WHERE number = $1")
+/// The start of a revision's hash; `None` where there is none.
+pub async fn revision(connection: &mut PgConnection, number: i64) -> Result<Option<String>> {
+    Ok(sqlx::query_scalar("SELECT left(encode(hash, 'hex'), 8) FROM revision WHERE number = $1")
         .bind(number)
         .fetch_optional(connection)
         .await?)
 }
 
-pub async fn put_state(connection: &mut PgConnection, revision: i64, hash: &str, not_compared: &Value) -> Result<()> {
+/// The database's clock.
+pub async fn moment(connection: &mut PgConnection) -> Result<DateTime<Utc>> {
+    Ok(sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(connection).await?)
+}
+
+/// Of the land that a conflict is about, as [`Conflict::land_hash`] has it.
+pub fn land_hash(measured: &Measured) -> Option<Vec<u8>> {
+    measured.land.as_ref().map(|land| Sha256::digest(geometry_column::encode(land)).to_vec())
+}
+
+pub async fn put_state(
+    connection: &mut PgConnection,
+    revision: i64,
+    hash: &str,
+    at: DateTime<Utc>,
+    not_compared: &Value,
+) -> Result<()> {
     sqlx::query(
-        "INSERT INTO conflict_audit (revision, revision_hash, not_compared) VALUES ($1, $2, $3)
+        "INSERT INTO conflict_audit (revision, revision_hash, audited_at, not_compared) VALUES ($1, $2, $3, $4)
          ON CONFLICT (only_one) DO UPDATE SET revision = excluded.revision, revision_hash = excluded.revision_hash,
-             not_compared = excluded.not_compared, audited_at = clock_timestamp()",
+             not_compared = excluded.not_compared, audited_at = excluded.audited_at",
     )
     .bind(revision)
     .bind(hash)
+    .bind(at)
     .bind(not_compared)
     .execute(connection)
     .await?;
@@ -139,6 +159,7 @@ struct Raw {
     gap_length_m: Option<f64>,
     rule: Option<String>,
     land: Option<Vec<u8>>,
+    land_hash: Option<Vec<u8>>,
     verdict: Option<String>,
     note: Option<String>,
     marked_by: Option<String>,
@@ -181,6 +202,7 @@ impl TryFrom<Raw> for Conflict {
                 rule: row.rule,
                 land: row.land.as_deref().map(geometry_column::decode).transpose()?,
             },
+            land_hash: row.land_hash,
             opened_revision: row.opened_revision,
             opened_at: row.opened_at,
             changed_revision: row.changed_revision,
@@ -195,13 +217,25 @@ impl TryFrom<Raw> for Conflict {
     }
 }
 
-/// Columns of [`Raw`]; `land` says whether shapes are wanted.
-fn columns(land: bool) -> String {
-    let land = if land { "ST_AsEWKB(c.geom)" } else { "NULL::bytea" };
+/// What is wanted of a conflict's land.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LandAs {
+    Nothing,
+    Hash,
+    Shape,
+}
+
+/// Columns of [`Raw`].
+fn columns(land: LandAs) -> String {
+    let (land, hash) = match land {
+        LandAs::Nothing => ("NULL::bytea", "NULL::bytea"),
+        LandAs::Hash => ("NULL::bytea", "sha256(ST_AsEWKB(c.geom))"),
+        LandAs::Shape => ("ST_AsEWKB(c.geom)", "NULL::bytea"),
+    };
     format!(
         "c.number, c.id, c.opened_revision, c.opened_at, c.closed_revision, c.closed_at, c.changed_revision, c.changed_at, c.layer_a, c.feature_a,
          c.name_a, c.division_a, c.park_a, c.layer_b, c.feature_b, c.name_b, c.division_b, c.park_b, c.illustrative, c.class, c.weight,
-         c.area_m2, c.share_a, c.share_b, c.width_m, c.gap_area_m2, c.gap_length_m, c.rule, {land} AS land,
+         c.area_m2, c.share_a, c.share_b, c.width_m, c.gap_area_m2, c.gap_length_m, c.rule, {land} AS land, {hash} AS land_hash,
          said.verdict, said.note, said.actor AS marked_by, said.marked_at"
     )
 }
@@ -214,18 +248,19 @@ const SAID: &str =
 #[derive(Debug, Clone)]
 pub enum Scope {
     All,
-    /// Of these features, layer and id; and, where `outside`, all land outside of lines.
+    /// Of these features, layer and id; where `outside`, also all land outside of lines, where `gaps`, also all gaps.
     Touched {
         features: Vec<(String, String)>,
         outside: bool,
+        gaps: bool,
     },
 }
 
 /// The open conflicts of the scope, without shapes.
 pub async fn open_ones(connection: &mut PgConnection, scope: &Scope) -> Result<Vec<Conflict>> {
-    let (all, features, outside) = match scope {
-        Scope::All => (true, &[][..], true),
-        Scope::Touched { features, outside } => (false, features.as_slice(), *outside),
+    let (all, features, outside, gaps) = match scope {
+        Scope::All => (true, &[][..], true, true),
+        Scope::Touched { features, outside, gaps } => (false, features.as_slice(), *outside, *gaps),
     };
     let sql = format!(
         "WITH touched AS MATERIALIZED (SELECT * FROM unnest($2::text[], $3::text[]) AS t (layer, id)),
@@ -233,9 +268,10 @@ pub async fn open_ones(connection: &mut PgConnection, scope: &Scope) -> Result<V
                   SELECT number FROM conflict WHERE $1 AND closed_revision IS NULL
                   UNION SELECT c.number FROM touched t JOIN conflict c ON c.feature_a = t.id AND c.layer_a = t.layer WHERE c.closed_revision IS NULL
                   UNION SELECT c.number FROM touched t JOIN conflict c ON c.feature_b = t.id AND c.layer_b = t.layer WHERE c.closed_revision IS NULL
-                  UNION SELECT number FROM conflict WHERE $4 AND closed_revision IS NULL AND class = 'outside')
+                  UNION SELECT number FROM conflict WHERE $4 AND closed_revision IS NULL AND class = 'outside'
+                  UNION SELECT number FROM conflict WHERE $5 AND closed_revision IS NULL AND class = 'gap')
          SELECT {} FROM found JOIN conflict c USING (number) {SAID}",
-        columns(false)
+        columns(LandAs::Hash)
     );
     let side = |of: fn(&(String, String)) -> &String| features.iter().map(|f| of(f).clone()).collect::<Vec<_>>();
     let rows: Vec<Raw> = sqlx::query_as(AssertSqlSafe(sql))
@@ -243,6 +279,7 @@ pub async fn open_ones(connection: &mut PgConnection, scope: &Scope) -> Result<V
         .bind(side(|f| &f.0))
         .bind(side(|f| &f.1))
         .bind(outside)
+        .bind(gaps)
         .fetch_all(connection)
         .await?;
     rows.into_iter().map(Conflict::try_from).collect()
@@ -352,7 +389,7 @@ pub enum Life {
 #[derive(Debug, Clone, Default)]
 pub struct ConflictQuery {
     pub life: Life,
-    /// Opened, changed or closed by a revision made since.
+    /// Opened, changed or closed by an audit after this moment.
     pub since: Option<DateTime<Utc>>,
     pub classes: Vec<OverlapClass>,
     pub weights: Vec<Weight>,
@@ -373,10 +410,16 @@ pub struct ConflictQuery {
 
 /// A page of conflicts by their numbers, and how many there are.
 pub async fn list(connection: &mut PgConnection, query: &ConflictQuery) -> Result<(Vec<Conflict>, i64)> {
+    // Said outright, for the indexes of open ones: lives that ended are never fewer.
+    let life = match query.life {
+        Life::Open => "c.closed_revision IS NULL",
+        Life::Closed => "c.closed_revision IS NOT NULL",
+        Life::Either => "true",
+    };
     let matching = format!(
         "FROM conflict c {SAID}
-         WHERE ($1 = 'either' OR ($1 = 'closed') = (c.closed_revision IS NOT NULL))
-           AND ($2::timestamptz IS NULL OR c.opened_at >= $2 OR c.changed_at >= $2 OR c.closed_at >= $2)
+         WHERE {life} AND $1
+           AND ($2::timestamptz IS NULL OR c.opened_at > $2 OR c.changed_at > $2 OR c.closed_at > $2)
            AND (cardinality($3::text[]) = 0 OR c.class = ANY ($3)) AND (cardinality($4::text[]) = 0 OR c.weight = ANY ($4))
            AND (cardinality($5::text[]) = 0 OR coalesce(said.verdict, 'open') = ANY ($5))
            AND (cardinality($6::text[]) = 0 OR c.layer_a = ANY ($6) OR c.layer_b = ANY ($6))
@@ -384,15 +427,10 @@ pub async fn list(connection: &mut PgConnection, query: &ConflictQuery) -> Resul
            AND ($9::boolean IS NULL OR c.illustrative = $9)
            AND ($10::float8[] IS NULL OR c.geom && ST_MakeEnvelope(($10)[1], ($10)[2], ($10)[3], ($10)[4], 4490))"
     );
-    let life = match query.life {
-        Life::Open => "open",
-        Life::Closed => "closed",
-        Life::Either => "either",
-    };
     macro_rules! bind {
         ($query:expr) => {
             $query
-                .bind(life)
+                .bind(true)
                 .bind(query.since)
                 .bind(query.classes.iter().map(|c| c.as_str()).collect::<Vec<_>>())
                 .bind(query.weights.iter().map(|w| w.as_str()).collect::<Vec<_>>())
@@ -406,7 +444,10 @@ pub async fn list(connection: &mut PgConnection, query: &ConflictQuery) -> Resul
     }
     let counting = format!("SELECT count(*) {matching}");
     let matched: i64 = bind!(sqlx::query_scalar(AssertSqlSafe(counting))).fetch_one(&mut *connection).await?;
-    let page = format!("SELECT {} {matching} AND c.number > $11 ORDER BY c.number LIMIT $12", columns(query.with_land));
+    let page = format!(
+        "SELECT {} {matching} AND c.number > $11 ORDER BY c.number LIMIT $12",
+        columns(if query.with_land { LandAs::Shape } else { LandAs::Nothing })
+    );
     let rows: Vec<Raw> =
         bind!(sqlx::query_as(AssertSqlSafe(page))).bind(query.after).bind(query.limit).fetch_all(connection).await?;
     Ok((rows.into_iter().map(Conflict::try_from).collect::<Result<_>>()?, matched))
@@ -414,8 +455,10 @@ pub async fn list(connection: &mut PgConnection, query: &ConflictQuery) -> Resul
 
 /// All lives of a pair's conflict, the last first.
 pub async fn lives(connection: &mut PgConnection, id: &str) -> Result<Vec<Conflict>> {
-    let sql =
-        format!("SELECT {} FROM conflict c {SAID} WHERE c.id = $1 ORDER BY c.number DESC LIMIT 1000", columns(true));
+    let sql = format!(
+        "SELECT {} FROM conflict c {SAID} WHERE c.id = $1 ORDER BY c.number DESC LIMIT 1000",
+        columns(LandAs::Shape)
+    );
     let rows: Vec<Raw> = sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_all(connection).await?;
     rows.into_iter().map(Conflict::try_from).collect()
 }

@@ -114,11 +114,13 @@ pub async fn count_of_kind(connection: &mut PgConnection, code: &str) -> Result<
     Ok(sqlx::query_scalar("SELECT count(*) FROM control_zone WHERE kind = $1").bind(code).fetch_one(connection).await?)
 }
 
-/// Kinds of zones that nothing says anything of: what an undo may have left.
-pub async fn unknown_kinds(connection: &mut PgConnection) -> Result<Vec<String>> {
+/// Kinds of the zones that a revision wrote of which nothing says anything.
+pub async fn unknown_kinds(connection: &mut PgConnection, revision: i64) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar(
-        "SELECT DISTINCT kind FROM control_zone z WHERE NOT EXISTS (SELECT FROM known_zone_kind k WHERE k.code = z.kind) ORDER BY 1",
+        "SELECT DISTINCT kind FROM control_zone z
+         WHERE revision = $1 AND NOT EXISTS (SELECT FROM known_zone_kind k WHERE k.code = z.kind) ORDER BY 1",
     )
+    .bind(revision)
     .fetch_all(connection)
     .await?)
 }

@@ -62,7 +62,7 @@ pub mod webhooks;
 pub use errors::READ_ONLY;
 pub use pool::{
     PoolLimits, WRITER_IDLING, bear_idling, begin_edit_as, begin_read, begin_read_as, begin_write, begin_write_as,
-    connect, connect_as_application, migrate, while_answering,
+    connect, connect_as_application, migrate, speak_for, while_answering,
 };
 
 /// What an upsert did, or would do.

@@ -1,5 +1,7 @@
 //! What a revision did to parks, blocks, parcels and boundary changes, as the log tells it: the same while it is open, after it, and years on.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDate;
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -137,10 +139,94 @@ pub async fn leaning(connection: &mut PgConnection, revision: i64) -> Result<Vec
     .await?)
 }
 
-/// Where and by which request the revision was made; `None` where there is none.
-pub async fn source(connection: &mut PgConnection, revision: i64) -> Result<Option<String>> {
-    let sql = "SELECT source FROM revision WHERE number = $1";
-    Ok(sqlx::query_scalar(sql).bind(revision).fetch_optional(connection).await?)
+/// Where and by which request the revision was made; where it undid another, that one, as far back as it goes. `None` where there is none.
+pub async fn origin(connection: &mut PgConnection, revision: i64) -> Result<Option<String>> {
+    Ok(sqlx::query_scalar(
+        "WITH RECURSIVE back (number, source) AS (
+             SELECT number, source FROM revision WHERE number = $1
+             UNION ALL
+             SELECT r.number, r.source FROM back b
+             JOIN revision r ON r.number = substring(b.source FROM '^undo of revision ([0-9]{1,18})$')::bigint AND r.number < b.number)
+         SELECT source FROM back ORDER BY number LIMIT 1",
+    )
+    .bind(revision)
+    .fetch_optional(connection)
+    .await?)
+}
+
+/// Of these tables, those whose rows an undo of the revision puts back: it wrote some, and not only because blocks moved.
+pub async fn put_back(connection: &mut PgConnection, revision: i64, tables: &[&str]) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar(
+        "SELECT t.name FROM unnest($2::text[]) AS t (name)
+         WHERE EXISTS (SELECT 1 FROM change c WHERE c.revision = $1 AND c.layer = t.name) AND NOT follows_blocks($1, t.name)",
+    )
+    .bind(revision)
+    .bind(tables)
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Counties of the ledgers' rows that the revision wrote itself, before and after. Parcels that only lie in another block by it are not among
+/// them: row by row what `follows_blocks` (migration 0021) asks of a table.
+pub async fn counties(connection: &mut PgConnection, revision: i64) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar(
+        "SELECT DISTINCT v.county
+         FROM change c, LATERAL (VALUES (c.before ->> 'county_code'), (c.after ->> 'county_code')) v (county)
+         WHERE c.revision = $1 AND v.county IS NOT NULL
+           AND c.layer IN ('turnover_parcel', 'low_efficiency_parcel', 'redevelopment_plan', 'plan_step', 'parcel_transition', 'parcel_lineage')
+           AND (c.layer NOT IN ('turnover_parcel', 'low_efficiency_parcel') OR c.operation <> 'update'
+                OR c.before_geom IS DISTINCT FROM c.after_geom
+                OR c.before::jsonb - '{park_code,block_id,inside_share,revision}'::text[]
+                   IS DISTINCT FROM c.after::jsonb - '{park_code,block_id,inside_share,revision}'::text[])
+         ORDER BY 1",
+    )
+    .bind(revision)
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Parks that the revision wrote by boundary changes and not otherwise, and the divisions of each such change. (The event of an approved
+/// change bears its number; what else happens to a park is an event of another, or begins or ends its row.)
+pub async fn by_boundary_change_only(
+    connection: &mut PgConnection,
+    revision: i64,
+) -> Result<HashMap<String, Vec<Vec<String>>>> {
+    let rows: Vec<(String, Vec<String>)> = sqlx::query_as(
+        "WITH written AS MATERIALIZED (
+             SELECT layer, feature_id, operation, coalesce(after, before) AS image FROM change
+             WHERE revision = $1 AND layer IN ('boundary_change', 'park', 'park_event', 'directory_entry')),
+         changed AS (
+             SELECT feature_id AS id, image ->> 'park_code' AS park_code,
+                    ARRAY(SELECT json_array_elements_text(image -> 'division_codes')) AS divisions
+             FROM written WHERE layer = 'boundary_change')
+         SELECT DISTINCT c.park_code, c.divisions FROM changed c
+         WHERE NOT EXISTS (
+             SELECT 1 FROM written w
+             WHERE w.layer = 'park' AND w.feature_id = c.park_code AND w.operation <> 'update'
+                OR w.layer = 'directory_entry' AND w.image ->> 'park_code' = c.park_code
+                OR w.layer = 'park_event' AND w.image ->> 'park_code' = c.park_code AND w.feature_id NOT IN (SELECT id FROM changed))",
+    )
+    .bind(revision)
+    .fetch_all(connection)
+    .await?;
+    let mut parks: HashMap<String, Vec<Vec<String>>> = HashMap::new();
+    for (park, divisions) in rows {
+        parks.entry(park).or_default().push(divisions);
+    }
+    Ok(parks)
+}
+
+/// Boundary changes that are open though their park, which the revision wrote, has ended: change and park.
+pub async fn open_changes_of_ended(connection: &mut PgConnection, revision: i64) -> Result<Vec<(String, String)>> {
+    Ok(sqlx::query_as(
+        "SELECT b.id, b.park_code FROM boundary_change b JOIN park p ON p.code = b.park_code
+         WHERE b.state IN ('proposed', 'joint_review', 'public_notice') AND p.valid_to <> 'infinity'
+           AND p.code IN (SELECT feature_id FROM change WHERE revision = $1 AND layer = 'park')
+         ORDER BY 1",
+    )
+    .bind(revision)
+    .fetch_all(connection)
+    .await?)
 }
 
 /// The look at whether a parcel's park exists waits for the end of this transaction: a park may go before its parcels are placed anew.

@@ -218,6 +218,16 @@ fn spoken_for(viewer: &Viewer) -> String {
     if viewer.role == Role::Public { String::new() } else { viewer.jurisdiction.setting() }
 }
 
+/// Lets the rest of this transaction, or what comes before the next call, speak for this viewer.
+pub async fn speak_for(connection: &mut PgConnection, viewer: &Viewer) -> Result<()> {
+    sqlx::query("SELECT set_config($1, $2, true)")
+        .bind(JURISDICTION)
+        .bind(spoken_for(viewer))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// How long a writer's transaction may wait for its client.
 pub const WRITER_IDLING: &str = "120s";
 

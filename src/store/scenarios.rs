@@ -1,11 +1,15 @@
 //! Scenarios (推演方案) as they are kept, and what a transaction that tries one has made of the register.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use geo::MultiPolygon;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgPool, Postgres, Transaction};
 
+use super::pool::{self, IDLING, WRITER_IDLING};
 use super::{as_of, changes, geometry_column};
+use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::layer::Layer;
 use crate::error::Result;
 
@@ -15,7 +19,9 @@ pub struct ScenarioRow {
     pub id: i64,
     pub name: String,
     pub actor: String,
+    /// Empty in a list.
     pub operations: Value,
+    pub operation_count: i32,
     pub base_revision: i64,
     pub version: i32,
     pub created_at: DateTime<Utc>,
@@ -23,7 +29,7 @@ pub struct ScenarioRow {
     pub applied_revision: Option<i64>,
 }
 
-const COLUMNS: &str = "id, name, actor, operations, base_revision, version, created_at, updated_at, applied_revision";
+const COLUMNS: &str = "id, name, actor, jsonb_array_length(operations) AS operation_count, base_revision, version, created_at, updated_at, applied_revision";
 
 /// Keeps a new one; gives its number.
 pub async fn create(
@@ -49,7 +55,7 @@ pub async fn create(
 /// The scenario, held for the rest of the transaction where it is to be changed.
 pub async fn find(connection: &mut PgConnection, id: i64, lock: bool) -> Result<Option<ScenarioRow>> {
     let lock = if lock { " FOR UPDATE" } else { "" };
-    let sql = format!("SELECT {COLUMNS} FROM scenario WHERE id = $1{lock}");
+    let sql = format!("SELECT {COLUMNS}, operations FROM scenario WHERE id = $1{lock}");
     Ok(sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?)
 }
 
@@ -61,7 +67,7 @@ pub async fn list(
     before: Option<i64>,
 ) -> Result<Vec<ScenarioRow>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM scenario WHERE ($1::text IS NULL OR actor = $1) AND ($2::bigint IS NULL OR id < $2)
+        "SELECT {COLUMNS}, '[]'::jsonb AS operations FROM scenario WHERE ($1::text IS NULL OR actor = $1) AND ($2::bigint IS NULL OR id < $2)
          ORDER BY id DESC LIMIT $3"
     );
     Ok(sqlx::query_as(AssertSqlSafe(sql)).bind(actor).bind(before).bind(limit).fetch_all(connection).await?)
@@ -111,6 +117,21 @@ pub async fn remove(connection: &mut PgConnection, id: i64) -> Result<()> {
     Ok(())
 }
 
+/// A reader beside a trial, which may wait for as long as the trial takes. What it sees is settled by its first look: to be had before
+/// the write lock, and looked through behind it.
+pub async fn begin_beside(pool: &PgPool, viewer: &Viewer) -> Result<Transaction<'static, Postgres>> {
+    pool::begin_read_with(pool, viewer, &[(IDLING, WRITER_IDLING)]).await
+}
+
+/// No statement of the transaction takes longer: one whose client has gone away keeps the write lock to its end.
+pub async fn limit_statements(connection: &mut PgConnection, longest: Duration) -> Result<()> {
+    sqlx::query("SELECT set_config('statement_timeout', $1, true)")
+        .bind(format!("{}ms", longest.as_millis()))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// What follows can be taken back by [`take_back`] without ending the transaction.
 pub async fn begin_trial(connection: &mut PgConnection) -> Result<()> {
     sqlx::query("SAVEPOINT trial").execute(connection).await?;
@@ -122,14 +143,22 @@ pub async fn take_back(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Rows that the open revision wrote and that others have written since another one: table, record, the newest of theirs.
-pub async fn moved_since(
-    connection: &mut PgConnection,
-    base: i64,
-    revision: i64,
-) -> Result<Vec<(String, String, i64)>> {
+/// A row that the open revision wrote and that others have written since another one.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct MovedRow {
+    pub table: String,
+    pub id: String,
+    /// The newest of theirs.
+    pub revision: i64,
+    /// Of a row that is one county's.
+    pub county: Option<String>,
+}
+
+/// Rows that the open revision wrote and that others have written since another one.
+pub async fn moved_since(connection: &mut PgConnection, base: i64, revision: i64) -> Result<Vec<MovedRow>> {
     Ok(sqlx::query_as(
-        "SELECT c.layer, c.feature_id, max(c.revision)
+        "SELECT c.layer AS table, c.feature_id AS id, max(c.revision) AS revision,
+                (array_agg(coalesce(c.after, c.before) ->> 'county_code' ORDER BY c.revision DESC))[1] AS county
          FROM (SELECT DISTINCT layer, feature_id FROM change WHERE revision = $2) own
          JOIN change c ON c.layer = own.layer AND c.feature_id = own.feature_id
          WHERE c.revision > $1 AND c.revision < $2
@@ -177,16 +206,27 @@ pub async fn features(connection: &mut PgConnection, layer: &Layer, ids: &[Strin
         .collect()
 }
 
-/// Parcels of these parks: park, ledger, number, m².
-pub async fn parcels_of(connection: &mut PgConnection, parks: &[String]) -> Result<Vec<(String, String, i64, f64)>> {
+/// Parcels of these parks in a jurisdiction, whatever the transaction speaks for: park, ledger, number, m². (Added up in one order, so
+/// that the same land gives the same digits.)
+pub async fn parcels_of(
+    connection: &mut PgConnection,
+    jurisdiction: &Jurisdiction,
+    parks: &[String],
+) -> Result<Vec<(String, String, i64, f64)>> {
+    let counties: Option<Vec<String>> = match jurisdiction {
+        Jurisdiction::Everywhere => None,
+        Jurisdiction::Divisions(own) => Some(own.iter().map(|code| format!("{}%", code.prefix())).collect()),
+    };
     Ok(sqlx::query_as(
-        "SELECT park_code, 'turnover_parcels', count(*), coalesce(sum(area_m2), 0) FROM turnover_parcel
-         WHERE valid_to = 'infinity' AND park_code = ANY($1) GROUP BY 1
+        "SELECT park_code, 'turnover_parcels', count(*), coalesce(sum(area_m2 ORDER BY id), 0) FROM turnover_parcel
+         WHERE valid_to = 'infinity' AND park_code = ANY($1) AND ($2::text[] IS NULL OR county_code LIKE ANY ($2)) GROUP BY 1
          UNION ALL
-         SELECT park_code, 'low_efficiency_parcels', count(*), coalesce(sum(area_m2), 0) FROM low_efficiency_parcel
-         WHERE valid_to = 'infinity' AND park_code = ANY($1) GROUP BY 1 ORDER BY 1, 2",
+         SELECT park_code, 'low_efficiency_parcels', count(*), coalesce(sum(area_m2 ORDER BY id), 0) FROM low_efficiency_parcel
+         WHERE valid_to = 'infinity' AND park_code = ANY($1) AND ($2::text[] IS NULL OR county_code LIKE ANY ($2)) GROUP BY 1
+         ORDER BY 1, 2",
     )
     .bind(parks)
+    .bind(counties)
     .fetch_all(connection)
     .await?)
 }

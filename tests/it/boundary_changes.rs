@@ -624,3 +624,121 @@ async fn the_operator_loads_the_days_of_a_year() {
     let bad = files::write("calendar-bad.csv", "day,is_working,name,source\n2027-01-02,false,元旦,x\n");
     assert_eq!(command(&["load", bad.to_str().expect("path")]).await.0, Some(3));
 }
+
+#[actix_web::test]
+async fn an_id_with_a_nul_is_nobodys() {
+    let db = Database::with_sample().await;
+    let land = park_of_two(&db).await;
+    let id = proposed(&db, &change_of(&land)).await["id"].as_str().expect("id").to_owned();
+    let mut body = change_of(&land);
+    for member in ["park", "proposed_on"] {
+        body.as_object_mut().expect("object").remove(member);
+    }
+    body["seen_revision"] = json!(newest(&db).await);
+    let step = json!({"to": "joint_review", "seen_revision": newest(&db).await});
+    for wrong in ["%00".to_owned(), format!("{id}%00"), format!("%00{id}")] {
+        let path = format!("{CHANGES}/{wrong}");
+        get_authorised(&db, &path).await.assert_problem(404, "change_not_found");
+        get_authorised(&db, &format!("{path}/assessment")).await.assert_problem(404, "change_not_found");
+        let replaced = call(&db, authorised(Method::PUT, &path).set_json(&body)).await;
+        replaced.assert_problem(404, "change_not_found");
+        post(&db, &format!("{path}/transitions"), &step).await.assert_problem(404, "change_not_found");
+    }
+    // The same asked of the change itself is done.
+    let path = format!("{CHANGES}/{id}");
+    assert_eq!(call(&db, authorised(Method::PUT, &path).set_json(&body)).await.status, 200);
+}
+
+const SCENARIOS: &str = "/api/scenarios";
+
+/// What a trial of this one deed tells, as the owner of the token asks for it.
+async fn tried(db: &Database, token: &str, operation: Value) -> Value {
+    let body = json!({"name": "试验", "operations": [operation]});
+    let made = call(db, with_token(Method::POST, SCENARIOS, token).set_json(body)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let path = format!("{SCENARIOS}/{}/evaluation", made.json()["id"]);
+    let told = call(db, with_token(Method::GET, &path, token)).await;
+    assert_eq!(told.status, 200, "{}", told.text());
+    told.json()
+}
+
+async fn token_of(db: &Database, name: &str, divisions: &[&str]) -> String {
+    add(db, name, Role::Editor, divisions).await;
+    let issued = issue(db, json!({"account": name, "name": "test"})).await;
+    issued["token"].as_str().expect("token").to_owned()
+}
+
+#[actix_web::test]
+async fn a_closed_change_is_never_supposed_to_be_approved() {
+    let db = Database::with_sample().await;
+    let land = park_of_two(&db).await;
+    let (near, far) = (token_of(&db, "near.editor", &["430100"]).await, token_of(&db, "far.editor", &["430200"]).await);
+    let id = proposed(&db, &change_of(&land)).await["id"].as_str().expect("id").to_owned();
+    let decision = json!({"op": "boundary_change", "id": id});
+    let before = rows(&db).await;
+    let open = tried(&db, &near, decision.clone()).await;
+    assert_eq!((&open["possible"], &open["supposed"]), (&json!(true), &json!(true)), "{open}");
+    assert_eq!(open["revision"], json!(newest(&db).await), "{open}");
+
+    // Steps that end it otherwise are done as they are: no block moves.
+    let mut ended = decision.clone();
+    ended["steps"] = json!([{"to": "withdrawn", "on": "2024-10-20", "note": "不再申请"}]);
+    let told = tried(&db, &near, ended).await;
+    assert_eq!((&told["possible"], &told["supposed"]), (&json!(true), &json!(false)), "{told}");
+    assert_eq!(told["changes"]["park_blocks"], json!({"added": 0, "changed": 0, "removed": 0}), "{told}");
+
+    stepped(&db, &id, json!({"to": "withdrawn", "on": "2024-10-20", "note": "不再申请"})).await;
+    let closed = tried(&db, &near, decision).await;
+    assert_eq!(closed["operations"][0]["code"], "transition_not_allowed", "{closed}");
+    assert_eq!(closed["supposed"], false, "{closed}");
+    assert_eq!(rows(&db).await, before);
+
+    // One that is approved is nothing to do for those who look after it, and unknown to others.
+    let id = proposed(&db, &change_of(&land)).await["id"].as_str().expect("id").to_owned();
+    noticed(&db, &id).await;
+    stepped(&db, &id, approval()).await;
+    let decision = json!({"op": "boundary_change", "id": id});
+    assert_eq!(tried(&db, &near, decision.clone()).await["possible"], true);
+    assert_eq!(tried(&db, &far, decision).await["operations"][0]["code"], "change_not_found");
+}
+
+#[actix_web::test]
+async fn a_scenario_keeps_no_nul_and_is_rebased_on_what_was_seen() {
+    let db = Database::with_sample().await;
+    let feature = |name: &str, key: &str| {
+        let mut properties = json!({"county_code": "430121", "number": "NUL-1", "name": name});
+        properties[key] = json!("x");
+        json!({
+            "op": "parcel", "collection": "turnover_parcels",
+            "feature": {"type": "Feature", "properties": properties, "geometry": square(112.9, 28.2, 1.0)},
+        })
+    };
+    let body = |operation: Value| json!({"name": "试验", "operations": [operation]});
+    let rename = json!({"op": "park_event", "kind": "renamed", "park": PARK, "name": "a\u{0}"});
+    for wrong in [rename, feature("a\u{0}b", "note"), feature("a", "no\u{0}te")] {
+        let problem = post(&db, SCENARIOS, &body(wrong)).await.assert_problem(400, "text_control_character");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("第 1 项")), "{problem}");
+    }
+    let made = post(&db, SCENARIOS, &body(feature("ab", "note"))).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let path = format!("{SCENARIOS}/{}", made.json()["id"]);
+    let put = authorised(Method::PUT, &path).insert_header(("if-match", "\"v1\""));
+    call(&db, put.set_json(body(feature("a\u{0}", "note")))).await.assert_problem(400, "text_control_character");
+
+    // Somebody writes; who has seen what stood before accepts that alone.
+    let base = made.json()["base_revision"].as_i64().expect("revision");
+    park_of_two(&db).await;
+    let newest = newest(&db).await;
+    assert!(newest > base, "{newest} {base}");
+    let rebased = async |seen: i64, tag: &'static str| {
+        let address = format!("{path}/rebase?seen_revision={seen}");
+        call(&db, authorised(Method::POST, &address).insert_header(("if-match", tag))).await
+    };
+    rebased(newest + 1, "\"v1\"").await.assert_problem(400, "revision_unknown");
+    rebased(base - 1, "\"v1\"").await.assert_problem(400, "value_invalid");
+    assert_eq!(rebased(base, "\"v1\"").await.json()["base_revision"], json!(base));
+    assert_eq!(rebased(newest, "\"v2\"").await.json()["base_revision"], json!(newest));
+    let listed = get_authorised(&db, SCENARIOS).await.json();
+    assert_eq!(listed["scenarios"][0]["operation_count"], 1, "{listed}");
+    assert!(listed["scenarios"][0].get("operations").is_none(), "{listed}");
+}

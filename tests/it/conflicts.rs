@@ -341,3 +341,112 @@ async fn the_command_line_audits_and_refuses_what_blocks() {
     // The server over the same register goes on from there.
     assert_eq!(audited(&db, false).await, None);
 }
+
+/// Open gaps between two blocks, as the register has them.
+async fn gaps(db: &Database) -> i64 {
+    db.value("SELECT count(*) FROM conflict WHERE class = 'gap' AND closed_revision IS NULL AND feature_a LIKE 'G-%'")
+        .await
+}
+
+#[actix_web::test]
+async fn a_third_block_fills_a_gap_and_lays_it_bare() {
+    let db = Database::with_sample().await;
+    audited(&db, false).await.expect("the sample");
+    // 4e-6 degrees are 0.4 m.
+    let block = |id: &str, west: f64, east: f64| {
+        format!(
+            "INSERT INTO park_block (id, park_code, number, name, geom, area_m2, stated_area_ha, source)
+             SELECT 'G-{id}', '{}', 'G{id}', '块', g, ST_Area(g::geography), 100, '实测（试验）'
+             FROM (SELECT ST_Multi(ST_MakeEnvelope({west}, 26.0, {east}, 26.01, 4490)) AS g) AS b;",
+            parcels::PARK
+        )
+    };
+    let strip = [111.01, 111.01 + 4e-6];
+    let edits = [
+        (format!("{}{}", block("1", 111.0, strip[0]), block("2", strip[1], 111.02)), 1),
+        (block("3", strip[0], strip[1]), 0),
+        ("UPDATE park_block SET geom = ST_Translate(geom, 0, 1) WHERE id = 'G-3'".to_owned(), 1),
+        ("UPDATE park_block SET geom = ST_Translate(geom, 0, -1) WHERE id = 'G-3'".to_owned(), 0),
+        ("DELETE FROM park_block WHERE id = 'G-3'".to_owned(), 1),
+    ];
+    for (sql, expected) in edits {
+        db.write(&sql).await;
+        audited(&db, false).await.unwrap_or_else(|| panic!("{sql}"));
+        assert_eq!(gaps(&db).await, expected, "{sql}");
+        let whole = audited(&db, true).await.expect("whole");
+        assert_eq!((whole.opened, whole.changed, whole.closed), (0, 0, 0), "{sql}");
+    }
+}
+
+/// A comb with so many teeth to a side of 0.004 degrees; `across` turns it.
+fn comb(x: f64, y: f64, teeth: u32, across: bool) -> String {
+    let step = 0.004 / f64::from(teeth);
+    let mut points = vec![(0.0, 0.0), (0.004, 0.0)];
+    for tooth in (0..teeth).rev() {
+        let west = f64::from(tooth) * step;
+        points.extend([(west + step * 0.6, 0.004), (west + step * 0.4, 0.004), (west + step * 0.2, 0.0005)]);
+    }
+    points.push((0.0, 0.0));
+    let text =
+        |&(a, b): &(f64, f64)| if across { format!("{} {}", x + b, y + a) } else { format!("{} {}", x + a, y + b) };
+    let ring: Vec<String> = points.iter().map(text).collect();
+    format!("ST_Multi(ST_GeomFromText('POLYGON(({}))', 4490))", ring.join(","))
+}
+
+#[actix_web::test]
+async fn what_moves_is_shown_where_it_is_and_what_cannot_be_compared_stays_open() {
+    let db = Database::with_sample().await;
+    let (x, y, _) = parcels::inside(&db, parcels::PARK).await;
+    let two = [
+        (json!({"地块编号": "1"}), parcels::square(x, y, 0.001)),
+        (json!({"地块编号": "2"}), parcels::square(x + 0.0005, y, 0.001)),
+    ];
+    let file = parcels::file("moving.geojson", &two);
+    let imported = db.import(&file, |request| {
+        parcels::into("turnover_parcels")(request);
+        request.allow = vec!["overlap_within_file".to_owned()];
+    });
+    assert!(imported.await.expect("imported").revision.is_some());
+    audited(&db, false).await.expect("first");
+    let both = "collection=turnover_parcels&class=overlap";
+    let west = |list: &Value| {
+        let lons = list["features"][0]["geometry"]["coordinates"][0][0].as_array().expect("ring").clone();
+        lons.iter().map(|p| p[0].as_f64().expect("longitude")).fold(f64::INFINITY, f64::min)
+    };
+    let before = listed(&db, &format!("&{both}")).await;
+    // The same land further east: the same area, and another place.
+    db.write("UPDATE turnover_parcel SET geom = ST_Translate(geom, 0.0001, 0)").await;
+    let moved = audited(&db, false).await.expect("moved");
+    assert_eq!((moved.opened, moved.changed, moved.closed), (0, 1, 0), "{moved:?}");
+    let after = listed(&db, &format!("&{both}")).await;
+    assert!((west(&after) - west(&before) - 0.0001).abs() < 1e-9, "{before} {after}");
+    // Who asks again with the moment of the last answer misses nothing and gets nothing twice.
+    let moment = |list: &Value| crate::support::http::encode(list["audit"]["audited_at"].as_str().expect("moment"));
+    let since = listed(&db, &format!("&{both}&since={}", moment(&before))).await;
+    assert_eq!(
+        (&since["numberMatched"], &since["features"][0]["properties"]["change"]),
+        (&json!(1), &json!("changed"))
+    );
+    // Two that cross each other a million times: nobody knows how they lie now, so it is not solved.
+    let (one, other) = (comb(x, y, 2_000, false), comb(x, y, 2_000, true));
+    db.write(&format!("UPDATE turnover_parcel SET geom = CASE WHEN id LIKE '%-1' THEN {one} ELSE {other} END")).await;
+    let stuck = audited(&db, false).await.expect("stuck");
+    assert_eq!(stuck.not_compared, 1, "{stuck:?}");
+    let list = listed(&db, &format!("&{both}")).await;
+    assert_eq!((&list["numberMatched"], &list["audit"]["not_compared_count"]), (&json!(1), &json!(1)));
+    assert_eq!(list["audit"]["not_compared"][0]["layer_b"], "turnover_parcels");
+    // Not named to who does not see the whole register.
+    add(&db, "one.county", Role::Planner, &["430200"]).await;
+    let token =
+        issue(&db, json!({"account": "one.county", "name": "test"})).await["token"].as_str().expect("t").to_owned();
+    let told = call(&db, with_token(Method::GET, CONFLICTS, &token)).await.json();
+    assert_eq!((&told["audit"]["not_compared"], &told["audit"]["not_compared_count"]), (&Value::Null, &json!(1)));
+    // Apart, it is.
+    db.write(&format!(
+        "UPDATE turnover_parcel SET geom = ST_Multi(ST_MakeEnvelope({x} + CASE WHEN id LIKE '%-1' THEN 0 ELSE 0.01 END, {y},
+         {x} + 0.001 + CASE WHEN id LIKE '%-1' THEN 0 ELSE 0.01 END, {y} + 0.001, 4490))"
+    ))
+    .await;
+    let apart = audited(&db, false).await.expect("apart");
+    assert_eq!((apart.not_compared, listed(&db, &format!("&{both}")).await["numberMatched"].as_i64()), (0, Some(0)));
+}

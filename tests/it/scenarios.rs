@@ -9,9 +9,9 @@ use sqlx::AssertSqlSafe;
 use crate::support::accounts::{add, issue, with_token};
 use crate::support::boundary::{CHANGES, block, proposal, proposed, rectangle, square, stepped};
 use crate::support::consolidation::{MERGED, SURVIVOR, TABLES, contents, happen, merger, settle, undo};
-use crate::support::http::{Answer, authorised, call, get, get_authorised};
-use crate::support::land::newest;
-use crate::support::{Database, parcels};
+use crate::support::http::{Answer, authorised, call, get, get_authorised, upload};
+use crate::support::land::{PLANS, newest, send};
+use crate::support::{Database, images, parcels};
 
 const SCENARIOS: &str = "/api/scenarios";
 /// 宁乡经济技术开发区, of the third change of hunan_park_area_changes.csv.
@@ -373,4 +373,100 @@ async fn a_scenario_is_its_owners() {
     }
     assert_eq!(ask("own.planner", Method::DELETE, path.clone(), None, None).await.status, 204);
     ask("own.planner", Method::GET, path, None, None).await.assert_problem(404, "scenario_not_found");
+}
+
+/// A scenario of these deeds, applied; its revision.
+async fn applied(db: &Database, operations: Value) -> i64 {
+    let scenario = created(db, operations).await;
+    let done = deed(db, &scenario["id"], "apply").await;
+    assert_eq!(done.status, 200, "{}", done.text());
+    done.json()["applied_revision"].as_i64().expect("revision")
+}
+
+/// The parcel of these tests, entered into the ledger of low-efficiency land.
+async fn low_efficiency(db: &Database) -> Value {
+    let (x, y, _) = parcels::inside(db, parcels::PARK).await;
+    let mut feature = parcel(x, y);
+    (feature["properties"]["state"], feature["properties"]["state_on"]) = (json!("recognised"), json!("2024-05-06"));
+    json!({"op": "parcel", "collection": "low_efficiency_parcels", "feature": feature})
+}
+
+#[actix_web::test]
+async fn an_applied_scenario_is_undone_by_those_whose_parcels_it_wrote() {
+    let db = Database::with_sample().await;
+    let (x, y, _) = parcels::inside(&db, parcels::PARK).await;
+    let entry = json!({"op": "parcel", "collection": "turnover_parcels", "feature": parcel(x, y)});
+    let revision = applied(&db, json!([entry])).await;
+    add(&db, "far.county", Role::Editor, &["430111"]).await;
+    add(&db, "own.county", Role::Editor, &[parcels::COUNTY]).await;
+    let undo_as = |name: &'static str, revision: i64| {
+        let db = &db;
+        async move {
+            let token = issue(db, json!({"account": name, "name": "test"})).await["token"].clone();
+            let path = format!("/api/revisions/{revision}/undo");
+            call(db, with_token(Method::POST, &path, token.as_str().expect("token")).set_json(json!({}))).await
+        }
+    };
+    let before = contents(&db).await;
+    undo_as("far.county", revision).await.assert_problem(403, "outside_jurisdiction");
+    assert_eq!((newest(&db).await, contents(&db).await), (revision, before.clone()));
+    let back = undo_as("own.county", revision).await;
+    assert_eq!(back.status, 200, "{}", back.text());
+    let standing = format!("SELECT count(*) FROM turnover_parcel WHERE id = '{}-TY-1'", parcels::COUNTY);
+    assert_eq!(db.value::<i64>(&standing).await, 0);
+    // To undo that is to enter the parcel again: theirs too.
+    undo_as("far.county", revision + 1).await.assert_problem(403, "outside_jurisdiction");
+    assert_eq!(newest(&db).await, revision + 1);
+    let again = undo_as("own.county", revision + 1).await;
+    assert_eq!(again.status, 200, "{}", again.text());
+    assert_eq!(contents(&db).await, before);
+}
+
+#[actix_web::test]
+async fn an_applied_scenario_is_not_undone_under_a_plan_of_its_parcel() {
+    let db = Database::with_sample().await;
+    let revision = applied(&db, json!([low_efficiency(&db).await])).await;
+    let plan = json!({"type": "Feature", "properties": {
+        "county_code": parcels::COUNTY, "number": "F", "parcel_id": format!("{}-TY-1", parcels::COUNTY),
+    }});
+    let filed = send(&db, &format!("{PLANS}/items"), &[], &plan).await;
+    assert_eq!(filed.status, 201, "{}", filed.text());
+    let (at, before) = (newest(&db).await, contents(&db).await);
+    let refused = undo(&db, revision).await.assert_problem(409, "undo_conflict");
+    assert_eq!(refused["findings"][0]["code"], "plan_in_use", "{refused}");
+    assert_eq!((newest(&db).await, contents(&db).await), (at, before));
+    // Without the plan it goes.
+    assert_eq!(undo(&db, at).await.status, 200);
+    let back = undo(&db, revision).await;
+    assert_eq!(back.status, 200, "{}", back.text());
+    assert_eq!(db.value::<i64>("SELECT count(*) FROM low_efficiency_parcel WHERE number = 'TY-1'").await, 0);
+    assert_eq!(db.audit().await, None);
+}
+
+#[actix_web::test]
+async fn an_applied_scenario_is_not_undone_under_papers_and_edits_of_its_parcel() {
+    let db = Database::with_sample().await;
+    let revision = applied(&db, json!([low_efficiency(&db).await])).await;
+    let path = format!("/api/collections/low_efficiency_parcels/items/{}-TY-1", parcels::COUNTY);
+    let bytes = images::jpeg();
+    let added = call(&db, upload(&format!("{path}/attachments"), &[("kind", "photo")], "现场.jpg", &bytes)).await;
+    assert_eq!(added.status, 201, "{}", added.text());
+    let (at, before) = (newest(&db).await, contents(&db).await);
+    let refused = undo(&db, revision).await.assert_problem(409, "undo_conflict");
+    assert_eq!(refused["findings"][0]["code"], "attachments_left", "{refused}");
+    assert_eq!((newest(&db).await, contents(&db).await), (at, before));
+    // A name that somebody changed and somebody else set again looks untouched, and is not.
+    for name in ["改名", "推演地块"] {
+        let tag = get_authorised(&db, &path).await.header("etag").expect("etag").to_owned();
+        let request = authorised(Method::PATCH, &path)
+            .insert_header(("if-match", tag))
+            .insert_header(("content-type", "application/merge-patch+json"))
+            .set_payload(json!({"properties": {"name": name}}).to_string());
+        let answer = call(&db, request).await;
+        assert!(answer.status.is_success(), "{}", answer.text());
+    }
+    let (at, before) = (newest(&db).await, contents(&db).await);
+    let refused = undo(&db, revision).await.assert_problem(409, "undo_conflict");
+    assert_eq!(refused["findings"][0]["code"], "changed_since", "{refused}");
+    assert_eq!((newest(&db).await, contents(&db).await), (at, before));
 }

@@ -143,10 +143,11 @@ pub(super) async fn propose_joined(
     Ok((done.id, proposal.warnings))
 }
 
-/// Whether the change is approved, as the transaction has it.
-pub(super) async fn is_approved(connection: &mut PgConnection, id: &str) -> Result<bool> {
-    let change = boundary_changes::find(connection, id).await?.ok_or_else(|| not_found(id))?;
-    Ok(change.state == State::Approved)
+/// Where the change stands, as the transaction has it; that speaks for everywhere, the viewer does not.
+pub(super) async fn state_joined(connection: &mut PgConnection, viewer: &Viewer, id: &str) -> Result<State> {
+    let change = boundary_changes::find(connection, id).await?;
+    let change = change.filter(|change| looks_after(viewer, &change.divisions)).ok_or_else(|| not_found(id))?;
+    Ok(change.state)
 }
 
 /// Puts a new proposal in the place of the one that stands, as long as nobody reviews it yet.

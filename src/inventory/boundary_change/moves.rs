@@ -76,7 +76,7 @@ pub(in crate::inventory) async fn transition_joined(
     Ok(warnings)
 }
 
-/// As if the change had been approved, whatever has to come before: for what-if alone, in a transaction that is let go.
+/// As if the change, which is open, had been approved, whatever has to come before: for what-if alone, in a transaction that is let go.
 pub(in crate::inventory) async fn suppose_joined(
     connection: &mut PgConnection,
     deed: &Deed<'_>,
@@ -86,6 +86,10 @@ pub(in crate::inventory) async fn suppose_joined(
     let seen = Some(as_of::newest(connection).await?);
     let mut change = seen_change(connection, &Deed { version: None, ..deed.clone() }, id, seen).await?;
     let from = change.state;
+    if !from.is_open() {
+        let detail = format!("调区扩区 {id} 已是“{}”，不能再假定批准", from.label());
+        return Err(Error::conflict("transition_not_allowed", detail));
+    }
     (change.state, change.state_on, change.effective_on) = (State::Approved, on, Some(on));
     let step = NewStep {
         from: Some(from),

@@ -30,6 +30,11 @@ pub(in crate::inventory) fn is_of_change(tables: &[(i64, String)]) -> bool {
         && tables.iter().all(|(_, table)| OF_CHANGES.contains(&table.as_str()))
 }
 
+/// Whether the viewer may undo a deed of a change of these divisions.
+pub(in crate::inventory) fn may_undo(viewer: &Viewer, divisions: &[String]) -> bool {
+    looks_after(viewer, divisions)
+}
+
 /// Lets stand again what stood before the revision. Whoever looks after the park may: the same who may decide the change. Parcels of
 /// other counties go back with it, as they went.
 pub(in crate::inventory) async fn undo(
@@ -46,7 +51,7 @@ pub(in crate::inventory) async fn undo(
         return Ok(done);
     }
     for divisions in boundary_changes::divisions_of_revision(&mut transaction, target).await? {
-        if !looks_after(deed.viewer, &divisions) {
+        if !may_undo(deed.viewer, &divisions) {
             let detail = format!("修订 {target} 的调区扩区不在您的管辖范围内，不能由您撤销");
             return Err(Error::Forbidden { code: "outside_jurisdiction", detail });
         }

@@ -67,10 +67,20 @@ pub async fn audit(pool: &PgPool, live: &Live, whole: bool) -> Result<Option<Aud
     let mut transaction = store::begin_read_as(pool, &viewer).await?;
     let before = conflicts::state(&mut transaction).await?;
     let now = conflicts::revision(&mut transaction, revision).await?;
+    // Another server's memory was quicker: what it wrote is not to be audited backwards.
+    let ahead = match before.as_ref().filter(|state| state.revision > revision) {
+        Some(state) => {
+            conflicts::revision(&mut transaction, state.revision).await? == Some(state.revision_hash.clone())
+        }
+        None => false,
+    };
     transaction.commit().await?;
     // Before the first revision there is nothing to conflict.
-    let Some((at, hash)) = now else { return Ok(None) };
+    let Some(hash) = now else { return Ok(None) };
     if !whole && before.as_ref().is_some_and(|state| state.revision == revision && state.revision_hash == hash) {
+        return Ok(None);
+    }
+    if ahead {
         return Ok(None);
     }
     let touched = match &before {
@@ -80,20 +90,22 @@ pub async fn audit(pool: &PgPool, live: &Live, whole: bool) -> Result<Option<Aud
     if let Some(zones) = sources.iter_mut().find(|source| source.layer.id == zone::LAYER) {
         zones.within = source::kinds_at(pool, &viewer, revision).await?;
     }
-    let scope = scope_of(touched.as_ref(), &layers);
+    let scope = scope_of(touched.as_ref(), &layers, true);
+    let alone = touched.as_ref().is_some_and(|touched| !pairs::lines_moved(touched));
     let count = touched.as_ref().map(|touched| touched.iter().map(HashSet::len).sum());
     let sources: Arc<Vec<Source>> = Arc::new(sources);
     let found = tokio::task::spawn_blocking(move || {
-        let find = || pairs::find(&sources, touched.as_ref());
+        let find = || pairs::find(&sources, touched.as_ref(), true);
         // Few are compared before threads are made.
-        let threads = if count.is_none_or(|count| count > FEW) { threads_of_its_own() } else { None };
+        let is_little = alone && count.is_some_and(|count| count <= FEW);
+        let threads = if is_little { None } else { threads_of_its_own() };
         match threads {
             Some(threads) => threads.install(find),
             None => find(),
         }
     });
     let found = found.await.map_err(|cause| Error::internal("审查冲突时程序出错", cause))?;
-    let audit = Audit { before, revision, hash, at, scope };
+    let audit = Audit { before, revision, hash, scope };
     audit.write(pool, &viewer, found, count).await
 }
 
@@ -124,18 +136,21 @@ async fn touched_since(
     Ok(Some(touched))
 }
 
-fn scope_of(touched: Option<&Touched>, layers: &[&'static Layer]) -> Scope {
+fn scope_of(touched: Option<&Touched>, layers: &[&'static Layer], gaps: bool) -> Scope {
     let Some(touched) = touched else { return Scope::All };
     let features =
         layers.iter().zip(touched).flat_map(|(layer, ids)| ids.iter().map(|id| (layer.id.to_owned(), id.clone())));
-    Scope::Touched { features: features.collect(), outside: pairs::lines_moved(touched) }
+    Scope::Touched {
+        features: features.collect(),
+        outside: pairs::lines_moved(touched),
+        gaps: gaps && pairs::blocks_moved(touched, layers),
+    }
 }
 
 struct Audit {
     before: Option<AuditState>,
     revision: i64,
     hash: String,
-    at: DateTime<Utc>,
     scope: Scope,
 }
 
@@ -153,24 +168,32 @@ impl Audit {
             transaction.rollback().await?;
             return Ok(None);
         }
+        // After the lock, so that a later audit's moment is later: who asks for what came since a moment misses nothing.
+        let at = conflicts::moment(&mut transaction).await?;
         let standing = conflicts::open_ones(&mut transaction, &self.scope).await?;
         let mut standing: HashMap<&str, &Conflict> = standing.iter().map(|c| (c.measured.id.as_str(), c)).collect();
         let (mut new, mut changed, mut renamed) = (Vec::new(), Vec::new(), Vec::new());
         for measured in &found.conflicts {
             match standing.remove(measured.id.as_str()) {
                 None => new.push(measured),
-                Some(old) if !is_same(&old.measured, measured) => changed.push(measured),
+                Some(old) if !is_same(&old.measured, measured) || old.land_hash != conflicts::land_hash(measured) => {
+                    changed.push(measured);
+                }
                 Some(old) if (&old.measured.a, &old.measured.b) != (&measured.a, &measured.b) => renamed.push(measured),
                 Some(_) => {}
             }
         }
+        // What is too complex to be compared now is not solved.
+        for pair in &found.not_compared {
+            standing.remove(pairs::id_of(pair).as_str());
+        }
         let gone: Vec<i64> = standing.into_values().map(|conflict| conflict.number).collect();
-        conflicts::close(&mut transaction, &gone, self.revision, self.at).await?;
-        conflicts::open(&mut transaction, &new, self.revision, self.at).await?;
-        conflicts::update(&mut transaction, &changed, Some((self.revision, self.at))).await?;
+        conflicts::close(&mut transaction, &gone, self.revision, at).await?;
+        conflicts::open(&mut transaction, &new, self.revision, at).await?;
+        conflicts::update(&mut transaction, &changed, Some((self.revision, at))).await?;
         conflicts::update(&mut transaction, &renamed, None).await?;
         let missed = self.missed(&found.not_compared);
-        conflicts::put_state(&mut transaction, self.revision, &self.hash, &missed).await?;
+        conflicts::put_state(&mut transaction, self.revision, &self.hash, at, &missed).await?;
         transaction.commit().await?;
         Ok(Some(Audited {
             revision: self.revision,
@@ -184,9 +207,14 @@ impl Audit {
 
     /// The pairs that are not compared now: those of before that were not looked at again, and the new ones.
     fn missed(&self, new: &[pairs::Pair]) -> Value {
-        let Scope::Touched { features, .. } = &self.scope else {
+        let Scope::Touched { features, outside, .. } = &self.scope else {
             return Value::Array(new.iter().take(NAMED).map(pair_json).collect());
         };
+        // Kinds have no hyphen, zones do: land outside of a kind's zones was looked at everywhere where a zone has moved.
+        let is_outside = |pair: &Value| {
+            pair["layer_b"] == zone::LAYER && pair["feature_b"].as_str().is_some_and(|id| !id.contains('-'))
+        };
+        let anew: Vec<Value> = new.iter().map(pair_json).collect();
         let again: HashSet<(&str, &str)> = features.iter().map(|(layer, id)| (layer.as_str(), id.as_str())).collect();
         let is_again = |pair: &&Value| {
             let side = |layer: &str, id: &str| {
@@ -195,8 +223,10 @@ impl Audit {
             side("layer_a", "feature_a") || side("layer_b", "feature_b")
         };
         let before = self.before.as_ref().and_then(|state| state.not_compared.as_array());
-        let kept = before.into_iter().flatten().filter(|pair| !is_again(pair)).cloned();
-        Value::Array(kept.chain(new.iter().map(pair_json)).take(NAMED).collect())
+        let before = before.into_iter().flatten();
+        let kept = before.filter(|pair| !is_again(pair) && !(*outside && is_outside(pair)) && !anew.contains(pair));
+        let kept: Vec<Value> = kept.cloned().collect();
+        Value::Array(kept.into_iter().chain(anew).take(NAMED).collect())
     }
 }
 
@@ -227,14 +257,17 @@ pub(in crate::inventory) async fn of_trial(
     touched: Touched,
     boxes: Vec<Bbox>,
 ) -> Result<(Vec<Measured>, Vec<Measured>, bool)> {
-    let scope = scope_of(Some(&touched), layers);
+    // Gaps between others that a change fills or lays bare are left to the audit: here not all of their land is read.
+    let scope = scope_of(Some(&touched), layers, false);
     let reach = |bbox: Bbox| widened(bbox, Thresholds::default().gap_width_m());
     let boxes = gathered(boxes.into_iter().map(reach).collect());
     let sources = source::open_within(connection, viewer, layers, &boxes).await?;
-    let found = tokio::task::spawn_blocking(move || pairs::find(&sources, Some(&touched)));
+    let found = tokio::task::spawn_blocking(move || pairs::find(&sources, Some(&touched), false));
     let found = found.await.map_err(|cause| Error::internal("审查冲突时程序出错", cause))?;
     let standing = conflicts::open_ones(connection, &scope).await?;
-    let standing = standing.into_iter().map(|conflict| conflict.measured).collect();
+    let missed: HashSet<String> = found.not_compared.iter().map(pairs::id_of).collect();
+    let standing = standing.into_iter().map(|conflict| conflict.measured);
+    let standing = standing.filter(|measured| !missed.contains(&measured.id)).collect();
     Ok((found.conflicts, standing, found.not_compared.is_empty()))
 }
 

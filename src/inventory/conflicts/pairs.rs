@@ -6,7 +6,8 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::domain::conflict::{are_compared, gaps_count, purpose_of, weigh_pair};
-use crate::domain::control_zone::{ZoneKind, ZoneRules, rule_text};
+use crate::domain::control_zone::{Effect, ZoneKind, ZoneRules, rule_text};
+use crate::domain::layer::Layer;
 use crate::domain::overlap::{OverlapClass, Thresholds};
 use crate::domain::overlap_check::{LandKind, Weight};
 use crate::geometry::overlap::{self, Encounter, Rest, Shape, Stopped, Work, encounter};
@@ -39,7 +40,7 @@ pub(super) struct Found {
 const ID_BYTES: usize = 10;
 
 /// The same for the same pair, whenever and by whomever it is found.
-fn id_of(pair: &Pair) -> String {
+pub(super) fn id_of(pair: &Pair) -> String {
     let text = [pair.layer_a.as_str(), &pair.id_a, &pair.layer_b, &pair.id_b].join("\u{1f}");
     Sha256::digest(text).iter().take(ID_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -49,8 +50,13 @@ pub(super) fn lines_moved(touched: &Touched) -> bool {
     touched.last().is_some_and(|zones| !zones.is_empty())
 }
 
-/// The conflicts of these features, or of all, as the sources have them.
-pub(super) fn find(sources: &[Source], touched: Option<&Touched>) -> Found {
+/// Whether blocks were touched: then gaps between others may be filled by them, or no more.
+pub(super) fn blocks_moved(touched: &Touched, layers: &[&'static Layer]) -> bool {
+    layers.iter().zip(touched).any(|(layer, ids)| gaps_count(layer.id, layer.id) && !ids.is_empty())
+}
+
+/// The conflicts of these features, or of all, as the sources have them. `gaps`: also the gaps between others, where blocks were touched.
+pub(super) fn find(sources: &[Source], touched: Option<&Touched>, gaps: bool) -> Found {
     let mut subjects: Vec<(usize, Feature)> = Vec::new();
     for (at, source) in sources.iter().enumerate() {
         match touched {
@@ -61,6 +67,9 @@ pub(super) fn find(sources: &[Source], touched: Option<&Touched>) -> Found {
     let mut results: Vec<Result<Measured, Pair>> =
         subjects.par_iter().flat_map_iter(|&(at, feature)| of_feature(sources, touched, at, feature)).collect();
     results.par_extend(outside(sources, touched, &subjects));
+    if let Some(touched) = touched.filter(|_| gaps) {
+        results.par_extend(gaps_of_others(sources, touched));
+    }
     let mut found = Found::default();
     for result in results {
         match result {
@@ -110,6 +119,35 @@ fn of_feature(
     results
 }
 
+/// Gaps between blocks of which none was touched: one that was may fill them, or fill them no more.
+fn gaps_of_others(sources: &[Source], touched: &Touched) -> Vec<Result<Measured, Pair>> {
+    let thresholds = thresholds(true);
+    let mut all = Vec::new();
+    for (source, touched) in sources.iter().zip(touched) {
+        if gaps_count(source.layer.id, source.layer.id) && !touched.is_empty() {
+            source.all(|feature| {
+                if !touched.contains(source.id(feature)) {
+                    all.push((source, touched, feature));
+                }
+            });
+        }
+    }
+    let of_block = |&(source, touched, feature): &(&Source, &HashSet<String>, Feature)| {
+        let mut near = Vec::new();
+        if let Some(bbox) = source.shape(feature).and_then(|shape| shape.bbox()) {
+            source.near(&widened(bbox, thresholds.gap_width_m()), |other| near.push(other));
+        }
+        let first = Place { source, feature };
+        let others = near.into_iter().map(|feature| Place { source, feature });
+        let others = others.filter(|other| first.id() < other.id() && !touched.contains(other.id()));
+        let found: Vec<_> = others.filter_map(|other| compare(first, other, &thresholds)).collect();
+        found
+    };
+    let is_gap =
+        |result: &Result<Measured, Pair>| result.as_ref().map_or(true, |found| found.class == OverlapClass::Gap);
+    all.par_iter().flat_map_iter(of_block).filter(is_gap).collect()
+}
+
 /// Half a metre and one in a hundred for slivers, as checks have it; gaps only where they count.
 fn thresholds(with_gaps: bool) -> Thresholds {
     let usual = Thresholds::default();
@@ -152,6 +190,11 @@ fn pair_of(a: Place<'_>, b: Place<'_>) -> Pair {
 }
 
 fn compare(a: Place<'_>, b: Place<'_>, thresholds: &Thresholds) -> Option<Result<Measured, Pair>> {
+    let zone = b.source.zone(b.feature);
+    // Lines to lie within are judged as a whole (`outside`); those that only inform are never in conflict.
+    if LandKind::of_layer(b.source.layer.id) == LandKind::Zone && zone.as_ref()?.effect != Effect::KeepOut {
+        return None;
+    }
     let (one, other) = (a.source.shape(a.feature)?, b.source.shape(b.feature)?);
     let met = |drawn: bool| {
         let mut work = Work::of_one_pair();
@@ -166,7 +209,6 @@ fn compare(a: Place<'_>, b: Place<'_>, thresholds: &Thresholds) -> Option<Result
         Ok(met) => met?.class,
         Err(Stopped::TooComplex | Stopped::Cancelled) => return Some(Err(pair_of(a, b))),
     };
-    let zone = b.source.zone(b.feature);
     let weight = weigh_pair(a.source.layer.id, b.source.layer.id, class, zone.as_ref())?;
     match met(true) {
         Ok(met) => Some(Ok(measured(a, b, met?, weight, zone.map(|zone| zone.rule)))),

@@ -1,10 +1,10 @@
 //! The JSON of conflicts, for HTTP and the command line. Numbers are written as they were measured.
 
-use chrono::DateTime;
-use chrono::Utc;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::Audited;
+use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::overlap::OverlapClass;
 use crate::domain::{Hectares, Mu, SquareMetres};
 use crate::inventory::overlap_check::wire::{layer_title, moment};
@@ -69,8 +69,8 @@ pub fn measured_json(measured: &Measured) -> Value {
 /// What became of it since: the last thing that did.
 fn change(conflict: &Conflict, since: DateTime<Utc>) -> &'static str {
     match conflict.closed_at {
-        Some(closed) if closed >= since => "closed",
-        _ if conflict.opened_at >= since => "opened",
+        Some(closed) if closed > since => "closed",
+        _ if conflict.opened_at > since => "opened",
         _ => "changed",
     }
 }
@@ -111,14 +111,17 @@ fn sentence(measured: &Measured) -> String {
     }
 }
 
-/// How far the auditor is; `null` before the first audit.
-pub fn audit_json(state: Option<&AuditState>, newest: i64) -> Value {
+/// How far the auditor is; `null` before the first audit. The pairs are named to those who may see all of the register, others get `null`.
+pub fn audit_json(state: Option<&AuditState>, newest: i64, viewer: &Viewer) -> Value {
     let Some(state) = state else { return Value::Null };
+    let sees_all = viewer.jurisdiction == Jurisdiction::Everywhere;
     json!({
         "revision": state.revision,
-        "audited_at": moment(state.audited_at),
+        // To the last digit: it is what the next question is asked since.
+        "audited_at": state.audited_at.to_rfc3339_opts(SecondsFormat::Micros, true),
         "behind": (newest - state.revision).max(0),
-        "not_compared": state.not_compared,
+        "not_compared_count": state.not_compared.as_array().map_or(0, Vec::len),
+        "not_compared": sees_all.then_some(&state.not_compared),
     })
 }
 

@@ -105,6 +105,11 @@ async fn write(
         }
         Rows::Zones(_) => {
             store::control_zones::upsert_staged(connection).await?;
+            // A kind may have been deleted between the reading of the file and the lock.
+            if let [first, ..] = store::control_zones::unknown_kinds(connection, revision).await?.as_slice() {
+                let detail = format!("管控类型 {first} 刚被删除；请先恢复该类型，或按其他类型导入");
+                return Err(Error::conflict("zone_kind_unknown", detail));
+            }
         }
         Rows::Parcels(parcels) => ledger::write(connection, parcels, &judged.moves).await?,
     }
@@ -314,7 +319,7 @@ async fn undo_in<'a>(
             findings,
         });
     }
-    if let [first, ..] = store::control_zones::unknown_kinds(&mut transaction).await?.as_slice() {
+    if let [first, ..] = store::control_zones::unknown_kinds(&mut transaction, undone).await?.as_slice() {
         let detail = format!("导入批次 {id} 的管控区域属于已删除的管控类型 {first}，不能撤销；请先恢复该类型");
         return Err(Error::conflict("undo_conflict", detail));
     }

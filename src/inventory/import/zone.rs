@@ -78,6 +78,9 @@ pub(super) async fn judge_file(pool: &PgPool, request: &ImportRequest, progress:
         None => None,
         Some(text) => Some(kinds.get(text.trim()).cloned().ok_or_else(|| unknown_kind(text, &kinds))?),
     };
+    if let Some(division) = request.county.as_ref().filter(|division| !gazetteer.knows(division)) {
+        return Err(Error::invalid("division_unknown", format!("行政区划表中没有 {division}")));
+    }
     let context = ZoneContext {
         kind,
         division: request.county.clone(),
@@ -244,7 +247,8 @@ fn judge_number(candidate: &Candidate, kind: &str, findings: &mut Vec<Finding>) 
     }
 }
 
-/// Whose line it is: the request's division, else the file's code or name, the narrowest first, else the county in a unit's code.
+/// Whose line it is: the request's division, else the narrowest that the file names (which has to be known: a county that is not
+/// understood does not make the line the province's), else the county in a unit's code.
 fn judge_division(
     candidate: &Candidate,
     id: Option<&ZoneId>,
@@ -253,22 +257,15 @@ fn judge_division(
 ) -> Option<DivisionCode> {
     let row = candidate.row;
     let gazetteer = &context.gazetteer;
-    let mut told = None;
-    let mut found = context.division.clone().filter(|division| gazetteer.knows(division));
-    for name in ["county_code", "county", "city", "province"] {
-        if found.is_some() {
-            break;
-        }
-        let Some(text) = candidate.value(name) else { continue };
-        told = told.or(Some(text));
-        found = gazetteer.any_division(text);
-    }
+    let names = ["county_code", "county", "city", "province"];
+    let told = names.iter().find_map(|name| candidate.value(name)).filter(|_| context.division.is_none());
+    let found = context.division.clone().or_else(|| gazetteer.any_division(told?));
     // ZH, county, digits. [M]: only where the register knows the county.
     let in_code = || {
         let digits = id.filter(|id| id.kind() == CONTROL_UNIT)?.number().strip_prefix(UNIT_PREFIX)?.get(..6)?;
         gazetteer.any_division(digits)
     };
-    let Some(division) = found.or_else(in_code) else {
+    let Some(division) = found.or_else(|| if told.is_none() { in_code() } else { None }) else {
         let place = Place::row(row).field("行政区划代码");
         findings.push(match told {
             Some(text) => {

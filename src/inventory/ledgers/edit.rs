@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 use sqlx::{PgConnection, PgPool};
 
 use super::{Deed, Done, begin, check_jurisdiction, finish, must_be_new, open, parse_id, plans, properties, seen};
+use crate::domain::access::Viewer;
 use crate::domain::{DivisionCode, Finding, Ledger, Place, RecordId, Severity};
 use crate::error::{Error, Result};
 use crate::exchange::{ReadOptions, Vocabulary, geojson};
 use crate::geometry::crs::Crs;
 use crate::inventory::import::{self, FeatureRequest};
-use crate::store::{divisions, ledgers};
+use crate::store::{self, divisions, ledgers};
 
 /// What an edit does with what the client does not speak of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +62,8 @@ pub async fn write_feature(pool: &PgPool, deed: &Deed<'_>, edit: Edit) -> Result
     Ok(Written { done, ..written })
 }
 
-/// [`write_feature`] of the record as it stands, as one of several deeds of the transaction.
+/// [`write_feature`] of the record as it stands, as one of several deeds of a transaction that speaks for everywhere: the record is
+/// written, and what lies near it is told, as the deed's own viewer may.
 pub(in crate::inventory) async fn write_joined(
     connection: &mut PgConnection,
     deed: &Deed<'_>,
@@ -69,6 +71,7 @@ pub(in crate::inventory) async fn write_joined(
 ) -> Result<Written> {
     check_allow(&edit)?;
     let properties = properties::read(&edit)?;
+    store::speak_for(connection, deed.viewer).await?;
     let version = match &edit.id {
         Some(id) => ledgers::lock_state(connection, edit.ledger, id).await?.map(|standing| standing.revision),
         None => None,
@@ -78,6 +81,7 @@ pub(in crate::inventory) async fn write_joined(
     if edit.ledger != Ledger::Plan {
         ledgers::unstage(connection, ledgers::Stage::of(edit.ledger, 1)).await?;
     }
+    store::speak_for(connection, &Viewer::operator(&deed.viewer.actor)).await?;
     Ok(written)
 }
 

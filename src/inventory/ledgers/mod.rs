@@ -23,6 +23,7 @@ pub(in crate::inventory) use moves::text;
 pub use moves::{MoveRequest, end_life, transition};
 pub use plans::{StepInput, replace_steps};
 pub use undo::undo;
+pub(in crate::inventory) use undo::{leaning, nothing_left_behind};
 
 use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::{DivisionCode, Ledger, RecordId};

@@ -68,22 +68,7 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
     let undone = store::undo::undo_revision(&mut transaction, target, &deed.viewer.actor, &reason).await?;
     // Blocks may have moved while the parcels did not stand.
     land::place_written(&mut transaction).await?;
-    let mut findings = leaning(&mut transaction, target).await?;
-    findings.retain(|finding| !before.contains(finding));
-    if !findings.is_empty() {
-        let detail = format!("修订 {target} 不能撤销：撤销后地块与再开发方案的状态互相矛盾，原因见 findings");
-        return Err(Error::Conflict { code: "undo_conflict", detail, findings });
-    }
-    let left = ledgers::traces_left(&mut transaction, undone).await?;
-    if !left.is_empty() {
-        let told = |id: &String| {
-            let message = format!("{id} 撤销后不复存在，但已有变更、步骤或沿革；请终止该记录，而不是撤销登记");
-            Finding::error("traces_left", Place::whole(), message)
-        };
-        let detail = format!("修订 {target} 登记的记录之后又有变更、步骤或沿革，不能撤销；请改为终止该记录");
-        return Err(Error::Conflict { code: "undo_conflict", detail, findings: left.iter().map(told).collect() });
-    }
-    super::attachments::refuse_to_leave(&mut transaction, undone, &format!("修订 {target} ")).await?;
+    nothing_left_behind(&mut transaction, target, undone, &before).await?;
     let done = Done { id: target.to_string(), created: false, revision: Some(undone), replayed: false };
     if dry_run {
         transaction.rollback().await?;
@@ -92,9 +77,35 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
     finish(transaction, deed, done).await
 }
 
+/// Parcels that are no more leave no plan, no move, no lineage and no attachment. `stood`: what [`leaning`] found before, which somebody
+/// insisted on.
+pub(in crate::inventory) async fn nothing_left_behind(
+    connection: &mut PgConnection,
+    target: i64,
+    undone: i64,
+    stood: &[Finding],
+) -> Result<()> {
+    let mut findings = leaning(connection, target).await?;
+    findings.retain(|finding| !stood.contains(finding));
+    if !findings.is_empty() {
+        let detail = format!("修订 {target} 不能撤销：撤销后地块与再开发方案的状态互相矛盾，原因见 findings");
+        return Err(Error::Conflict { code: "undo_conflict", detail, findings });
+    }
+    let left = ledgers::traces_left(connection, undone).await?;
+    if !left.is_empty() {
+        let told = |id: &String| {
+            let message = format!("{id} 撤销后不复存在，但已有变更、步骤或沿革；请终止该记录，而不是撤销登记");
+            Finding::error("traces_left", Place::whole(), message)
+        };
+        let detail = format!("修订 {target} 登记的记录之后又有变更、步骤或沿革，不能撤销；请改为终止该记录");
+        return Err(Error::Conflict { code: "undo_conflict", detail, findings: left.iter().map(told).collect() });
+    }
+    super::attachments::refuse_to_leave(connection, undone, &format!("修订 {target} ")).await
+}
+
 /// Of the parcels and plans that the revision wrote, those that now contradict each other: a plan whose parcel does not stand, a parcel
 /// in a state that its plan does not bear. Where somebody insisted on one, it is there before and after.
-async fn leaning(connection: &mut PgConnection, revision: i64) -> Result<Vec<Finding>> {
+pub(in crate::inventory) async fn leaning(connection: &mut PgConnection, revision: i64) -> Result<Vec<Finding>> {
     let orphan = |(plan, parcel): (String, String)| {
         Finding::error("plan_in_use", Place::whole(), format!("再开发方案 {plan} 所属的地块 {parcel} 不复存在"))
     };

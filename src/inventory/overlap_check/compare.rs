@@ -96,18 +96,21 @@ pub(super) fn compare(
     if watch.cancelled.load(Relaxed) {
         return None;
     }
-    let Outside { rows: outside, not_reckoned } = outside;
+    let Outside { rows: mut outside, not_reckoned } = outside;
     let key = |subject, source: usize, feature| (subject, source, sources[source].id(feature));
     found.sort_by(|a, b| key(a.subject, a.source, a.feature).cmp(&key(b.subject, b.source, b.feature)));
     missed.sort_by(|a, b| key(a.0, a.1, a.2).cmp(&key(b.0, b.1, b.2)));
     let in_time = spent.load(Relaxed) <= MOST_STEPS;
-    let room = MOST_FINDINGS.saturating_sub(outside.len());
-    let all_kept = found.len() <= room;
     let counted = found.len() + outside.len();
+    let all_kept = counted <= MOST_FINDINGS;
     // Where not all can be kept, the heaviest are.
     if !all_kept {
         found.sort_by_cached_key(|pair| weight_of(purpose, sources, pair));
-        found.truncate(room);
+        outside.sort_by_key(|(_, row)| row.weight);
+        let weights = found.iter().map(|pair| weight_of(purpose, sources, pair)).collect::<Vec<_>>();
+        let (pairs, rests) = heaviest(&weights, &outside.iter().map(|(_, row)| row.weight).collect::<Vec<_>>());
+        found.truncate(pairs);
+        outside.truncate(rests);
     }
     let rows = found.into_iter().map(|pair| (pair.source, row(pair, subjects, sources, purpose)));
     let mut rows: Vec<(usize, FindingRow)> = rows.chain(outside).collect();
@@ -126,6 +129,20 @@ pub(super) fn compare(
         "not_compared": not_compared,
     });
     Some(Outcome { findings, summary })
+}
+
+/// How many of either list are kept, both the heaviest first, where [`MOST_FINDINGS`] are kept of both.
+fn heaviest(a: &[Weight], b: &[Weight]) -> (usize, usize) {
+    let (mut of_a, mut of_b) = (0, 0);
+    while of_a + of_b < MOST_FINDINGS {
+        match (a.get(of_a), b.get(of_b)) {
+            (Some(x), Some(y)) if x <= y => of_a += 1,
+            (Some(_), None) => of_a += 1,
+            (_, Some(_)) => of_b += 1,
+            (None, None) => break,
+        }
+    }
+    (of_a, of_b)
 }
 
 fn weight_of(purpose: Purpose, sources: &[Source], pair: &Found) -> Weight {

@@ -164,10 +164,7 @@ pub struct ParkEventRequest {
 /// `NotFound` for unknown parks, `Forbidden` outside the jurisdiction, `Stale` where somebody was quicker, `Conflict` where the life of a
 /// park forbids it, `Invalid` with findings for what the request gets wrong.
 pub async fn happen(pool: &PgPool, deed: &Deed<'_>, wanted: &ParkEventRequest) -> Result<Told> {
-    if let Some(code) = wanted.allow.iter().find(|code| !ALLOWABLE.contains(&code.as_str())) {
-        let list = ALLOWABLE.join("、");
-        return Err(Error::invalid("allow_not_possible", format!("不能放行“{code}”；可放行的代码：{list}")));
-    }
+    check_allow(&wanted.allow)?;
     let wanted = &ParkEventRequest { change: composed(wanted.change.clone())?, ..wanted.clone() };
     let (mut transaction, done) = ledgers::begin_everywhere(pool, deed).await?;
     if let Some(done) = done {
@@ -182,6 +179,14 @@ pub async fn happen(pool: &PgPool, deed: &Deed<'_>, wanted: &ParkEventRequest) -
     let done = Done { id: subject, created: true, revision: Some(revision), replayed: false };
     ledgers::finish(transaction, deed, done).await?;
     Ok(told)
+}
+
+fn check_allow(allow: &[String]) -> Result<()> {
+    if let Some(code) = allow.iter().find(|code| !ALLOWABLE.contains(&code.as_str())) {
+        let list = ALLOWABLE.join("、");
+        return Err(Error::invalid("allow_not_possible", format!("不能放行“{code}”；可放行的代码：{list}")));
+    }
+    Ok(())
 }
 
 /// What an event wrote.
@@ -204,6 +209,7 @@ pub(super) async fn happen_within(
     deed: &Deed<'_>,
     wanted: &ParkEventRequest,
 ) -> Result<(String, Vec<Finding>)> {
+    check_allow(&wanted.allow)?;
     // The transaction has the write lock: what it is decided on is what stands.
     let seen_revision = Some(store::as_of::newest(connection).await?);
     let wanted = &ParkEventRequest { change: composed(wanted.change.clone())?, seen_revision, ..wanted.clone() };

@@ -1,12 +1,14 @@
-//! The way back: an event of parks, or the publishing of a directory, is undone as one revision.
+//! The way back: an event of parks, or the publishing of a directory, is undone as one revision; an applied scenario too, with the
+//! parcels that it wrote.
 
 use std::collections::HashMap;
 
 use sqlx::{PgConnection, PgPool};
 
 use super::checks::covers;
-use crate::domain::{Finding, Place};
+use crate::domain::{DivisionCode, Finding, Place};
 use crate::error::{Error, Result};
+use crate::inventory::boundary_change::undo::may_undo;
 use crate::inventory::import::overlaps;
 use crate::inventory::land;
 use crate::inventory::ledgers::{self, Deed, Done};
@@ -16,14 +18,16 @@ use crate::store::{self, park_changes, park_events};
 const SOURCES: [&str; 2] = ["POST /api/park-events", "POST /api/directories"];
 /// And those that did the deeds of a scenario.
 const SCENARIOS: &str = "POST /api/scenarios/";
-/// Tables whose rows follow the blocks by themselves: in nobody's way, and not put back (`follows_blocks`, migration 0005).
+/// Tables whose rows follow the blocks by themselves: in nobody's way, and not put back (`follows_blocks`, migration 0021), but where the
+/// revision wrote rows of theirs itself.
 const FOLLOWING: [&str; 2] = ["turnover_parcel", "low_efficiency_parcel"];
 /// Rows of one undo; it holds the register's write lock.
 const MOST_ROWS: i64 = 200_000;
 
-/// Whether the revision is one of an event of parks, or of the publishing of a directory.
+/// Whether the revision is one of an event of parks, of the publishing of a directory or of a scenario, or undid such a one: to undo the
+/// undoing is to do it again, and asks for the same permission.
 pub async fn is_of_parks(pool: &PgPool, target: i64) -> Result<bool> {
-    let source = park_changes::source(&mut *pool.acquire().await?, target).await?;
+    let source = park_changes::origin(&mut *pool.acquire().await?, target).await?;
     Ok(source.is_some_and(|source| SOURCES.contains(&source.as_str()) || source.starts_with(SCENARIOS)))
 }
 
@@ -34,18 +38,27 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
     if let Some(done) = done {
         return Ok(done);
     }
-    in_jurisdiction(&mut transaction, deed, target).await?;
+    parks_in_jurisdiction(&mut transaction, deed, target).await?;
+    counties_in_jurisdiction(&mut transaction, deed, target).await?;
     let rows = store::undo::size(&mut transaction, target).await?;
     if rows > MOST_ROWS {
         let detail = format!("修订 {target} 写入了 {rows} 行，超过 {MOST_ROWS} 行，不能在线撤销；请联系运维人员");
         return Err(Error::conflict("undo_not_possible", detail));
     }
-    unchanged_since(&mut transaction, target).await?;
+    let put_back = park_changes::put_back(&mut transaction, target, &FOLLOWING).await?;
+    unchanged_since(&mut transaction, target, &put_back).await?;
+    let stood = if put_back.is_empty() { Vec::new() } else { ledgers::leaning(&mut transaction, target).await? };
     let why = said.map(|said| format!("：{said}")).unwrap_or_default();
     let reason = format!("撤销修订 {target}{why}");
     park_changes::defer_parks_of_parcels(&mut transaction).await?;
     let undone = store::undo::undo_revision(&mut transaction, target, &deed.viewer.actor, &reason).await?;
     land::follow_blocks(&mut transaction).await?;
+    if !put_back.is_empty() {
+        // Blocks may have moved while the parcels did not stand.
+        land::place_written(&mut transaction).await?;
+        ledgers::nothing_left_behind(&mut transaction, target, undone, &stood).await?;
+    }
+    no_change_left_open(&mut transaction, target, undone).await?;
     let findings = overlaps::after_undo(&mut transaction, target, undone).await?;
     if !findings.is_empty() {
         let detail =
@@ -60,14 +73,17 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
     ledgers::finish(transaction, deed, done).await
 }
 
-/// Every park that the revision wrote is the viewer's own.
-async fn in_jurisdiction(connection: &mut PgConnection, deed: &Deed<'_>, target: i64) -> Result<()> {
+/// Every park that the revision wrote is the viewer's own; of a park that it wrote by a boundary change only, whoever may undo the change
+/// may undo it here too.
+async fn parks_in_jurisdiction(connection: &mut PgConnection, deed: &Deed<'_>, target: i64) -> Result<()> {
     let codes = park_changes::codes(connection, target).await?;
     let parks: HashMap<String, _> =
         park_events::list_parks(connection, &codes).await?.into_iter().map(|park| (park.code.clone(), park)).collect();
+    let changed = park_changes::by_boundary_change_only(connection, target).await?;
     let own = |code: &String| {
         let park = parks.get(code);
         park.is_none_or(|park| covers(&deed.viewer.jurisdiction, &park.prefecture_code, &park.county_codes))
+            || changed.get(code).is_some_and(|changes| changes.iter().all(|of| may_undo(deed.viewer, of)))
     };
     match codes.iter().find(|code| !own(code)) {
         None => Ok(()),
@@ -78,9 +94,25 @@ async fn in_jurisdiction(connection: &mut PgConnection, deed: &Deed<'_>, target:
     }
 }
 
-/// No row of it has been written since, and nothing else stands on a park that it brought forth.
-async fn unchanged_since(connection: &mut PgConnection, target: i64) -> Result<()> {
-    let since = store::undo::written_since_but(connection, target, &FOLLOWING).await?;
+/// Every record of a ledger that the revision wrote itself is of the viewer's own counties, before and after. (Parcels that only followed
+/// their blocks go back with them, whosever they are, as they went.)
+async fn counties_in_jurisdiction(connection: &mut PgConnection, deed: &Deed<'_>, target: i64) -> Result<()> {
+    let own = |code: &String| DivisionCode::parse(code).is_ok_and(|code| deed.viewer.jurisdiction.covers(&code));
+    match park_changes::counties(connection, target).await?.iter().find(|code| !own(code)) {
+        None => Ok(()),
+        Some(code) => {
+            let detail = format!("修订 {target} 写入了县区 {code} 的台账，不在您的管辖范围内，不能由您撤销");
+            Err(Error::Forbidden { code: "outside_jurisdiction", detail })
+        }
+    }
+}
+
+/// No row of it has been written since, and nothing else stands on a park that it brought forth. `put_back`: tables of [`FOLLOWING`] whose
+/// rows the undo puts back like any others.
+async fn unchanged_since(connection: &mut PgConnection, target: i64, put_back: &[String]) -> Result<()> {
+    let following: Vec<&str> =
+        FOLLOWING.into_iter().filter(|table| !put_back.iter().any(|back| back == table)).collect();
+    let since = store::undo::written_since_but(connection, target, &following).await?;
     let mut findings: Vec<Finding> = since
         .iter()
         .map(|(layer, id, later)| {
@@ -95,4 +127,18 @@ async fn unchanged_since(connection: &mut PgConnection, target: i64) -> Result<(
     }
     let detail = format!("修订 {target} 写入的内容后来又有变更，不能撤销；请先撤销较新的修订，原因见 findings");
     Err(Error::Conflict { code: "undo_conflict", detail, findings })
+}
+
+/// A park that ends again, where the undoing of its end is undone, has no boundary change open: one proposed since would be of no park.
+async fn no_change_left_open(connection: &mut PgConnection, target: i64, undone: i64) -> Result<()> {
+    let open = park_changes::open_changes_of_ended(connection, undone).await?;
+    if open.is_empty() {
+        return Ok(());
+    }
+    let told = |(change, park): &(String, String)| {
+        let message = format!("园区 {park} 撤销后不再存续，但调区扩区 {change} 尚未办结");
+        Finding::error("park_in_use", Place::whole(), message)
+    };
+    let detail = format!("修订 {target} 不能撤销：有园区的调区扩区尚未办结；请先撤回，原因见 findings");
+    Err(Error::Conflict { code: "undo_conflict", detail, findings: open.iter().map(told).collect() })
 }

@@ -6,27 +6,39 @@
 mod trial;
 pub mod wire;
 
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
 use chrono::NaiveDate;
 use serde_json::Value;
 use sqlx::PgPool;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use trial::{Changed, Failure, LayerChanges, ParkTotals, Totals, Trial, Tried};
 
 use super::boundary_change::{Draft, MoveRequest};
 use super::ledgers::{self, Deed, Done, Edit};
 use super::parks::ParkEventRequest;
-use crate::domain::access::{Role, Viewer};
+use crate::domain::access::{Jurisdiction, Role, Viewer};
 use crate::domain::text::misleads;
 use crate::domain::{Finding, ParkCode, Place};
 use crate::error::{Error, Result};
 use crate::exchange::text_encoding;
-use crate::store::scenarios::{self, ScenarioRow};
+use crate::store::scenarios::{self, MovedRow, ScenarioRow};
 use crate::store::{self, as_of};
 
 /// Deeds of one scenario.
 pub const MOST_OPERATIONS: usize = 50;
 /// Scenarios of one person that are not applied.
 const MOST_OPEN: i64 = 100;
+/// How long a trial waits for the one before it.
+const TURN: Duration = Duration::from_secs(15);
+/// A trial holds the write lock: nobody else writes for as long.
+const LONGEST_TRIAL: Duration = Duration::from_secs(60);
+/// One trial of a register at a time, so that trials leave the lock and the connections to those who do something. By the database's
+/// name: a process that serves has one, one that tests has many.
+static TURNS: LazyLock<Mutex<HashMap<String, Arc<Semaphore>>>> = LazyLock::new(Mutex::default);
 /// Characters of a name.
 pub const NAME_LENGTH: usize = 100;
 
@@ -85,12 +97,18 @@ pub async fn get(pool: &PgPool, viewer: &Viewer, id: i64) -> Result<ScenarioRow>
 /// Puts these deeds in the place of those that stand, on the picture of now.
 pub async fn replace(pool: &PgPool, viewer: &Viewer, id: i64, version: i32, content: &Content) -> Result<ScenarioRow> {
     let name = checked_name(&content.name)?;
-    change(pool, viewer, id, version, Some((&name, &content.operations))).await
+    change(pool, viewer, id, version, Some((&name, &content.operations)), None).await
 }
 
-/// The picture of now is looked at: what others have done meanwhile is known.
-pub async fn rebase(pool: &PgPool, viewer: &Viewer, id: i64, version: i32) -> Result<ScenarioRow> {
-    change(pool, viewer, id, version, None).await
+/// What others have done up to the revision that was looked at is known; where none is named, up to now.
+pub async fn rebase(
+    pool: &PgPool,
+    viewer: &Viewer,
+    id: i64,
+    version: i32,
+    looked_at: Option<i64>,
+) -> Result<ScenarioRow> {
+    change(pool, viewer, id, version, None, looked_at).await
 }
 
 async fn change(
@@ -99,12 +117,22 @@ async fn change(
     id: i64,
     version: i32,
     content: Option<(&str, &Value)>,
+    looked_at: Option<i64>,
 ) -> Result<ScenarioRow> {
     let mut transaction = store::begin_write_as(pool, viewer).await?;
     let row = own(scenarios::find(&mut transaction, id, true).await?, viewer, id)?;
     seen(&row, version)?;
     still_open(&row)?;
-    let base = as_of::newest(&mut transaction).await?;
+    let newest = as_of::newest(&mut transaction).await?;
+    let base = looked_at.unwrap_or(newest);
+    if base > newest {
+        let detail = format!("seen_revision {base} 所指的修订还没有产生；最新的修订是 {newest}");
+        return Err(Error::invalid("revision_unknown", detail));
+    }
+    if looked_at.is_some() && base < row.base_revision {
+        let detail = format!("seen_revision {base} 早于方案现在所依据的修订 {}", row.base_revision);
+        return Err(Error::invalid("value_invalid", detail));
+    }
     let (name, operations) = content.unwrap_or((&row.name, &row.operations));
     scenarios::update(&mut transaction, id, name, operations, base).await?;
     let row = scenarios::find(&mut transaction, id, false).await?.ok_or_else(|| missing(id))?;
@@ -120,13 +148,45 @@ pub async fn drop_one(pool: &PgPool, viewer: &Viewer, id: i64) -> Result<()> {
     Ok(transaction.commit().await?)
 }
 
-/// Tries the deeds on the register as it stands, and lets all of it go.
+/// Tries the deeds on the register as it stands, and lets all of it go. Waits for its turn among the trials, and is given up after a
+/// time.
 pub async fn evaluate(pool: &PgPool, deed: &Deed<'_>, row: &ScenarioRow, operations: &[Operation]) -> Result<Trial> {
-    let (mut transaction, _) = ledgers::begin_everywhere(pool, &Deed { key: None, ..deed.clone() }).await?;
-    let tried = trial::carry_out(&mut transaction, deed, row, operations, true).await?;
-    let trial = trial::look_at(pool, &mut transaction, deed.viewer, row, tried).await?;
-    transaction.rollback().await?;
-    Ok(trial)
+    let _turn = turn(pool).await?;
+    let trial = async {
+        let everywhere = Viewer { jurisdiction: Jurisdiction::Everywhere, ..deed.viewer.clone() };
+        // Had before the lock: nobody waits with it for a connection.
+        let mut base = scenarios::begin_beside(pool, &everywhere).await?;
+        let (mut transaction, _) = ledgers::begin_everywhere(pool, &Deed { key: None, ..deed.clone() }).await?;
+        scenarios::limit_statements(&mut transaction, LONGEST_TRIAL).await?;
+        // The first look of `base`: from here on it shows the register that the deeds are tried on.
+        let revision = as_of::newest(&mut base).await?;
+        let tried = trial::carry_out(&mut transaction, deed, row, operations, true).await?;
+        let trial = trial::look_at(base, &mut transaction, deed.viewer, revision, tried).await?;
+        transaction.rollback().await?;
+        Ok(trial)
+    };
+    tokio::time::timeout(LONGEST_TRIAL, trial).await.map_err(|_| Error::Unavailable {
+        code: "query_timeout",
+        detail: format!("推演超过 {} 秒，已放弃，没有写入任何内容；请减少方案中的操作后重试", LONGEST_TRIAL.as_secs()),
+        cause: None,
+    })?
+}
+
+/// The place of the one trial, or word that there is none.
+async fn turn(pool: &PgPool) -> Result<OwnedSemaphorePermit> {
+    let register = pool.connect_options().get_database().unwrap_or_default().to_owned();
+    let place = {
+        let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(register).or_insert_with(|| Arc::new(Semaphore::new(1))))
+    };
+    match tokio::time::timeout(TURN, place.acquire_owned()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(Error::Unavailable {
+            code: "assessments_busy",
+            detail: "正在推演另一个方案；请稍后再试".to_owned(),
+            cause: None,
+        }),
+    }
 }
 
 /// Does the deeds as one revision, or nothing.
@@ -146,18 +206,23 @@ pub async fn apply(pool: &PgPool, deed: &Deed<'_>, row: &ScenarioRow, operations
         let detail = format!("方案的第 {} 项操作现在不能实施：{}", failure.index + 1, failure.detail);
         return Err(Error::Conflict { code: "scenario_not_applicable", detail, findings: failure.findings });
     }
-    if !tried.moved.is_empty() {
-        let told = |(table, id, revision): &(String, String, i64)| {
-            Finding::error("changed_since", Place::whole(), format!("{table} 的 {id} 在修订 {revision} 中被修改"))
+    let moved = tried.moved.len() + tried.moved_elsewhere;
+    if moved > 0 {
+        let told = |row: &MovedRow| {
+            let message = format!("{} 的 {} 在修订 {} 中被修改", row.table, row.id, row.revision);
+            Finding::error("changed_since", Place::whole(), message)
         };
+        let elsewhere = (tried.moved_elsewhere > 0).then(|| {
+            let message = format!("其他县区的 {} 条记录被修改", tried.moved_elsewhere);
+            Finding::error("changed_since", Place::whole(), message)
+        });
         return Err(Error::Conflict {
             code: "base_moved",
             detail: format!(
-                "方案涉及的 {} 条记录在方案所依据的修订 {} 之后又被修改；请重新推演，核对后以 rebase 更新依据",
-                tried.moved.len(),
+                "方案涉及的 {moved} 条记录在方案所依据的修订 {} 之后又被修改；请重新推演，核对后以 rebase 更新依据",
                 row.base_revision
             ),
-            findings: tried.moved.iter().take(20).map(told).collect(),
+            findings: tried.moved.iter().take(20).map(told).chain(elsewhere).collect(),
         });
     }
     scenarios::set_applied(&mut transaction, row.id, tried.revision).await?;

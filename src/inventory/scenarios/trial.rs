@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::Operation;
-use crate::domain::access::Viewer;
+use crate::domain::access::{Jurisdiction, Viewer};
+use crate::domain::boundary_change::State;
 use crate::domain::conflict::AUDITED;
 use crate::domain::layer::Layer;
 use crate::domain::{DivisionCode, Finding, Ledger};
@@ -18,7 +19,7 @@ use crate::inventory::parks;
 use crate::layers::declaration;
 use crate::store;
 use crate::store::conflicts::Measured;
-use crate::store::scenarios::{self, FeatureState, ScenarioRow};
+use crate::store::scenarios::{self, FeatureState, MovedRow, ScenarioRow};
 
 /// Features that one trial shows; beyond, it says that it is not complete.
 const MOST_SHOWN: usize = 20_000;
@@ -43,7 +44,9 @@ pub struct Tried {
     pub done: Vec<(String, Vec<Finding>)>,
     pub failure: Option<Failure>,
     /// Rows that it wrote and that others have written since the picture that it was decided on.
-    pub moved: Vec<(String, String, i64)>,
+    pub moved: Vec<MovedRow>,
+    /// How many more of them are of counties that are not the viewer's.
+    pub moved_elsewhere: usize,
     /// A boundary was only supposed to be approved.
     pub supposed: bool,
 }
@@ -70,7 +73,7 @@ pub struct Totals {
     pub blocks: i64,
     pub approved_area_ha: Option<f64>,
     pub computed_area_m2: Option<f64>,
-    /// Number and m² of its parcels, ledger by ledger.
+    /// Number and m² of its parcels that the viewer may see, ledger by ledger.
     pub parcels: BTreeMap<String, (i64, f64)>,
 }
 
@@ -85,6 +88,8 @@ pub struct ParkTotals {
 #[derive(Debug)]
 pub struct Trial {
     pub tried: Tried,
+    /// The newest of the register that it was tried on.
+    pub revision: i64,
     pub layers: Vec<LayerChanges>,
     pub totals: Vec<ParkTotals>,
     /// Conflicts of what it touches, and whether the register has them already.
@@ -106,7 +111,8 @@ pub(super) async fn carry_out(
     let why = format!("实施推演方案 {}（{}）", row.id, row.name);
     let revision = store::revision::open(connection, &deed.viewer.actor, &why, &deed.source).await?;
     let deed = Deed { joined: Some(revision), key: None, version: None, ..deed.clone() };
-    let mut tried = Tried { revision, done: Vec::new(), failure: None, moved: Vec::new(), supposed: false };
+    let mut tried =
+        Tried { revision, done: Vec::new(), failure: None, moved: Vec::new(), moved_elsewhere: 0, supposed: false };
     for (index, operation) in operations.iter().enumerate() {
         scenarios::begin_trial(connection).await?;
         match one(connection, &deed, operation, supposing).await {
@@ -124,8 +130,16 @@ pub(super) async fn carry_out(
             }
         }
     }
-    tried.moved = scenarios::moved_since(connection, row.base_revision, revision).await?;
+    let moved = scenarios::moved_since(connection, row.base_revision, revision).await?;
+    let (own, others): (Vec<MovedRow>, Vec<MovedRow>) = moved.into_iter().partition(|row| is_own(deed.viewer, row));
+    (tried.moved, tried.moved_elsewhere) = (own, others.len());
     Ok(tried)
+}
+
+/// Rows that are one county's are for those who look after it.
+fn is_own(viewer: &Viewer, row: &MovedRow) -> bool {
+    let covers = |code: &str| DivisionCode::parse(code).is_ok_and(|code| viewer.jurisdiction.covers(&code));
+    row.county.as_deref().is_none_or(covers)
 }
 
 /// What it is filed under, what is to be said, and whether it was only supposed.
@@ -171,8 +185,14 @@ async fn decide(
     for step in steps {
         warnings.extend(boundary_change::transition_joined(connection, deed, id, step).await?);
     }
-    if boundary_change::is_approved(connection, id).await? {
+    let state = boundary_change::state_joined(connection, deed.viewer, id).await?;
+    // Steps that end it otherwise (withdrawn, rejected) are done like any others.
+    if state == State::Approved || (!state.is_open() && !steps.is_empty()) {
         return Ok(false);
+    }
+    if !state.is_open() {
+        let detail = format!("调区扩区 {id} 已是“{}”，不能再批准", state.label());
+        return Err(Error::conflict("transition_not_allowed", detail));
     }
     if !supposing {
         let detail = format!("调区扩区 {id} 还没有走到批准：请在 steps 中写明联审、公示、批准各步的日期和文号");
@@ -184,14 +204,13 @@ async fn decide(
 
 /// Looks at what the transaction has made of the register, beside the register as it stands.
 pub(super) async fn look_at(
-    pool: &PgPool,
+    mut base: Transaction<'_, Postgres>,
     connection: &mut PgConnection,
     viewer: &Viewer,
-    _row: &ScenarioRow,
+    revision: i64,
     tried: Tried,
 ) -> Result<Trial> {
-    let everywhere = Viewer { jurisdiction: crate::domain::access::Jurisdiction::Everywhere, ..viewer.clone() };
-    let mut base = store::begin_read_as(pool, &everywhere).await?;
+    let everywhere = Viewer { jurisdiction: Jurisdiction::Everywhere, ..viewer.clone() };
     let mut layers = Vec::new();
     let mut complete = true;
     for layer in SHOWN.iter().filter_map(|id| declaration::find(id)) {
@@ -203,11 +222,12 @@ pub(super) async fn look_at(
         let features = paired(before, after).into_iter().filter(|changed| is_for(viewer, layer, changed)).collect();
         layers.push(LayerChanges { layer, features });
     }
-    let totals = totals(&mut base, connection, &layers).await?;
-    let (conflicts, resolved, compared) = conflicts_of(connection, viewer, &everywhere, &layers).await?;
+    let totals = totals(&mut base, connection, &viewer.jurisdiction, &layers).await?;
+    // Nothing more is asked of it, and the comparison may take a while.
     base.commit().await?;
+    let (conflicts, resolved, compared) = conflicts_of(connection, viewer, &everywhere, &layers).await?;
     layers.iter_mut().for_each(|changes| changes.features.retain(|changed| changed.before != changed.after));
-    Ok(Trial { tried, layers, totals, conflicts, resolved, complete: complete && compared })
+    Ok(Trial { tried, revision, layers, totals, conflicts, resolved, complete: complete && compared })
 }
 
 fn paired(before: Vec<FeatureState>, after: Vec<FeatureState>) -> Vec<Changed> {
@@ -237,6 +257,7 @@ fn is_for(viewer: &Viewer, layer: &Layer, changed: &Changed) -> bool {
 async fn totals(
     base: &mut PgConnection,
     connection: &mut PgConnection,
+    jurisdiction: &Jurisdiction,
     layers: &[LayerChanges],
 ) -> Result<Vec<ParkTotals>> {
     let mut codes: BTreeSet<String> = BTreeSet::new();
@@ -251,15 +272,19 @@ async fn totals(
         }
     }
     let codes: Vec<String> = codes.into_iter().collect();
-    let before = totals_of(base, &codes).await?;
-    let after = totals_of(connection, &codes).await?;
+    let before = totals_of(base, jurisdiction, &codes).await?;
+    let after = totals_of(connection, jurisdiction, &codes).await?;
     let of = |all: &BTreeMap<String, Totals>, code: &String| all.get(code).cloned();
     let totals =
         codes.iter().map(|code| ParkTotals { code: code.clone(), before: of(&before, code), after: of(&after, code) });
     Ok(totals.filter(|park| park.before != park.after).collect())
 }
 
-async fn totals_of(connection: &mut PgConnection, codes: &[String]) -> Result<BTreeMap<String, Totals>> {
+async fn totals_of(
+    connection: &mut PgConnection,
+    jurisdiction: &Jurisdiction,
+    codes: &[String],
+) -> Result<BTreeMap<String, Totals>> {
     let Some(parks) = declaration::find("parks") else { return Ok(BTreeMap::new()) };
     let mut all: BTreeMap<String, Totals> = BTreeMap::new();
     for park in scenarios::features(connection, parks, codes).await? {
@@ -274,7 +299,7 @@ async fn totals_of(connection: &mut PgConnection, codes: &[String]) -> Result<BT
         };
         all.insert(park.id, totals);
     }
-    for (park, ledger, count, m2) in scenarios::parcels_of(connection, codes).await? {
+    for (park, ledger, count, m2) in scenarios::parcels_of(connection, jurisdiction, codes).await? {
         if let Some(totals) = all.get_mut(&park) {
             totals.parcels.insert(ledger, (count, m2));
         }

@@ -20,7 +20,7 @@ pub fn scenario_json(row: &ScenarioRow, with_operations: bool) -> Value {
         "created_at": moment(row.created_at),
         "updated_at": moment(row.updated_at),
         "applied_revision": row.applied_revision,
-        "operation_count": row.operations.as_array().map_or(0, Vec::len),
+        "operation_count": row.operation_count,
     });
     if with_operations {
         document["operations"] = row.operations.clone();
@@ -29,7 +29,7 @@ pub fn scenario_json(row: &ScenarioRow, with_operations: bool) -> Value {
 }
 
 /// All that a trial tells but the shapes.
-pub fn trial_json(trial: &Trial, newest: i64, row: &ScenarioRow) -> Value {
+pub fn trial_json(trial: &Trial, row: &ScenarioRow) -> Value {
     let done = trial.tried.done.iter().enumerate().map(|(index, (subject, warnings))| {
         json!({"index": index, "ok": true, "subject": subject, "warnings": wire::findings(warnings)})
     });
@@ -39,8 +39,9 @@ pub fn trial_json(trial: &Trial, newest: i64, row: &ScenarioRow) -> Value {
             "findings": wire::findings(&failure.findings),
         })
     });
-    let moved =
-        trial.tried.moved.iter().map(|(table, id, revision)| json!({"table": table, "id": id, "revision": revision}));
+    let tried = &trial.tried;
+    let moved = tried.moved.iter().map(|row| json!({"table": row.table, "id": row.id, "revision": row.revision}));
+    let is_unmoved = tried.moved.is_empty() && tried.moved_elsewhere == 0;
     let changes: serde_json::Map<String, Value> = trial
         .layers
         .iter()
@@ -58,12 +59,13 @@ pub fn trial_json(trial: &Trial, newest: i64, row: &ScenarioRow) -> Value {
     json!({
         "scenario": row.id,
         "base_revision": row.base_revision,
-        "revision": newest,
+        "revision": trial.revision,
         "operations": done.chain(failed).collect::<Vec<_>>(),
         "possible": trial.tried.failure.is_none(),
-        "applicable": trial.tried.failure.is_none() && trial.tried.moved.is_empty() && !trial.tried.supposed,
+        "applicable": tried.failure.is_none() && is_unmoved && !tried.supposed,
         "supposed": trial.tried.supposed,
         "moved": moved.collect::<Vec<_>>(),
+        "moved_elsewhere": tried.moved_elsewhere,
         "changes": changes,
         "totals": trial.totals.iter().map(totals_json).collect::<Vec<_>>(),
         "conflicts": trial.conflicts.iter().map(|(measured, known)| conflict(measured, *known)).collect::<Vec<_>>(),

@@ -188,6 +188,10 @@ async fn insert_proposed(connection: &mut PgConnection, change: &ChangeRow, bloc
 
 /// The change of this id, if it is the caller's to see.
 pub async fn find(connection: &mut PgConnection, id: &str) -> Result<Option<ChangeRow>> {
+    // The database refuses such a text as a text.
+    if id.contains('\0') {
+        return Ok(None);
+    }
     let row = sqlx::query(select_changes!("WHERE c.id = $1")).bind(id).fetch_optional(connection).await?;
     row.as_ref().map(change_of_row).transpose()
 }

@@ -337,6 +337,12 @@ pub async fn unstage(connection: &mut PgConnection, stage: Stage) -> Result<()> 
         true => format!("DELETE FROM {}", stage.table()),
         false => format!("DROP TABLE {}", stage.table()),
     };
-    sqlx::query(AssertSqlSafe(sql)).execute(connection).await?;
+    sqlx::query(AssertSqlSafe(sql)).execute(&mut *connection).await?;
+    if stage.are_few {
+        // What the looks at a few records need is bad for what else the transaction does.
+        let sql = "SELECT set_config('enable_seqscan', 'on', true), set_config('enable_hashjoin', 'on', true),
+                          set_config('enable_mergejoin', 'on', true)";
+        sqlx::query(sql).execute(connection).await?;
+    }
     Ok(())
 }
