@@ -344,7 +344,7 @@ async fn the_command_line_audits_and_refuses_what_blocks() {
 
 /// Open gaps between two blocks, as the register has them.
 async fn gaps(db: &Database) -> i64 {
-    db.value("SELECT count(*) FROM conflict WHERE class = 'gap' AND closed_revision IS NULL AND feature_a LIKE 'G-%'")
+    db.value("SELECT count(*) FROM conflict WHERE class = 'gap' AND closed_revision IS NULL AND feature_a LIKE '%-G_'")
         .await
 }
 
@@ -356,7 +356,7 @@ async fn a_third_block_fills_a_gap_and_lays_it_bare() {
     let block = |id: &str, west: f64, east: f64| {
         format!(
             "INSERT INTO park_block (id, park_code, number, name, geom, area_m2, stated_area_ha, source)
-             SELECT 'G-{id}', '{}', 'G{id}', '块', g, ST_Area(g::geography), 100, '实测（试验）'
+             SELECT '{0}-G{id}', '{0}', 'G{id}', '块', g, ST_Area(g::geography), 100, '实测（试验）'
              FROM (SELECT ST_Multi(ST_MakeEnvelope({west}, 26.0, {east}, 26.01, 4490)) AS g) AS b;",
             parcels::PARK
         )
@@ -365,9 +365,9 @@ async fn a_third_block_fills_a_gap_and_lays_it_bare() {
     let edits = [
         (format!("{}{}", block("1", 111.0, strip[0]), block("2", strip[1], 111.02)), 1),
         (block("3", strip[0], strip[1]), 0),
-        ("UPDATE park_block SET geom = ST_Translate(geom, 0, 1) WHERE id = 'G-3'".to_owned(), 1),
-        ("UPDATE park_block SET geom = ST_Translate(geom, 0, -1) WHERE id = 'G-3'".to_owned(), 0),
-        ("DELETE FROM park_block WHERE id = 'G-3'".to_owned(), 1),
+        ("UPDATE park_block SET geom = ST_Translate(geom, 0, 1) WHERE number = 'G3'".to_owned(), 1),
+        ("UPDATE park_block SET geom = ST_Translate(geom, 0, -1) WHERE number = 'G3'".to_owned(), 0),
+        ("DELETE FROM park_block WHERE number = 'G3'".to_owned(), 1),
     ];
     for (sql, expected) in edits {
         db.write(&sql).await;
@@ -443,8 +443,8 @@ async fn what_moves_is_shown_where_it_is_and_what_cannot_be_compared_stays_open(
     assert_eq!((&told["audit"]["not_compared"], &told["audit"]["not_compared_count"]), (&Value::Null, &json!(1)));
     // Apart, it is.
     db.write(&format!(
-        "UPDATE turnover_parcel SET geom = ST_Multi(ST_MakeEnvelope({x} + CASE WHEN id LIKE '%-1' THEN 0 ELSE 0.01 END, {y},
-         {x} + 0.001 + CASE WHEN id LIKE '%-1' THEN 0 ELSE 0.01 END, {y} + 0.001, 4490))"
+        "UPDATE turnover_parcel SET geom = ST_Multi(ST_MakeEnvelope({x} + CASE WHEN id LIKE '%-1' THEN 0 ELSE 0.002 END, {y},
+         {x} + 0.001 + CASE WHEN id LIKE '%-1' THEN 0 ELSE 0.002 END, {y} + 0.001, 4490))"
     ))
     .await;
     let apart = audited(&db, false).await.expect("apart");

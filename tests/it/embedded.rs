@@ -161,7 +161,8 @@ fn two_services_that_start_at_once_over_a_new_folder_both_come_up() {
         assert!(is_ready(service));
         assert!(service.get("/api/parks").contains("G431176"));
     }
-    assert_eq!(folder.json(&["audit", "verify", "--json"])["revisions"], 1, "the sample was loaded once");
+    // Parks, then control lines: one revision each.
+    assert_eq!(folder.json(&["audit", "verify", "--json"])["revisions"], 2, "the sample was loaded once");
     for service in services {
         assert_eq!(terminate(service), Some(0));
     }
