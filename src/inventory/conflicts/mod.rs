@@ -224,7 +224,7 @@ impl Audit {
         };
         let before = self.before.as_ref().and_then(|state| state.not_compared.as_array());
         let before = before.into_iter().flatten();
-        let kept = before.filter(|pair| !is_again(pair) && !(*outside && is_outside(pair)) && !anew.contains(pair));
+        let kept = before.filter(|pair| !(is_again(pair) || anew.contains(pair) || *outside && is_outside(pair)));
         let kept: Vec<Value> = kept.cloned().collect();
         Value::Array(kept.into_iter().chain(anew).take(NAMED).collect())
     }
