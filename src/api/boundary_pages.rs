@@ -10,6 +10,7 @@ use crate::geometry::metres::Plane;
 use crate::inventory::boundary_change::assess::Assessment;
 use crate::inventory::boundary_change::assess::land::Side;
 use crate::inventory::boundary_change::{Detail, wire};
+use crate::inventory::overlap_check::wire::layer_title;
 
 /// The drawing's longer side, in its own units.
 const SIDE: f64 = 1_000.0;
@@ -134,15 +135,15 @@ fn classes(document: &Value) -> String {
         let area = |area: &Value| [number(&area["m2"], 2), number(&area["ha"], 4), number(&area["mu"], 2)];
         let mut rows: Vec<Vec<String>> = list(&of_side["classes"])
             .map(|c| {
-                let what =
-                    [text(&c["ledger"]), text(&c["land_use_system"]), text(&c["land_use_code"]), text(&c["parcels"])];
+                let ledger = layer_title(&text(&c["ledger"])).to_owned();
+                let what = [ledger, text(&c["land_use_system"]), text(&c["land_use_code"]), text(&c["parcels"])];
                 what.into_iter().chain(area(&c["area"])).collect()
             })
             .collect();
         let none = ["无地块".to_owned(), String::new(), String::new(), String::new()];
         rows.push(none.into_iter().chain(area(&of_side["no_parcel"])).collect());
         let head = ["台账", "地类标准", "地类", "宗数", "m²", "公顷", "亩"];
-        body.push_str(&html::table_of(label, &head, &[3, 4, 5, 6], &rows));
+        let _ = write!(body, "<h3>{label}</h3>{}", html::table_of(label, &head, &[3, 4, 5, 6], &rows));
     }
     body
 }
@@ -218,10 +219,11 @@ fn four_extents(document: &Value) -> String {
 
 fn conflicts(document: &Value) -> String {
     let conflicts = &document["conflicts"];
-    let rows: Vec<Vec<String>> = list(&conflicts["list"])
-        .take(LISTED)
-        .map(|c| vec![text(&c["weight_label"]), text(&c["class_label"]), text(&c["collection"]), text(&c["message"])])
-        .collect();
+    let row = |c: &Value| {
+        let layer = layer_title(&text(&c["collection"])).to_owned();
+        vec![text(&c["weight_label"]), text(&c["class_label"]), layer, text(&c["message"]), text(&c["rule"])]
+    };
+    let rows: Vec<Vec<String>> = list(&conflicts["list"]).take(LISTED).map(row).collect();
     let complete = conflicts["complete"] == Value::Bool(true);
     let warning = match complete {
         true => "",
@@ -230,7 +232,7 @@ fn conflicts(document: &Value) -> String {
     let table = match (rows.is_empty(), complete) {
         (true, true) => "<p>与所比较的图层没有重叠、缝隙或相接。</p>".to_owned(),
         (true, false) => String::new(),
-        _ => html::table("冲突", &["等级", "性质", "图层", "说明"], &rows),
+        _ => html::table("冲突", &["等级", "性质", "图层", "说明", "管控要求"], &rows),
     };
     format!("<h2>冲突检查</h2>{warning}{table}")
 }
