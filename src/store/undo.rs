@@ -92,6 +92,21 @@ pub async fn written_since_but(
     .await?)
 }
 
+/// Whether what the revision did has been taken back; where that was taken back too, it stands again.
+pub async fn is_undone(connection: &mut PgConnection, revision: i64) -> Result<bool> {
+    let found: Option<bool> = sqlx::query_scalar(
+        "WITH RECURSIVE undone (number, depth) AS (
+             SELECT $1, 0
+             UNION ALL
+             SELECT r.number, u.depth + 1 FROM undone u JOIN revision r ON r.source = 'undo of revision ' || u.number AND r.number > u.number)
+         SELECT depth % 2 = 1 FROM undone ORDER BY number DESC LIMIT 1",
+    )
+    .bind(revision)
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.unwrap_or(false))
+}
+
 /// How many rows the revision wrote.
 pub async fn size(connection: &mut PgConnection, target: i64) -> Result<i64> {
     let count: Option<i64> = sqlx::query_scalar("SELECT change_count::bigint FROM revision WHERE number = $1")

@@ -103,6 +103,12 @@ async fn every_fault_of_a_file_is_named_and_nothing_is_written() {
         (json!({"编号": "甲 乙", "县区代码": "430121"}), Some("永久基本农田"), "id_invalid"),
         (json!({"编号": "1"}), Some("permanent_farmland"), "division_missing"),
         (json!({"编号": "1", "县区代码": "999999"}), Some("permanent_farmland"), "division_unknown"),
+        // A county that nobody knows does not make it the prefecture's or the province's.
+        (
+            json!({"编号": "1", "县": "长沙县县", "市": "长沙市", "省": "湖南省"}),
+            Some("permanent_farmland"),
+            "division_unknown",
+        ),
         (json!({"HJZHGKDYBM": "ZH43012110001", "ZHGKDYFL": "4"}), None, "value_invalid"),
     ] {
         let imported = of(&[feature(properties.clone())], kind).await;
@@ -503,4 +509,26 @@ async fn drawn_lines_say_so_and_a_second_time_changes_nothing() {
     assert!(crossed >= 5, "{crossed}");
     let exported = get_authorised(&db, &format!("{ZONES}?f=csv&limit=3")).await;
     assert!(exported.text().contains("管控类型"), "{}", exported.text());
+}
+
+#[actix_web::test]
+async fn a_field_called_area_is_an_area_where_the_county_has_its_own() {
+    let db = Database::with_sample().await;
+    let properties = json!({"编号": "1", "市": "长沙市", "AREA": 10939.5, "县": "长沙县"});
+    let path = parcels::file("zones-area.geojson", &[(properties, boxed(113.0, 28.2, 113.1, 28.3))]);
+    let imported = db.import(&path, zones_of(Some("permanent_farmland"))).await.expect("imported");
+    assert!(imported.revision.is_some(), "{:?}", imported.report.findings);
+    let row: (String, Option<f64>) = sqlx::query_as("SELECT division_code, stated_area_ha::float8 FROM control_zone")
+        .fetch_one(&db.pool)
+        .await
+        .expect("zone");
+    assert_eq!(row, ("430121".to_owned(), Some(10939.5)));
+    // A division that the request names has to be known as well.
+    let refused = db
+        .import(&path, |request| {
+            zones_of(Some("permanent_farmland"))(request);
+            request.county = sizhi::domain::DivisionCode::parse("999999").ok();
+        })
+        .await;
+    assert_eq!(refused.expect_err("refused").code(), "division_unknown");
 }

@@ -470,3 +470,82 @@ async fn an_applied_scenario_is_not_undone_under_papers_and_edits_of_its_parcel(
     assert_eq!(refused["findings"][0]["code"], "changed_since", "{refused}");
     assert_eq!((newest(&db).await, contents(&db).await), (at, before));
 }
+
+#[actix_web::test]
+async fn what_was_undone_since_is_not_told_as_done() {
+    let db = Database::with_sample().await;
+    let (x, y, _) = parcels::inside(&db, parcels::PARK).await;
+    let entry = json!({"op": "parcel", "collection": "turnover_parcels", "feature": parcel(x, y)});
+    let id = created(&db, json!([entry])).await["id"].clone();
+    let apply = || {
+        let request = authorised(Method::POST, &format!("{SCENARIOS}/{id}/apply"));
+        call(&db, request.insert_header(("if-match", "\"v1\"")).insert_header(("idempotency-key", "apply-1")))
+    };
+    let done = apply().await;
+    assert_eq!(done.status, 200, "{}", done.text());
+    let again = apply().await;
+    assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (200, Some("true")), "{}", again.text());
+    let revision = newest(&db).await;
+    assert_eq!(undo(&db, revision).await.status, 200);
+    apply().await.assert_problem(409, "undone_since");
+    // Undone too, the undoing leaves it done.
+    assert_eq!(undo(&db, revision + 1).await.status, 200);
+    assert_eq!(apply().await.status, 200);
+    assert_eq!(newest(&db).await, revision + 2);
+}
+
+#[actix_web::test]
+async fn only_what_an_event_may_pass_over_is_passed_over_in_a_scenario() {
+    let db = Database::with_sample().await;
+    let (x, y, _) = parcels::inside(&db, parcels::PARK).await;
+    let bow = json!({"type": "Polygon", "coordinates": [[[x, y], [x + 0.01, y + 0.01], [x + 0.01, y], [x, y + 0.01], [x, y]]]});
+    let blocks = json!({"type": "FeatureCollection", "features": [
+        block("1", "100", parcels::square(x, y, 0.01)), block("2", "100", bow),
+    ]});
+    let event = |allow: Value| {
+        json!({"op": "park_event", "kind": "established", "on": "2026-01-05", "document_no": "湘政函〔2026〕1号（示意）",
+               "allow": allow, "blocks": blocks,
+               "park": {"code": "S439998", "name": "示意新区", "level": "省级", "type": "省级工业园区及其他", "prefecture": "430100"}})
+    };
+    let asked = call(
+        &db,
+        authorised(Method::POST, SCENARIOS)
+            .set_json(json!({"name": "放行", "operations": [event(json!(["ring_self_intersection"]))]})),
+    )
+    .await;
+    assert_eq!(asked.status, 201, "{}", asked.text());
+    let told = evaluated(&db, &asked.json()["id"]).await;
+    assert_eq!(told["operations"][0]["code"], "allow_not_possible", "{told}");
+    deed(&db, &asked.json()["id"], "apply").await.assert_problem(409, "scenario_not_applicable");
+}
+
+#[actix_web::test]
+async fn a_trial_tells_nothing_of_other_counties_parcels() {
+    let db = Database::with_sample().await;
+    let (x, y, _) = parcels::inside(&db, parcels::PARK).await;
+    let theirs = json!({
+        "type": "Feature", "properties": {"county_code": parcels::COUNTY, "number": "GEHEIM"}, "geometry": parcels::square(x, y, 0.001),
+    });
+    let entered = send(&db, "/api/collections/turnover_parcels/items", &[], &theirs).await;
+    assert_eq!(entered.status, 201, "{}", entered.text());
+    let ours = json!({
+        "type": "Feature", "properties": {"county_code": "430111", "number": "TY-2"}, "geometry": parcels::square(x, y, 0.001),
+    });
+    let entry = json!({"op": "parcel", "collection": "turnover_parcels", "feature": ours});
+    // Whoever sees both is told of the land that both have.
+    let scenario = created(&db, json!([entry])).await;
+    let told = evaluated(&db, &scenario["id"]).await.to_string();
+    assert!(told.contains("GEHEIM"), "{told}");
+    add(&db, "far.county", Role::Planner, &["430111"]).await;
+    let token = issue(&db, json!({"account": "far.county", "name": "test"})).await["token"].clone();
+    let token = token.as_str().expect("token");
+    let body = json!({"name": "外县", "operations": [entry]});
+    let made = call(&db, with_token(Method::POST, SCENARIOS, token).set_json(body)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    for what in ["evaluation", "features"] {
+        let path = format!("{SCENARIOS}/{}/{what}", made.json()["id"]);
+        let told = call(&db, with_token(Method::GET, &path, token)).await;
+        assert_eq!(told.status, 200, "{}", told.text());
+        assert!(told.text().contains("TY-2") && !told.text().contains("GEHEIM"), "{}", told.text());
+    }
+}

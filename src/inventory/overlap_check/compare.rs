@@ -392,3 +392,24 @@ fn missed_named(missed: &Missed, subject: usize, subjects: &[SubjectRow], layer:
         "reason": reason,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_the_heaviest_are_kept_of_either_list() {
+        let of = |block: usize, warn: usize, note: usize| {
+            [vec![Weight::Block; block], vec![Weight::Warn; warn], vec![Weight::Note; note]].concat()
+        };
+        for (a, b, expected) in [
+            (of(10, 0, MOST_FINDINGS), of(0, MOST_FINDINGS, 0), (10, MOST_FINDINGS - 10)),
+            (of(0, 0, 3), of(0, 0, MOST_FINDINGS), (3, MOST_FINDINGS - 3)),
+            (of(0, 0, MOST_FINDINGS), of(2, 0, 5), (MOST_FINDINGS - 2, 2)),
+            (of(0, 0, 0), of(0, 0, MOST_FINDINGS + 1), (0, MOST_FINDINGS)),
+            (of(1, 1, 1), of(1, 0, 0), (3, 1)),
+        ] {
+            assert_eq!(heaviest(&a, &b), expected);
+        }
+    }
+}

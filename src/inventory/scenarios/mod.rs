@@ -196,7 +196,12 @@ pub async fn apply(pool: &PgPool, deed: &Deed<'_>, row: &ScenarioRow, operations
     }
     let (mut transaction, done) = ledgers::begin_everywhere(pool, deed).await?;
     if let Some(done) = done {
-        return Ok(done);
+        return match done.revision {
+            Some(revision) if store::undo::is_undone(&mut transaction, revision).await? => {
+                Err(ledgers::undone_since(Some(revision)))
+            }
+            _ => Ok(done),
+        };
     }
     let kept = own(scenarios::find(&mut transaction, row.id, true).await?, deed.viewer, row.id)?;
     seen(&kept, row.version)?;
