@@ -47,7 +47,6 @@ CREATE UNIQUE INDEX conflict_open_once_idx ON conflict (id) WHERE closed_revisio
 CREATE INDEX conflict_id_idx ON conflict (id, number);
 CREATE INDEX conflict_a_idx ON conflict (feature_a, layer_a) WHERE closed_revision IS NULL;
 CREATE INDEX conflict_b_idx ON conflict (feature_b, layer_b) WHERE closed_revision IS NULL;
-CREATE INDEX conflict_closed_idx ON conflict (closed_at) WHERE closed_revision IS NOT NULL;
 CREATE INDEX conflict_geom_idx ON conflict USING gist (geom);
 
 -- How far the auditor is. One row, made by the first audit.

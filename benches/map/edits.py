@@ -36,7 +36,7 @@ def run(database, options, folder):
     try:
         makers = [Sql(database, options), Ledger(server)]
         lines = [line for maker in makers for line in visible(server, maker)]
-        lines += audits(database, makers[-1])
+        lines += audits(server, makers[-1])
         lines += [line for maker in makers for line in beside_reads(server, maker, options, folder)]
         for maker in makers:
             maker.close()
@@ -193,24 +193,30 @@ def visible(server, maker):
     reader.close()
 
 
-def audits(database, ledger):
-    """Milliseconds from the making of an edit's revision to the end of the audit that saw it, alone: by the database's own clock."""
+def audits(server, ledger):
+    """Milliseconds from an edit's answer to the first answer of another connection that is of an audit which saw it; edits one at a time."""
+    reader = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+
+    def audited():
+        status, _, body = answers.fetch(server.port, "/api/conflicts?limit=1&skipGeometry=true", ledger.token, reader)
+        if status != 200:
+            raise SystemExit(f"/api/conflicts 回答 {status}")
+        return (json.loads(body)["audit"] or {"revision": 0})["revision"]
+
     took = []
     for at in range(WATCHED):
         # The last one's audit is over, and its rest.
         time.sleep(1.2)
+        before = audited()
         ledger.edit(ledger.targets[WATCHED + at], f"审查{at}")
-        for _ in range(500):
-            behind, lasted = database.sql("SELECT r.number - a.revision, extract(epoch FROM a.audited_at - r.made_at) * 1000 FROM conflict_audit a, "
-                                          "(SELECT number, made_at FROM revision ORDER BY number DESC LIMIT 1) r")[0]
-            if int(behind) == 0:
-                took.append(float(lasted))
-                break
-            time.sleep(0.02)
-        else:
-            raise SystemExit("审查没有跟上")
-    print(f"一次修改后的审查：{WATCHED} 次，自修订产生到审查结束，中位 {statistics.median(took):.1f} ms，最慢 {max(took):.1f} ms")
-    yield "一次修改后的审查，最慢", f"≤ {AUDIT_MS:g} ms", max(took), max(took) <= AUDIT_MS
+        answered = time.monotonic()
+        while audited() == before:
+            if time.monotonic() - answered > 10:
+                raise SystemExit("审查没有跟上")
+        took.append((time.monotonic() - answered) * 1e3)
+    reader.close()
+    print(f"一次修改后的审查：{WATCHED} 次，自回答到另一连接上看到，中位 {statistics.median(took):.1f} ms，最慢 {max(took):.1f} ms")
+    yield "一次修改后的审查可见，最慢", f"≤ {AUDIT_MS:g} ms", max(took), max(took) <= AUDIT_MS
 
 
 def items_around(layer, target):

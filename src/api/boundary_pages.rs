@@ -6,6 +6,7 @@ use geo::{BoundingRect, Coord, MultiPolygon};
 use serde_json::Value;
 
 use super::html;
+use crate::domain::overlap_check::Weight;
 use crate::geometry::metres::Plane;
 use crate::inventory::boundary_change::assess::Assessment;
 use crate::inventory::boundary_change::assess::land::Side;
@@ -140,10 +141,20 @@ fn classes(document: &Value) -> String {
                 what.into_iter().chain(area(&c["area"])).collect()
             })
             .collect();
-        let none = ["无地块".to_owned(), String::new(), String::new(), String::new()];
-        rows.push(none.into_iter().chain(area(&of_side["no_parcel"])).collect());
+        let other = |name: &str, area: [String; 3]| {
+            [name.to_owned(), String::new(), String::new(), String::new()].into_iter().chain(area).collect()
+        };
+        rows.push(other("无地块", area(&of_side["no_parcel"])));
+        // (Less than a hundredth of a square metre would be printed as 0: the rounding of cut edges.)
+        if let Some(m2) = of_side["in_several_m2"].as_f64().filter(|m2| *m2 >= 0.005) {
+            let area = [format!("{m2:.2}"), format!("{:.4}", m2 / 10_000.0), format!("{:.2}", m2 * 0.0015)];
+            rows.push(other("其中重复计入（在不止一宗地块内）", area));
+        }
         let head = ["台账", "地类标准", "地类", "宗数", "m²", "公顷", "亩"];
         let _ = write!(body, "<h3>{label}</h3>{}", html::table_of(label, &head, &[3, 4, 5, 6], &rows));
+        if let Some(why) = of_side["no_parcel_unknown"].as_str() {
+            let _ = write!(body, "<p class=\"warning\">无地块的面积没有计算：{}。</p>", html::escape(why));
+        }
     }
     body
 }
@@ -173,7 +184,7 @@ fn parcels(document: &Value) -> String {
         return "<h2>地块</h2><p>没有地块调出或调入。</p>".to_owned();
     }
     let rows: Vec<Vec<String>> = list(&parcels["list"]).take(LISTED).map(row).collect();
-    let head = ["标识", "名称", "地类", "变化", "调出 m²（亩）", "新扩入 m²（亩）", "原在园区", "现在园区"];
+    let head = ["标识", "名称", "地类", "变化", "调出 m²（亩）", "新扩入 m²（亩）", "调整前占比", "调整后占比"];
     let left_out = matched.saturating_sub(rows.len() as u64);
     let note = if left_out > 0 { format!("，另有 {left_out} 宗未列出") } else { String::new() };
     format!("<h2>地块</h2><p>共 {matched} 宗{note}。</p>{}", html::table_of("地块", &head, &[4, 5, 6, 7], &rows))
@@ -208,13 +219,21 @@ fn four_extents(document: &Value) -> String {
                     text(&c["name"]),
                     number(&c["distance_m"], 2),
                     format!("{}° {}", number(&c["bearing_deg"], 1), text(&c["bearing"])),
+                    remarks(c),
                 ]
             }));
         }
-        body.push_str(&html::table_of("四至", &["侧", "类别", "名称", "距离（米）", "方位"], &[3], &rows));
+        body.push_str(&html::table_of("四至", &["侧", "类别", "名称", "距离（米）", "方位", "说明"], &[3], &rows));
     }
-    body.push_str("<p class=\"muted\">四至文字仅供参考，以批准文件为准。</p>");
+    body.push_str("<p class=\"muted\">四至文字仅供参考，以批准文件为准。横穿界线的道路、河流、行政区界只列出，不写入四至文字。</p>");
     body
+}
+
+/// What a name and a distance do not say of a candidate.
+fn remarks(candidate: &Value) -> String {
+    let says = |name: &str| candidate[name] == Value::Bool(true);
+    let told = [(says("illustrative"), "示意"), (says("crossing"), "横穿界线，不作四至")];
+    told.into_iter().filter(|(is_so, _)| *is_so).map(|(_, word)| word).collect::<Vec<_>>().join("；")
 }
 
 fn conflicts(document: &Value) -> String {
@@ -224,6 +243,16 @@ fn conflicts(document: &Value) -> String {
         vec![text(&c["weight_label"]), text(&c["class_label"]), layer, text(&c["message"]), text(&c["rule"])]
     };
     let rows: Vec<Vec<String>> = list(&conflicts["list"]).take(LISTED).map(row).collect();
+    let of_weight = |weight: &Weight| (weight.label(), conflicts["by_weight"][weight.as_str()].as_u64().unwrap_or(0));
+    let counts: Vec<(&str, u64)> = Weight::ALL.iter().map(of_weight).collect();
+    let total: u64 = counts.iter().map(|(_, count)| count).sum();
+    let left_out = total.saturating_sub(rows.len() as u64);
+    let by_weight: Vec<String> = counts.iter().map(|(label, count)| format!("{label} {count} 项")).collect();
+    let note = if left_out > 0 { format!("；另有 {left_out} 项未列出") } else { String::new() };
+    let totals = match total {
+        0 => String::new(),
+        _ => format!("<p>共 {total} 项：{}{note}。</p>", by_weight.join("、")),
+    };
     let complete = conflicts["complete"] == Value::Bool(true);
     let warning = match complete {
         true => "",
@@ -234,7 +263,7 @@ fn conflicts(document: &Value) -> String {
         (true, false) => String::new(),
         _ => html::table("冲突", &["等级", "性质", "图层", "说明", "管控要求"], &rows),
     };
-    format!("<h2>冲突检查</h2>{warning}{table}")
+    format!("<h2>冲突检查</h2>{warning}{totals}{table}")
 }
 
 fn steps(detail: &Detail) -> String {

@@ -29,6 +29,11 @@ fn form(forms: &[&str]) -> Value {
     query("f", "形式", json!({"type": "string", "enum": forms, "default": "json"}))
 }
 
+/// Where an assessment is told: its comparison with the layers has a limit of its own.
+fn within_time(operation: Operation) -> Operation {
+    operation.response("504", json!({"$ref": "#/components/responses/Problem"}))
+}
+
 fn body(schema: &str) -> Value {
     json!({"required": true, "content": {GEOJSON: {"schema": reference(schema)}, JSON: {"schema": reference(schema)}}})
 }
@@ -51,6 +56,7 @@ pub fn paths(paths: &mut Map<String, Value>) {
             .answers("200", "dry_run：会保存的内容与评估", &change())
             .answers("201", "已保存；地址在 Location", &change())
             .errors(&["400", "401", "403", "408", "409", "413", "415", "503"]);
+    let create = within_time(create);
     paths.insert("/boundary-changes".into(), json!({"get": all.0, "post": create.0}));
     let get =
         secured("get_boundary_change", "一个调区扩区：面积、区块、办理过程；GeoJSON 为拟议界线，可改后用 PUT 交回")
@@ -62,10 +68,11 @@ pub fn paths(paths: &mut Map<String, Value>) {
         .field("requestBody", body("NewBoundaryChange"))
         .answers("200", "现状", &change())
         .errors(&["400", "401", "403", "404", "408", "409", "412", "413", "415", "428", "503"]);
+    let replace = within_time(replace);
     paths.insert("/boundary-changes/{id}".into(), json!({"get": get.0, "put": replace.0}));
     let assessment = secured(
         "get_boundary_assessment",
-        "评估：调出、新扩入的土地与地块、地类、坐标四至、四至建议、冲突，均以登记库现状为准",
+        "评估：调出、新扩入的土地与地块、地类、坐标四至、四至建议、冲突；以登记库现状为准，已批准的以批准前的登记库为准",
     )
     .parameters(vec![id(), form(&["json", "geojson", "html"])])
     .answers(
@@ -78,7 +85,7 @@ pub fn paths(paths: &mut Map<String, Value>) {
         ],
     )
     .errors(&["400", "401", "403", "404", "503"]);
-    paths.insert("/boundary-changes/{id}/assessment".into(), assessment.get());
+    paths.insert("/boundary-changes/{id}/assessment".into(), within_time(assessment).get());
     let transition = secured(
         "create_boundary_transition",
         "办理下一步：联合审查、公示（5 个工作日）、批准、不予批准、撤回、退回；批准时改写登记库（编辑人员）",
@@ -87,11 +94,17 @@ pub fn paths(paths: &mut Map<String, Value>) {
     .field("requestBody", json!({"required": true, "content": {JSON: {"schema": reference("NewBoundaryStep")}}}))
     .answers("200", "现状", &change())
     .errors(&["400", "401", "403", "404", "408", "409", "412", "415", "428", "503"]);
-    paths.insert("/boundary-changes/{id}/transitions".into(), transition.post());
+    paths.insert("/boundary-changes/{id}/transitions".into(), within_time(transition).post());
 }
 
 fn states() -> Value {
     json!({"type": "string", "enum": State::ALL.map(State::as_str)})
+}
+
+/// A state as a step may name it.
+fn states_wanted() -> Value {
+    let words: Vec<&str> = State::ALL.into_iter().flat_map(|state| [state.as_str(), state.label()]).collect();
+    json!({"type": "string", "title": "下一步的状态：代码或中文名称", "enum": words})
 }
 
 fn day() -> Value {
@@ -107,7 +120,10 @@ fn free(title: &str) -> Value {
 }
 
 fn new_schemas() -> Schemas {
-    let hectares = |title: &str| json!({"type": "number", "minimum": 0, "title": title});
+    let hectares = |title: &str| {
+        let text = json!({"type": "string", "pattern": r"^[0-9]+(\.[0-9]{1,4})?$"});
+        json!({"title": title, "anyOf": [{"type": "number", "minimum": 0}, text]})
+    };
     let area = json!({
         "type": "object", "title": "文件所列面积，公顷，至多四位小数；调整前 − 调出 + 新扩入 = 调整后",
         "properties": {
@@ -141,7 +157,7 @@ fn new_schemas() -> Schemas {
         "seen_revision": whole("修改方案时代替 If-Match：取得该方案时的修订"),
     });
     let step = json!({
-        "to": states(), "on": day(), "effective_on": day(), "document_no": text_or_null("文号；批准、不予批准必填"),
+        "to": states_wanted(), "on": day(), "effective_on": day(), "document_no": text_or_null("文号；批准、不予批准必填"),
         "document_title": text_or_null("文件标题"), "note": text_or_null("说明；不予批准、撤回、退回必填"),
         "assessed_revision": whole("所看评估的修订：现有区块在方案之后又有修改时，批准要写明"),
         "seen_revision": whole("代替 If-Match：取得时的修订"),
@@ -181,10 +197,10 @@ pub fn schemas() -> Schemas {
         "stated": object(&["before_ha", "out_ha", "in_ha", "after_ha", "text"], area),
         "computed": object(&["before", "out", "in", "after", "closing_m2"], computed),
         "blocks": list(free("各区块文件面积与计算面积")),
-        "land_classes": free("out、in 各按台账、地类；no_parcel 为不在任何地块内的土地，in_several_m2 为计入不止一宗的土地"),
+        "land_classes": free("out、in 各按台账、地类；no_parcel 为不在任何地块内的土地（null 时 no_parcel_unknown 说明原因），in_several_m2 为计入不止一宗的土地"),
         "parcels": free("matched、counts、list：每宗调出、新扩入多少，整宗或部分，原在、现在园区的占比"),
         "extremes": free("坐标四至：before、after 与各区块"),
-        "four_extents": list(free("各区块四至建议：每侧的候选，有距离、方位，和建议的文字")),
+        "four_extents": list(free("各区块四至建议：每侧的候选，有距离、方位、是否示意 (illustrative)、是否横穿界线 (crossing)，和建议的文字")),
         "conflicts": free("冲突：revision、layers、complete、by_weight、list，与重叠检查的结果相同"),
         "findings": list(reference("Finding")), "links": list(reference("Link")),
     });

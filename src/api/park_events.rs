@@ -254,8 +254,7 @@ fn areas_of(value: Option<&Value>) -> Result<Areas> {
         before: area("before_ha")?,
         out: area("out_ha")?,
         added: area("in_ha")?,
-        // Nothing is left without an area; the register refuses 0.
-        after: area("after_ha")?.filter(|after| after.square_metres() > 0),
+        after: area("after_ha")?,
     })
 }
 
@@ -315,6 +314,9 @@ mod tests {
         ] {
             assert_eq!(code(body.clone()), expected, "{body}");
         }
+        let nothing = json!({"kind": "revoked", "park": "S437001", "areas": {"after_ha": "0"}});
+        let after = request_of(nothing.to_string().as_bytes()).expect("an event").areas.after;
+        assert_eq!(after.map(DecimalHectares::square_metres), Some(0), "0 is an area that a paper states");
         let mut level = park.clone();
         level["level"] = json!("国家级");
         assert_eq!(code(json!({"kind": "established", "park": level})), "level_contradicts_code");

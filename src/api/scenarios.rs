@@ -111,7 +111,7 @@ async fn tried(
     let row = scenarios::get(&state.pool, &viewer, id_of(path)?).await?;
     let operations = operations_of(row.operations.as_array().map_or(&[], Vec::as_slice))?;
     let deed = edits::deed_of(request, &viewer, None, &[])?;
-    let trial = scenarios::evaluate(&state.pool, &deed, &row, &operations).await?;
+    let trial = scenarios::evaluate(&state.pool, &state.trials, &deed, &row, &operations).await?;
     Ok((row, trial))
 }
 
@@ -163,7 +163,7 @@ fn content_of(body: &[u8]) -> Result<Content> {
     ];
     let known: Vec<&str> = ["name", "operations"].into_iter().chain(READ_BACK).collect();
     let members = Members::parse(body, &known)?;
-    let operations = members.values("operations", 1_000)?.unwrap_or_default();
+    let operations = members.values("operations", scenarios::MOST_OPERATIONS)?.unwrap_or_default();
     if let Some(at) = operations.iter().position(has_nul) {
         // The database keeps no such text.
         let detail = format!("第 {} 项操作含有空字符（U+0000）", at + 1);

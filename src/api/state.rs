@@ -13,6 +13,7 @@ use crate::domain::layer::Layer;
 use crate::inventory::database_role::DatabaseRole;
 use crate::inventory::live::{Held, Live};
 use crate::inventory::overlap_check::Desk;
+use crate::inventory::scenarios;
 use crate::inventory::tiles::{LiveSource, Tiles};
 use crate::layers::catalogue::Catalogue;
 use crate::layers::tiles::cache::TileCache;
@@ -51,6 +52,8 @@ pub struct State {
     pub checks: Arc<Desk>,
     /// Room for streams of their progress.
     pub streams: Arc<Semaphore>,
+    /// Room for trials of scenarios.
+    pub trials: Arc<Semaphore>,
 }
 
 impl State {
@@ -66,6 +69,7 @@ impl State {
         let tiles = Arc::new(Tiles::of_database(http.tile_cache_mb.saturating_mul(1 << 20)));
         let checks = Arc::new(Desk::new(pool.clone(), None));
         let streams = Arc::new(Semaphore::new(STREAMS_AT_ONCE));
+        let trials = Arc::new(Semaphore::new(scenarios::AT_ONCE));
         let live = None;
         Self {
             pool,
@@ -81,6 +85,7 @@ impl State {
             callers,
             checks,
             streams,
+            trials,
         }
     }
 

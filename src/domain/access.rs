@@ -95,6 +95,11 @@ impl Jurisdiction {
         }
     }
 
+    /// [`Jurisdiction::covers`] of a code as text; what is no code lies in none but everywhere.
+    pub fn covers_code(&self, division: &str) -> bool {
+        *self == Jurisdiction::Everywhere || DivisionCode::parse(division).is_ok_and(|code| self.covers(&code))
+    }
+
     /// Of codes as an account's record has them: `*` alone is everywhere.
     pub fn parse(codes: &[String]) -> Result<Self, IdError> {
         if matches!(codes, [all] if all.trim() == EVERYWHERE) {
@@ -189,9 +194,11 @@ mod tests {
         let changsha = Jurisdiction::Divisions(vec![code("430100")]);
         for (division, expected) in [("430102", true), ("430100", true), ("430202", false), ("430000", false)] {
             assert_eq!(changsha.covers(&code(division)), expected, "{division}");
+            assert_eq!(changsha.covers_code(division), expected, "{division}");
             assert!(Jurisdiction::Everywhere.covers(&code(division)));
             assert!(!Jurisdiction::NOWHERE.covers(&code(division)));
         }
+        assert!(!changsha.covers_code("长沙") && Jurisdiction::Everywhere.covers_code("长沙"));
         assert_eq!(changsha.setting(), "4301");
         let two = Jurisdiction::Divisions(vec![code("430102"), code("430000")]);
         assert_eq!((two.setting().as_str(), Jurisdiction::NOWHERE.setting().as_str()), ("430102,43", ""));

@@ -216,17 +216,6 @@ impl ParkStatus {
     }
 }
 
-/// The status of a park that an event brings forth; only [`EventKind::Established`] does.
-pub fn begin(event: EventKind) -> Result<ParkStatus, Finding> {
-    match event {
-        EventKind::Established => Ok(ParkStatus::Active),
-        event => {
-            let message = format!("园区尚未设立，不能办理“{}”", event.label());
-            Err(Finding::error("event_not_allowed", Place::whole(), message))
-        }
-    }
-}
-
 /// The status of a park all of whose land goes to others by a split, or why it may not be divided.
 pub fn split_wholly(status: ParkStatus) -> Result<ParkStatus, Finding> {
     apply(status, EventKind::Split).map(|_| ParkStatus::Split)
@@ -279,7 +268,6 @@ mod tests {
             for (status, expected) in ParkStatus::ALL.into_iter().zip(row) {
                 assert_eq!(apply(status, event).ok(), expected, "{event:?} in {status:?}");
             }
-            assert_eq!(begin(event).ok(), (event == E::Established).then_some(S::Active), "{event:?}");
         }
         for status in ParkStatus::ALL {
             assert_eq!(split_wholly(status).ok(), (status == S::Active).then_some(S::Split), "{status:?}");

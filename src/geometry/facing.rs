@@ -4,10 +4,11 @@
 //! side where one of its points, nearest to such an edge, is seen from there at a bearing within 45° of the side's, outside the block. Where
 //! the two touch along the edge or at a point within it, the edge's own normal stands for the bearing; where they touch at the edge's end
 //! alone, the way that the candidate goes from there does, so that a neighbour in the east is not in the south for its corner. A road along
-//! two sides lies on both, and what a notch of the block looks at counts too. Never: whether something else stands between.
+//! two sides lies on both, and what a notch of the block looks at counts too. A line that runs over the border there and not along it is
+//! seen as *crossing*: it touches the side and does not bound it. Never: whether something else stands between.
 
 use geo::{Coord, LineString, MultiPolygon};
-use rstar::{AABB, RTree, RTreeObject};
+use rstar::{AABB, Envelope, RTree, RTreeObject};
 
 use super::metres::{Plane, edge_length};
 use super::overlap::{Shape, Work};
@@ -16,8 +17,16 @@ use crate::domain::four_extents::Direction;
 /// Up to this the two touch: a shared border comes from two surveys.
 pub const TOUCHING_M: f64 = 0.05;
 
-/// Pairs of edges that are looked at for one block.
-const MOST_STEPS: u64 = 30_000_000;
+/// A line runs along an edge where it turns from it by 15° at most …
+const ALONG_COS: f64 = 0.965_925_826_289_068_3;
+/// … within this on either side of it: two surveys of one road, one by its middle, one by its edge, …
+const BESIDE_M: f64 = 5.0;
+/// … for this long. (A straight line that crosses at 15° is beside the edge for 37 m.)
+const LEAST_BESIDE_M: f64 = 40.0;
+/// A border that both have (to twice the touch) needs less: a straight line that crosses at 15° shares 0.7 m.
+const LEAST_COMMON_M: f64 = 1.0;
+/// So far along a line that touches an edge it is asked whether the line goes into the land.
+const STEP_IN_M: f64 = 1.0;
 
 /// How a candidate lies on a side.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,6 +37,9 @@ pub struct Sight {
     pub bearing_deg: f64,
     /// The candidate's nearest point.
     pub point: Coord<f64>,
+    /// A line touches the side and runs over the border, or ends on it: nowhere along it. (What is land itself and lies over the border
+    /// is seen so too; that it bounds the side all the same is the caller's to know.)
+    pub crossing: bool,
 }
 
 /// The bearing of a side: 90, 180, 270, 0.
@@ -81,6 +93,37 @@ impl Edge {
         let middle = (a + b) / 2.0 - p;
         if middle.x.hypot(middle.y) <= TOUCHING_M { self.outward } else { bearing(middle.x, middle.y) }
     }
+
+    /// Metres of this edge that a segment runs along, no farther off than `within`; 0 where it turns away from it.
+    fn beside(&self, (a, b): (Coord<f64>, Coord<f64>), within: f64) -> f64 {
+        let way = self.to - self.from;
+        let (length, own) = (way.x.hypot(way.y), (b - a).x.hypot((b - a).y));
+        let along = |c: Coord<f64>| ((c - self.from).x * way.x + (c - self.from).y * way.y) / length;
+        let across = |c: Coord<f64>| ((c - self.from).y * way.x - (c - self.from).x * way.y) / length;
+        let run = (along(b) - along(a)).abs();
+        if run < own * ALONG_COS {
+            return 0.0;
+        }
+        let whole = clipped((0.0, 1.0), (along(a), along(b)), (0.0, length));
+        let (low, high) = clipped(whole, (across(a), across(b)), (-within, within));
+        (high - low).max(0.0) * run
+    }
+
+    /// Whether a point of the edge is not one of its ends.
+    fn holds(&self, p: Coord<f64>) -> bool {
+        let from_end = |end: Coord<f64>| (p - end).x.hypot((p - end).y) > TOUCHING_M;
+        from_end(self.from) && from_end(self.to)
+    }
+}
+
+/// The part of a stretch of a segment (0 to 1 along it) on which what goes from `first` to `last` stays within the bounds.
+fn clipped((low, high): (f64, f64), (first, last): (f64, f64), (least, most): (f64, f64)) -> (f64, f64) {
+    if first == last {
+        return if (least..=most).contains(&first) { (low, high) } else { (0.0, 0.0) };
+    }
+    let at = |value: f64| (value - first) / (last - first);
+    let (enters, leaves) = (at(least).min(at(most)), at(least).max(at(most)));
+    (low.max(enters), high.min(leaves))
 }
 
 impl RTreeObject for Edge {
@@ -95,17 +138,20 @@ impl RTreeObject for Edge {
 pub struct Lookout<'a> {
     shape: Shape<'a>,
     plane: Plane,
+    /// The block's box, m.
+    bounds: AABB<[f64; 2]>,
     sides: [RTree<Edge>; 4],
     reach_m: f64,
     steps_left: u64,
 }
 
 impl<'a> Lookout<'a> {
-    /// `None` for an empty block. Nothing beyond `reach_m` is seen.
-    pub fn of(block: &'a MultiPolygon<f64>, reach_m: f64) -> Option<Self> {
+    /// `None` for an empty block. Nothing beyond `reach_m` is seen. `steps`: edges and pairs of edges that may be looked at.
+    pub fn of(block: &'a MultiPolygon<f64>, reach_m: f64, steps: u64) -> Option<Self> {
         let shape = Shape::of_multi_polygon(block);
         let [west, south, east, north] = shape.bbox()?;
         let plane = Plane::around(Coord { x: (west + east) / 2.0, y: (south + north) / 2.0 });
+        let bounds = around((plane.to(Coord { x: west, y: south }), plane.to(Coord { x: east, y: north })), 0.0);
         let mut sides: [Vec<Edge>; 4] = Default::default();
         for part in block {
             let ring = part.exterior();
@@ -123,7 +169,7 @@ impl<'a> Lookout<'a> {
                 }
             }
         }
-        Some(Self { shape, plane, sides: sides.map(RTree::bulk_load), reach_m, steps_left: MOST_STEPS })
+        Some(Self { shape, plane, bounds, sides: sides.map(RTree::bulk_load), reach_m, steps_left: steps })
     }
 
     /// Whether every look went to its end; false where the bound on work was met and something may be missing.
@@ -131,9 +177,17 @@ impl<'a> Lookout<'a> {
         self.steps_left > 0
     }
 
+    /// What is left of the bound on work, for the next block.
+    pub fn steps_left(&self) -> u64 {
+        self.steps_left
+    }
+
     /// How a candidate (rings, lines or a point, in degrees) lies on each side: east, south, west, north.
     pub fn look<'l>(&mut self, lines: impl Iterator<Item = &'l [Coord<f64>]> + Clone) -> [Option<Sight>; 4] {
         let mut seen = [None; 4];
+        if self.steps_left == 0 {
+            return seen;
+        }
         for (at, side) in Direction::ALL.into_iter().enumerate() {
             seen[at] = self.look_to(at, side, lines.clone());
         }
@@ -144,21 +198,23 @@ impl<'a> Lookout<'a> {
         &mut self,
         at: usize,
         side: Direction,
-        lines: impl Iterator<Item = &'l [Coord<f64>]>,
+        lines: impl Iterator<Item = &'l [Coord<f64>]> + Clone,
     ) -> Option<Sight> {
         let mut best: Option<(f64, Coord<f64>, Coord<f64>, f64)> = None;
         let mut reach = self.reach_m;
-        for line in lines {
+        for line in lines.clone() {
             let Some(&first) = line.first() else { continue };
             // A point is an edge without length.
             let single = [first, first];
             let line = if line.len() == 1 { &single[..] } else { line };
             for edge in line.windows(2) {
                 let (a, b) = (self.plane.to(edge[0]), self.plane.to(edge[1]));
-                let near = AABB::from_corners(
-                    [a.x.min(b.x) - reach, a.y.min(b.y) - reach],
-                    [a.x.max(b.x) + reach, a.y.max(b.y) + reach],
-                );
+                let near = around((a, b), reach);
+                if !near.intersects(&self.bounds) {
+                    continue;
+                }
+                // (What finds no edge is a search all the same.)
+                self.steps_left = self.steps_left.saturating_sub(1);
                 for own in self.sides[at].locate_in_envelope_intersecting(&near) {
                     if self.steps_left == 0 {
                         break;
@@ -181,15 +237,66 @@ impl<'a> Lookout<'a> {
             }
         }
         let (distance, p, q, bearing_deg) = best?;
+        let crossing = distance <= TOUCHING_M && self.runs_over(at, lines);
         let (p, q) = (self.plane.from(p), self.plane.from(q));
         let distance_m = if distance <= TOUCHING_M { 0.0 } else { edge_length(p, q) };
-        Some(Sight { distance_m, bearing_deg, point: q })
+        Some(Sight { distance_m, bearing_deg, point: q, crossing })
+    }
+
+    /// Whether a candidate that touches a side meets it across and runs nowhere along it. A road that follows the border and turns in at
+    /// a gate does both: it bounds the block.
+    fn runs_over<'l>(&mut self, at: usize, lines: impl Iterator<Item = &'l [Coord<f64>]>) -> bool {
+        let (mut common, mut beside, mut over) = (0.0, 0.0, false);
+        // (A point runs nowhere: it has no edge.)
+        for edge in lines.flat_map(|line| line.windows(2)).filter(|edge| edge[0] != edge[1]) {
+            let (a, b) = (self.plane.to(edge[0]), self.plane.to(edge[1]));
+            let near = around((a, b), BESIDE_M);
+            if !near.intersects(&self.bounds) {
+                continue;
+            }
+            self.steps_left = self.steps_left.saturating_sub(1);
+            for own in self.sides[at].locate_in_envelope_intersecting(&near) {
+                if self.steps_left == 0 {
+                    break;
+                }
+                self.steps_left -= 1;
+                common += own.beside((a, b), 2.0 * TOUCHING_M);
+                beside += own.beside((a, b), BESIDE_M);
+                let (p, q) = closest((own.from, own.to), (a, b));
+                if (q.x - p.x).hypot(q.y - p.y) <= TOUCHING_M {
+                    over = over || own.holds(p) || self.goes_in(q, a) || self.goes_in(q, b);
+                }
+            }
+        }
+        over && common < LEAST_COMMON_M && beside < LEAST_BESIDE_M
+    }
+
+    /// Whether the way from a point of the border leads into the land, and not along the border.
+    fn goes_in(&self, from: Coord<f64>, to: Coord<f64>) -> bool {
+        let length = (to - from).x.hypot((to - from).y);
+        if length <= 2.0 * TOUCHING_M {
+            return false;
+        }
+        let step = from + (to - from) * (STEP_IN_M / length).min(1.0);
+        let near = around((step, step), 2.0 * TOUCHING_M);
+        let is_near = |own: &Edge| {
+            let (p, q) = closest((own.from, own.to), (step, step));
+            (q.x - p.x).hypot(q.y - p.y) <= 2.0 * TOUCHING_M
+        };
+        // (Every edge of the outer borders faces one side at least.)
+        !self.sides.iter().any(|edges| edges.locate_in_envelope_intersecting(&near).any(is_near))
+            && !self.is_outside(step, f64::INFINITY)
     }
 
     /// A point of the border itself is outside too; what lies deeper in the land than the touch is not.
     fn is_outside(&self, q: Coord<f64>, distance: f64) -> bool {
         distance <= TOUCHING_M || !self.shape.holds(self.plane.from(q), &mut Work::of_one_pair()).unwrap_or(false)
     }
+}
+
+/// The box of a segment, so many metres wider.
+fn around((a, b): (Coord<f64>, Coord<f64>), metres: f64) -> AABB<[f64; 2]> {
+    AABB::from_corners([a.x.min(b.x) - metres, a.y.min(b.y) - metres], [a.x.max(b.x) + metres, a.y.max(b.y) + metres])
 }
 
 /// Twice the signed area in square degrees.
@@ -246,10 +353,20 @@ mod tests {
     }
 
     fn sides(block: &MultiPolygon<f64>, line: &[Coord<f64>]) -> Vec<(&'static str, f64, f64)> {
-        let mut lookout = Lookout::of(block, 3_000.0).expect("block");
+        let told = sights(block, line).into_iter();
+        told.map(|(side, s)| (side, s.distance_m, s.bearing_deg)).collect()
+    }
+
+    fn sights(block: &MultiPolygon<f64>, line: &[Coord<f64>]) -> Vec<(&'static str, Sight)> {
+        let mut lookout = Lookout::of(block, 3_000.0, 1_000_000).expect("block");
         let seen = lookout.look(std::iter::once(line));
-        let told = Direction::ALL.into_iter().zip(seen);
-        told.filter_map(|(side, sight)| sight.map(|s| (side.as_str(), s.distance_m, s.bearing_deg))).collect()
+        assert!(lookout.is_complete());
+        Direction::ALL.into_iter().zip(seen).filter_map(|(side, sight)| Some((side.as_str(), sight?))).collect()
+    }
+
+    /// Sides, distances, and whether the line only crosses there.
+    fn crossings(block: &MultiPolygon<f64>, line: &[Coord<f64>]) -> Vec<(&'static str, f64, bool)> {
+        sights(block, line).into_iter().map(|(side, s)| (side, s.distance_m, s.crossing)).collect()
     }
 
     #[test]
@@ -303,9 +420,42 @@ mod tests {
         assert_eq!(diagonal.iter().map(|s| (s.0, s.1)).collect::<Vec<_>>(), [("east", 0.0), ("north", 0.0)]);
         let beside = sides(&block, &rectangle(10., 0., 20., 10.).exterior().0);
         assert_eq!(beside, [("east", 0.0, 90.0)], "the corners are not in the south and north");
-        // Crossing the border is touching it; the side is the edge's.
-        let crossing = sides(&MultiPolygon(vec![part]), &[at(5., 5.), at(5., 15.)]);
-        assert_eq!(crossing.iter().map(|s| (s.0, s.1)).collect::<Vec<_>>(), [("north", 0.0)]);
+    }
+
+    #[test]
+    fn what_runs_over_the_border_touches_the_side_and_does_not_bound_it() {
+        // About 983 m by 1,108 m; a metre is 0.009 thousandths to the north.
+        let block = MultiPolygon(vec![rectangle(0., 0., 10., 10.)]);
+        // A road out of the block, whole or digitised with a vertex on the border; a river through it from north to south; one that goes
+        // in at a corner; a road that ends on the border. (Before, all of these bounded their sides: 北至沩水，南至沩水.)
+        assert_eq!(crossings(&block, &[at(5., 5.), at(5., 15.)]), [("north", 0.0, true)]);
+        assert_eq!(crossings(&block, &[at(5., 5.), at(5., 10.), at(5., 15.)]), [("north", 0.0, true)]);
+        let river = [at(4., 20.), at(4.2, 10.02), at(4.21, 9.99), at(6., 5.), at(5., -8.)];
+        assert_eq!(crossings(&block, &river), [("south", 0.0, true), ("north", 0.0, true)]);
+        assert_eq!(crossings(&block, &[at(9., 9.), at(10., 10.), at(11., 13.)]), [("north", 0.0, true)]);
+        assert_eq!(crossings(&block, &[at(5., 10.), at(5., 15.)]), [("north", 0.0, true)]);
+        // Slanting at 27° it is within 5 m of the border for 20 m: that is still over it.
+        assert_eq!(crossings(&block, &[at(2., 9.), at(6.5, 11.)]), [("north", 0.0, true)]);
+        // A road on the border, and one 3 m beside it that turns in at a gate, run along it; so does a border that both have.
+        assert_eq!(crossings(&block, &[at(1., 10.), at(9., 10.)]), [("north", 0.0, false)]);
+        let gate = [at(1., 10.027), at(8., 10.027), at(8., 6.)];
+        assert_eq!(crossings(&block, &gate), [("north", 0.0, false)]);
+        let beside = crossings(&block, &[at(1., 10.054), at(9., 10.054)]);
+        assert_eq!((beside[0].0, beside[0].2), ("north", false));
+        assert!((beside[0].1 - 6.0).abs() < 0.1, "{beside:?}");
+        let neighbour = rectangle(2., 10., 8., 20.);
+        assert_eq!(crossings(&block, &neighbour.exterior().0), [("north", 0.0, false)]);
+        // The border of a county that cuts the block: over it in the south and north.
+        let county = rectangle(7., -10., 30., 20.);
+        let cut = crossings(&block, &county.exterior().0);
+        assert_eq!(cut.iter().filter(|s| s.2).map(|s| s.0).collect::<Vec<_>>(), ["south", "north"]);
+        // A gate that is a point stands on the border.
+        assert_eq!(crossings(&block, &[at(5., 10.)]), [("north", 0.0, false)]);
+        // One bound for all: what is met is told.
+        let mut lookout = Lookout::of(&block, 3_000.0, 3).expect("block");
+        lookout.look(std::iter::once(&river[..]));
+        assert!(!lookout.is_complete());
+        assert_eq!(lookout.steps_left(), 0);
     }
 
     #[test]

@@ -4,11 +4,10 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use super::ledgers::{self, Deed, Done};
+use super::peoples_text;
 use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::control_zone::{ZoneKind, is_kind_code};
-use crate::domain::text::misleads;
 use crate::error::{Error, Result};
-use crate::exchange::text_encoding;
 use crate::store::control_zones::{self, StoredKind};
 use crate::store::{self, as_of};
 
@@ -95,12 +94,8 @@ fn check_jurisdiction(viewer: &Viewer) -> Result<()> {
 
 fn checked(kind: ZoneKind) -> Result<ZoneKind> {
     let text = |name: &str, given: &str, most: usize, needed: bool| {
-        let text = text_encoding::compose(given.trim());
-        if text.chars().any(misleads) {
-            let detail = format!("{name} 含有控制字符或改变显示方向的字符");
-            return Err(Error::invalid("text_control_character", detail));
-        }
-        if text.chars().count() > most || needed && text.is_empty() {
+        let text = peoples_text::line(name, given, most)?;
+        if needed && text.is_empty() {
             return Err(Error::invalid("value_invalid", format!("{name} 应为 1 至 {most} 个字")));
         }
         Ok(text)

@@ -19,6 +19,7 @@ pub mod ledgers;
 pub mod live;
 pub mod overlap_check;
 pub mod parks;
+mod peoples_text;
 pub mod progress;
 pub mod reports;
 pub mod sample;

@@ -418,19 +418,18 @@ pub async fn list(connection: &mut PgConnection, query: &ConflictQuery) -> Resul
     };
     let matching = format!(
         "FROM conflict c {SAID}
-         WHERE {life} AND $1
-           AND ($2::timestamptz IS NULL OR c.opened_at > $2 OR c.changed_at > $2 OR c.closed_at > $2)
-           AND (cardinality($3::text[]) = 0 OR c.class = ANY ($3)) AND (cardinality($4::text[]) = 0 OR c.weight = ANY ($4))
-           AND (cardinality($5::text[]) = 0 OR coalesce(said.verdict, 'open') = ANY ($5))
-           AND (cardinality($6::text[]) = 0 OR c.layer_a = ANY ($6) OR c.layer_b = ANY ($6))
-           AND ($7::text IS NULL OR c.feature_a = $7 OR c.feature_b = $7) AND ($8::text IS NULL OR c.park_a = $8 OR c.park_b = $8)
-           AND ($9::boolean IS NULL OR c.illustrative = $9)
-           AND ($10::float8[] IS NULL OR c.geom && ST_MakeEnvelope(($10)[1], ($10)[2], ($10)[3], ($10)[4], 4490))"
+         WHERE {life}
+           AND ($1::timestamptz IS NULL OR c.opened_at > $1 OR c.changed_at > $1 OR c.closed_at > $1)
+           AND (cardinality($2::text[]) = 0 OR c.class = ANY ($2)) AND (cardinality($3::text[]) = 0 OR c.weight = ANY ($3))
+           AND (cardinality($4::text[]) = 0 OR coalesce(said.verdict, 'open') = ANY ($4))
+           AND (cardinality($5::text[]) = 0 OR c.layer_a = ANY ($5) OR c.layer_b = ANY ($5))
+           AND ($6::text IS NULL OR c.feature_a = $6 OR c.feature_b = $6) AND ($7::text IS NULL OR c.park_a = $7 OR c.park_b = $7)
+           AND ($8::boolean IS NULL OR c.illustrative = $8)
+           AND ($9::float8[] IS NULL OR c.geom && ST_MakeEnvelope(($9)[1], ($9)[2], ($9)[3], ($9)[4], 4490))"
     );
     macro_rules! bind {
         ($query:expr) => {
             $query
-                .bind(true)
                 .bind(query.since)
                 .bind(query.classes.iter().map(|c| c.as_str()).collect::<Vec<_>>())
                 .bind(query.weights.iter().map(|w| w.as_str()).collect::<Vec<_>>())
@@ -445,7 +444,7 @@ pub async fn list(connection: &mut PgConnection, query: &ConflictQuery) -> Resul
     let counting = format!("SELECT count(*) {matching}");
     let matched: i64 = bind!(sqlx::query_scalar(AssertSqlSafe(counting))).fetch_one(&mut *connection).await?;
     let page = format!(
-        "SELECT {} {matching} AND c.number > $11 ORDER BY c.number LIMIT $12",
+        "SELECT {} {matching} AND c.number > $10 ORDER BY c.number LIMIT $11",
         columns(if query.with_land { LandAs::Shape } else { LandAs::Nothing })
     );
     let rows: Vec<Raw> =

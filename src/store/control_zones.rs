@@ -267,7 +267,7 @@ pub async fn list_differing_since(connection: &mut PgConnection, seen: i64) -> R
     Ok(sqlx::query_as(DIFFERING_SINCE).bind(seen).fetch_all(connection).await?)
 }
 
-/// The staged zones that stand and are of these divisions' no more than the writer may change: ids and divisions.
+/// Staged zones that stand as another division's than the file says: id and that division, whose they are to change.
 pub async fn list_standing_divisions(connection: &mut PgConnection) -> Result<Vec<(String, String)>> {
     Ok(sqlx::query_as(
         "SELECT z.id, z.division_code FROM control_zone_stage s JOIN control_zone z ON z.id = s.id WHERE z.division_code <> s.division_code ORDER BY z.id",

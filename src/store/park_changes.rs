@@ -95,6 +95,18 @@ pub async fn events(connection: &mut PgConnection, revision: i64) -> Result<Vec<
     .await?)
 }
 
+/// An event of one of these parks that the revision has filed for another day: park and day.
+pub async fn event_of_another_day(
+    connection: &mut PgConnection,
+    revision: i64,
+    parks: &[String],
+    on: NaiveDate,
+) -> Result<Option<(String, NaiveDate)>> {
+    let sql = "SELECT park_code, occurred_on FROM park_event
+               WHERE revision = $1 AND park_code = ANY ($2) AND occurred_on <> $3 ORDER BY 1, 2 LIMIT 1";
+    Ok(sqlx::query_as(sql).bind(revision).bind(parks).bind(on).fetch_optional(connection).await?)
+}
+
 /// Who has whose land by the revision's events: parent, child, common area.
 pub async fn block_lines(connection: &mut PgConnection, revision: i64) -> Result<Vec<(String, String, f64)>> {
     Ok(sqlx::query_as(
@@ -118,8 +130,22 @@ pub async fn codes(connection: &mut PgConnection, revision: i64) -> Result<Vec<S
     .await?)
 }
 
+/// Prefecture and counties of the parks whose rows the revision wrote, as it left them, or as they were before it took them away.
+pub async fn places(connection: &mut PgConnection, revision: i64) -> Result<HashMap<String, (String, Vec<String>)>> {
+    let rows: Vec<(String, String, Vec<String>)> = sqlx::query_as(
+        "SELECT feature_id, image ->> 'prefecture_code', ARRAY(SELECT json_array_elements_text(image -> 'county_codes'))
+         FROM (SELECT DISTINCT ON (feature_id) feature_id, coalesce(after, before) AS image FROM change
+               WHERE revision = $1 AND layer = 'park' ORDER BY feature_id, ordinal DESC) c",
+    )
+    .bind(revision)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|(code, prefecture, counties)| (code, (prefecture, counties))).collect())
+}
+
 /// What stands on a park that the revision brought into the register and that it did not write itself: park and what. (Where the park
-/// goes, these would hang in the air. What it wrote and somebody changed since, [`super::undo::written_since`] tells.)
+/// goes, these would hang in the air. What it wrote and somebody changed since,
+/// [`super::undo::refuse_changed`] tells.)
 pub async fn leaning(connection: &mut PgConnection, revision: i64) -> Result<Vec<(String, String)>> {
     Ok(sqlx::query_as(
         "WITH written AS MATERIALIZED (SELECT layer, feature_id, operation FROM change WHERE revision = $1),

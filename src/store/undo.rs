@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 
 use super::revision;
+use crate::domain::access::Jurisdiction;
 use crate::domain::{Finding, Place};
 use crate::error::{Error, Result};
 
@@ -55,19 +56,43 @@ pub async fn undo_revision(connection: &mut PgConnection, target: i64, actor: &s
     Ok(number)
 }
 
-/// Rows that the revision wrote and that a later one wrote too, which is in force: layer, feature and that revision, the first twenty. Not in
-/// force is what has been undone, and the undoing itself. (`undo_conflicts` compares rows as they are: a value that somebody has changed and
-/// somebody else has set again looks untouched to it.)
-pub async fn written_since(connection: &mut PgConnection, target: i64) -> Result<Vec<(String, String, i64)>> {
-    written_since_but(connection, target, &[]).await
-}
-
-/// [`written_since`] without the rows of some tables, which are in nobody's way.
-pub async fn written_since_but(
+/// Refuses to undo a revision whose rows a later one wrote too, which is in force, but for rows of the tables `passed_over`; or which
+/// something stands against `beside`. Not in force is what has been undone, and the undoing itself. (`undo_conflicts` compares rows as they
+/// are: a value that somebody has changed and somebody else has set again looks untouched to it.)
+///
+/// The transaction may speak for everywhere: rows of ledgers are named within `jurisdiction`, and else counted.
+pub async fn refuse_changed(
     connection: &mut PgConnection,
+    jurisdiction: &Jurisdiction,
     target: i64,
     passed_over: &[&str],
-) -> Result<Vec<(String, String, i64)>> {
+    beside: Vec<Finding>,
+) -> Result<()> {
+    let (named, others) = written_since(connection, jurisdiction, target, passed_over).await?;
+    let told = |(layer, id, later): &(String, String, i64)| {
+        Finding::error("changed_since", Place::whole(), format!("{layer} 的 {id} 在修订 {later} 中又被修改"))
+    };
+    let mut findings: Vec<Finding> = named.iter().map(told).collect();
+    if others > 0 {
+        let more = if named.is_empty() { "有" } else { "另有" };
+        let message = format!("{more} {others} 行后来又被修改，这里不逐一列出（列出 {NAMED} 行为止，且限于您的管辖范围）");
+        findings.push(Finding::error("changed_since", Place::whole(), message));
+    }
+    findings.extend(beside);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let detail = format!("修订 {target} 写入的内容后来又有变更，不能撤销；请先撤销较新的修订，原因见 findings");
+    Err(Error::Conflict { code: "undo_conflict", detail, findings })
+}
+
+/// Layer, feature and the first later revision of the first twenty rows that may be named; and how many others there are.
+async fn written_since(
+    connection: &mut PgConnection,
+    jurisdiction: &Jurisdiction,
+    target: i64,
+    passed_over: &[&str],
+) -> Result<(Vec<(String, String, i64)>, i64)> {
     // In two steps: planned as one, right after a large write, the log would be read once a row.
     let wrote: Vec<(String, String)> =
         sqlx::query_as("SELECT DISTINCT layer, feature_id FROM change WHERE revision = $1 AND layer <> ALL ($2)")
@@ -76,20 +101,35 @@ pub async fn written_since_but(
             .fetch_all(&mut *connection)
             .await?;
     let (layers, ids): (Vec<String>, Vec<String>) = wrote.into_iter().unzip();
-    Ok(sqlx::query_as(
-        "SELECT c.layer, c.feature_id, min(c.revision)
-         FROM change c
-         JOIN revision r ON r.number = c.revision
-         WHERE c.revision > $1 AND (c.layer, c.feature_id) IN (SELECT * FROM unnest($2::text[], $3::text[]))
-           AND r.source NOT LIKE 'undo of revision %'
-           AND NOT EXISTS (SELECT 1 FROM revision u WHERE u.number > c.revision AND u.source = 'undo of revision ' || c.revision)
-         GROUP BY 1, 2 ORDER BY 3, 1, 2 LIMIT 20",
+    let rows: Vec<(String, String, i64, bool, i64)> = sqlx::query_as(
+        "WITH later AS (
+             -- (Every row of a ledger bears its county, and no other row does.)
+             SELECT c.layer, c.feature_id, min(c.revision) AS revision, bool_and($4 = '*' OR NOT EXISTS (
+                        SELECT FROM (VALUES (c.before ->> 'county_code'), (c.after ->> 'county_code')) v (county)
+                        WHERE v.county IS NOT NULL
+                          AND NOT EXISTS (SELECT FROM unnest(string_to_array($4, ',')) AS own (prefix) WHERE starts_with(v.county, own.prefix))))
+                    AS is_own
+             FROM change c
+             JOIN revision r ON r.number = c.revision
+             WHERE c.revision > $1 AND (c.layer, c.feature_id) IN (SELECT * FROM unnest($2::text[], $3::text[]))
+               AND r.source NOT LIKE 'undo of revision %'
+               AND NOT EXISTS (SELECT 1 FROM revision u WHERE u.number > c.revision AND u.source = 'undo of revision ' || c.revision)
+             GROUP BY 1, 2)
+         SELECT layer, feature_id, revision, is_own, count(*) OVER () FROM later
+         ORDER BY is_own DESC, revision, layer, feature_id LIMIT $5",
     )
     .bind(target)
     .bind(layers)
     .bind(ids)
+    .bind(jurisdiction.setting())
+    .bind(NAMED as i64)
     .fetch_all(connection)
-    .await?)
+    .await?;
+    let all = rows.first().map_or(0, |row| row.4);
+    let named: Vec<(String, String, i64)> =
+        rows.into_iter().filter(|row| row.3).map(|(layer, id, later, ..)| (layer, id, later)).collect();
+    let others = all - named.len() as i64;
+    Ok((named, others))
 }
 
 /// Whether what the revision did has been taken back; where that was taken back too, it stands again.

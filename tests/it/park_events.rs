@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use sizhi::domain::access::Role;
 
 use crate::support::consolidation::{DAY, EVE, MERGED, SURVIVOR, contents, happen, merger, read, settle, undo};
-use crate::support::http::{call, get};
-use crate::support::land::newest;
+use crate::support::http::{Answer, call, get, get_authorised};
+use crate::support::land::{Land, TURNOVER, approved, newest};
 use crate::support::{Database, accounts};
 
 fn codes(list: &Value) -> Vec<String> {
@@ -529,6 +529,111 @@ async fn a_split_gives_every_block_to_one_park_and_loses_no_land() {
     assert_eq!(db.audit().await, None);
 }
 
+/// Whoever wrote the request finds what is meant in the list of the park that gets the part.
+#[actix_web::test]
+async fn a_split_takes_numbers_as_text_and_names_parts_by_their_place_in_the_list() {
+    let db = Database::with_sample().await;
+    let before = contents(&db).await;
+    let blocks: Vec<String> =
+        db.column("SELECT id FROM park_block WHERE park_code = 'S437002' ORDER BY length(number), number").await;
+    let (first, rest) = (blocks[0].clone(), &blocks[1..]);
+    let (west, east) = halves(&db, &first, 0.2).await;
+    let (wide, _) = halves(&db, &first, 0.21).await;
+    let part = |shape: &Value, number: Value| json!({"type": "Feature", "properties": {"from": first, "number": number}, "geometry": shape});
+    let seen = newest(&db).await;
+    let split = |kept: Value, given: Value| {
+        let mut keeps: Vec<Value> = rest.iter().map(|id| json!(id)).collect();
+        keeps.push(kept);
+        json!({"kind": "split", "park": "S437002", "on": "2026-02-01", "keeps": keeps, "seen_revision": seen, "dry_run": true,
+               "into": [{"code": "S437998", "name": "金霞西园", "prefecture": "430100", "blocks": [given]}]})
+    };
+    let tried = happen(&db, &split(part(&east, Value::Null), part(&west, json!(7)))).await;
+    assert_eq!(tried.status, 200, "{}", tried.text());
+    let begun = tried.json()["blocks"]["begun"].clone();
+    assert!(begun.as_array().expect("list").contains(&json!("S437998-7")), "{begun}");
+    let taken = json!(rest[0].split_once('-').expect("an id").1);
+    let last = blocks.len();
+    for (what, body, code, row, heir) in [
+        ("a list", split(part(&east, Value::Null), part(&west, json!([7]))), "id_invalid", 1, "S437998"),
+        ("a taken number", split(part(&east, taken), part(&west, Value::Null)), "id_duplicate", last, "S437002"),
+        ("a blank", split(part(&east, json!("a b")), part(&west, Value::Null)), "id_invalid", last, "S437002"),
+        ("twice", split(part(&east, Value::Null), part(&wide, Value::Null)), "children_overlap", 1, "S437998"),
+        ("nobody's", split(json!("S437002-99"), part(&west, Value::Null)), "block_not_found", last, "S437002"),
+    ] {
+        let problem = happen(&db, &body).await.assert_problem(400, "park_event_refused");
+        let finding = problem["findings"].as_array().expect("list").iter().find(|f| f["code"] == code);
+        let finding = finding.unwrap_or_else(|| panic!("{what}: {problem}"));
+        assert_eq!(finding["row"], json!(row), "{what}: {finding}");
+        assert!(finding["message"].as_str().expect("text").contains(heir), "{what}: {finding}");
+    }
+    assert_eq!((newest(&db).await, contents(&db).await), (seen, before));
+}
+
+#[actix_web::test]
+async fn an_area_of_nothing_is_an_area_of_the_event_and_none_of_the_park() {
+    let db = Database::with_sample().await;
+    let seen = newest(&db).await;
+    let revoked = |out: &str| {
+        json!({"kind": "revoked", "park": "S437003", "on": DAY, "seen_revision": seen,
+               "areas": {"before_ha": "997.21", "out_ha": out, "in_ha": "0", "after_ha": "0"}})
+    };
+    let problem = happen(&db, &revoked("900")).await.assert_problem(400, "park_event_refused");
+    assert_eq!(problem["findings"][0]["code"], "event_area_arithmetic", "{problem}");
+    let done = happen(&db, &revoked("997.21")).await;
+    assert_eq!(done.status, 201, "{}", done.text());
+    let kept: String = db
+        .value(
+            "SELECT e.area_after_ha || ' ' || p.approved_area_ha FROM park_event e JOIN park p ON p.code = e.park_code
+             WHERE e.park_code = 'S437003' AND e.kind = 'revoked'",
+        )
+        .await;
+    assert_eq!(kept, "0.0000 997.2100");
+    // Of a park that goes on: the register's area stays, and that is said.
+    let mut body = merger(newest(&db).await);
+    body["parks"] = json!(["S437001"]);
+    body["areas"] = json!({"after_ha": "0"});
+    let done = happen(&db, &body).await;
+    assert_eq!(done.status, 201, "{}", done.text());
+    let warnings = done.json()["warnings"].clone();
+    assert!(warnings.as_array().expect("list").iter().any(|w| w["code"] == "approved_area_kept"), "{warnings}");
+    let kept: String =
+        db.value(&format!("SELECT approved_area_ha::text FROM park WHERE code = '{SURVIVOR}'")).await;
+    assert_eq!(kept, "1733.5000");
+}
+
+/// The log tells one version of a park per revision: of a day between two events of one revision it would tell the later one.
+#[actix_web::test]
+async fn a_scenario_has_one_day_of_each_park() {
+    let db = Database::with_sample().await;
+    let renamed = json!({"op": "park_event", "kind": "renamed", "park": "S437001", "name": "天心数谷产业园区", "on": "2026-01-10",
+                         "areas": {"after_ha": "450"}});
+    let later = json!({"op": "park_event", "kind": "revoked", "park": "S437001", "on": "2026-02-10"});
+    let other = json!({"op": "park_event", "kind": "revoked", "park": "S437003", "on": "2026-02-10"});
+    for (second, expected) in [(later, Some("event_not_allowed")), (other, None)] {
+        let body = json!({"name": "两日", "operations": [renamed, second]});
+        let made = crate::support::land::send(&db, "/api/scenarios", &[], &body).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        let told = get_authorised(&db, &format!("/api/scenarios/{}/evaluation", made.json()["id"])).await.json();
+        assert_eq!(told["operations"][0]["ok"], true, "{told}");
+        assert_eq!(told["operations"][1]["code"].as_str(), expected, "{told}");
+        assert_eq!(told["possible"], json!(expected.is_none()), "{told}");
+    }
+}
+
+#[actix_web::test]
+async fn a_park_that_was_surveyed_in_part_comes_back_as_it_was() {
+    let db = Database::with_sample().await;
+    let first: String = db.value("SELECT min(id) FROM park_block WHERE park_code = 'S437001'").await;
+    db.write(&format!("UPDATE park_block SET illustrative = false WHERE id = '{first}'")).await;
+    let before = contents(&db).await;
+    let body = json!({"kind": "revoked", "park": "S437001", "on": DAY, "seen_revision": newest(&db).await});
+    let done = happen(&db, &body).await;
+    assert_eq!(done.status, 201, "{}", done.text());
+    let undone = undo(&db, done.json()["revision"].as_i64().expect("revision")).await;
+    assert_eq!(undone.status, 200, "{}", undone.text());
+    assert_eq!(contents(&db).await, before);
+}
+
 #[actix_web::test]
 async fn a_park_is_established_and_revoked_with_its_blocks() {
     let db = Database::with_sample().await;
@@ -557,8 +662,14 @@ async fn a_park_is_established_and_revoked_with_its_blocks() {
     assert_eq!(contents(&db).await, before);
     let mut odd = body.clone();
     odd["blocks"]["features"][0]["properties"]["备注"] = json!("a\u{0}b");
-    let refused = happen(&db, &odd).await;
-    assert!(refused.status.is_client_error(), "{} {}", refused.status, refused.text());
+    let problem = happen(&db, &odd).await.assert_problem(400, "park_event_refused");
+    assert_eq!(problem["findings"][0]["code"], "text_control_character", "{problem}");
+    let mut elsewhere = body.clone();
+    elsewhere["park"]["counties"] = json!(["430102", "430202"]);
+    let problem = happen(&db, &elsewhere).await.assert_problem(400, "park_event_refused");
+    let told: Vec<(&Value, &Value)> =
+        problem["findings"].as_array().expect("list").iter().map(|f| (&f["code"], &f["field"])).collect();
+    assert_eq!(told, [(&json!("county_invalid"), &json!("counties"))], "{problem}");
     let mut nothing = body.clone();
     nothing["park"]["approved_area_ha"] = json!("0");
     happen(&db, &nothing).await.assert_problem(400, "area_invalid");
@@ -693,4 +804,83 @@ async fn only_whoever_is_responsible_for_all_parks_may_write() {
     ] {
         happen(&db, &body).await.assert_problem(status, code);
     }
+}
+
+/// Undoes a revision as somebody with a login.
+async fn undo_as(db: &Database, name: &str, revision: i64) -> Answer {
+    let cookie = accounts::login(db, name).await;
+    let path = format!("/api/revisions/{revision}/undo");
+    call(db, accounts::from_page(actix_web::http::Method::POST, &path, &cookie).set_json(json!({}))).await
+}
+
+/// To undo the undoing of an establishment is to establish: where the park no longer stands, the log says whose it was.
+#[actix_web::test]
+async fn a_park_that_stands_no_more_is_still_whose_it_was() {
+    let db = Database::with_sample().await;
+    accounts::add(&db, "changsha", Role::Editor, &["430100"]).await;
+    accounts::add(&db, "zhuzhou", Role::Editor, &["430200"]).await;
+    let park = json!({"code": "S439998", "name": "示意新区", "prefecture": "430100", "counties": ["430102"], "approved_area_ha": "210.5"});
+    let done = happen(&db, &json!({"kind": "established", "park": park, "on": "2026-01-05"})).await;
+    assert_eq!(done.status, 201, "{}", done.text());
+    let established = newest(&db).await;
+    let with_park = contents(&db).await;
+    assert_eq!(undo(&db, established).await.status, 200);
+    let (at, before) = (newest(&db).await, contents(&db).await);
+    assert_ne!(before, with_park);
+    undo_as(&db, "zhuzhou", at).await.assert_problem(403, "outside_jurisdiction");
+    assert_eq!((newest(&db).await, contents(&db).await), (at, before));
+    let again = undo_as(&db, "changsha", at).await;
+    assert_eq!(again.status, 200, "{}", again.text());
+    assert_eq!(contents(&db).await, with_park);
+}
+
+/// A proposal for S437001 that puts it under adjustment, as one revision with what else is written; its number.
+async fn proposal_with(db: &Database, more: &str) -> i64 {
+    db.write(&format!(
+        "INSERT INTO boundary_change (id, park_code, prefecture_code, division_codes, title, kind, state, state_on, area_before_ha, area_out_ha,
+             area_in_ha, area_after_ha, base_revision, actor, notice_from, notice_until, park_status_before)
+         VALUES ('BC-2026-0001', 'S437001', '430100', '{{430103}}', '示意', 'extended', 'public_notice', '2026-02-10', 443.98, 0, 10, 453.98, 1,
+                 'test', '2026-02-10', '2026-03-20', 'active');
+         INSERT INTO boundary_change_step (change_id, ordinal, division_codes, to_state, happened_on, base_revision, actor)
+         VALUES ('BC-2026-0001', 1, '{{430103}}', 'proposed', '2026-02-01', 1, 'test');
+         UPDATE park SET status = 'under_adjustment' WHERE code = 'S437001'; {more}"
+    ))
+    .await;
+    newest(db).await
+}
+
+/// Row-level security hides a boundary change from others: what is left of its revision looks like an edit of a park.
+#[actix_web::test]
+async fn whoever_may_not_undo_a_boundary_change_is_told_so_and_not_to_import_again() {
+    let db = Database::with_sample().await;
+    accounts::add(&db, "tianxin", Role::Editor, &["430103"]).await;
+    accounts::add(&db, "zhuzhou", Role::Editor, &["430200"]).await;
+    let before = contents(&db).await;
+    let revision = proposal_with(&db, "").await;
+    undo_as(&db, "zhuzhou", revision).await.assert_problem(403, "outside_jurisdiction");
+    assert_eq!(newest(&db).await, revision);
+    let undone = undo_as(&db, "tianxin", revision).await;
+    assert_eq!(undone.status, 200, "{}", undone.text());
+    assert_eq!(contents(&db).await, before);
+}
+
+#[actix_web::test]
+async fn what_stands_in_an_undos_way_in_other_counties_is_counted_and_not_named() {
+    let db = Database::with_sample().await;
+    accounts::add(&db, "tianxin", Role::Editor, &["430103"]).await;
+    let land = Land::of(&db).await;
+    land.enter(&db, TURNOVER, "GEHEIM", [0.0, 0.0, 20.0, 10.0], approved()).await;
+    let note = |text: &str| format!("UPDATE turnover_parcel SET note = '{text}' WHERE number = 'GEHEIM'");
+    let revision = proposal_with(&db, &note("随界线")).await;
+    db.write(&note("后来的备注")).await;
+    let refused = undo_as(&db, "tianxin", revision).await;
+    let problem = refused.assert_problem(409, "undo_conflict");
+    assert_eq!(problem["findings"].as_array().map(Vec::len), Some(1), "{problem}");
+    assert_eq!(problem["findings"][0]["code"], "changed_since", "{problem}");
+    assert!(problem["findings"][0]["message"].as_str().expect("text").contains("1 行"), "{problem}");
+    assert!(!refused.text().contains("GEHEIM"), "{problem}");
+    // Who is responsible for the parcel's county too is told which.
+    let refused = undo(&db, revision).await;
+    refused.assert_problem(409, "undo_conflict");
+    assert!(refused.text().contains("GEHEIM"), "{}", refused.text());
 }

@@ -3,11 +3,10 @@
 use actix_web::http::Method;
 use serde_json::{Value, json};
 use sizhi::domain::access::Role;
-use sizhi::inventory::conflicts::audit;
 use sqlx::AssertSqlSafe;
 
 use crate::support::accounts::{add, issue, with_token};
-use crate::support::boundary::{CHANGES, block, proposal, proposed, rectangle, square, stepped};
+use crate::support::boundary::{block, proposal, proposed, square, stepped};
 use crate::support::consolidation::{MERGED, SURVIVOR, TABLES, contents, happen, merger, settle, undo};
 use crate::support::http::{Answer, authorised, call, get, get_authorised, upload};
 use crate::support::land::{PLANS, newest, send};
@@ -226,10 +225,12 @@ async fn three_changes_applied_over_ten_foreign_edits_are_what_they_are_by_hand(
 #[actix_web::test]
 async fn a_boundary_may_be_supposed_and_is_not_applied_so() {
     let db = Database::with_sample().await;
-    // A red line over the middle of the new land.
-    let (x, y, _) = parcels::inside(&db, parcels::PARK).await;
-    let line = json!({"编号": "R1", "县区代码": parcels::COUNTY});
-    let red = parcels::file("scenario-red.geojson", &[(line, parcels::square(x, y, 0.002))]);
+    let mut change = boundary(&db).await;
+    let corner = &change["features"][0]["geometry"]["coordinates"][0][0];
+    let at = |n: usize| corner[n].as_f64().expect("degrees") + 0.002;
+    // A red line in the middle of the new land.
+    let line = json!({"编号": "R1", "县区代码": "430182"});
+    let red = parcels::file("scenario-red.geojson", &[(line, parcels::square(at(0), at(1), 0.004))]);
     let imported = db
         .import(&red, |request| {
             request.layer = "control_zones".to_owned();
@@ -238,29 +239,61 @@ async fn a_boundary_may_be_supposed_and_is_not_applied_so() {
         .await
         .expect("imported");
     assert!(imported.revision.is_some(), "{:?}", imported.report.findings);
-    db.live.refresh().await.expect("refreshed");
-    audit(&db.application, &db.live, false).await.expect("audited");
-    let mut change = boundary(&db).await;
-    let land = rectangle([x - 0.03, y - 0.03, x - 0.0005, y + 0.0005]);
-    change["features"] = json!([block("1", "2113.10", land.clone())]);
     change["op"] = json!("boundary_change");
-    // (The area is not what the digits say: that is for the proposal's judge, who allows 50 %.)
-    let judged = call(
-        &db,
-        authorised(Method::POST, &format!("{CHANGES}?dry_run=true")).set_json({
-            let mut body = change.clone();
-            body.as_object_mut().expect("object").remove("op");
-            body
-        }),
-    )
-    .await;
-    let possible = judged.status.is_success();
+    let before = contents(&db).await;
     let scenario = created(&db, json!([change])).await;
     let told = evaluated(&db, &scenario["id"]).await;
-    assert_eq!(told["possible"], json!(possible), "{told} but {}", judged.text());
-    if !possible {
-        assert_eq!(told["operations"][0]["ok"], false);
-    }
+    let verdicts = [&told["possible"], &told["supposed"], &told["applicable"]];
+    assert_eq!(verdicts, [&json!(true), &json!(true), &json!(false)], "{told}");
+    let total = told["totals"].as_array().expect("totals").iter().find(|park| park["park_code"] == PARK);
+    assert_eq!(total.expect("the park")["after"]["approved_area_ha"], 2113.1, "{told}");
+    let red: Vec<[&Value; 4]> = told["conflicts"]
+        .as_array()
+        .expect("conflicts")
+        .iter()
+        .filter(|c| c["b"]["id"] == "ecological_red_line-R1")
+        .map(|c| [&c["a"]["id"], &c["class"], &c["weight"], &c["known"]])
+        .collect();
+    assert_eq!(red, [[&json!(format!("{PARK}-1")), &json!("contains"), &json!("block"), &json!(false)]], "{told}");
+    deed(&db, &scenario["id"], "apply").await.assert_problem(409, "scenario_undecided");
+    assert_eq!(contents(&db).await, before);
+    let empty = created(&db, json!([])).await;
+    deed(&db, &empty["id"], "apply").await.assert_problem(409, "scenario_empty");
+}
+
+/// What others did in counties that are not one's own stands in one's way without being shown.
+#[actix_web::test]
+async fn rows_of_other_counties_that_moved_are_counted_and_not_named() {
+    let db = Database::with_sample().await;
+    settle(&db, "scenario-elsewhere").await;
+    let counties: Vec<String> = db
+        .column(&format!(
+            "SELECT DISTINCT unnest(county_codes) FROM park WHERE code IN ('{}', '{}', '{SURVIVOR}') ORDER BY 1",
+            MERGED[0], MERGED[1]
+        ))
+        .await;
+    let counties: Vec<&str> = counties.iter().map(String::as_str).collect();
+    assert!(!counties.is_empty() && !counties.contains(&parcels::COUNTY), "{counties:?}");
+    add(&db, "park.editor", Role::Editor, &counties).await;
+    let token = issue(&db, json!({"account": "park.editor", "name": "test"})).await["token"].clone();
+    let token = token.as_str().expect("token");
+    let mut merge = merger(0);
+    merge.as_object_mut().expect("object").remove("seen_revision");
+    merge["op"] = json!("park_event");
+    let body = json!({"name": "合并", "operations": [merge]});
+    let made = call(&db, with_token(Method::POST, SCENARIOS, token).set_json(body)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let path = format!("{SCENARIOS}/{}", made.json()["id"]);
+    foreign_edits(&db).await;
+    let told = call(&db, with_token(Method::GET, &format!("{path}/evaluation"), token)).await;
+    let trial = told.json();
+    assert_eq!((&trial["possible"], &trial["applicable"]), (&json!(true), &json!(false)), "{trial}");
+    assert_eq!((&trial["moved"], &trial["moved_elsewhere"]), (&json!([]), &json!(6)), "{trial}");
+    assert!(!told.text().contains(&format!("{}-P", parcels::COUNTY)), "{trial}");
+    let apply = with_token(Method::POST, &format!("{path}/apply"), token).insert_header(("if-match", "\"v1\""));
+    let refused = call(&db, apply).await;
+    let problem = refused.assert_problem(409, "base_moved");
+    assert!(!refused.text().contains(&format!("{}-P", parcels::COUNTY)), "{problem}");
 }
 
 #[actix_web::test]

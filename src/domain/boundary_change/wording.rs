@@ -44,6 +44,8 @@ pub struct Neighbour<'a> {
     /// As words name it: 长张高速, 望城区界.
     pub name: &'a str,
     pub distance_m: f64,
+    /// A line that runs over the border there: it lies on both sides of it and bounds nothing, near or far.
+    pub crosses: bool,
 }
 
 /// Up to this something bounds the block itself, beyond it is named with its distance.
@@ -52,13 +54,15 @@ pub const BOUNDS_M: f64 = 5.0;
 const MOST_NAMES: usize = 3;
 
 /// The words of one side: what bounds the block, at most three names of the foremost kind; else the nearest landmark, else the nearest
-/// thing, with the distance as notices write it (长张高速以西330米处). `None` where nothing is known to lie there.
+/// thing, with the distance as notices write it (长张高速以西330米处). `None` where nothing is known to bound that side: a river that flows
+/// through the block is neither its south nor its north.
 pub fn words(side: Direction, neighbours: &[Neighbour<'_>]) -> Option<String> {
     let nearest = |a: &&Neighbour<'_>, b: &&Neighbour<'_>| a.distance_m.total_cmp(&b.distance_m);
+    let neighbours: Vec<&Neighbour<'_>> = neighbours.iter().filter(|n| !n.crosses).collect();
     let foremost = neighbours.iter().filter(|n| n.distance_m <= BOUNDS_M).map(|n| n.kind).min();
     if let Some(kind) = foremost {
         let mut bounding: Vec<&Neighbour<'_>> =
-            neighbours.iter().filter(|n| n.kind == kind && n.distance_m <= BOUNDS_M).collect();
+            neighbours.iter().copied().filter(|n| n.kind == kind && n.distance_m <= BOUNDS_M).collect();
         bounding.sort_by(nearest);
         let mut names: Vec<&str> = Vec::new();
         for neighbour in bounding {
@@ -68,8 +72,8 @@ pub fn words(side: Direction, neighbours: &[Neighbour<'_>]) -> Option<String> {
         }
         return Some(names.join("、"));
     }
-    let landmark = neighbours.iter().filter(|n| n.kind == NeighbourKind::Landmark).min_by(nearest);
-    let named = landmark.or_else(|| neighbours.iter().min_by(nearest))?;
+    let landmark = neighbours.iter().copied().filter(|n| n.kind == NeighbourKind::Landmark).min_by(nearest);
+    let named = landmark.or_else(|| neighbours.iter().copied().min_by(nearest))?;
     // Seen from the neighbour, the block lies on the other side.
     let back = match side {
         Direction::East => '西',
@@ -87,7 +91,7 @@ mod tests {
     use crate::domain::four_extents::parse;
 
     fn neighbour(kind: NeighbourKind, name: &str, distance_m: f64) -> Neighbour<'_> {
-        Neighbour { kind, name, distance_m }
+        Neighbour { kind, name, distance_m, crosses: false }
     }
 
     #[test]
@@ -112,6 +116,24 @@ mod tests {
             (Direction::North, vec![], None),
         ] {
             assert_eq!(words(side, &list).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn what_runs_through_the_block_bounds_no_side_of_it() {
+        use NeighbourKind::{Division, Landmark, Parcel};
+        let through = |kind, name| Neighbour { crosses: true, ..neighbour(kind, name, 0.0) };
+        let river = through(Landmark, "沩水");
+        for (list, expected) in [
+            (vec![river, neighbour(Landmark, "金洲大道", 6.0)], Some("金洲大道以南6米处")),
+            (vec![river, neighbour(Parcel, "地块430121-7", 1.0)], Some("地块430121-7")),
+            (
+                vec![river, through(Division, "望城区界"), neighbour(Parcel, "地块430121-7", 40.0)],
+                Some("地块430121-7以南40米处"),
+            ),
+            (vec![river, through(Division, "望城区界")], None),
+        ] {
+            assert_eq!(words(Direction::North, &list).as_deref(), expected);
         }
     }
 

@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use sqlx::PgConnection;
 
+use super::invalid;
 use crate::domain::boundary_change::ProposedBlock;
 use crate::domain::lifecycle;
 use crate::domain::{Block, Finding, ParkEvent, Place};
@@ -11,7 +12,7 @@ use crate::geometry::difference::is_same_border;
 use crate::geometry::overlap;
 use crate::inventory::import::off_async_threads;
 use crate::inventory::land;
-use crate::store::boundary_changes::{self, ChangeRow, NewStep, Standing};
+use crate::store::boundary_changes::{self, ChangeRow, LastDays, NewStep, Standing};
 use crate::store::{blocks, events};
 
 /// Land that a surveyed block of another park has too, up to this, is the rounding of a common border; as for an import.
@@ -44,6 +45,7 @@ pub(super) async fn write(
     let kept = |old: &Block| proposed.iter().any(|block| is_unchanged(old, block, &standing));
     let ended: Vec<(usize, &Block)> = standing.blocks.iter().enumerate().filter(|(_, old)| !kept(old)).collect();
     old_enough(&ended, &standing, on)?;
+    after_the_past(boundary_changes::last_days(connection, &change.park).await?, on)?;
     not_anothers(connection, change, &begun).await?;
 
     let ids: Vec<String> = ended.iter().map(|(_, block)| block.id.to_string()).collect();
@@ -111,6 +113,23 @@ fn old_enough(ended: &[(usize, &Block)], standing: &Standing, on: NaiveDate) -> 
     }
     let detail = format!("新界线的生效日 {on} 不晚于现有区块的生效日；请改用较晚的 effective_on");
     Err(Error::Conflict { code: "block_younger", detail, findings })
+}
+
+/// The boundary does not begin in the park's own past, as no event of a park does (`inventory::parks`): it comes after every block that
+/// stands, also one that goes on, and not before the last block ended or the last event happened. (Several of one day are told apart by their
+/// papers; two boundaries of one day are not.)
+fn after_the_past(last: LastDays, on: NaiveDate) -> Result<()> {
+    let on_the_day = [(last.begun, "现有区块的生效日")];
+    let before = [(last.ended, "已终止区块的终止日"), (last.event, "最近一次园区事件的日期")];
+    let late = on_the_day.into_iter().filter(|(day, _)| day.is_some_and(|day| day >= on));
+    let late = late.chain(before.into_iter().filter(|(day, _)| day.is_some_and(|day| day > on)));
+    let findings: Vec<Finding> = late
+        .filter_map(|(day, what)| {
+            let message = format!("生效日期 {on} 与园区已有的变更相抵触：{what}是 {}；请改用较晚的 effective_on", day?);
+            Some(Finding::error("event_before_last", Place::whole().field("effective_on"), message))
+        })
+        .collect();
+    if findings.is_empty() { Ok(()) } else { Err(invalid(findings)) }
 }
 
 /// Surveyed land is in one park only. (Drawn blocks stand in nobody's way, as for an import.)

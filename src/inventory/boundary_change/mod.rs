@@ -20,7 +20,7 @@ pub use proposal::{Draft, Proposal};
 
 use crate::domain::access::Viewer;
 use crate::domain::boundary_change::{ProposedBlock, State, check_day};
-use crate::domain::lifecycle::{self, DecimalHectares};
+use crate::domain::lifecycle;
 use crate::domain::{DivisionCode, Finding, ParkCode};
 use crate::error::{Error, Result};
 use crate::inventory::import::off_async_threads;
@@ -136,7 +136,7 @@ pub(super) async fn propose_joined(
     draft: Draft,
 ) -> Result<(String, Vec<Finding>)> {
     let standing = standing_of(connection, deed.viewer, park).await?;
-    let approved = standing.approved_area.as_deref().and_then(DecimalHectares::parse);
+    let approved = standing.approved();
     let (judged, of_park) = (draft.clone(), park.clone());
     let proposal = off_async_threads(move || proposal::judge(&judged, &of_park, approved)).await??;
     let done = propose_within(connection, deed, park, &draft, &proposal).await?;
@@ -202,7 +202,7 @@ async fn judged(pool: &PgPool, viewer: &Viewer, park: &ParkCode, draft: &Draft) 
     let mut transaction = store::begin_read_as(pool, viewer).await?;
     let standing = standing_of(&mut transaction, viewer, park).await?;
     transaction.commit().await?;
-    let approved = standing.approved_area.as_deref().and_then(DecimalHectares::parse);
+    let approved = standing.approved();
     let (draft, park) = (draft.clone(), park.clone());
     off_async_threads(move || proposal::judge(&draft, &park, approved)).await?
 }

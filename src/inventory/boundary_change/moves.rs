@@ -3,7 +3,7 @@
 use chrono::{Days, NaiveDate};
 use sqlx::{PgConnection, PgPool};
 
-use super::{Outcome, Seen, approve, end, invalid, replayed, seen_change};
+use super::{Outcome, Seen, approve, end, invalid, replayed, seen_change, standing_of};
 use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::boundary_change::{
     Calendar, Duty, NOTE_LENGTH, NOTICE_WORKING_DAYS, State, TITLE_LENGTH, check_day, check_move, duties,
@@ -11,7 +11,7 @@ use crate::domain::boundary_change::{
 use crate::domain::lifecycle::ParkStatus;
 use crate::domain::{Finding, Place, Severity};
 use crate::error::{Error, Result};
-use crate::inventory::boundary_change::proposal::line;
+use crate::inventory::boundary_change::proposal::{differs_before, line};
 use crate::inventory::ledgers::{self, Deed, Done};
 use crate::store::as_of;
 use crate::store::boundary_changes::{self, ChangeRow, NewStep};
@@ -85,6 +85,7 @@ pub(in crate::inventory) async fn suppose_joined(
 ) -> Result<()> {
     let seen = Some(as_of::newest(connection).await?);
     let mut change = seen_change(connection, &Deed { version: None, ..deed.clone() }, id, seen).await?;
+    standing_of(connection, deed.viewer, &change.park).await?;
     let from = change.state;
     if !from.is_open() {
         let detail = format!("调区扩区 {id} 已是“{}”，不能再假定批准", from.label());
@@ -115,6 +116,8 @@ async fn transition_within(
     wanted: &MoveRequest,
 ) -> Result<(Done, Vec<Finding>)> {
     let mut change = seen_change(connection, deed, id, wanted.seen).await?;
+    // The change keeps the divisions of its proposal; the park may lie elsewhere by now, and is others' to decide on then.
+    let standing = standing_of(connection, deed.viewer, &change.park).await?;
     let from = change.state;
     if let Some(finding) = check_move(from, to) {
         let detail = finding.message.clone();
@@ -125,7 +128,11 @@ async fn transition_within(
     look_at_base(connection, &mut change, wanted.assessed_revision, base, to).await?;
     let mut warnings = Vec::new();
     let effective_on = match to {
-        State::Approved => Some(effective_day(&change, &step, wanted, deed.today)?),
+        State::Approved => {
+            // It is overwritten now, whatever the register has come to say since the proposal.
+            warnings.extend(differs_before(&change.areas, standing.approved()));
+            Some(effective_day(&change, &step, wanted, deed.today)?)
+        }
         _ => None,
     };
     (change.state, change.state_on, change.effective_on) = (to, step.on, effective_on);

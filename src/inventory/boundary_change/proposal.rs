@@ -78,11 +78,7 @@ pub(super) fn judge(draft: &Draft, park: &ParkCode, approved: Option<DecimalHect
             let stated: Vec<DecimalHectares> = blocks.iter().map(|b| b.stated_area).collect();
             findings.extend(areas.check(park, &stated));
         }
-        if let Some(approved) = approved.filter(|approved| *approved != areas.before) {
-            let message =
-                format!("调整前面积 {} 公顷与登记库的核准面积 {approved} 公顷不同；请核对依据的文件", areas.before);
-            findings.push(Finding::warning("before_differs_from_register", Place::whole().field("area"), message));
-        }
+        findings.extend(differs_before(areas, approved));
     }
     let kind = areas.and_then(|areas| areas.kind());
     let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
@@ -96,6 +92,14 @@ pub(super) fn judge(draft: &Draft, park: &ParkCode, approved: Option<DecimalHect
             findings,
         }),
     }
+}
+
+/// The paper's area before the change is not the one that the register has: told by the proposal, the assessment, and the approval, which
+/// overwrites it.
+pub(super) fn differs_before(areas: &StatedAreas, approved: Option<DecimalHectares>) -> Option<Finding> {
+    let approved = approved.filter(|approved| *approved != areas.before)?;
+    let message = format!("调整前面积 {} 公顷与登记库的核准面积 {approved} 公顷不同；请核对依据的文件", areas.before);
+    Some(Finding::warning("before_differs_from_register", Place::whole().field("area"), message))
 }
 
 fn bounded(draft: &Draft) -> Result<()> {

@@ -5,7 +5,6 @@ use sqlx::PgPool;
 
 use super::looks_after;
 use crate::domain::access::{Jurisdiction, Viewer};
-use crate::domain::{Finding, Place};
 use crate::error::{Error, Result};
 use crate::inventory::import::overlaps;
 use crate::inventory::land;
@@ -56,14 +55,7 @@ pub(in crate::inventory) async fn undo(
             return Err(Error::Forbidden { code: "outside_jurisdiction", detail });
         }
     }
-    let since = store::undo::written_since(&mut transaction, target).await?;
-    if let Some((_, id, later)) = since.first() {
-        let detail = format!("修订 {target} 写入的 {id} 在修订 {later} 中又被修改，不能撤销；请先撤销较新的修订");
-        let told = |(layer, id, later): &(String, String, i64)| {
-            Finding::error("changed_since", Place::whole(), format!("{layer} 的 {id} 在修订 {later} 中又被修改"))
-        };
-        return Err(Error::Conflict { code: "undo_conflict", detail, findings: since.iter().map(told).collect() });
-    }
+    store::undo::refuse_changed(&mut transaction, &deed.viewer.jurisdiction, target, &[], Vec::new()).await?;
     let undone = store::undo::undo_revision(&mut transaction, target, &deed.viewer.actor, reason).await?;
     // Parcels may have come or moved while the new boundary stood.
     land::follow_blocks(&mut transaction).await?;

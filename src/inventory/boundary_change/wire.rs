@@ -260,6 +260,7 @@ fn classes(land: &Land) -> Value {
         json!({
             "classes": of_side.into_iter().map(row).collect::<Vec<_>>(),
             "no_parcel": land.in_none_m2[at].map(measured),
+            "no_parcel_unknown": land.none_unknown[at],
             "in_several_m2": twice,
         })
     };
@@ -356,6 +357,7 @@ fn candidate(candidate: &Candidate) -> Value {
         "id": candidate.id,
         "name": candidate.name,
         "illustrative": candidate.illustrative,
+        "crossing": candidate.crosses(),
         "distance_m": round_decimal(sight.distance_m, 2),
         "bearing_deg": round_decimal(sight.bearing_deg, 1),
         "bearing": octant(sight.bearing_deg),

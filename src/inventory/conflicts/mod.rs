@@ -22,15 +22,14 @@ use super::overlap_check::compare::widened;
 use super::overlap_check::job::{gathered, threads_of_its_own};
 use super::overlap_check::source::{self, Source};
 use super::overlap_check::zone;
+use super::peoples_text;
 use crate::domain::access::Viewer;
 use crate::domain::conflict::AUDITED;
 use crate::domain::items_query::Bbox;
 use crate::domain::layer::Layer;
 use crate::domain::overlap::Thresholds;
 use crate::domain::overlap_check::{NOTE_LENGTH, Verdict};
-use crate::domain::text::misleads;
 use crate::error::{Error, Result};
-use crate::exchange::text_encoding;
 use crate::layers::declaration;
 use crate::store::conflicts::{self, AuditState, Conflict, ConflictQuery, Measured, Scope};
 use crate::store::layer_rows::{Reading, Standing};
@@ -302,14 +301,7 @@ pub async fn get(
 
 /// Adds somebody's word on a conflict.
 pub async fn mark(pool: &PgPool, viewer: &Viewer, id: &str, verdict: Verdict, note: &str) -> Result<()> {
-    let note = text_encoding::compose(note.trim()).replace("\r\n", "\n");
-    if note.chars().any(|c| misleads(c) && c != '\n') {
-        let detail = "note 含有控制字符或改变显示方向的字符";
-        return Err(Error::invalid("text_control_character", detail));
-    }
-    if note.chars().count() > NOTE_LENGTH {
-        return Err(Error::invalid("value_invalid", format!("note 最多 {NOTE_LENGTH} 个字")));
-    }
+    let note = peoples_text::lines("note", note, NOTE_LENGTH)?;
     let mut transaction = store::begin_write_as(pool, viewer).await?;
     if !conflicts::mark(&mut transaction, id, verdict, &note, &viewer.actor).await? {
         return Err(not_found(id));

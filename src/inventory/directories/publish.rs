@@ -5,10 +5,10 @@ use sqlx::{PgConnection, PgPool};
 
 use super::{Directory, Entry, Registered, find_in, of_day_in};
 use crate::domain::access::Jurisdiction;
-use crate::domain::{DirectoryEntry, DirectoryVersion, DivisionCode, Finding, Hectares, ParkCode, Place};
+use crate::domain::{DirectoryEntry, DirectoryVersion, Finding, Hectares, ParkCode, Place};
 use crate::error::{Error, Result};
 use crate::inventory::ledgers::{self, Deed, Done};
-use crate::inventory::wire;
+use crate::inventory::{parks, wire};
 use crate::store::{self, as_of, directories};
 
 /// A directory as somebody wants it published.
@@ -124,12 +124,9 @@ fn checked_id(id: &str) -> Result<String> {
 
 /// A directory of a province is published by whoever is responsible for all that it lists, as one that is imported.
 fn in_jurisdiction(deed: &Deed<'_>, drawn: &Directory) -> Result<()> {
-    let covered = |known: &Registered| {
-        let own = |code: &str| DivisionCode::parse(code).is_ok_and(|code| deed.viewer.jurisdiction.covers(&code));
-        own(&known.prefecture_code)
-            || !known.county_codes.is_empty() && known.county_codes.iter().all(|county| own(county))
-    };
-    if deed.viewer.jurisdiction == Jurisdiction::Everywhere {
+    let jurisdiction = &deed.viewer.jurisdiction;
+    let covered = |known: &Registered| parks::covers(jurisdiction, &known.prefecture_code, &known.county_codes);
+    if *jurisdiction == Jurisdiction::Everywhere {
         return Ok(());
     }
     let outside = |entry: &&Entry| !entry.register.as_ref().is_some_and(covered);

@@ -133,7 +133,8 @@ pub(in crate::inventory) async fn after_undo(
     );
     let compare = move || compare_with(&surveyed, |_| Place::whole(), &standing);
     let mut findings = off_async_threads(compare).await?;
-    findings.extend(store::blocks::list_mixed_parks(connection).await?.into_iter().map(|park| {
+    let mixed = store::blocks::list_mixed_parks(connection, undone, undo).await?;
+    findings.extend(mixed.into_iter().map(|park| {
         let message = format!("撤销后园区 {park} 既有示意区块又有实测区块；请先撤销该园区后来的导入");
         Finding::error("illustrative_over_real", Place::whole(), message)
     }));

@@ -3,6 +3,7 @@
 use sqlx::{PgConnection, PgPool};
 
 use super::{Deed, Done, begin, finish};
+use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::ledger::{PlanProgress, missing_for_parcel};
 use crate::domain::{Finding, Place};
 use crate::error::{Error, Result};
@@ -25,6 +26,12 @@ const MOST_ROWS: i64 = 40_000;
 /// Lets stand again what stood before the revision; nothing is written by a dry run.
 pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&str>, dry_run: bool) -> Result<Done> {
     let said = super::moves::text(reason, "reason")?;
+    let why = said.map(|said| format!("：{said}")).unwrap_or_default();
+    let reason = format!("撤销修订 {target}{why}");
+    let wrote = tables_of(pool, deed, target).await?;
+    if boundary_change::undo::is_of_change(&wrote) {
+        return boundary_change::undo::undo(pool, deed, target, &reason, dry_run).await;
+    }
     let (mut transaction, done) = begin(pool, deed).await?;
     if let Some(done) = done {
         return Ok(done);
@@ -33,37 +40,29 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
         let detail = format!("修订 {target} 是导入批次 {batch} 写入的；请撤销该批次（/api/imports/{batch}/undo）");
         return Err(Error::conflict("undo_by_import", detail));
     }
-    let wrote = store::changes::touched_tables(&mut transaction, target - 1, target).await?;
-    let why = said.map(|said| format!("：{said}")).unwrap_or_default();
-    let reason = format!("撤销修订 {target}{why}");
-    if boundary_change::undo::is_of_change(&wrote) {
-        transaction.rollback().await?;
-        return boundary_change::undo::undo(pool, deed, target, &reason, dry_run).await;
-    }
     if let Some((_, other)) = wrote.iter().find(|(_, table)| !OF_LEDGERS.contains(&table.as_str())) {
         let what = match other.as_str() {
             "attachment" => "增减附件的修订；要移除附件请用 DELETE，要恢复请重新上传",
             "low_efficiency_criteria_set" | "low_efficiency_criterion" => "修改认定标准的修订；请用 PUT 写回原来的标准",
             "control_zone_kind" => "修改管控类型的修订；请用 PUT 写回原来的设定",
+            "control_zone" => "修改管控区域的修订；请用更正后的文件重新导入",
             _ => "修改园区、区块或区划的修订；请用更正后的文件重新导入",
         };
-        let detail =
-            format!("修订 {target} 是{what}；这里只能撤销对台账（周转用地、低效用地、再开发方案）和调区扩区的修改");
+        let detail = format!(
+            "修订 {target} 是{what}；这里能撤销的是台账（周转用地、低效用地、再开发方案）、调区扩区、园区事件、名录发布和推演方案的修订"
+        );
         return Err(Error::conflict("undo_not_possible", detail));
     }
     let rows = store::undo::size(&mut transaction, target).await?;
+    if wrote.is_empty() && rows > 0 {
+        // It came to be between the two looks: what it is nobody has judged.
+        return Err(Error::not_found("revision_not_found", format!("没有第 {target} 号修订")));
+    }
     if rows > MOST_ROWS {
         let detail = format!("修订 {target} 写入了 {rows} 行，超过 {MOST_ROWS} 行，不能在线撤销；请联系运维人员");
         return Err(Error::conflict("undo_not_possible", detail));
     }
-    let since = store::undo::written_since(&mut transaction, target).await?;
-    if let Some((_, id, later)) = since.first() {
-        let detail = format!("修订 {target} 写入的 {id} 在修订 {later} 中又被修改，不能撤销；请先撤销较新的修订");
-        let told = |(layer, id, later): &(String, String, i64)| {
-            Finding::error("changed_since", Place::whole(), format!("{layer} 的 {id} 在修订 {later} 中又被修改"))
-        };
-        return Err(Error::Conflict { code: "undo_conflict", detail, findings: since.iter().map(told).collect() });
-    }
+    store::undo::refuse_changed(&mut transaction, &deed.viewer.jurisdiction, target, &[], Vec::new()).await?;
     let before = leaning(&mut transaction, target).await?;
     let undone = store::undo::undo_revision(&mut transaction, target, &deed.viewer.actor, &reason).await?;
     // Blocks may have moved while the parcels did not stand.
@@ -75,6 +74,15 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
         return Ok(Done { revision: None, ..done });
     }
     finish(transaction, deed, done).await
+}
+
+/// The tables that the revision wrote, whoever asks: under row-level security a boundary change of others would look like an edit of parks.
+async fn tables_of(pool: &PgPool, deed: &Deed<'_>, target: i64) -> Result<Vec<(i64, String)>> {
+    let everywhere = Viewer { jurisdiction: Jurisdiction::Everywhere, ..deed.viewer.clone() };
+    let mut transaction = store::begin_read_as(pool, &everywhere).await?;
+    let wrote = store::changes::touched_tables(&mut transaction, target - 1, target).await?;
+    transaction.commit().await?;
+    Ok(wrote)
 }
 
 /// Parcels that are no more leave no plan, no move, no lineage and no attachment. `stood`: what [`leaning`] found before, which somebody

@@ -28,10 +28,9 @@ use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::layer::Layer;
 use crate::domain::overlap::Thresholds;
 use crate::domain::overlap_check::{CheckStatus, NOTE_LENGTH, Purpose, TITLE_LENGTH, Verdict};
-use crate::domain::text::misleads;
 use crate::error::{Error, Result};
-use crate::exchange::text_encoding;
 use crate::inventory::live::Live;
+use crate::inventory::peoples_text;
 use crate::layers::catalogue::Catalogue;
 use crate::store::as_of::Asked;
 use crate::store::overlap_checks::{self, CheckRow, FindingRow, FindingsQuery, NewCheck, SubjectRow};
@@ -281,7 +280,7 @@ impl Desk {
         verdict: Verdict,
         note: &str,
     ) -> Result<FindingRow> {
-        let note = line("note", note, NOTE_LENGTH)?;
+        let note = peoples_text::lines("note", note, NOTE_LENGTH)?;
         let mut transaction = store::begin_write_as(&self.pool, viewer).await?;
         overlap_checks::find(&mut transaction, id).await?.ok_or_else(|| missing(id))?;
         if !overlap_checks::mark(&mut transaction, id, finding, verdict, &note, &viewer.actor).await? {
@@ -407,7 +406,7 @@ async fn moment_of(pool: &PgPool, on_day: Option<NaiveDate>, revision: Option<i6
 }
 
 fn title_of(title: &str, subjects: &[SubjectRow]) -> Result<String> {
-    let title = line("title", title, TITLE_LENGTH)?;
+    let title = peoples_text::line("title", title, TITLE_LENGTH)?;
     if !title.is_empty() {
         return Ok(title);
     }
@@ -417,19 +416,6 @@ fn title_of(title: &str, subjects: &[SubjectRow]) -> Result<String> {
         1 => format!("{first}的重叠检查"),
         n => format!("{first}等 {n} 个图形的重叠检查"),
     })
-}
-
-/// A text of people's: composed, without what misleads, not too long.
-fn line(name: &str, text: &str, most: usize) -> Result<String> {
-    let text = text_encoding::compose(text.trim()).replace("\r\n", "\n");
-    if text.chars().any(|c| misleads(c) && !(c == '\n' && name == "note")) {
-        let detail = format!("{name} 含有控制字符或改变显示方向的字符");
-        return Err(Error::invalid("text_control_character", detail));
-    }
-    if text.chars().count() > most {
-        return Err(Error::invalid("value_invalid", format!("{name} 最多 {most} 个字")));
-    }
-    Ok(text)
 }
 
 fn own(viewer: &Viewer, check: &CheckRow) -> Result<()> {

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::{Areas, Change, MOST_PARKS, NewPark, ParkEventRequest, Survivor};
 use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::lifecycle::{self, EventKind, ParkEvent, ParkStatus};
-use crate::domain::{DivisionCode, Finding, ParkCode, Place};
+use crate::domain::{Finding, ParkCode, Place};
 use crate::error::{Error, Result};
 use crate::store::park_events::{self, StandingPark};
 use crate::store::{as_of, parks};
@@ -41,9 +41,9 @@ pub(super) async fn load(connection: &mut PgConnection, change: &Change) -> Resu
 }
 
 /// A park is whose its prefecture is, or all of its counties.
-pub(super) fn covers(jurisdiction: &Jurisdiction, prefecture: &str, counties: &[String]) -> bool {
-    let covered = |code: &str| DivisionCode::parse(code).is_ok_and(|code| jurisdiction.covers(&code));
-    covered(prefecture) || !counties.is_empty() && counties.iter().all(|county| covered(county))
+pub(in crate::inventory) fn covers(jurisdiction: &Jurisdiction, prefecture: &str, counties: &[String]) -> bool {
+    jurisdiction.covers_code(prefecture)
+        || !counties.is_empty() && counties.iter().all(|county| jurisdiction.covers_code(county))
 }
 
 /// Every park of the event is the viewer's own, those to come too.
@@ -181,12 +181,12 @@ pub(super) fn differs_before(areas: Areas, park: &StandingPark) -> Option<Findin
     Some(Finding::warning("area_before_differs", Place::whole().field("areas"), message))
 }
 
-/// The parks to come: codes and names that nobody has, divisions that there are.
+/// The parks to come: codes and names that nobody has, divisions that there are; `upgraded`: of the national level.
 pub(super) async fn new_parks(
     connection: &mut PgConnection,
     begun: &[&NewPark],
     ending: &[String],
-    level: Option<bool>,
+    upgraded: bool,
 ) -> Result<()> {
     let mut findings = Vec::new();
     let mut codes: HashSet<&ParkCode> = HashSet::new();
@@ -203,8 +203,8 @@ pub(super) async fn new_parks(
             let message = format!("园区代码 {} 已经用过，不能再用；请核对代码", park.code);
             findings.push(Finding::error("park_exists", place(), message));
         }
-        if let Some(wanted) = level.filter(|national| *national != park.is_national()) {
-            let message = format!("升级后的园区代码应以 {} 开头，不是 {}", if wanted { 'G' } else { 'S' }, park.code);
+        if upgraded && !park.is_national() {
+            let message = format!("升级后的园区代码应以 G 开头，不是 {}", park.code);
             findings.push(Finding::error("level_contradicts_code", place(), message));
         }
         if let Some((other, name)) = named.iter().find(|(code, name)| *name == park.name && !ending.contains(code)) {
@@ -234,6 +234,12 @@ async fn divisions(connection: &mut PgConnection, new: &NewPark) -> Result<Vec<F
     findings.extend(counties.iter().filter(|county| !known.contains(county)).map(|county| {
         let message = format!("行政区划表中没有县区 {county}");
         Finding::error("division_unknown", Place::whole().field("counties"), message)
+    }));
+    // A county's code begins with its prefecture's four digits, also where the province governs it (省直辖).
+    let elsewhere = new.park.counties.iter().filter(|county| county.as_str()[..4] != prefecture[..4]);
+    findings.extend(elsewhere.map(|county| {
+        let message = format!("县区 {county} 不属于市州 {prefecture}");
+        Finding::error("county_invalid", Place::whole().field("counties"), message)
     }));
     Ok(findings)
 }

@@ -146,8 +146,8 @@ pub async fn predecessors(
     };
     let area_m2 = (!own.is_empty()).then(|| own.iter().map(|block| block.area_m2).sum::<f64>());
     let illustrative = own.iter().any(|block| block.illustrative);
-    let common = off_async_threads(move || common_land(&own, &others)).await??;
-    let codes: Vec<String> = common.keys().cloned().collect();
+    let codes: BTreeSet<String> = others.iter().map(|block| block.park.clone()).collect();
+    let codes: Vec<String> = codes.into_iter().collect();
     let areas: HashMap<String, f64> = park_lineage::areas_on(&mut transaction, on, &codes).await?.into_iter().collect();
     let parks: HashMap<String, DayPark> = park_days::list(&mut transaction, on, Some(&codes))
         .await?
@@ -155,6 +155,8 @@ pub async fn predecessors(
         .map(|park| (park.code.clone(), park))
         .collect();
     transaction.commit().await?;
+    // Last of all: no transaction waits for it, which the database ends after ten idle seconds.
+    let common = off_async_threads(move || common_land(&own, &others)).await??;
     let mut found: Vec<Predecessor> = common
         .into_iter()
         .filter(|(_, (m2, _))| *m2 > SLIVER_M2)

@@ -58,7 +58,7 @@ impl Work<'_> {
     ) -> Result<()> {
         let Some(standing) = self.standing.get(survivor.as_str()).cloned() else { return Ok(()) };
         let areas = self.wanted.areas;
-        if areas.after.is_none() {
+        if areas.approved().is_none() {
             let registered = standing.approved_area_ha.as_deref().unwrap_or("（无）");
             let message = format!("文件没有写明并入后的核准面积；园区 {survivor} 的核准面积仍为 {registered} 公顷");
             self.warnings.push(Finding::warning("approved_area_kept", Place::whole().field("areas"), message));
@@ -73,7 +73,7 @@ impl Work<'_> {
                 }
             }
         }
-        let edit = ParkEdit { county_codes: Some(counties), approved_area: areas.after, ..ParkEdit::default() };
+        let edit = ParkEdit { county_codes: Some(counties), approved_area: areas.approved(), ..ParkEdit::default() };
         park_events::edit_park(connection, survivor.as_str(), &edit).await?;
         self.file(survivor, EventKind::Absorbed, merged, areas, revision);
         Ok(())

@@ -15,6 +15,7 @@ use chrono::NaiveDate;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 
+pub(in crate::inventory) use checks::covers;
 pub use lineage::{Lineage, Place, Predecessor, Predecessors, lineage, predecessors};
 pub use told::Told;
 pub use undo::{is_of_parks, undo};
@@ -24,7 +25,7 @@ use super::ledgers::{self, Deed, Done};
 use crate::domain::lifecycle::{DecimalHectares, EventKind};
 use crate::domain::{Finding, Park, ParkCode};
 use crate::error::{Error, Result};
-use crate::store;
+use crate::store::{self, park_changes};
 
 /// Errors that the caller may insist on: judgements about the paper.
 pub const ALLOWABLE: [&str; 2] = ["overlap_with_register", "area_mismatch_gross"];
@@ -141,6 +142,13 @@ pub struct Areas {
     pub after: Option<DecimalHectares>,
 }
 
+impl Areas {
+    /// The area of a park after the event, as its row keeps it: a park without an area has none, while its event says 0.
+    fn approved(&self) -> Option<DecimalHectares> {
+        self.after.filter(|after| after.square_metres() > 0)
+    }
+}
+
 /// An event as somebody asks for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParkEventRequest {
@@ -210,11 +218,28 @@ pub(super) async fn happen_within(
     wanted: &ParkEventRequest,
 ) -> Result<(String, Vec<Finding>)> {
     check_allow(&wanted.allow)?;
+    one_day(connection, deed, wanted).await?;
     // The transaction has the write lock: what it is decided on is what stands.
     let seen_revision = Some(store::as_of::newest(connection).await?);
     let wanted = &ParkEventRequest { change: composed(wanted.change.clone())?, seen_revision, ..wanted.clone() };
     let happened = carry_out(connection, deed, wanted).await?;
     Ok((happened.subject, happened.warnings))
+}
+
+/// What a park was on a day is told by the log, version by version, and a revision leaves one version: it knows one day of each park.
+async fn one_day(connection: &mut PgConnection, deed: &Deed<'_>, wanted: &ParkEventRequest) -> Result<()> {
+    let Some(revision) = deed.joined else { return Ok(()) };
+    let on = wanted.on.unwrap_or(deed.today);
+    let codes: Vec<String> = wanted.change.standing().into_iter().map(ToString::to_string).collect();
+    match park_changes::event_of_another_day(connection, revision, &codes, on).await? {
+        None => Ok(()),
+        Some((code, day)) => {
+            let detail = format!(
+                "同一方案中园区 {code} 已有 {day} 的事件，不能再有 {on} 的：一个方案合为一个修订，一个修订只记园区一日的变化；请分成两个方案"
+            );
+            Err(Error::conflict("event_not_allowed", detail))
+        }
+    }
 }
 
 /// The change with its texts as the register keeps them: composed, without blanks around them, nothing that misleads the eye.

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::land::{self, Part};
 use super::numbers::Numbers;
 use super::work::{Line, Work};
-use super::{Areas, Portion, Share, checks};
+use super::{Portion, Share, checks};
 use crate::domain::lifecycle::EventKind;
 use crate::domain::{Block, Finding, ParkCode, Place, Severity};
 use crate::error::{Error, Result};
@@ -36,33 +36,30 @@ impl Work<'_> {
         park: &ParkCode,
         shares: &[Share],
     ) -> Result<Division> {
-        if shares.iter().filter(|share| share.park.is_none()).count() > 1 || !shares.iter().any(|s| s.park.is_some()) {
-            return Err(Error::invalid("member_invalid", "拆分至少要有一个新园区（into）"));
-        }
         let blocks = park_events::list_blocks(connection, &[park.to_string()]).await?;
         let (whole, drawn) = allot(park, shares, &blocks)?;
         let used = park_events::used_numbers(connection, park.as_str()).await?;
-        let mut made: Vec<(String, Block)> = Vec::new();
+        let mut made: Vec<Made> = Vec::new();
         for ((share, whole), drawn) in shares.iter().zip(&whole).zip(&drawn).filter(|(_, drawn)| !drawn.is_empty()) {
             let mut numbers = Numbers::of(used.iter().cloned());
             match &share.park {
                 // The land of a number goes on under it, by its first part; whoever wants it otherwise says so.
-                None => drawn.iter().for_each(|(block, _)| numbers.release(&block.number)),
+                None => drawn.iter().for_each(|part| numbers.release(&part.of.number)),
                 // A park to come has the numbers of the blocks that it gets whole.
                 Some(_) => numbers = Numbers::of(whole.iter().map(|block| block.number.clone())),
             }
             made.extend(self.draw(share, park, drawn, &mut numbers).await?);
         }
         let mut parts = Vec::with_capacity(made.len());
-        let mut of_blocks: BTreeMap<String, Vec<Block>> = BTreeMap::new();
-        for (from, block) in made {
-            of_blocks.entry(from).or_default().push(block);
+        let mut of_blocks: BTreeMap<String, Vec<Made>> = BTreeMap::new();
+        for made in made {
+            of_blocks.entry(made.from.clone()).or_default().push(made);
         }
         let divided: Vec<String> = of_blocks.keys().cloned().collect();
         for (from, list) in of_blocks {
             let common = self.compare(connection, &from, &list).await?;
             let drawn = blocks.iter().any(|block| block.id == from && block.illustrative);
-            parts.extend(list.into_iter().zip(common).map(|(mut block, m2)| {
+            parts.extend(list.into_iter().zip(common).map(|(Made { mut block, .. }, m2)| {
                 if drawn {
                     block.illustrative = true;
                     block.source = format!("示意：区块 {from} 的一部分");
@@ -78,51 +75,64 @@ impl Work<'_> {
         &mut self,
         share: &Share,
         divided: &ParkCode,
-        drawn: &[(StandingBlock, &Value)],
+        drawn: &[Drawn<'_>],
         numbers: &mut Numbers,
-    ) -> Result<Vec<(String, Block)>> {
+    ) -> Result<Vec<Made>> {
         let park = share.park.as_ref().map_or(divided, |new| &new.park.code);
         let mut features = Vec::with_capacity(drawn.len());
-        for (block, feature) in drawn {
-            let mut feature = (*feature).clone();
+        for part in drawn {
+            let wrong = |code, message| checks::refused(vec![Finding::error(code, place_of(part.at), message)]);
+            let mut feature = part.feature.clone();
             if let Some(properties) = properties_of(&mut feature) {
-                let said = properties.get("number").and_then(Value::as_str).map(str::trim).filter(|n| !n.is_empty());
-                let number = match said {
-                    Some(number) if numbers.take(number) => number.to_owned(),
-                    Some(number) => {
-                        let message = format!("区块编号“{number}”在园区 {park} 已经用过");
-                        return Err(checks::refused(vec![Finding::error(
-                            "id_duplicate",
-                            place_of(features.len()),
-                            message,
-                        )]));
+                let said = match properties.get("number") {
+                    None | Some(Value::Null) => None,
+                    Some(Value::String(text)) => Some(text.trim().to_owned()).filter(|number| !number.is_empty()),
+                    Some(Value::Number(number)) => Some(number.to_string()),
+                    Some(_) => {
+                        let message = format!("分给园区 {park} 的部分：区块编号（number）应为文字或数");
+                        return Err(wrong("id_invalid", message));
                     }
-                    None => numbers.give(&block.number),
+                };
+                let number = match said {
+                    Some(number) if numbers.take(&number) => number,
+                    Some(number) => {
+                        return Err(wrong("id_duplicate", format!("区块编号“{number}”在园区 {park} 已经用过")));
+                    }
+                    None => numbers.give(&part.of.number),
                 };
                 properties.insert("number".to_owned(), json!(number));
             }
             features.push(feature);
         }
         let text = json!({"type": "FeatureCollection", "features": features}).to_string();
-        let (made, findings) = import::judge_given_blocks(text, park, self.deed.viewer, &self.wanted.allow).await?;
+        let (made, mut findings) = import::judge_given_blocks(text, park, self.deed.viewer, &self.wanted.allow).await?;
+        for finding in &mut findings {
+            // Judged alone, the parts are records 1, 2 …; whoever sent them finds them in the list of their park.
+            let row = finding.place.row.and_then(|row| usize::try_from(row).ok());
+            if let Some(part) = row.and_then(|row| drawn.get(row.checked_sub(1)?)) {
+                finding.place.row = place_of(part.at).row;
+            }
+            finding.message = format!("分给园区 {park} 的部分（记录按所画的次序计）：{}", finding.message);
+        }
         if findings.iter().any(|f| f.severity == Severity::Error) || made.len() != drawn.len() {
             return Err(checks::refused(findings));
         }
         self.warnings.extend(findings);
-        Ok(drawn.iter().map(|(block, _)| block.id.clone()).zip(made).collect())
+        let made = drawn.iter().zip(made);
+        Ok(made.map(|(part, block)| Made { from: part.of.id.clone(), place: place_of(part.at), block }).collect())
     }
 
     /// Nothing of the block is lost, and nothing comes in.
-    async fn compare(&self, connection: &mut PgConnection, from: &str, list: &[Block]) -> Result<Vec<f64>> {
+    async fn compare(&self, connection: &mut PgConnection, from: &str, list: &[Made]) -> Result<Vec<f64>> {
         let Some(boundary) = park_events::boundary(connection, from).await? else {
             return Err(Error::not_found("block_not_found", format!("没有区块 {from}")));
         };
-        let part = |(at, block): (usize, &Block)| Part {
-            id: block.id.to_string(),
-            place: place_of(at),
-            boundary: block.boundary.clone(),
+        let part = |made: &Made| Part {
+            id: made.block.id.to_string(),
+            place: made.place.clone(),
+            boundary: made.block.boundary.clone(),
         };
-        let parts: Vec<Part> = list.iter().enumerate().map(part).collect();
+        let parts: Vec<Part> = list.iter().map(part).collect();
         let name = from.to_owned();
         let (common, findings) = import::off_async_threads(move || land::compare(&name, &boundary, &parts)).await?;
         if findings.is_empty() { Ok(common) } else { Err(checks::refused(findings)) }
@@ -157,12 +167,12 @@ impl Work<'_> {
         if !keeps {
             return self.end(connection, park, None).await;
         }
-        let Areas { after, .. } = self.wanted.areas;
-        if after.is_none() {
+        let approved_area = self.wanted.areas.approved();
+        if approved_area.is_none() {
             let message = format!("文件没有写明拆分后园区 {park} 的核准面积，登记的核准面积不变");
             self.warnings.push(Finding::warning("approved_area_kept", Place::whole().field("areas"), message));
         }
-        let edit = ParkEdit { approved_area: after, ..ParkEdit::default() };
+        let edit = ParkEdit { approved_area, ..ParkEdit::default() };
         park_events::edit_park(connection, park.as_str(), &edit).await?;
         Ok(())
     }
@@ -181,14 +191,28 @@ fn properties_of(feature: &mut Value) -> Option<&mut serde_json::Map<String, Val
     properties.as_object_mut()
 }
 
-type Drawn<'a> = Vec<(StandingBlock, &'a Value)>;
+/// A part as the request draws it.
+struct Drawn<'a> {
+    /// The block that it is of.
+    of: StandingBlock,
+    feature: &'a Value,
+    /// Its place in the list of the park that gets it, from 0.
+    at: usize,
+}
+
+/// A part as a block of the park that gets it.
+struct Made {
+    from: String,
+    place: Place,
+    block: Block,
+}
 
 /// Of each share its whole blocks and its parts; every block goes to one park, or is divided.
 fn allot<'a>(
     park: &ParkCode,
     shares: &'a [Share],
     blocks: &[StandingBlock],
-) -> Result<(Vec<Vec<StandingBlock>>, Vec<Drawn<'a>>)> {
+) -> Result<(Vec<Vec<StandingBlock>>, Vec<Vec<Drawn<'a>>>)> {
     let find = |name: &str| blocks.iter().find(|block| block.id == name || block.number == name);
     let mut findings = Vec::new();
     // Whole and in parts, by block.
@@ -197,14 +221,14 @@ fn allot<'a>(
     let mut parts = 0;
     for share in shares {
         let who = share.park.as_ref().map_or(park, |new| &new.park.code);
-        let (mut own_whole, mut own_drawn): (Vec<StandingBlock>, Drawn) = (Vec::new(), Vec::new());
+        let (mut own_whole, mut own_drawn): (Vec<StandingBlock>, Vec<Drawn>) = (Vec::new(), Vec::new());
         for (at, portion) in share.blocks.iter().enumerate() {
             let name = match portion {
                 Portion::Whole(name) | Portion::Part { from: name, .. } => name,
             };
             let Some(block) = find(name) else {
                 let shown: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
-                let message = format!("园区 {park} 现在没有区块“{shown}”");
+                let message = format!("分给园区 {who} 的区块“{shown}”：园区 {park} 现在没有这个区块");
                 findings.push(Finding::error("block_not_found", place_of(at), message));
                 continue;
             };
@@ -217,7 +241,7 @@ fn allot<'a>(
                 Portion::Part { feature, .. } => {
                     count.1 += 1;
                     parts += 1;
-                    own_drawn.push((block.clone(), feature));
+                    own_drawn.push(Drawn { of: block.clone(), feature, at });
                 }
             }
         }

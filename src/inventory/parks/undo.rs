@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use sqlx::{PgConnection, PgPool};
 
 use super::checks::covers;
-use crate::domain::{DivisionCode, Finding, Place};
+use crate::domain::access::Jurisdiction;
+use crate::domain::{Finding, Place};
 use crate::error::{Error, Result};
 use crate::inventory::boundary_change::undo::may_undo;
 use crate::inventory::import::overlaps;
@@ -46,7 +47,7 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
         return Err(Error::conflict("undo_not_possible", detail));
     }
     let put_back = park_changes::put_back(&mut transaction, target, &FOLLOWING).await?;
-    unchanged_since(&mut transaction, target, &put_back).await?;
+    unchanged_since(&mut transaction, deed, target, &put_back).await?;
     let stood = if put_back.is_empty() { Vec::new() } else { ledgers::leaning(&mut transaction, target).await? };
     let why = said.map(|said| format!("：{said}")).unwrap_or_default();
     let reason = format!("撤销修订 {target}{why}");
@@ -74,15 +75,21 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
 }
 
 /// Every park that the revision wrote is the viewer's own; of a park that it wrote by a boundary change only, whoever may undo the change
-/// may undo it here too.
+/// may undo it here too. A park that does not stand (its establishment is undone) is whose the revision's own record of it says: it would
+/// stand again. What nobody can tell is nobody's.
 async fn parks_in_jurisdiction(connection: &mut PgConnection, deed: &Deed<'_>, target: i64) -> Result<()> {
+    let jurisdiction = &deed.viewer.jurisdiction;
+    if *jurisdiction == Jurisdiction::Everywhere {
+        return Ok(());
+    }
     let codes = park_changes::codes(connection, target).await?;
-    let parks: HashMap<String, _> =
-        park_events::list_parks(connection, &codes).await?.into_iter().map(|park| (park.code.clone(), park)).collect();
+    let mut places: HashMap<String, (String, Vec<String>)> = park_changes::places(connection, target).await?;
+    for park in park_events::list_parks(connection, &codes).await? {
+        places.insert(park.code, (park.prefecture_code, park.county_codes));
+    }
     let changed = park_changes::by_boundary_change_only(connection, target).await?;
     let own = |code: &String| {
-        let park = parks.get(code);
-        park.is_none_or(|park| covers(&deed.viewer.jurisdiction, &park.prefecture_code, &park.county_codes))
+        places.get(code).is_some_and(|(prefecture, counties)| covers(jurisdiction, prefecture, counties))
             || changed.get(code).is_some_and(|changes| changes.iter().all(|of| may_undo(deed.viewer, of)))
     };
     match codes.iter().find(|code| !own(code)) {
@@ -97,8 +104,8 @@ async fn parks_in_jurisdiction(connection: &mut PgConnection, deed: &Deed<'_>, t
 /// Every record of a ledger that the revision wrote itself is of the viewer's own counties, before and after. (Parcels that only followed
 /// their blocks go back with them, whosever they are, as they went.)
 async fn counties_in_jurisdiction(connection: &mut PgConnection, deed: &Deed<'_>, target: i64) -> Result<()> {
-    let own = |code: &String| DivisionCode::parse(code).is_ok_and(|code| deed.viewer.jurisdiction.covers(&code));
-    match park_changes::counties(connection, target).await?.iter().find(|code| !own(code)) {
+    let counties = park_changes::counties(connection, target).await?;
+    match counties.iter().find(|county| !deed.viewer.jurisdiction.covers_code(county)) {
         None => Ok(()),
         Some(code) => {
             let detail = format!("修订 {target} 写入了县区 {code} 的台账，不在您的管辖范围内，不能由您撤销");
@@ -109,24 +116,18 @@ async fn counties_in_jurisdiction(connection: &mut PgConnection, deed: &Deed<'_>
 
 /// No row of it has been written since, and nothing else stands on a park that it brought forth. `put_back`: tables of [`FOLLOWING`] whose
 /// rows the undo puts back like any others.
-async fn unchanged_since(connection: &mut PgConnection, target: i64, put_back: &[String]) -> Result<()> {
+async fn unchanged_since(
+    connection: &mut PgConnection,
+    deed: &Deed<'_>,
+    target: i64,
+    put_back: &[String],
+) -> Result<()> {
     let following: Vec<&str> =
         FOLLOWING.into_iter().filter(|table| !put_back.iter().any(|back| back == table)).collect();
-    let since = store::undo::written_since_but(connection, target, &following).await?;
-    let mut findings: Vec<Finding> = since
-        .iter()
-        .map(|(layer, id, later)| {
-            Finding::error("changed_since", Place::whole(), format!("{layer} 的 {id} 在修订 {later} 中又被修改"))
-        })
-        .collect();
-    findings.extend(park_changes::leaning(connection, target).await?.into_iter().map(|(code, what)| {
+    let leaning = park_changes::leaning(connection, target).await?.into_iter().map(|(code, what)| {
         Finding::error("park_in_use", Place::whole(), format!("园区 {code} 之后又有{what}，撤销后该园区不复存在"))
-    }));
-    if findings.is_empty() {
-        return Ok(());
-    }
-    let detail = format!("修订 {target} 写入的内容后来又有变更，不能撤销；请先撤销较新的修订，原因见 findings");
-    Err(Error::Conflict { code: "undo_conflict", detail, findings })
+    });
+    store::undo::refuse_changed(connection, &deed.viewer.jurisdiction, target, &following, leaning.collect()).await
 }
 
 /// A park that ends again, where the undoing of its end is undone, has no boundary change open: one proposed since would be of no park.

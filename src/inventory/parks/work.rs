@@ -66,8 +66,8 @@ impl<'a> Work<'a> {
         let ends = |status: &ParkStatus| !matches!(status, ParkStatus::Active | ParkStatus::UnderAdjustment);
         let ending: Vec<String> =
             statuses.iter().filter(|(_, status)| ends(status)).map(|(code, _)| code.clone()).collect();
-        let level = matches!(change, Change::Upgraded { .. }).then_some(true);
-        checks::new_parks(connection, &begun, &ending, level).await?;
+        let upgraded = matches!(change, Change::Upgraded { .. });
+        checks::new_parks(connection, &begun, &ending, upgraded).await?;
         let mut work = Self {
             deed,
             wanted,
@@ -213,12 +213,13 @@ impl<'a> Work<'a> {
             Change::Established { .. } | Change::MergedInto { .. } => self.wanted.areas,
             _ => Areas::default(),
         };
+        let approved = new.approved_area.or(areas.approved());
         areas.after = new.approved_area.or(areas.after);
-        if areas.after.is_none() {
+        if approved.is_none() {
             let message = format!("没有写明园区 {} 的核准面积", new.park.code);
             self.warnings.push(Finding::warning("approved_area_missing", Place::whole().field("areas"), message));
         }
-        park_events::begin_park(connection, &new.park, areas.after, self.on).await?;
+        park_events::begin_park(connection, &new.park, approved, self.on).await?;
         self.file(&new.park.code, EventKind::Established, from, areas, revision);
         Ok(())
     }
@@ -247,7 +248,7 @@ impl<'a> Work<'a> {
         let edit = ParkEdit {
             name: Some(name.to_owned()),
             aliases: Some(aliases),
-            approved_area: self.wanted.areas.after,
+            approved_area: self.wanted.areas.approved(),
             ..ParkEdit::default()
         };
         park_events::edit_park(connection, park.as_str(), &edit).await?;
@@ -267,7 +268,7 @@ impl<'a> Work<'a> {
         if standing.name != new.park.name && !new.park.aliases.contains(&standing.name) {
             new.park.aliases.push(standing.name.clone());
         }
-        let area = self.wanted.areas.after.or(standing.approved_area_ha.as_deref().and_then(DecimalHectares::parse));
+        let area = self.wanted.areas.approved().or(standing.approved_area_ha.as_deref().and_then(DecimalHectares::parse));
         new.approved_area = new.approved_area.or(area);
         self.file(park, EventKind::Upgraded, &[&new.park.code], self.wanted.areas, revision);
         self.withdraw(connection, &[park]).await?;

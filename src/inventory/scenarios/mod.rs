@@ -6,8 +6,7 @@
 mod trial;
 pub mod wire;
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -36,9 +35,10 @@ const MOST_OPEN: i64 = 100;
 const TURN: Duration = Duration::from_secs(15);
 /// A trial holds the write lock: nobody else writes for as long.
 const LONGEST_TRIAL: Duration = Duration::from_secs(60);
-/// One trial of a register at a time, so that trials leave the lock and the connections to those who do something. By the database's
-/// name: a process that serves has one, one that tests has many.
-static TURNS: LazyLock<Mutex<HashMap<String, Arc<Semaphore>>>> = LazyLock::new(Mutex::default);
+/// Trials of one server at a time: they leave the lock and the connections to those who do something.
+pub const AT_ONCE: usize = 1;
+/// The refusal of an application where a boundary change of it has not been decided.
+const UNDECIDED: &str = "scenario_undecided";
 /// Characters of a name.
 pub const NAME_LENGTH: usize = 100;
 
@@ -150,8 +150,14 @@ pub async fn drop_one(pool: &PgPool, viewer: &Viewer, id: i64) -> Result<()> {
 
 /// Tries the deeds on the register as it stands, and lets all of it go. Waits for its turn among the trials, and is given up after a
 /// time.
-pub async fn evaluate(pool: &PgPool, deed: &Deed<'_>, row: &ScenarioRow, operations: &[Operation]) -> Result<Trial> {
-    let _turn = turn(pool).await?;
+pub async fn evaluate(
+    pool: &PgPool,
+    turns: &Arc<Semaphore>,
+    deed: &Deed<'_>,
+    row: &ScenarioRow,
+    operations: &[Operation],
+) -> Result<Trial> {
+    let _turn = turn(turns).await?;
     let trial = async {
         let everywhere = Viewer { jurisdiction: Jurisdiction::Everywhere, ..deed.viewer.clone() };
         // Had before the lock: nobody waits with it for a connection.
@@ -173,13 +179,8 @@ pub async fn evaluate(pool: &PgPool, deed: &Deed<'_>, row: &ScenarioRow, operati
 }
 
 /// The place of the one trial, or word that there is none.
-async fn turn(pool: &PgPool) -> Result<OwnedSemaphorePermit> {
-    let register = pool.connect_options().get_database().unwrap_or_default().to_owned();
-    let place = {
-        let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(turns.entry(register).or_insert_with(|| Arc::new(Semaphore::new(1))))
-    };
-    match tokio::time::timeout(TURN, place.acquire_owned()).await {
+async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+    match tokio::time::timeout(TURN, Arc::clone(turns).acquire_owned()).await {
         Ok(Ok(permit)) => Ok(permit),
         _ => Err(Error::Unavailable {
             code: "assessments_busy",
@@ -208,8 +209,7 @@ pub async fn apply(pool: &PgPool, deed: &Deed<'_>, row: &ScenarioRow, operations
     still_open(&kept)?;
     let tried = trial::carry_out(&mut transaction, deed, row, operations, false).await?;
     if let Some(failure) = tried.failure {
-        let detail = format!("方案的第 {} 项操作现在不能实施：{}", failure.index + 1, failure.detail);
-        return Err(Error::Conflict { code: "scenario_not_applicable", detail, findings: failure.findings });
+        return Err(refused(failure));
     }
     let moved = tried.moved.len() + tried.moved_elsewhere;
     if moved > 0 {
@@ -233,6 +233,20 @@ pub async fn apply(pool: &PgPool, deed: &Deed<'_>, row: &ScenarioRow, operations
     scenarios::set_applied(&mut transaction, row.id, tried.revision).await?;
     let done = Done { id: row.id.to_string(), created: false, revision: Some(tried.revision), replayed: false };
     ledgers::finish(transaction, deed, done).await
+}
+
+/// Why the deeds are not done. A change that nobody has decided is the owner's to complete; what else fails says so by a finding.
+fn refused(failure: Failure) -> Error {
+    let detail = format!("方案的第 {} 项操作现在不能实施：{}", failure.index + 1, failure.detail);
+    if failure.code == UNDECIDED {
+        return Error::conflict(UNDECIDED, detail);
+    }
+    let mut findings = failure.findings;
+    if findings.is_empty() {
+        let place = Place::row(failure.index as u64 + 1).field("operations");
+        findings.push(Finding::error(failure.code, place, failure.detail));
+    }
+    Error::Conflict { code: "scenario_not_applicable", detail, findings }
 }
 
 fn checked_name(name: &str) -> Result<String> {

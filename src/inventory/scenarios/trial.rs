@@ -31,7 +31,7 @@ const SHOWN: [&str; 4] = ["parks", "park_blocks", "turnover_parcels", "low_effic
 pub struct Failure {
     /// Its place among the deeds, from 0.
     pub index: usize,
-    pub code: String,
+    pub code: &'static str,
     pub detail: String,
     pub findings: Vec<Finding>,
 }
@@ -124,7 +124,7 @@ pub(super) async fn carry_out(
             Err(error @ (Error::Internal { .. } | Error::Unavailable { .. })) => return Err(error),
             Err(error) => {
                 scenarios::take_back(connection).await?;
-                let (code, detail) = (error.code().to_owned(), error.to_string());
+                let (code, detail) = (error.code(), error.to_string());
                 tried.failure = Some(Failure { index, code, detail, findings: error.findings().to_vec() });
                 break;
             }
@@ -196,7 +196,7 @@ async fn decide(
     }
     if !supposing {
         let detail = format!("调区扩区 {id} 还没有走到批准：请在 steps 中写明联审、公示、批准各步的日期和文号");
-        return Err(Error::conflict("scenario_undecided", detail));
+        return Err(Error::conflict(super::UNDECIDED, detail));
     }
     boundary_change::suppose_joined(connection, deed, id, on).await?;
     Ok(true)

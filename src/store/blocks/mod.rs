@@ -122,13 +122,19 @@ pub async fn list_written_by(connection: &mut PgConnection, revision: i64) -> Re
     rows.iter().map(block_of_row).collect()
 }
 
-/// Parks of the staged blocks that hold drawn blocks beside surveyed ones.
-pub async fn list_mixed_parks(connection: &mut PgConnection) -> Result<Vec<String>> {
+/// Parks of the staged blocks, which `undo` has written, that hold drawn blocks beside surveyed ones; but for those of which the same is so
+/// without what came after the revision that it undid.
+pub async fn list_mixed_parks(connection: &mut PgConnection, undone: i64, undo: i64) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar(
-        "SELECT park_code FROM park_block
-         WHERE valid_to = 'infinity' AND park_code IN (SELECT park_code FROM block_key)
-         GROUP BY park_code HAVING bool_or(illustrative) AND NOT bool_and(illustrative) ORDER BY park_code",
+        "SELECT park_code FROM (SELECT park_code, illustrative, revision <= $1 OR revision = $2 AS stood FROM park_block
+                                WHERE valid_to = 'infinity' AND park_code IN (SELECT park_code FROM block_key)) b
+         GROUP BY park_code
+         HAVING bool_or(illustrative) AND NOT bool_and(illustrative)
+            AND count(DISTINCT illustrative) FILTER (WHERE stood) < 2
+         ORDER BY park_code",
     )
+    .bind(undone)
+    .bind(undo)
     .fetch_all(connection)
     .await?)
 }

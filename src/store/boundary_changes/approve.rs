@@ -1,11 +1,11 @@
 //! What an approval writes beside the change itself: park, blocks. All of it needs an open revision.
 
 use chrono::NaiveDate;
-use sqlx::PgConnection;
+use sqlx::{FromRow, PgConnection};
 
 use super::{ChangeRow, unreadable};
 use crate::domain::boundary_change::ProposedBlock;
-use crate::domain::lifecycle::ParkStatus;
+use crate::domain::lifecycle::{DecimalHectares, ParkStatus};
 use crate::domain::{Block, ParkCode};
 use crate::error::Result;
 use crate::store::{as_of, blocks, geometry_column};
@@ -24,6 +24,24 @@ pub struct Standing {
     pub blocks: Vec<Block>,
     /// Since when each of them stands so, in the same order; `None` = always.
     pub since: Vec<Option<NaiveDate>>,
+}
+
+impl Standing {
+    /// 核准面积, exact.
+    pub fn approved(&self) -> Option<DecimalHectares> {
+        self.approved_area.as_deref().and_then(DecimalHectares::parse)
+    }
+}
+
+/// The newest days of a park's past that are known. A boundary does not begin before them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
+pub struct LastDays {
+    /// The first day of the youngest block that stands.
+    pub begun: Option<NaiveDate>,
+    /// The first day on which the last block to end did not stand.
+    pub ended: Option<NaiveDate>,
+    /// The day of the last event.
+    pub event: Option<NaiveDate>,
 }
 
 /// The park and its current blocks.
@@ -49,6 +67,18 @@ pub async fn list_standing(connection: &mut PgConnection, park: &ParkCode) -> Re
     let day = |id: String| since.iter().find(|(other, _)| *other == id).and_then(|(_, day)| *day);
     let since = standing.iter().map(|block| day(block.id.to_string())).collect();
     Ok(Some(Standing { name, status, prefecture, divisions, approved_area, blocks: standing, since }))
+}
+
+/// The newest days of the park's blocks and events. (Blocks that have stood for ever, and events without a day, say nothing.)
+pub async fn last_days(connection: &mut PgConnection, park: &ParkCode) -> Result<LastDays> {
+    Ok(sqlx::query_as(
+        "SELECT (SELECT nullif(max(valid_from), '-infinity') FROM park_block WHERE park_code = $1 AND valid_to = 'infinity') AS begun,
+                (SELECT max(valid_to) FROM park_block WHERE park_code = $1 AND valid_to < 'infinity') AS ended,
+                (SELECT max(occurred_on) FROM park_event WHERE park_code = $1) AS event",
+    )
+    .bind(park.as_str())
+    .fetch_one(connection)
+    .await?)
 }
 
 /// Current blocks of the park that stand otherwise than they did behind revision `base` (come, gone, altered), each with the revision that

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Row};
 
-pub use approve::{Standing, blocks_changed_since, close_park, end_blocks, insert_blocks, list_standing, set_park};
+pub use approve::{
+    LastDays, Standing, blocks_changed_since, close_park, end_blocks, insert_blocks, last_days, list_standing, set_park,
+};
 pub use around::{NearBlock, NearDivision, NearParcel, blocks_around, divisions_around, parcels_around};
 pub use calendar::{list_days, replace_days};
 

@@ -135,8 +135,10 @@ pub struct Land {
     pub added: Vec<Piece>,
     /// By side, ledger, system, code.
     pub classes: Vec<ClassRow>,
-    /// Land of each side in no parcel that the viewer may see; `None` where there were too many to cut out.
+    /// Land of each side in no parcel that the viewer may see; `None` where that was too much work …
     pub in_none_m2: [Option<f64>; 2],
+    /// … and why it was.
+    pub none_unknown: [Option<String>; 2],
     pub parcels: Vec<ParcelRow>,
     /// Blocks whose borders meet too often to be compared, in words.
     pub not_compared: Vec<String>,
@@ -275,7 +277,14 @@ fn by_parcel(land: &mut Land, old: &[Named<'_>], new: &[Named<'_>], parcels: &[N
     }
     land.classes = classes(parcels, &[&out, &added]);
     for (side, of_parcel) in [&out, &added].into_iter().enumerate() {
-        land.in_none_m2[side] = in_none(land.pieces(Side::ALL[side]), of_parcel, &boundaries, budget);
+        match in_none(land.pieces(Side::ALL[side]), of_parcel, &boundaries, budget) {
+            Ok(m2) => land.in_none_m2[side] = Some(m2),
+            Err(why) => {
+                land.not_compared
+                    .push(format!("{}的土地中不在任何地块内的面积没有计算：{why}", Side::ALL[side].label()));
+                land.none_unknown[side] = Some(why);
+            }
+        }
     }
 }
 
@@ -317,13 +326,13 @@ fn classes(parcels: &[NearParcel], sides: &[&HashMap<usize, Vec<(usize, f64)>>; 
         .collect()
 }
 
-/// Land of the pieces in no parcel, cut out and measured.
+/// Land of the pieces in no parcel, cut out and measured; else why not.
 fn in_none(
     pieces: &[Piece],
     of_parcel: &HashMap<usize, Vec<(usize, f64)>>,
     parcels: &[&MultiPolygon<f64>],
     budget: &mut u64,
-) -> Option<f64> {
+) -> Result<f64, String> {
     let mut sum = 0.0;
     for (at, piece) in pieces.iter().enumerate() {
         let mut within: Vec<usize> = of_parcel
@@ -332,10 +341,12 @@ fn in_none(
             .map(|(parcel, _)| *parcel)
             .collect();
         if within.len() > MOST_CUT {
-            return None;
+            return Err(format!("区块“{}”的土地涉及 {} 宗地块，超过 {MOST_CUT} 宗", piece.block, within.len()));
         }
         within.sort_unstable();
-        sum += without(&piece.land, within.iter().map(|at| parcels[*at]), budget)?.0;
+        let left = without(&piece.land, within.iter().map(|at| parcels[*at]), budget);
+        let (m2, _) = left.ok_or_else(|| format!("区块“{}”的土地与地块的界线相交太多", piece.block))?;
+        sum += m2;
     }
-    Some(sum)
+    Ok(sum)
 }

@@ -8,8 +8,9 @@ use chrono::NaiveDate;
 use sqlx::PgPool;
 
 use self::land::Land;
-use self::sides::{Around, BlockView, REACH_M};
+use self::sides::{Around, BlockView, REACH_M, View};
 use super::Detail;
+use super::proposal::differs_before;
 use crate::domain::access::Viewer;
 use crate::domain::boundary_change::{Landmark, ProposedBlock, State, StatedAreas};
 use crate::domain::overlap::Thresholds;
@@ -105,14 +106,14 @@ pub async fn assess(
         blocks,
         divisions,
     };
-    let (work, land, sides) = off_async_threads(move || {
-        let (land, sides) = work.compare();
-        (work, land, sides)
+    let (work, land, view) = off_async_threads(move || {
+        let (land, view) = work.compare();
+        (work, land, view)
     })
     .await?;
     findings.extend(arithmetic(&change.park, &change.areas, &work, &land));
     let told = |what: &String| Finding::warning("assessment_incomplete", Place::whole(), what.clone());
-    findings.extend(land.not_compared.iter().map(told));
+    findings.extend(land.not_compared.iter().chain(&not_looked_at(&view)).map(told));
     let Work { standing, proposed, parcels, .. } = work;
     Ok(Assessment {
         park: change.park.clone(),
@@ -124,7 +125,7 @@ pub async fn assess(
         blocks: proposed,
         land,
         parcels,
-        sides,
+        sides: view.blocks,
         conflicts,
         findings,
     })
@@ -141,7 +142,7 @@ struct Work {
 }
 
 impl Work {
-    fn compare(&self) -> (Land, Vec<BlockView>) {
+    fn compare(&self) -> (Land, View) {
         let land = land::compare(&self.standing.blocks, &self.proposed, &self.parcels);
         let around = Around {
             landmarks: &self.landmarks,
@@ -151,6 +152,18 @@ impl Work {
         };
         (land, sides::view(&self.proposed, &around))
     }
+}
+
+/// What of the 四至 was not looked at, in words: who reads that nothing lies there must know it.
+fn not_looked_at(view: &View) -> Vec<String> {
+    let stopped = view.blocks.iter().filter(|block| !block.complete);
+    let mut missed: Vec<String> = stopped
+        .map(|block| format!("区块“{}”的四至没有全部查看：周围的地物、界线太多，其候选和文字可能有遗漏", block.block))
+        .collect();
+    if !view.parcels_compared {
+        missed.push("区块与地块的相交处太多，没有全部比较：四至候选中可能有区块内的地块".to_owned());
+    }
+    missed
 }
 
 /// The boxes of all blocks, current and proposed, and what lies within reach of them.
@@ -198,6 +211,8 @@ async fn conflicts(
 fn arithmetic(park: &ParkCode, areas: &StatedAreas, work: &Work, land: &Land) -> Vec<Finding> {
     let stated: Vec<_> = work.proposed.iter().map(|block| block.stated_area).collect();
     let mut findings = areas.check(park, &stated);
+    // Not only when it was proposed: the register may have another approved area since.
+    findings.extend(differs_before(areas, work.standing.approved()));
     let computed = [
         ("before", "调整前", areas.before, land.before_m2),
         ("out", "调出", areas.out, land.m2(land::Side::Out)),

@@ -9,6 +9,7 @@ use crate::domain::four_extents::Direction;
 use crate::domain::{FourExtents, Ledger};
 use crate::geometry::extremes;
 use crate::geometry::facing::{Lookout, Sight};
+use crate::geometry::metres::Plane;
 use crate::geometry::overlap::{self, Relation, Shape, Work};
 use crate::store::boundary_changes::{NearBlock, NearDivision, NearParcel};
 
@@ -16,6 +17,8 @@ use crate::store::boundary_changes::{NearBlock, NearDivision, NearParcel};
 pub const REACH_M: f64 = 2_000.0;
 /// Candidates that are listed on each side, the nearest first; the rest is counted.
 pub const MOST_LISTED: usize = 10;
+/// Edges and pairs of edges that all blocks of one assessment look at together: some seconds.
+const MOST_STEPS: u64 = 200_000_000;
 /// A parcel with more of its land than this in the block is the block's own and bounds nothing.
 const OWN_SHARE: f64 = 0.01;
 
@@ -29,6 +32,14 @@ pub struct Candidate {
     pub name: String,
     pub illustrative: bool,
     pub sight: Sight,
+}
+
+impl Candidate {
+    /// A road, a river, a border of divisions that runs over the block's border: it is told and bounds nothing. Land that lies over the
+    /// border lies beyond it too.
+    pub fn crosses(&self) -> bool {
+        self.sight.crossing && matches!(self.kind, NeighbourKind::Landmark | NeighbourKind::Division)
+    }
 }
 
 /// One side of one block.
@@ -60,11 +71,22 @@ pub struct Around<'a> {
     pub divisions: &'a [NearDivision],
 }
 
+/// What the blocks look at.
+#[derive(Debug)]
+pub struct View {
+    pub blocks: Vec<BlockView>,
+    /// False where blocks and parcels meet too often for all of them to be compared: some of a block's own may stand among its candidates.
+    pub parcels_compared: bool,
+}
+
 /// Looks out of each block.
-pub fn view(blocks: &[ProposedBlock], around: &Around<'_>) -> Vec<BlockView> {
-    let own_parcels = own_parcels(blocks, around.parcels);
+pub fn view(blocks: &[ProposedBlock], around: &Around<'_>) -> View {
+    let (own_parcels, parcels_compared) = own_parcels(blocks, around.parcels);
+    let boxes = Boxes::of(blocks, around);
+    let mut steps = MOST_STEPS;
     let look = |(at, block): (usize, &ProposedBlock)| {
-        let mut lookout = Lookout::of(&block.boundary, REACH_M)?;
+        let mut lookout = Lookout::of(&block.boundary, REACH_M, steps)?;
+        let reach = within_reach(boxes.own[at]?);
         let mut sides: [Vec<Candidate>; 4] = Default::default();
         let mut add = |seen: [Option<Sight>; 4], named: &dyn Fn() -> Candidate| {
             for (side, sight) in sides.iter_mut().zip(seen) {
@@ -77,19 +99,22 @@ pub fn view(blocks: &[ProposedBlock], around: &Around<'_>) -> Vec<BlockView> {
             let seen = lookout.look(std::iter::once(landmark.path.as_slice()));
             add(seen, &|| named(NeighbourKind::Landmark, None, landmark.name.clone(), false));
         }
-        for other in blocks.iter().filter(|other| other.number != block.number) {
+        for (other_at, other) in blocks.iter().enumerate() {
+            if other_at == at || !meets(boxes.own[other_at], reach) {
+                continue;
+            }
             let name = format!("本园区{}", block_name(&other.number, other.name.as_deref()));
             let seen = lookout.look(rings(&other.boundary));
             add(seen, &|| named(NeighbourKind::OwnBlock, Some(other.number.clone()), name.clone(), false));
         }
-        for other in around.blocks {
+        for (other, _) in around.blocks.iter().zip(&boxes.blocks).filter(|(_, bbox)| meets(**bbox, reach)) {
             let number = other.id.split_once('-').map_or("", |(_, number)| number);
             let name = format!("{}{}", other.park_name, block_name(number, other.name.as_deref()));
             let seen = lookout.look(rings(&other.boundary));
             add(seen, &|| named(NeighbourKind::Park, Some(other.id.clone()), name.clone(), other.illustrative));
         }
         for (parcel_at, parcel) in around.parcels.iter().enumerate() {
-            if own_parcels.contains(&(at, parcel_at)) {
+            if !meets(boxes.parcels[parcel_at], reach) || own_parcels.contains(&(at, parcel_at)) {
                 continue;
             }
             let name = format!("{}{}", parcel_word(parcel.ledger), parcel.name.as_deref().unwrap_or(&parcel.id));
@@ -97,13 +122,46 @@ pub fn view(blocks: &[ProposedBlock], around: &Around<'_>) -> Vec<BlockView> {
             add(seen, &|| named(NeighbourKind::Parcel, Some(parcel.id.clone()), name.clone(), false));
         }
         divisions(block, around.divisions, &mut lookout, &mut sides);
+        steps = lookout.steps_left();
         Some(summed_up(block, sides, lookout.is_complete()))
     };
-    blocks.iter().enumerate().filter_map(look).collect()
+    View { blocks: blocks.iter().enumerate().filter_map(look).collect(), parcels_compared }
+}
+
+type Bbox = [f64; 4];
+
+/// The boxes of what is looked at, asked for once and not once a block.
+struct Boxes {
+    own: Vec<Option<Bbox>>,
+    blocks: Vec<Option<Bbox>>,
+    parcels: Vec<Option<Bbox>>,
+}
+
+impl Boxes {
+    fn of(blocks: &[ProposedBlock], around: &Around<'_>) -> Self {
+        let bbox = |shape: &MultiPolygon<f64>| Shape::of_multi_polygon(shape).bbox();
+        Self {
+            own: blocks.iter().map(|b| bbox(&b.boundary)).collect(),
+            blocks: around.blocks.iter().map(|b| bbox(&b.boundary)).collect(),
+            parcels: around.parcels.iter().map(|p| bbox(&p.boundary)).collect(),
+        }
+    }
+}
+
+/// A block's box, wider by what it can see.
+fn within_reach([west, south, east, north]: Bbox) -> Bbox {
+    let middle = Coord { x: (west + east) / 2.0, y: (south + north) / 2.0 };
+    let (x, y) = Plane::around(middle).degrees(REACH_M);
+    [west - x, south - y, east + x, north + y]
+}
+
+/// Whether something can lie within reach. (Most of an assessment's parcels are another block's.)
+fn meets(bbox: Option<Bbox>, reach: Bbox) -> bool {
+    bbox.is_some_and(|b| b[0] <= reach[2] && reach[0] <= b[2] && b[1] <= reach[3] && reach[1] <= b[3])
 }
 
 fn named(kind: NeighbourKind, id: Option<String>, name: String, illustrative: bool) -> Candidate {
-    let sight = Sight { distance_m: 0.0, bearing_deg: 0.0, point: Coord::default() };
+    let sight = Sight { distance_m: 0.0, bearing_deg: 0.0, point: Coord::default(), crossing: false };
     Candidate { kind, id, name, illustrative, sight }
 }
 
@@ -141,12 +199,18 @@ fn divisions(
     };
     let (own, others): (Vec<&NearDivision>, Vec<&NearDivision>) =
         divisions.iter().filter(|d| d.is_county == has_counties).partition(|division| is_own(division));
-    let mut known = [false; 4];
+    // Per side: another division's border is known at all; one that does not merely cut the block.
+    let (mut known, mut bounded) = ([false; 4], [false; 4]);
     for (division, is_own) in others.iter().map(|d| (d, false)).chain(own.iter().map(|d| (d, true))) {
         let seen = lookout.look(rings(&division.outline));
         for (at, sight) in seen.into_iter().enumerate() {
-            let Some(sight) = sight.filter(|_| !(is_own && known[at])) else { continue };
+            let Some(sight) = sight else { continue };
+            // (The border that cuts the block is both divisions': it is told once.)
+            if is_own && (bounded[at] || known[at] && sight.crossing) {
+                continue;
+            }
             known[at] |= !is_own;
+            bounded[at] |= !is_own && !sight.crossing;
             let name = format!("{}界", division.name);
             sides[at]
                 .push(Candidate { sight, ..named(NeighbourKind::Division, Some(division.code.clone()), name, false) });
@@ -163,7 +227,7 @@ fn summed_up(block: &ProposedBlock, sides: [Vec<Candidate>; 4], complete: bool) 
         });
         let neighbours: Vec<Neighbour<'_>> = candidates
             .iter()
-            .map(|c| Neighbour { kind: c.kind, name: &c.name, distance_m: c.sight.distance_m })
+            .map(|c| Neighbour { kind: c.kind, name: &c.name, distance_m: c.sight.distance_m, crosses: c.crosses() })
             .collect();
         let words = words(side, &neighbours);
         let more = candidates.len().saturating_sub(MOST_LISTED);
@@ -183,8 +247,8 @@ fn summed_up(block: &ProposedBlock, sides: [Vec<Candidate>; 4], complete: bool) 
     BlockView { block: block.number.clone(), sides, words: put, complete }
 }
 
-/// Pairs of block and parcel of which the parcel's land is the block's.
-fn own_parcels(blocks: &[ProposedBlock], parcels: &[NearParcel]) -> HashSet<(usize, usize)> {
+/// Pairs of block and parcel of which the parcel's land is the block's; and whether all pairs were compared.
+fn own_parcels(blocks: &[ProposedBlock], parcels: &[NearParcel]) -> (HashSet<(usize, usize)>, bool) {
     let left: Vec<_> = blocks.iter().map(|b| &b.boundary).collect();
     let right: Vec<_> = parcels.iter().map(|p| &p.boundary).collect();
     let pairs = overlap::between(&left, &right, usize::MAX);
@@ -193,5 +257,5 @@ fn own_parcels(blocks: &[ProposedBlock], parcels: &[NearParcel]) -> HashSet<(usi
         _ => None,
     });
     // What could not be compared meets the border many times: it bounds nothing that words could name.
-    own.chain(pairs.too_complex.iter().copied()).collect()
+    (own.chain(pairs.too_complex.iter().copied()).collect(), pairs.complete)
 }
