@@ -5,34 +5,27 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::json_body::{self, Members};
+use super::list_page::ListPage;
 use super::params::Params;
 use super::problem::Answer;
-use super::session::secret;
 use super::state::State;
 use super::{auth, representation};
 use crate::domain::access::Role;
-use crate::domain::items_query::DEFAULT_LIMIT;
 use crate::error::{Error, Result};
 use crate::inventory::accounts::{self, AccountChange, AccountRequest, wire};
 
 /// `GET /api/accounts`: by name, page by page.
 pub async fn list_accounts(request: HttpRequest, state: web::Data<State>) -> Answer {
     let params = Params::read(&request, &["limit", "after"], |_| false)?;
-    let limit = params.limit(DEFAULT_LIMIT)?;
+    let page = ListPage::of(&params)?;
     let after = params.text("after").unwrap_or_default();
-    // One more than asked for tells whether there is a next page.
-    let mut found = accounts::list(&state.pool, i64::from(limit) + 1, &after).await?;
-    let more = found.len() > limit as usize;
-    found.truncate(limit as usize);
+    let mut found = accounts::list(&state.pool, page.rows(), &after).await?;
     let url = format!("{}/api/accounts", representation::base_url(&request, &state));
-    let mut links = vec![json!({"rel": "self", "type": "application/json", "href": url})];
-    if let Some(last) = found.last().filter(|_| more) {
-        let query = representation::query_string(&params.with("after", &last.name));
-        links.push(json!({"rel": "next", "type": "application/json", "href": format!("{url}?{query}")}));
-    }
+    let mut links = vec![representation::link("self", &url)];
+    links.extend(page.next(&mut found, (&url, "application/json"), "after", |last| last.name.clone()));
     let list: Vec<Value> = found.iter().map(wire::account).collect();
     let document = json!({"numberReturned": list.len(), "accounts": list, "links": links});
-    Ok(secret(HttpResponse::Ok()).body(document.to_string()))
+    representation::no_store_json(HttpResponse::Ok(), &document)
 }
 
 /// `POST /api/accounts`: a new account; its owner should change the password.
@@ -51,7 +44,7 @@ pub async fn create_account(request: HttpRequest, body: web::Payload, state: web
     let url = format!("{}/api/accounts/{}", representation::base_url(&request, &state), account.name);
     let mut response = HttpResponse::Created();
     response.insert_header((header::LOCATION, url));
-    Ok(secret(response).body(wire::account(&account).to_string()))
+    representation::no_store_json(response, &wire::account(&account))
 }
 
 /// The role that a member names.
@@ -68,7 +61,7 @@ pub fn role(members: &Members) -> Result<Option<Role>> {
 pub async fn get_account(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     Params::read(&request, &[], |_| false)?;
     let account = accounts::get(&state.pool, &path).await?;
-    Ok(secret(HttpResponse::Ok()).body(wire::account(&account).to_string()))
+    representation::no_store_json(HttpResponse::Ok(), &wire::account(&account))
 }
 
 /// `PATCH /api/accounts/{name}`: what is given changes, the rest stays.
@@ -88,7 +81,7 @@ pub async fn change_account(
         disabled: members.flag("disabled")?,
     };
     let account = accounts::change(&state.pool, &viewer.actor, &path, &wanted).await?;
-    Ok(secret(HttpResponse::Ok()).body(wire::account(&account).to_string()))
+    representation::no_store_json(HttpResponse::Ok(), &wire::account(&account))
 }
 
 /// `POST /api/accounts/{name}/password`: a new password for somebody who has lost theirs.
@@ -102,7 +95,7 @@ pub async fn reset_password(
     let viewer = auth::admin(&request, &state).await?;
     let members = json_body::read(&request, body, &["password"]).await?;
     accounts::reset_password(&state.pool, &viewer.actor, &path, &members.needed_text("password")?).await?;
-    Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish())
+    representation::no_content()
 }
 
 /// `POST /api/accounts/{name}/unlock`: failed logins are forgotten.
@@ -110,5 +103,5 @@ pub async fn unlock_account(request: HttpRequest, path: web::Path<String>, state
     Params::read(&request, &[], |_| false)?;
     let viewer = auth::admin(&request, &state).await?;
     let account = accounts::unlock(&state.pool, &viewer.actor, &path).await?;
-    Ok(secret(HttpResponse::Ok()).body(wire::account(&account).to_string()))
+    representation::no_store_json(HttpResponse::Ok(), &wire::account(&account))
 }

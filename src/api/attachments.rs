@@ -18,11 +18,10 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::edits::{self, REPLAYED, Target};
+use super::edits::{self, Target};
 use super::exports;
 use super::item::item_not_found;
 use super::params::{Params, shorten};
-use super::past::REVISION_HEADER;
 use super::problem::{Answer, Problem};
 use super::representation;
 use super::state::State;
@@ -141,11 +140,8 @@ async fn added(request: &HttpRequest, state: &web::Data<State>, target: &Target,
     if let Ok(location) = HeaderValue::from_str(&format!("{url}/attachments/{}", attachment.ordinal)) {
         headers.insert(header::LOCATION, location);
     }
-    if let Some(revision) = done.revision {
-        headers.insert(REVISION_HEADER, HeaderValue::from(revision));
-    }
-    if done.replayed {
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    for (name, value) in edits::marks(done.revision, done.replayed) {
+        headers.insert(name, value);
     }
     Ok(answer)
 }

@@ -11,15 +11,15 @@ use super::edits::{self, FEATURE_LIMIT, day};
 use super::html;
 use super::if_match;
 use super::json_body::{self, Members};
+use super::list_page::ListPage;
 use super::params::{Params, shorten};
 use super::park_json::card_url;
 use super::problem::Answer;
-use super::representation;
+use super::representation::{self, link};
 use super::state::State;
 use crate::domain::ParkCode;
 use crate::domain::access::Viewer;
 use crate::domain::boundary_change::{State as Stage, words_of_states};
-use crate::domain::items_query;
 use crate::error::{Error, Result};
 use crate::inventory::boundary_change::assess::{self, Assessment};
 use crate::inventory::boundary_change::{self, Detail, Draft, MoveRequest, Outcome, wire};
@@ -40,25 +40,17 @@ pub(super) const TRANSITION: [&str; 8] =
 pub async fn list_boundary_changes(request: HttpRequest, state: web::Data<State>) -> Answer {
     let viewer = auth::staff(&request, &state).await?;
     let params = Params::read(&request, &["park", "state", "limit", "before"], |_| false)?;
-    let limit = params.limit(items_query::DEFAULT_LIMIT)?;
+    let page = ListPage::of(&params)?;
     let query = ListQuery {
         park: params.text("park").map(|text| park_of("park", &text)).transpose()?,
         states: states_of(&params)?,
         before: params.text("before").map(|id| shorten(&id)),
-        limit: i64::from(limit) + 1,
+        limit: page.rows(),
     };
     let mut changes = boundary_change::list(&state.pool, &viewer, &query).await?;
-    let more = changes.len() > limit as usize;
-    changes.truncate(limit as usize);
     let base = representation::base_url(&request, &state);
-    let url = |pairs: &[(String, String)]| {
-        let mark = if pairs.is_empty() { "" } else { "?" };
-        format!("{base}/api/boundary-changes{mark}{}", representation::query_string(pairs))
-    };
-    let mut links = vec![link("self", &url(&params.without(&[])))];
-    if let Some(last) = changes.last().filter(|_| more) {
-        links.push(link("next", &url(&params.with("before", &last.id))));
-    }
+    let url = format!("{base}/api/boundary-changes");
+    let links = page.cut(&mut changes, (&url, "application/json"), "before", |last| last.id.clone());
     let list: Vec<Value> = changes.iter().map(|change| with_links(wire::change(change), change, &base)).collect();
     answer(HttpResponse::Ok(), &json!({"numberReturned": list.len(), "changes": list, "links": links}))
 }
@@ -319,10 +311,6 @@ fn with_links(mut document: Map<String, Value>, change: &ChangeRow, base: &str) 
 
 fn change_url(base: &str, id: &str) -> String {
     format!("{base}/api/boundary-changes/{id}")
-}
-
-fn link(rel: &str, href: &str) -> Value {
-    json!({"rel": rel, "type": "application/json", "href": href})
 }
 
 /// No cache may keep these answers without asking: they are for whoever has asked.

@@ -2,21 +2,17 @@
 
 use std::fmt::Write as _;
 
-use geo::{BoundingRect, Coord, MultiPolygon};
 use serde_json::Value;
 
+use super::drawing::Drawing;
 use super::html;
 use crate::domain::overlap_check::Weight;
-use crate::geometry::metres::Plane;
 use crate::inventory::boundary_change::assess::Assessment;
 use crate::inventory::boundary_change::assess::land::Side;
 use crate::inventory::boundary_change::{Detail, wire};
 use crate::inventory::overlap_check::wire::layer_title;
 
-/// The drawing's longer side, in its own units.
-const SIDE: f64 = 1_000.0;
-/// Vertices that a page draws, and rows of a table.
-const DRAWN: usize = 100_000;
+/// Rows of a table.
 const LISTED: usize = 500;
 
 const STYLE: &str = "<style>
@@ -286,58 +282,19 @@ fn steps(detail: &Detail) -> String {
     format!("<h2>办理过程</h2>{}", html::table("办理过程", &["日期", "步骤", "文号", "文件", "说明", "经办"], &rows))
 }
 
-/// Current and proposed borders, land that goes and comes, north up.
+/// Current and proposed borders, land that goes and comes.
 fn drawing(assessment: &Assessment) -> String {
     let current = assessment.standing.blocks.iter().map(|b| &b.boundary);
     let proposed = assessment.blocks.iter().map(|b| &b.boundary);
-    let boxes = current.clone().chain(proposed.clone()).filter_map(BoundingRect::bounding_rect);
-    let whole = boxes.reduce(|a, b| {
-        let low = Coord { x: a.min().x.min(b.min().x), y: a.min().y.min(b.min().y) };
-        geo::Rect::new(low, Coord { x: a.max().x.max(b.max().x), y: a.max().y.max(b.max().y) })
-    });
-    let Some(whole) = whole else { return String::new() };
-    let plane = Plane::around(whole.center());
-    let (low, high) = (plane.to(whole.min()), plane.to(whole.max()));
-    let size = (high.x - low.x).max(high.y - low.y).max(1e-3);
-    let scale = SIDE * 0.9 / size;
-    let (width, height) = ((high.x - low.x) * scale + SIDE * 0.1, (high.y - low.y) * scale + SIDE * 0.1);
-    let mut left = DRAWN;
-    let mut svg = format!(
-        "<h2>示意图</h2><svg class=\"plan\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"调整前后的界线与调出、新扩入的土地，上方为北\">"
-    );
-    let mut draw = |class: &str, title: &str, shape: &MultiPolygon<f64>| {
-        let mut path = String::new();
-        for ring in shape.0.iter().flat_map(|p| std::iter::once(p.exterior()).chain(p.interiors())) {
-            left = left.saturating_sub(ring.0.len());
-            if left == 0 {
-                break;
-            }
-            for (nth, c) in ring.coords().enumerate() {
-                let p = plane.to(*c);
-                let (x, y) = ((p.x - low.x) * scale + SIDE * 0.05, height - SIDE * 0.05 - (p.y - low.y) * scale);
-                let _ = write!(path, "{}{x:.1} {y:.1}", if nth == 0 { 'M' } else { 'L' });
-            }
-            path.push('Z');
-        }
-        let _ = write!(
-            svg,
-            "<path class=\"{class}\" fill-rule=\"evenodd\" d=\"{path}\"><title>{}</title></path>",
-            html::escape(title)
-        );
-    };
+    let drawing = Drawing::around(current.clone().chain(proposed.clone()), "调整前后的界线与调出、新扩入的土地");
+    let Some(mut drawing) = drawing else { return String::new() };
     for (side, class) in [(Side::Out, "removed"), (Side::In, "added")] {
         for piece in assessment.land.pieces(side) {
-            draw(class, &format!("{}：区块{}", side.label(), piece.block), &piece.land);
+            drawing.land(class, &format!("{}：区块{}", side.label(), piece.block), &piece.land);
         }
     }
-    current.for_each(|shape| draw("current", "现状", shape));
-    proposed.for_each(|shape| draw("proposed", "拟议", shape));
-    let note = if left == 0 { "顶点过多，没有全部画出。" } else { "" };
-    svg.push_str("</svg>");
-    let _ = write!(
-        svg,
-        "<p class=\"muted\">虚线为现状，蓝线为拟议；红为调出，绿为新扩入。图宽约 {:.0} 米。{note}</p>",
-        width / scale
-    );
-    svg
+    current.for_each(|shape| drawing.land("current", "现状", shape));
+    proposed.for_each(|shape| drawing.land("proposed", "拟议", shape));
+    let width = drawing.width_m();
+    drawing.finish(&format!("虚线为现状，蓝线为拟议；红为调出，绿为新扩入。图宽约 {width:.0} 米。"))
 }

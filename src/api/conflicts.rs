@@ -2,21 +2,21 @@
 //!
 //! For planners, editors and administrators; a conflict shows to whoever may see both of its sides. Never: a comparison.
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::auth;
 use super::json_body;
-use super::overlaps::words;
+use super::list_page::ListPage;
+use super::overlaps::{verdict_of, words};
 use super::params::{Params, parse_day, parse_moment, positive, shorten};
 use super::problem::Answer;
-use super::representation;
+use super::representation::{self, link_of};
 use super::state::State;
 use crate::domain::ParkCode;
 use crate::domain::conflict::AUDITED;
-use crate::domain::items_query::{self, Bbox};
+use crate::domain::items_query::Bbox;
 use crate::domain::overlap::OverlapClass;
 use crate::domain::overlap_check::{Verdict, Weight};
 use crate::error::{Error, Result};
@@ -50,22 +50,12 @@ const NAMES: [&str; 13] = [
 pub async fn list_conflicts(request: HttpRequest, state: web::Data<State>) -> Answer {
     let viewer = auth::planner(&request, &state).await?;
     let params = Params::read(&request, &NAMES, |_| false)?;
-    let limit = params.limit(items_query::DEFAULT_LIMIT)?;
-    let query = query_of(&params, limit)?;
+    let page = ListPage::of(&params)?;
+    let query = query_of(&params, page.rows())?;
     let (mut found, matched, audit) = conflicts::list(&state.pool, &viewer, &query).await?;
     let newest = as_of::newest(&mut *state.pool.acquire().await.map_err(Error::from)?).await?;
-    let more = found.len() > limit as usize;
-    found.truncate(limit as usize);
-    let base = representation::base_url(&request, &state);
-    let url = |pairs: &[(String, String)]| {
-        let mark = if pairs.is_empty() { "" } else { "?" };
-        format!("{base}/api/conflicts{mark}{}", representation::query_string(pairs))
-    };
-    let link = |rel: &str, href: String| json!({"rel": rel, "type": GEOJSON, "href": href});
-    let mut links = vec![link("self", url(&params.without(&[])))];
-    if let Some(last) = found.last().filter(|_| more) {
-        links.push(link("next", url(&params.with("after", &last.number.to_string()))));
-    }
+    let url = format!("{}/api/conflicts", representation::base_url(&request, &state));
+    let links = page.cut(&mut found, (&url, GEOJSON), "after", |last| last.number.to_string());
     let document = json!({
         "type": "FeatureCollection",
         "numberMatched": matched,
@@ -74,7 +64,7 @@ pub async fn list_conflicts(request: HttpRequest, state: web::Data<State>) -> An
         "features": found.iter().map(|conflict| wire::feature(conflict, query.since)).collect::<Vec<_>>(),
         "links": links,
     });
-    answer(HttpResponse::Ok(), GEOJSON, &document)
+    representation::no_store(HttpResponse::Ok(), GEOJSON, &document)
 }
 
 /// `GET /api/conflicts/{id}`: its last life as a feature, its earlier ones, and all that was said of it.
@@ -108,8 +98,8 @@ pub async fn get_conflict(request: HttpRequest, path: web::Path<String>, state: 
     };
     let own = format!("{base}/api/conflicts/{}", representation::encode(&path));
     let mut links = vec![
-        json!({"rel": "self", "type": GEOJSON, "href": own}),
-        json!({"rel": "collection", "type": GEOJSON, "href": format!("{base}/api/conflicts")}),
+        link_of("self", GEOJSON, &own),
+        link_of("collection", GEOJSON, &format!("{base}/api/conflicts")),
         item("a"),
     ];
     // Land outside of a line lies in no zone that could be named.
@@ -117,7 +107,7 @@ pub async fn get_conflict(request: HttpRequest, path: web::Path<String>, state: 
         links.push(item("b"));
     }
     document["links"] = Value::Array(links);
-    answer(HttpResponse::Ok(), GEOJSON, &document)
+    representation::no_store(HttpResponse::Ok(), GEOJSON, &document)
 }
 
 /// `POST /api/conflicts/{id}/marks`: 接受, 需整改, 可忽略, with a note.
@@ -130,20 +120,16 @@ pub async fn create_conflict_mark(
     let viewer = auth::planner(&request, &state).await?;
     Params::read(&request, &[], |_| false)?;
     let members = json_body::read(&request, payload, &["verdict", "note"]).await?;
-    let word = members.needed_text("verdict")?;
-    let verdict = Verdict::parse(&word).ok_or_else(|| {
-        let known = Verdict::ALL.iter().map(|v| v.as_str()).collect::<Vec<_>>().join("、");
-        Error::invalid("member_invalid", format!("成员 verdict 应为 {known} 之一，不是“{}”", shorten(&word)))
-    })?;
+    let verdict = verdict_of(&members)?;
     let note = members.text("note")?.unwrap_or_default();
     let id = id_of(&path)?;
     conflicts::mark(&state.pool, &viewer, id, verdict, &note).await?;
     let (lives, _) = conflicts::get(&state.pool, &viewer, id).await?;
     let document = lives.first().map(|last| wire::feature(last, None)).unwrap_or_default();
-    answer(HttpResponse::Created(), GEOJSON, &document)
+    representation::no_store(HttpResponse::Created(), GEOJSON, &document)
 }
 
-fn query_of(params: &Params, limit: u32) -> Result<ConflictQuery> {
+fn query_of(params: &Params, limit: i64) -> Result<ConflictQuery> {
     let since = params.text("since").map(|text| since_of(&text)).transpose()?;
     let life = match params.get("state") {
         None if since.is_some() => Life::Either,
@@ -182,7 +168,7 @@ fn query_of(params: &Params, limit: u32) -> Result<ConflictQuery> {
             let wrong = || Error::invalid("value_invalid", format!("after 应为正整数，不是“{}”", shorten(&text)));
             positive(&text).ok_or_else(wrong)
         })?,
-        limit: i64::from(limit) + 1,
+        limit,
         with_land: !params.flag("skipGeometry")?,
     })
 }
@@ -214,12 +200,6 @@ fn id_of(text: &str) -> Result<&str> {
         return Ok(text);
     }
     Err(Error::not_found("conflict_not_found", format!("没有标识为“{}”的冲突", shorten(text))))
-}
-
-fn answer(mut response: actix_web::HttpResponseBuilder, media_type: &str, document: &Value) -> Answer {
-    response.insert_header((header::CONTENT_TYPE, media_type.to_owned()));
-    response.insert_header((header::CACHE_CONTROL, "no-store"));
-    Ok(response.body(document.to_string()))
 }
 
 #[cfg(test)]

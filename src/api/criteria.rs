@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::auth;
 use super::collections::layer_of;
-use super::edits::{self, REPLAYED};
+use super::edits;
 use super::if_match;
 use super::item::item_not_found;
 use super::json_body::{self, Members};
 use super::params::{Params, shorten};
-use super::past::{Past, REVISION_HEADER};
+use super::past::Past;
 use super::problem::{Answer, Problem};
-use super::representation::{self, Form};
+use super::representation;
 use super::state::State;
 use crate::domain::access::Viewer;
 use crate::domain::items_query::DEFAULT_LIMIT;
@@ -27,7 +27,6 @@ use crate::domain::{DivisionCode, Finding, Ledger, Place};
 use crate::error::{Error, Result};
 use crate::inventory::criteria::{self, Expected};
 use crate::inventory::ledgers::Done;
-use crate::store::as_of;
 use crate::store::criteria::{SetFilter, StoredSet};
 
 /// Largest set, in bytes: 200 criteria with long notes.
@@ -75,7 +74,7 @@ pub async fn get_criteria(request: HttpRequest, path: web::Path<(String, String)
     let (division, year) = key(&path)?;
     let past = Past::read(&params, &state).await?;
     let (stored, read) = criteria::find(&state.pool, &viewer, &division, year, past.revision).await?;
-    let etag = etag(&request, &state, &stored, past).await?;
+    let etag = representation::record_etag(&request, &state, stored.version, past).await?;
     if representation::is_current(&request, &etag) {
         return representation::not_modified(&etag);
     }
@@ -252,18 +251,6 @@ fn given_of(value: &Value) -> Option<Given> {
     })
 }
 
-/// A strong tag with the set's own version, which an edit names; of the past a mark of its revision.
-async fn etag(request: &HttpRequest, state: &State, stored: &StoredSet, past: Past) -> Result<String> {
-    let base = representation::base_url(request, state);
-    let mark = as_of::mark(&state.pool, past.revision).await?;
-    let weak = representation::etag(request, &base, Form::Json, &mark);
-    if past.revision.is_some() {
-        return Ok(weak);
-    }
-    let rest = weak.trim_start_matches("W/").trim_matches('"');
-    Ok(format!("\"v{}-{rest}\"", stored.version))
-}
-
 fn document(request: &HttpRequest, state: &State, stored: &StoredSet) -> Value {
     let base = representation::base_url(request, state);
     let url = format!("{base}/api/criteria/{}/{}", stored.set.division, stored.set.year);
@@ -276,11 +263,8 @@ fn document(request: &HttpRequest, state: &State, stored: &StoredSet) -> Value {
 }
 
 pub(super) fn tell(done: &Done, mut put: impl FnMut(header::HeaderName, HeaderValue)) {
-    if let Some(revision) = done.revision {
-        put(REVISION_HEADER, HeaderValue::from(revision));
-    }
-    if done.replayed {
-        put(REPLAYED, HeaderValue::from_static("true"));
+    for (name, value) in edits::marks(done.revision, done.replayed) {
+        put(name, value);
     }
 }
 
@@ -293,8 +277,7 @@ async fn stored(
     done: Done,
 ) -> Answer {
     let (stored, _) = criteria::find(&state.pool, viewer, key.0, key.1, None).await?;
-    let now = Past::none();
-    let etag = etag(request, state, &stored, now).await?;
+    let etag = representation::record_etag(request, state, stored.version, Past::none()).await?;
     let mut answer = representation::json(Some(&etag), &document(request, state, &stored))?;
     let headers = answer.headers_mut();
     tell(&done, |name, value| {

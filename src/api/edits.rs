@@ -42,7 +42,7 @@ const FEATURE_TYPES: [&str; 2] = ["application/geo+json", "application/json"];
 const MERGE_TYPES: [&str; 3] = ["application/merge-patch+json", "application/geo+json", "application/json"];
 
 /// Says that this request had been done before.
-pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// `POST …/items`: a new record.
 pub async fn create_item(
@@ -136,13 +136,17 @@ pub(super) fn seen_revision(members: &Members) -> Result<i64> {
     }
 }
 
-/// Says which revision was written, and whether this very request had been done before.
+/// Headers that say which revision was written, and whether this very request had been done before.
+pub(super) fn marks(revision: Option<i64>, replayed: bool) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let revision = revision.map(|revision| (REVISION_HEADER, HeaderValue::from(revision)));
+    let replayed = replayed.then(|| (REPLAYED, HeaderValue::from_static("true")));
+    revision.into_iter().chain(replayed)
+}
+
+/// Puts [`marks`] on an answer to come.
 pub(super) fn mark(response: &mut HttpResponseBuilder, revision: Option<i64>, replayed: bool) {
-    if let Some(revision) = revision {
-        response.insert_header((REVISION_HEADER, HeaderValue::from(revision)));
-    }
-    if replayed {
-        response.insert_header((REPLAYED, HeaderValue::from_static("true")));
+    for header in marks(revision, replayed) {
+        response.insert_header(header);
     }
 }
 
@@ -346,11 +350,8 @@ impl Target {
         let asked = Asked { params: &plain, form: Form::Json, shape: &shape, remarks, written };
         let mut answer = item::the_item(request, state, &self.viewer, self.layer, &done.id, asked).await?;
         let headers = answer.headers_mut();
-        if let Some(revision) = done.revision {
-            headers.insert(REVISION_HEADER, HeaderValue::from(revision));
-        }
-        if done.replayed {
-            headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        for (name, value) in marks(done.revision, done.replayed) {
+            headers.insert(name, value);
         }
         if done.created {
             *answer.status_mut() = actix_web::http::StatusCode::CREATED;

@@ -5,17 +5,18 @@
 
 use actix_multipart::Multipart;
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::auth;
+use super::list_page::ListPage;
 use super::params::{Params, parse_crs, positive, shorten};
 use super::problem::Answer;
-use super::representation;
+use super::representation::{self, link};
 use super::state::State;
 use super::upload::{self, Names, Upload};
 use crate::domain::access::Viewer;
-use crate::domain::{DivisionCode, ParkCode, items_query};
+use crate::domain::{DivisionCode, ParkCode};
 use crate::error::{Error, Result};
 use crate::inventory::import::{self, ImportRequest, LAYERS, ReadOptions};
 use crate::store;
@@ -31,20 +32,15 @@ const NAMES: Names = Names {
 pub async fn list_imports(request: HttpRequest, state: web::Data<State>) -> Answer {
     let viewer = auth::staff(&request, &state).await?;
     let params = Params::read(&request, &["limit", "before"], |_| false)?;
-    let limit = params.limit(items_query::DEFAULT_LIMIT)?;
+    let page = ListPage::of(&params)?;
     let before = params.text("before").map(|text| before(&text)).transpose()?;
     let base = representation::base_url(&request, &state);
-    // One more than asked for tells whether there is a next page.
-    let mut batches = import::list(&state.pool, &viewer, i64::from(limit) + 1, before).await?;
-    let more = batches.len() > limit as usize;
-    batches.truncate(limit as usize);
-    let mut links = vec![link("self", &list_url(&base, &params.without(&[])))];
-    if let Some(last) = batches.last().filter(|_| more) {
-        links.push(link("next", &list_url(&base, &params.with("before", &last["id"].to_string()))));
-    }
+    let mut batches = import::list(&state.pool, &viewer, page.rows(), before).await?;
+    let url = format!("{base}/api/imports");
+    let links = page.cut(&mut batches, (&url, "application/json"), "before", |batch| batch["id"].to_string());
     let imports: Vec<Value> = batches.into_iter().map(|batch| with_links(batch, &base)).collect();
     let document = json!({"numberReturned": imports.len(), "imports": imports, "links": links});
-    answer(HttpResponse::Ok(), &document)
+    representation::no_store_json(HttpResponse::Ok(), &document)
 }
 
 /// `POST /api/imports`: checks an upload against the register and writes nothing but the batch.
@@ -60,7 +56,7 @@ pub async fn create_import(request: HttpRequest, form: Multipart, state: web::Da
     let base = representation::base_url(&request, &state);
     let mut response = HttpResponse::Created();
     response.insert_header((header::LOCATION, import_url(&base, &staged.id.to_string())));
-    answer(response, &with_links(batch, &base))
+    representation::no_store_json(response, &with_links(batch, &base))
 }
 
 /// `GET /api/imports/{id}`: the batch with its report.
@@ -90,7 +86,8 @@ pub async fn undo_import(request: HttpRequest, path: web::Path<String>, state: w
 }
 
 fn the_batch(request: &HttpRequest, state: &State, batch: Value) -> Answer {
-    answer(HttpResponse::Ok(), &with_links(batch, &representation::base_url(request, state)))
+    let document = with_links(batch, &representation::base_url(request, state));
+    representation::no_store_json(HttpResponse::Ok(), &document)
 }
 
 fn import_request(upload: &Upload, viewer: &Viewer) -> Result<ImportRequest> {
@@ -142,17 +139,8 @@ fn before(text: &str) -> Result<i64> {
     })
 }
 
-fn list_url(base: &str, pairs: &[(String, String)]) -> String {
-    let mark = if pairs.is_empty() { "" } else { "?" };
-    format!("{base}/api/imports{mark}{}", representation::query_string(pairs))
-}
-
 fn import_url(base: &str, id: &str) -> String {
     format!("{base}/api/imports/{id}")
-}
-
-fn link(rel: &str, href: &str) -> Value {
-    json!({"rel": rel, "type": "application/json", "href": href})
 }
 
 /// The batch with links to what can follow: a checked one is committed, a committed one undone.
@@ -170,14 +158,6 @@ fn with_links(mut batch: Value, base: &str) -> Value {
         object.insert("links".into(), Value::Array(links));
     }
     batch
-}
-
-/// No cache may keep these answers: they are for whoever has asked.
-fn answer(mut response: HttpResponseBuilder, document: &Value) -> Answer {
-    response
-        .insert_header((header::CONTENT_TYPE, "application/json; charset=utf-8"))
-        .insert_header((header::CACHE_CONTROL, "no-store"));
-    Ok(response.body(document.to_string()))
 }
 
 #[cfg(test)]

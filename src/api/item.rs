@@ -85,8 +85,7 @@ pub(super) async fn the_item(
     let found = found(request, state, (viewer, layer, id, shown_as), (period, past.revision), written).await?;
     let Found { id, value: mut parsed, revision, version } = found.ok_or_else(|| item_not_found(layer, id))?;
     if let Some(version) = version {
-        let rest = etag.trim_start_matches("W/").trim_matches('"').to_owned();
-        etag = format!("\"v{version}-{rest}\"");
+        etag = representation::versioned(&etag, version);
     }
     if representation::is_current(request, &etag) && matches!(*request.method(), Method::GET | Method::HEAD) {
         return representation::not_modified(&etag);

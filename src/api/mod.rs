@@ -18,6 +18,7 @@ mod crs;
 mod cursor;
 mod directories;
 mod directory_pages;
+mod drawing;
 mod edits;
 mod exports;
 mod facets;
@@ -35,6 +36,7 @@ mod items;
 mod json_body;
 mod json_strict;
 mod landing;
+mod list_page;
 mod metrics;
 mod openapi;
 mod openapi_access;
@@ -85,6 +87,7 @@ mod tile_sets;
 mod tiles;
 mod tokens;
 mod upload;
+mod zone_withdrawal;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -225,6 +228,11 @@ fn routes(routes: &mut Routes<'_>) {
                 .does(Method::PUT, Admin, control_zones::put_zone_kind)
                 .does(Method::DELETE, Admin, control_zones::end_zone_kind),
         )
+        .service(address("/api/control-zones/{id}", "GET, HEAD, DELETE").reads(Staff, zone_withdrawal::get_zone).does(
+            Method::DELETE,
+            Editor,
+            zone_withdrawal::withdraw_zone,
+        ))
         .service(address("/api/imports", "GET, HEAD, POST").reads(Staff, imports::list_imports).does(
             Method::POST,
             Editor,

@@ -1,16 +1,17 @@
-//! The part of the OpenAPI document about the kinds of control lines.
+//! The part of the OpenAPI document about the kinds of control lines, and the withdrawal of a zone.
 
 use serde_json::{Map, Value, json};
 
-use super::openapi::{JSON, Operation, revision_parameter, segment};
+use super::openapi::{JSON, Operation, query, revision_parameter, segment, text_parameter};
 use super::openapi_access::security;
 use super::openapi_criteria::{idempotency_key, if_match, if_none_match, json_alone};
-use super::openapi_schemas::{Schemas, list, object, reference, text, text_or_null, whole, yes_or_no};
+use super::openapi_schemas::{Schemas, layer_reference, list, object, reference, text, text_or_null, whole, yes_or_no};
 use crate::domain::control_zone::Effect;
 use crate::domain::overlap_check::Weight;
+use crate::layers::declaration::CONTROL_ZONES;
 
 /// What `tags` says of them.
-pub const TAG: (&str, &str) = ("control-zones", "管控类型（查询人员可看，管理员维护）");
+pub const TAG: (&str, &str) = ("control-zones", "管控类型（查询人员可看，管理员维护）和管控区域的移除（编辑人员）");
 
 /// `/control-zone-kinds` and one of them.
 pub fn paths(paths: &mut Map<String, Value>) {
@@ -42,6 +43,30 @@ pub fn paths(paths: &mut Map<String, Value>) {
         .errors(&["400", "401", "403", "404", "409", "428"])
         .response("412", stale);
     paths.insert("/control-zone-kinds/{code}".into(), json!({"get": read.0, "put": put.0, "delete": end.0}));
+    zone_path(paths);
+}
+
+/// `/control-zones/{id}`.
+fn zone_path(paths: &mut Map<String, Value>) {
+    let id = || segment("id", "管控区域标识：类型代码、连字符、编号", "ecological_red_line-R1");
+    let read = operation("get_zone", "一个管控区域，与图层中的要素相同；ETag 中有它的版本")
+        .parameters(vec![id(), json_alone()])
+        .answers("200", "管控区域", &[("application/geo+json", layer_reference(&CONTROL_ZONES))])
+        .errors(&["400", "401", "403", "404"]);
+    let stale = json!({
+        "description": "取得之后又有变动；current 是现在的管控区域",
+        "content": {"application/problem+json": {"schema": reference("Problem")}},
+    });
+    let dry_run = query("dry_run", "只核对，不写入", json!({"type": "boolean", "default": false}));
+    let parameters = vec![id(), text_parameter("reason", "为何移除"), dry_run, if_match(), idempotency_key()];
+    let what = "移除一个管控区域；按修订和沿革仍可查到，可用 /revisions/{number}/undo 撤销";
+    let withdraw = operation("withdraw_zone", what)
+        .parameters(parameters)
+        .answers("200", "dry_run：可以移除", &[(JSON, reference("ZoneWithdrawal"))])
+        .response("204", json!({"description": "已移除；修订号在 Sizhi-Revision"}))
+        .errors(&["400", "401", "403", "404", "409", "428"])
+        .response("412", stale);
+    paths.insert("/control-zones/{id}".into(), json!({"get": read.0, "delete": withdraw.0}));
 }
 
 fn operation(id: &str, what: &str) -> Operation {
@@ -84,7 +109,12 @@ pub fn schemas() -> Schemas {
         "is_default",
         "version",
     ];
+    let withdrawal = json!({
+        "withdrawn": text("标识"), "dry_run": yes_or_no("只核对"),
+        "revision": {"type": "integer", "nullable": true, "title": "写下的修订；只核对时没有"},
+    });
     vec![
+        ("ZoneWithdrawal", object(&["withdrawn", "revision", "dry_run"], withdrawal)),
         ("ZoneKind", object(&needed, kind)),
         ("EditZoneKind", object(&["name", "name_en", "effect", "park_weight", "parcel_weight"], edit)),
         (

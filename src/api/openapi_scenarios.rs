@@ -95,7 +95,7 @@ pub fn schemas() -> Schemas {
     let new = json!({"name": {"type": "string", "maxLength": NAME_LENGTH, "title": "名称"}, "operations": operations});
     let scenario = json!({
         "id": whole("编号"), "name": text("名称"), "owner": text("所有人"), "base_revision": whole("所依据的修订"), "version": whole("版本"),
-        "created_at": moment(), "updated_at": moment(), "applied_revision": or_null(whole("实施的修订")), "operation_count": whole("操作数"),
+        "created_at": moment(), "updated_at": moment(), "applied_revision": or_null(whole("实施的修订")), "undone": yes_or_no("实施是否已撤销（列表中没有）"), "operation_count": whole("操作数"),
         "operations": operations, "links": list(reference("Link")),
     });
     let outcome = json!({

@@ -3,23 +3,18 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
-use geo::{BoundingRect, Coord, LineString, MultiPolygon};
 
+use super::drawing::Drawing;
 use super::html;
 use crate::domain::overlap::OverlapClass;
 use crate::domain::overlap_check::Weight;
 use crate::domain::{Hectares, Mu, SquareMetres};
-use crate::geometry::metres::Plane;
 use crate::inventory::overlap_check::report::{self, CheckReport};
 use crate::inventory::overlap_check::wire;
 use crate::store::overlap_checks::FindingRow;
 
-/// The drawing's longer side, in its own units.
-const SIDE: f64 = 1_000.0;
 /// Findings that a page lists: who prints more takes the workbook.
 const LISTED: usize = 2_000;
-/// Vertices that a page draws.
-const DRAWN: usize = 100_000;
 
 const STYLE: &str = "<style>
 .plan{width:100%;max-height:32rem;border:1px solid var(--line)}.plan path{stroke-width:1.5;vector-effect:non-scaling-stroke}
@@ -93,77 +88,27 @@ fn badge(weight: Weight) -> String {
     format!("<span class=\"badge {class}\">{}</span>", weight.label())
 }
 
-/// The shapes and what was found, north up.
+/// The shapes and what was found.
 fn drawing(report: &CheckReport) -> String {
-    let boxes = report.subjects.iter().filter_map(|subject| subject.geometry.bounding_rect());
-    let whole = boxes.reduce(|a, b| {
-        let low = Coord { x: a.min().x.min(b.min().x), y: a.min().y.min(b.min().y) };
-        geo::Rect::new(low, Coord { x: a.max().x.max(b.max().x), y: a.max().y.max(b.max().y) })
-    });
-    let Some(whole) = whole else { return String::new() };
-    let plane = Plane::around(whole.center());
-    let (low, high) = (plane.to(whole.min()), plane.to(whole.max()));
-    let size = (high.x - low.x).max(high.y - low.y).max(1e-3);
-    let scale = SIDE * 0.9 / size;
-    let (width, height) = ((high.x - low.x) * scale + SIDE * 0.1, (high.y - low.y) * scale + SIDE * 0.1);
-    let at = |c: &Coord<f64>| {
-        let p = plane.to(*c);
-        ((p.x - low.x) * scale + SIDE * 0.05, height - SIDE * 0.05 - (p.y - low.y) * scale)
+    let shapes = report.subjects.iter().map(|subject| &subject.geometry);
+    let Some(mut drawing) = Drawing::around(shapes, "被检查的图形与共有的土地") else {
+        return String::new();
     };
-    let path = |shape: &MultiPolygon<f64>, left: &mut usize| {
-        let mut path = String::new();
-        let rings = shape.iter().flat_map(|p| std::iter::once(p.exterior()).chain(p.interiors()));
-        for ring in rings {
-            let ring: &LineString<f64> = ring;
-            *left = left.saturating_sub(ring.0.len());
-            if *left == 0 {
-                break;
-            }
-            for (nth, c) in ring.coords().enumerate() {
-                let (x, y) = at(c);
-                let _ = write!(path, "{}{x:.1} {y:.1}", if nth == 0 { 'M' } else { 'L' });
-            }
-            path.push('Z');
-        }
-        path
-    };
-    let mut left = DRAWN;
-    let mut svg = format!(
-        "<h2>示意图</h2><svg class=\"plan\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"被检查的图形与共有的土地，上方为北\">"
-    );
     // The light first: what weighs more lies on top.
     for weight in Weight::ALL.iter().rev() {
         for finding in report.findings.iter().filter(|f| f.weight == *weight) {
             let Some(land) = &finding.land else { continue };
-            let _ = write!(
-                svg,
-                "<path class=\"{}\" fill-rule=\"evenodd\" d=\"{}\"><title>{} {}</title></path>",
-                weight.as_str(),
-                path(land, &mut left),
-                finding.number,
-                html::escape(&finding.feature_id)
-            );
+            drawing.land(weight.as_str(), &format!("{} {}", finding.number, finding.feature_id), land);
         }
     }
     for subject in &report.subjects {
-        let outline = path(&subject.geometry, &mut left);
-        let _ = write!(
-            svg,
-            "<path class=\"subject\" d=\"{outline}\"><title>{}</title></path>",
-            html::escape(&subject.label)
-        );
+        drawing.outline("subject", &subject.label, &subject.geometry);
     }
-    svg.push_str("</svg>");
-    let bar = nice_length(size / 4.0);
-    let _ = write!(
-        svg,
-        "<p class=\"muted\">蓝线为被检查的图形；红为不得通过，橙为需核对，灰为提示。图宽约 {:.0} 米（{} 米约为图宽的 {:.0}%）。{}</p>",
-        width / scale,
-        bar,
-        bar / (width / scale) * 100.0,
-        if left == 0 { "顶点过多，没有全部画出。" } else { "" }
-    );
-    svg
+    let (width, bar) = (drawing.width_m(), nice_length(drawing.size_m() / 4.0));
+    drawing.finish(&format!(
+        "蓝线为被检查的图形；红为不得通过，橙为需核对，灰为提示。图宽约 {width:.0} 米（{bar} 米约为图宽的 {:.0}%）。",
+        bar / width * 100.0
+    ))
 }
 
 /// 1, 2 or 5 times a power of ten.
@@ -213,8 +158,8 @@ fn findings(list: &[FindingRow]) -> String {
             format!("{:.2}", f.share_of_subject * 100.0),
             format!("{:.2}", f.share_of_feature * 100.0),
             f.width_m.map_or("—".to_owned(), |width| format!("{width:.2}")),
-            f.verdict.label().to_owned(),
-            html::escape(&f.note),
+            f.said.verdict.label().to_owned(),
+            html::escape(&f.said.note),
         ]);
         cells
     };

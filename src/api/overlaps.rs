@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_multipart::Multipart;
 use actix_web::http::{Method, header};
 use actix_web::web::Bytes;
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use futures_util::stream;
 use serde_json::{Value, json};
@@ -18,22 +18,23 @@ use super::auth;
 use super::exports::media_type;
 use super::html;
 use super::json_body::{self, Members};
+use super::list_page::ListPage;
 use super::overlap_asks;
 use super::overlap_pages;
 use super::params::{Params, positive, shorten};
 use super::problem::Answer;
-use super::representation;
+use super::representation::{self, link, link_of};
 use super::state::State;
 use super::upload;
 use crate::domain::access::Viewer;
 use crate::domain::export::ExportFormat;
-use crate::domain::items_query;
 use crate::domain::overlap::OverlapClass;
 use crate::domain::overlap_check::{CheckStatus, Verdict, Weight};
 use crate::error::{Error, Result};
 use crate::inventory::overlap_check::{Given, RepeatOn, report, wire};
 use crate::store::overlap_checks::{CheckRow, FindingsQuery};
 
+const GEOJSON: &str = "application/geo+json";
 /// Largest JSON body: a boundary of some hundred thousand vertices.
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
 /// Forms of a report.
@@ -46,23 +47,15 @@ const LONGEST: Duration = Duration::from_secs(900);
 pub async fn list_overlap_checks(request: HttpRequest, state: web::Data<State>) -> Answer {
     let viewer = auth::planner(&request, &state).await?;
     let params = Params::read(&request, &["limit", "before"], |_| false)?;
-    let limit = params.limit(items_query::DEFAULT_LIMIT)?;
+    let page = ListPage::of(&params)?;
     let before = params.text("before").map(|text| check_number(&text)).transpose()?;
     let base = representation::base_url(&request, &state);
-    // One more than asked for tells whether there is a next page.
-    let mut checks = state.checks.list(&viewer, i64::from(limit) + 1, before).await?;
-    let more = checks.len() > limit as usize;
-    checks.truncate(limit as usize);
-    let url = |pairs: &[(String, String)]| {
-        let mark = if pairs.is_empty() { "" } else { "?" };
-        format!("{base}/api/overlap-checks{mark}{}", representation::query_string(pairs))
-    };
-    let mut links = vec![link("self", &url(&params.without(&[])))];
-    if let Some(last) = checks.last().filter(|_| more) {
-        links.push(link("next", &url(&params.with("before", &last.id.to_string()))));
-    }
+    let mut checks = state.checks.list(&viewer, page.rows(), before).await?;
+    let url = format!("{base}/api/overlap-checks");
+    let links = page.cut(&mut checks, (&url, "application/json"), "before", |last| last.id.to_string());
     let list: Vec<Value> = checks.iter().map(|check| with_links(check, &base)).collect();
-    answer(HttpResponse::Ok(), &json!({"numberReturned": list.len(), "checks": list, "links": links}))
+    let document = json!({"numberReturned": list.len(), "checks": list, "links": links});
+    representation::no_store_json(HttpResponse::Ok(), &document)
 }
 
 /// `POST /api/overlap-checks`: JSON, or a form with a file. 201 where the check is over within two seconds, else 202.
@@ -100,7 +93,7 @@ pub async fn remove_overlap_check(request: HttpRequest, path: web::Path<String>,
     let viewer = auth::planner(&request, &state).await?;
     Params::read(&request, &[], |_| false)?;
     state.checks.remove(&viewer, check_id(&path)?).await?;
-    Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish())
+    representation::no_content()
 }
 
 /// `POST /api/overlap-checks/{id}/cancel`.
@@ -142,29 +135,21 @@ pub async fn list_overlap_findings(request: HttpRequest, path: web::Path<String>
         &["class", "weight", "verdict", "collection", "limit", "after", "skipGeometry"],
         |_| false,
     )?;
-    let limit = params.limit(items_query::DEFAULT_LIMIT)?;
+    let page = ListPage::of(&params)?;
     let query = FindingsQuery {
         classes: words(&params, "class", OverlapClass::parse)?,
         weights: words(&params, "weight", Weight::parse)?,
         verdicts: words(&params, "verdict", Verdict::parse)?,
         layers: params.text("collection").map(|list| list.split(',').map(shorten).collect()).unwrap_or_default(),
         after: params.text("after").map_or(Ok(0), |text| finding_number(&text, "after"))?,
-        limit: i64::from(limit) + 1,
+        limit: page.rows(),
         with_land: !params.flag("skipGeometry")?,
     };
     let (mut rows, matched) = state.checks.findings(&viewer, id, &query).await?;
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    let base = representation::base_url(&request, &state);
-    let url = |pairs: &[(String, String)]| {
-        let mark = if pairs.is_empty() { "" } else { "?" };
-        format!("{}/findings{mark}{}", check_url(&base, id), representation::query_string(pairs))
-    };
-    let typed = |rel: &str, href: String| json!({"rel": rel, "type": "application/geo+json", "href": href});
-    let mut links = vec![typed("self", url(&params.without(&[]))), link("up", &check_url(&base, id))];
-    if let Some(last) = rows.last().filter(|_| more) {
-        links.push(typed("next", url(&params.with("after", &last.number.to_string()))));
-    }
+    let up = check_url(&representation::base_url(&request, &state), id);
+    let url = format!("{up}/findings");
+    let mut links = page.cut(&mut rows, (&url, GEOJSON), "after", |last| last.number.to_string());
+    links.insert(1, link("up", &up));
     let document = json!({
         "type": "FeatureCollection",
         "numberMatched": matched,
@@ -172,10 +157,7 @@ pub async fn list_overlap_findings(request: HttpRequest, path: web::Path<String>
         "features": rows.iter().map(wire::finding_feature).collect::<Vec<_>>(),
         "links": links,
     });
-    let mut response = HttpResponse::Ok();
-    response.insert_header((header::CONTENT_TYPE, "application/geo+json"));
-    response.insert_header((header::CACHE_CONTROL, "no-store"));
-    Ok(response.body(document.to_string()))
+    representation::no_store(HttpResponse::Ok(), GEOJSON, &document)
 }
 
 /// `GET /api/overlap-checks/{id}/findings/{finding}/marks`: all that was said of a finding.
@@ -187,7 +169,7 @@ pub async fn list_overlap_marks(
     let viewer = auth::planner(&request, &state).await?;
     Params::read(&request, &[], |_| false)?;
     let marks = state.checks.marks(&viewer, check_id(&path.0)?, finding_of(&path.1)?).await?;
-    answer(HttpResponse::Ok(), &marks)
+    representation::no_store_json(HttpResponse::Ok(), &marks)
 }
 
 /// `POST /api/overlap-checks/{id}/findings/{finding}/marks`: 接受, 需整改, 可忽略, with a note.
@@ -201,14 +183,10 @@ pub async fn create_overlap_mark(
     Params::read(&request, &[], |_| false)?;
     let (id, finding) = (check_id(&path.0)?, finding_of(&path.1)?);
     let members = json_body::read(&request, payload, &["verdict", "note"]).await?;
-    let word = members.needed_text("verdict")?;
-    let verdict = Verdict::parse(&word).ok_or_else(|| {
-        let known = Verdict::ALL.iter().map(|v| v.as_str()).collect::<Vec<_>>().join("、");
-        Error::invalid("member_invalid", format!("成员 verdict 应为 {known} 之一，不是“{}”", shorten(&word)))
-    })?;
+    let verdict = verdict_of(&members)?;
     let note = members.text("note")?.unwrap_or_default();
     let row = state.checks.mark(&viewer, id, finding, verdict, &note).await?;
-    answer(HttpResponse::Created(), &wire::finding_feature(&row))
+    representation::no_store_json(HttpResponse::Created(), &wire::finding_feature(&row))
 }
 
 /// `GET /api/overlap-checks/{id}/difference`: against the check that it repeats, or another.
@@ -224,7 +202,7 @@ pub async fn get_overlap_difference(request: HttpRequest, path: web::Path<String
             })?,
         };
     let difference = state.checks.difference(&viewer, earlier, later).await?;
-    answer(HttpResponse::Ok(), &wire::difference_json(earlier, later, &difference))
+    representation::no_store_json(HttpResponse::Ok(), &wire::difference_json(earlier, later, &difference))
 }
 
 /// `GET /api/overlap-checks/{id}/report`: a page to print, a workbook, one GeoJSON document.
@@ -261,7 +239,7 @@ pub async fn get_overlap_report(request: HttpRequest, path: web::Path<String>, s
         false => Ok(report::geojson(&report).to_string().into_bytes()),
     });
     let bytes = making.await.map_err(|cause| Error::internal("生成报告时程序出错", cause))??;
-    let kind = if is_book { media_type(ExportFormat::Xlsx) } else { "application/geo+json" };
+    let kind = if is_book { media_type(ExportFormat::Xlsx) } else { GEOJSON };
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, kind))
@@ -342,7 +320,7 @@ fn the_check(request: &HttpRequest, state: &State, check: &CheckRow, is_new: boo
     if is_new {
         response.insert_header((header::LOCATION, check_url(&base, check.id)));
     }
-    answer(response, &with_links(check, &base))
+    representation::no_store_json(response, &with_links(check, &base))
 }
 
 fn with_links(check: &CheckRow, base: &str) -> Value {
@@ -350,12 +328,12 @@ fn with_links(check: &CheckRow, base: &str) -> Value {
     let mut links = vec![link("self", &url)];
     match check.status {
         CheckStatus::Queued | CheckStatus::Running => {
-            links.push(json!({"rel": "progress", "type": "text/event-stream", "href": format!("{url}/events")}));
+            links.push(link_of("progress", "text/event-stream", &format!("{url}/events")));
             links.push(link("cancel", &format!("{url}/cancel")));
         }
         CheckStatus::Finished => {
-            links.push(json!({"rel": "findings", "type": "application/geo+json", "href": format!("{url}/findings")}));
-            links.push(json!({"rel": "alternate", "type": "text/html", "href": format!("{url}/report")}));
+            links.push(link_of("findings", GEOJSON, &format!("{url}/findings")));
+            links.push(link_of("alternate", "text/html", &format!("{url}/report")));
             links.push(link("repeat", &format!("{url}/repeat")));
             if let Some(first) = check.repeats {
                 links.push(link("predecessor-version", &check_url(base, first)));
@@ -369,20 +347,8 @@ fn with_links(check: &CheckRow, base: &str) -> Value {
     Value::Object(object)
 }
 
-fn link(rel: &str, href: &str) -> Value {
-    json!({"rel": rel, "type": "application/json", "href": href})
-}
-
 fn check_url(base: &str, id: i64) -> String {
     format!("{base}/api/overlap-checks/{id}")
-}
-
-/// No cache may keep these answers: they are for whoever has asked.
-fn answer(mut response: HttpResponseBuilder, document: &Value) -> Answer {
-    response
-        .insert_header((header::CONTENT_TYPE, "application/json; charset=utf-8"))
-        .insert_header((header::CACHE_CONTROL, "no-store"));
-    Ok(response.body(document.to_string()))
 }
 
 fn check_id(text: &str) -> Result<i64> {
@@ -402,6 +368,15 @@ fn finding_of(text: &str) -> Result<i32> {
 fn finding_number(text: &str, name: &str) -> Result<i32> {
     positive(text)
         .ok_or_else(|| Error::invalid("value_invalid", format!("参数 {name} 应为结果的序号，不是“{}”", shorten(text))))
+}
+
+/// The word that somebody says on what was found: member `verdict`.
+pub(super) fn verdict_of(members: &Members) -> Result<Verdict> {
+    let word = members.needed_text("verdict")?;
+    Verdict::parse(&word).ok_or_else(|| {
+        let known = Verdict::ALL.iter().map(|v| v.as_str()).collect::<Vec<_>>().join("、");
+        Error::invalid("member_invalid", format!("成员 verdict 应为 {known} 之一，不是“{}”", shorten(&word)))
+    })
 }
 
 pub(super) fn words<T>(params: &Params, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {

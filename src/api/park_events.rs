@@ -250,12 +250,7 @@ fn areas_of(value: Option<&Value>) -> Result<Areas> {
         return Err(wrong());
     }
     let area = |name: &str| area_of(&format!("areas.{name}"), object.get(name));
-    Ok(Areas {
-        before: area("before_ha")?,
-        out: area("out_ha")?,
-        added: area("in_ha")?,
-        after: area("after_ha")?,
-    })
+    Ok(Areas { before: area("before_ha")?, out: area("out_ha")?, added: area("in_ha")?, after: area("after_ha")? })
 }
 
 /// Hectares of a document, as text or as a number: at most four decimals.

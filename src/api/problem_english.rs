@@ -24,6 +24,7 @@ pub const ENGLISH: &[(&str, &str)] = &[
     ("layer_without_past", "An operator's layer has no past to compare with."),
     ("zone_kind_unknown", "There is no kind of control lines of this code or name."),
     ("zone_kind_not_possible", "zone_kind goes with imports into control_zones alone."),
+    ("zone_not_found", "There is no control zone of this id, or it was withdrawn."),
     ("kind_not_found", "There is no kind of control lines of this code."),
     ("kind_in_use", "There are zones of this kind; it cannot be taken away."),
     ("kind_is_default", "Nothing was said of this kind that could be taken back."),

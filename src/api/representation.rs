@@ -4,16 +4,18 @@ use std::fmt::Write as _;
 
 use actix_web::body::MessageBody;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse};
-use serde_json::Value;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::crs::{CONTENT_CRS, content_crs};
 use super::params::Params;
+use super::past::Past;
 use super::problem::{Answer, Problem};
 use super::state::State;
 use crate::domain::published_crs::PublishedCrs;
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::store::as_of;
 
 /// Request headers that shape an answer; the same for 200 and 304.
 pub const VARY: &str = "Accept, Accept-Language, Accept-Encoding";
@@ -26,7 +28,7 @@ pub enum Form {
 }
 
 /// `f=`, else `Accept`, else JSON. A browser ranks text/html first and gets pages.
-pub fn form(request: &HttpRequest, params: &Params) -> Result<Form, Problem> {
+pub fn form(request: &HttpRequest, params: &Params) -> std::result::Result<Form, Problem> {
     match params.get("f") {
         Some("json" | "geojson") => return Ok(Form::Json),
         Some("html") => return Ok(Form::Html),
@@ -136,6 +138,19 @@ pub fn etag_of(request: &HttpRequest, base: &str, form: &[u8], revision: &str) -
     format!("W/\"r{revision}-{tag:016x}\"")
 }
 
+/// The strong form of a weak tag: with a record's own version, which an edit names (`api::if_match`).
+pub fn versioned(weak: &str, version: i64) -> String {
+    let rest = weak.trim_start_matches("W/").trim_matches('"');
+    format!("\"v{version}-{rest}\"")
+}
+
+/// The tag of a record that is JSON alone: [`versioned`]; of the past a weak one, with its revision.
+pub async fn record_etag(request: &HttpRequest, state: &State, version: i64, past: Past) -> Result<String> {
+    let base = base_url(request, state);
+    let weak = etag(request, &base, Form::Json, &as_of::mark(&state.pool, past.revision).await?);
+    Ok(if past.revision.is_some() { weak } else { versioned(&weak, version) })
+}
+
 /// True where the client holds this very state.
 pub fn is_current(request: &HttpRequest, etag: &str) -> bool {
     let held = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|v| v.to_str().ok());
@@ -178,6 +193,34 @@ pub fn answer(content_type: &'static str, etag: Option<&str>, body: impl Message
         response.insert_header((header::ETAG, etag));
     }
     Ok(response.body(body))
+}
+
+/// JSON that no cache may keep: it is for whoever has asked.
+pub fn no_store_json(response: HttpResponseBuilder, document: &Value) -> Answer {
+    no_store(response, "application/json; charset=utf-8", document)
+}
+
+/// [`no_store_json`] of another media type.
+pub fn no_store(mut response: HttpResponseBuilder, content_type: &'static str, document: &Value) -> Answer {
+    response
+        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(content_type)))
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    Ok(response.body(document.to_string()))
+}
+
+/// 204: done, and there is nothing to tell, nor to keep.
+pub fn no_content() -> Answer {
+    Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-store"))).finish())
+}
+
+/// A link to a JSON document.
+pub fn link(rel: &str, href: &str) -> Value {
+    link_of(rel, "application/json", href)
+}
+
+/// A link to a document of this media type.
+pub fn link_of(rel: &str, kind: &str, href: &str) -> Value {
+    json!({"rel": rel, "type": kind, "href": href})
 }
 
 /// A query string of these pairs, percent-encoded.

@@ -3,25 +3,24 @@
 //! For planners, editors and administrators, each for the own ones; applying is for editors. Never: a deed.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::edits::{self, FEATURE_LIMIT};
 use super::json_body::{self, Members};
+use super::list_page::ListPage;
 use super::params::{Params, positive, shorten};
 use super::problem::Answer;
-use super::representation;
+use super::representation::{self, link};
 use super::scenario_asks::operations_of;
 use super::state::State;
 use super::{auth, in_memory};
-use crate::domain::items_query;
 use crate::error::{Error, Result};
 use crate::inventory::scenarios::{self, Content, Trial, wire};
 use crate::store::scenarios::ScenarioRow;
 
 const GEOJSON: &str = "application/geo+json";
-const JSON: &str = "application/json; charset=utf-8";
 /// Scenarios of one page: their deeds are counted one by one.
 const LONGEST_PAGE: u32 = 200;
 
@@ -29,22 +28,15 @@ const LONGEST_PAGE: u32 = 200;
 pub async fn list_scenarios(request: HttpRequest, state: web::Data<State>) -> Answer {
     let viewer = auth::planner(&request, &state).await?;
     let params = Params::read(&request, &["limit", "before"], |_| false)?;
-    let limit = params.limit(items_query::DEFAULT_LIMIT)?.min(LONGEST_PAGE);
+    let page = ListPage::at_most(LONGEST_PAGE, &params)?;
     let before = params.text("before").map(|text| number_of("before", &text)).transpose()?;
-    let mut rows = scenarios::list(&state.pool, &viewer, i64::from(limit) + 1, before).await?;
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
+    let mut rows = scenarios::list(&state.pool, &viewer, page.rows(), before).await?;
     let base = representation::base_url(&request, &state);
-    let url = |pairs: &[(String, String)]| {
-        let mark = if pairs.is_empty() { "" } else { "?" };
-        format!("{base}/api/scenarios{mark}{}", representation::query_string(pairs))
-    };
-    let mut links = vec![link("self", &url(&params.without(&[])))];
-    if let Some(last) = rows.last().filter(|_| more) {
-        links.push(link("next", &url(&params.with("before", &last.id.to_string()))));
-    }
+    let url = format!("{base}/api/scenarios");
+    let links = page.cut(&mut rows, (&url, "application/json"), "before", |row| row.id.to_string());
     let list: Vec<Value> = rows.iter().map(|row| with_links(wire::scenario_json(row, false), row, &base)).collect();
-    answer(HttpResponse::Ok(), JSON, &json!({"numberReturned": list.len(), "scenarios": list, "links": links}))
+    let document = json!({"numberReturned": list.len(), "scenarios": list, "links": links});
+    representation::no_store_json(HttpResponse::Ok(), &document)
 }
 
 /// `POST /api/scenarios`: a name, and deeds that are read but not tried yet.
@@ -84,19 +76,19 @@ pub async fn drop_scenario(request: HttpRequest, path: web::Path<String>, state:
     let viewer = auth::planner(&request, &state).await?;
     Params::read(&request, &[], |_| false)?;
     scenarios::drop_one(&state.pool, &viewer, id_of(&path)?).await?;
-    Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish())
+    representation::no_content()
 }
 
 /// `GET /api/scenarios/{id}/evaluation`: what would be, over the register as it stands.
 pub async fn get_scenario_evaluation(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let (row, trial) = tried(&request, &path, &state).await?;
-    answer(HttpResponse::Ok(), JSON, &wire::trial_json(&trial, &row))
+    representation::no_store_json(HttpResponse::Ok(), &wire::trial_json(&trial, &row))
 }
 
 /// `GET /api/scenarios/{id}/features`: the changed features of all layers, for a map.
 pub async fn get_scenario_features(request: HttpRequest, path: web::Path<String>, state: web::Data<State>) -> Answer {
     let (row, trial) = tried(&request, &path, &state).await?;
-    answer(HttpResponse::Ok(), GEOJSON, &wire::trial_geojson(&trial, &row))
+    representation::no_store(HttpResponse::Ok(), GEOJSON, &wire::trial_geojson(&trial, &row))
 }
 
 async fn tried(
@@ -140,17 +132,14 @@ pub async fn apply_scenario(request: HttpRequest, path: web::Path<String>, state
     }
     let row = scenarios::get(&state.pool, &viewer, id).await?;
     let mut answer = the_scenario(&request, &state, &row, StatusCode::OK)?;
-    if let Some(revision) = done.revision {
-        answer.headers_mut().insert(super::past::REVISION_HEADER, HeaderValue::from(revision));
-    }
-    if done.replayed {
-        answer.headers_mut().insert(edits::REPLAYED, HeaderValue::from_static("true"));
+    for (name, value) in edits::marks(done.revision, done.replayed) {
+        answer.headers_mut().insert(name, value);
     }
     Ok(answer)
 }
 
 fn content_of(body: &[u8]) -> Result<Content> {
-    const READ_BACK: [&str; 9] = [
+    const READ_BACK: [&str; 10] = [
         "id",
         "owner",
         "base_revision",
@@ -158,6 +147,7 @@ fn content_of(body: &[u8]) -> Result<Content> {
         "created_at",
         "updated_at",
         "applied_revision",
+        "undone",
         "operation_count",
         "links",
     ];
@@ -210,10 +200,6 @@ fn url_of(base: &str, id: i64) -> String {
     format!("{base}/api/scenarios/{id}")
 }
 
-fn link(rel: &str, href: &str) -> Value {
-    json!({"rel": rel, "type": "application/json", "href": href})
-}
-
 fn with_links(mut document: Value, row: &ScenarioRow, base: &str) -> Value {
     let url = url_of(base, row.id);
     let mut links = vec![
@@ -221,7 +207,7 @@ fn with_links(mut document: Value, row: &ScenarioRow, base: &str) -> Value {
         json!({"rel": "related", "type": "application/json", "title": "推演结果", "href": format!("{url}/evaluation")}),
         json!({"rel": "items", "type": GEOJSON, "title": "变化的要素", "href": format!("{url}/features")}),
     ];
-    if let Some(revision) = row.applied_revision {
+    if let Some(revision) = row.applied_revision.filter(|_| !row.undone) {
         let undo = format!("{base}/api/revisions/{revision}/undo");
         links.push(json!({"rel": "undo", "type": "application/json", "title": "撤销", "href": undo}));
     }
@@ -236,12 +222,5 @@ fn the_scenario(request: &HttpRequest, state: &State, row: &ScenarioRow, status:
     if status == StatusCode::CREATED {
         response.insert_header((header::LOCATION, url_of(&base, row.id)));
     }
-    answer(response, JSON, &with_links(wire::scenario_json(row, true), row, &base))
-}
-
-/// No cache may keep these answers: they are for whoever has asked.
-fn answer(mut response: HttpResponseBuilder, media_type: &str, document: &Value) -> Answer {
-    response.insert_header((header::CONTENT_TYPE, media_type.to_owned()));
-    response.insert_header((header::CACHE_CONTROL, "no-store"));
-    Ok(response.body(document.to_string()))
+    representation::no_store_json(response, &with_links(wire::scenario_json(row, true), row, &base))
 }

@@ -9,6 +9,7 @@ use super::auth::{self, Caller};
 use super::json_body;
 use super::params::Params;
 use super::problem::Answer;
+use super::representation;
 use super::state::State;
 use crate::error::Error;
 use crate::inventory::accounts::{login, wire};
@@ -26,14 +27,14 @@ pub async fn log_in(request: HttpRequest, body: web::Payload, state: web::Data<S
     let cookie = auth::login_cookie(&request, &state, &opened.secret, seconds);
     let mut response = HttpResponse::Ok();
     response.insert_header((header::SET_COOKIE, cookie));
-    Ok(secret(response).body(of_session(&opened.session).to_string()))
+    representation::no_store_json(response, &of_session(&opened.session))
 }
 
 /// `GET /api/session`: who the service takes the caller for; the public too.
 pub async fn get_session(request: HttpRequest, state: web::Data<State>) -> Answer {
     Params::read(&request, &[], |_| false)?;
     let caller = auth::caller(&request, &state).await?;
-    Ok(secret(HttpResponse::Ok()).body(of_caller(&caller).to_string()))
+    representation::no_store_json(HttpResponse::Ok(), &of_caller(&caller))
 }
 
 /// `DELETE /api/session`: the cookie is worth nothing from now on. Done also where it was worth nothing before.
@@ -56,7 +57,7 @@ pub async fn change_password(request: HttpRequest, body: web::Payload, state: we
     let (old, new) = (members.needed_text("password")?, members.needed_text("new_password")?);
     let address = auth::client_address(&request, &state);
     login::change_password(&state.pool, &login.secret, account, (&old, &new), &address).await?;
-    Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish())
+    representation::no_content()
 }
 
 /// The account and login of a person.
@@ -65,14 +66,6 @@ pub fn logged_in(caller: &Caller) -> Result<(&str, &auth::Login), Error> {
         code: "session_needed",
         detail: "这一操作需要用账号登录，不能用令牌".to_owned(),
     })
-}
-
-/// No cache keeps what is about one person.
-pub fn secret(mut response: actix_web::HttpResponseBuilder) -> actix_web::HttpResponseBuilder {
-    response
-        .insert_header((header::CONTENT_TYPE, "application/json; charset=utf-8"))
-        .insert_header((header::CACHE_CONTROL, "no-store"));
-    response
 }
 
 fn of_session(session: &Session) -> Value {

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::access::own_or_all;
 use super::accounts::role;
+use super::list_page::ListPage;
 use super::params::Params;
 use super::problem::Answer;
-use super::session::{logged_in, secret};
+use super::session::logged_in;
 use super::state::State;
 use super::{auth, json_body, representation};
 use crate::domain::access::Role;
-use crate::domain::items_query::DEFAULT_LIMIT;
 use crate::error::{Error, Result};
 use crate::inventory::accounts::tokens::{self, DAYS, TokenRequest};
 use crate::inventory::accounts::wire;
@@ -21,20 +21,15 @@ use crate::inventory::accounts::wire;
 pub async fn list_tokens(request: HttpRequest, state: web::Data<State>) -> Answer {
     let params = Params::read(&request, &["limit", "before"], |_| false)?;
     let caller = auth::caller(&request, &state).await?;
-    let limit = params.limit(DEFAULT_LIMIT)?;
+    let page = ListPage::of(&params)?;
     let before = params.text("before").map(|text| before(&text)).transpose()?;
-    let mut found = tokens::list(&state.pool, own_or_all(&caller)?, i64::from(limit) + 1, before).await?;
-    let more = found.len() > limit as usize;
-    found.truncate(limit as usize);
+    let mut found = tokens::list(&state.pool, own_or_all(&caller)?, page.rows(), before).await?;
     let url = format!("{}/api/tokens", representation::base_url(&request, &state));
-    let mut links = vec![json!({"rel": "self", "type": "application/json", "href": url})];
-    if let Some(last) = found.last().filter(|_| more) {
-        let query = representation::query_string(&params.with("before", &last.id.to_string()));
-        links.push(json!({"rel": "next", "type": "application/json", "href": format!("{url}?{query}")}));
-    }
+    let mut links = vec![representation::link("self", &url)];
+    links.extend(page.next(&mut found, (&url, "application/json"), "before", |last| last.id.to_string()));
     let list: Vec<Value> = found.iter().map(wire::token).collect();
     let document = json!({"numberReturned": list.len(), "tokens": list, "links": links});
-    Ok(secret(HttpResponse::Ok()).body(document.to_string()))
+    representation::no_store_json(HttpResponse::Ok(), &document)
 }
 
 fn number(text: &str) -> Option<i64> {
@@ -76,7 +71,7 @@ pub async fn create_token(request: HttpRequest, body: web::Payload, state: web::
     let url = format!("{}/api/tokens/{}", representation::base_url(&request, &state), token.id);
     let mut response = HttpResponse::Created();
     response.insert_header((header::LOCATION, url));
-    Ok(secret(response).body(document.to_string()))
+    representation::no_store_json(response, &document)
 }
 
 /// `DELETE /api/tokens/{id}`: revokes; another's token is not there.
@@ -85,5 +80,5 @@ pub async fn revoke_token(request: HttpRequest, path: web::Path<String>, state: 
     let caller = auth::caller(&request, &state).await?;
     let id = number(&path).ok_or_else(|| Error::not_found("token_not_found", "没有这个令牌"))?;
     tokens::revoke(&state.pool, &caller.viewer.actor, id, own_or_all(&caller)?).await?;
-    Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish())
+    representation::no_content()
 }

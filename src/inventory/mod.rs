@@ -27,6 +27,7 @@ pub mod scenarios;
 pub mod tiles;
 pub mod webhooks;
 pub mod wire;
+pub mod zone_withdrawal;
 
 /// The day where the land lies: the whole country keeps Beijing time.
 pub fn today() -> chrono::NaiveDate {

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 
 use super::geometry_column;
+use super::last_word::{self, LastWord};
 use crate::domain::items_query::Bbox;
 use crate::domain::overlap::OverlapClass;
 use crate::domain::overlap_check::{Verdict, Weight};
@@ -56,10 +57,7 @@ pub struct Conflict {
     pub changed_at: DateTime<Utc>,
     pub closed_revision: Option<i64>,
     pub closed_at: Option<DateTime<Utc>>,
-    pub verdict: Verdict,
-    pub note: String,
-    pub marked_by: Option<String>,
-    pub marked_at: Option<DateTime<Utc>>,
+    pub said: LastWord,
 }
 
 /// How far the auditor is.
@@ -160,10 +158,8 @@ struct Raw {
     rule: Option<String>,
     land: Option<Vec<u8>>,
     land_hash: Option<Vec<u8>>,
-    verdict: Option<String>,
-    note: Option<String>,
-    marked_by: Option<String>,
-    marked_at: Option<DateTime<Utc>>,
+    #[sqlx(flatten)]
+    said: last_word::Raw,
 }
 
 impl TryFrom<Raw> for Conflict {
@@ -171,7 +167,6 @@ impl TryFrom<Raw> for Conflict {
 
     fn try_from(row: Raw) -> Result<Self> {
         let unknown = |what: &str| Error::Internal { detail: format!("冲突的{what}无法识别"), cause: None };
-        let verdict = row.verdict.as_deref().map_or(Some(Verdict::Open), Verdict::parse);
         Ok(Self {
             number: row.number,
             measured: Measured {
@@ -209,10 +204,7 @@ impl TryFrom<Raw> for Conflict {
             changed_at: row.changed_at,
             closed_revision: row.closed_revision,
             closed_at: row.closed_at,
-            verdict: verdict.ok_or_else(|| unknown("处理意见"))?,
-            note: row.note.unwrap_or_default(),
-            marked_by: row.marked_by,
-            marked_at: row.marked_at,
+            said: row.said.read().ok_or_else(|| unknown("处理意见"))?,
         })
     }
 }
@@ -236,7 +228,8 @@ fn columns(land: LandAs) -> String {
         "c.number, c.id, c.opened_revision, c.opened_at, c.closed_revision, c.closed_at, c.changed_revision, c.changed_at, c.layer_a, c.feature_a,
          c.name_a, c.division_a, c.park_a, c.layer_b, c.feature_b, c.name_b, c.division_b, c.park_b, c.illustrative, c.class, c.weight,
          c.area_m2, c.share_a, c.share_b, c.width_m, c.gap_area_m2, c.gap_length_m, c.rule, {land} AS land, {hash} AS land_hash,
-         said.verdict, said.note, said.actor AS marked_by, said.marked_at"
+         {}",
+        last_word::COLUMNS
     )
 }
 

@@ -1,4 +1,4 @@
-//! Control lines (管控区域): their kinds as they hold, and the bulk upsert of zones.
+//! Control lines (管控区域): their kinds as they hold, single zones, and the bulk upsert of zones.
 //!
 //! Tables are named without a schema: `as_of::turn_back` says which past they mean.
 
@@ -119,6 +119,44 @@ pub async fn unknown_kinds(connection: &mut PgConnection, revision: i64) -> Resu
     Ok(sqlx::query_scalar(
         "SELECT DISTINCT kind FROM control_zone z
          WHERE revision = $1 AND NOT EXISTS (SELECT FROM known_zone_kind k WHERE k.code = z.kind) ORDER BY 1",
+    )
+    .bind(revision)
+    .fetch_all(connection)
+    .await?)
+}
+
+/// A zone as far as somebody has to know it who takes it away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandingZone {
+    pub name: Option<String>,
+    /// Code of the division whose line it is.
+    pub division: String,
+    /// The revision that wrote its row.
+    pub version: i64,
+}
+
+/// The zone of this id, as it stands.
+pub async fn find_zone(connection: &mut PgConnection, id: &str) -> Result<Option<StandingZone>> {
+    let found: Option<(Option<String>, String, i64)> =
+        sqlx::query_as("SELECT name, division_code, revision FROM control_zone WHERE id = $1")
+            .bind(id)
+            .fetch_optional(connection)
+            .await?;
+    Ok(found.map(|(name, division, version)| StandingZone { name, division, version }))
+}
+
+/// Takes a zone away; false where there is none, or none that the transaction may write. Needs an open revision.
+pub async fn remove_zone(connection: &mut PgConnection, id: &str) -> Result<bool> {
+    let done = sqlx::query("DELETE FROM control_zone WHERE id = $1").bind(id).execute(connection).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Codes of the divisions whose zones a revision wrote, before and after.
+pub async fn divisions_written(connection: &mut PgConnection, revision: i64) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar(
+        "SELECT DISTINCT v.division
+         FROM change c, LATERAL (VALUES (c.before ->> 'division_code'), (c.after ->> 'division_code')) v (division)
+         WHERE c.revision = $1 AND c.layer = 'control_zone' AND v.division IS NOT NULL ORDER BY 1",
     )
     .bind(revision)
     .fetch_all(connection)

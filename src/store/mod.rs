@@ -34,6 +34,7 @@ mod geometry_literal;
 pub mod history;
 pub mod idempotency;
 pub mod import_batches;
+pub mod last_word;
 pub mod layer_rows;
 pub mod ledgers;
 pub mod login_failures;

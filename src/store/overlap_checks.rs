@@ -7,6 +7,7 @@ use serde_json::Value;
 use sqlx::{FromRow, PgConnection};
 
 use super::geometry_column;
+use super::last_word::{self, LastWord};
 use crate::domain::overlap::OverlapClass;
 use crate::domain::overlap_check::{CheckStatus, Verdict, Weight};
 use crate::error::{Error, Result};
@@ -85,10 +86,7 @@ pub struct FindingRow {
     pub land: Option<MultiPolygon<f64>>,
     /// What a control line demands, with its document.
     pub rule: Option<String>,
-    pub verdict: Verdict,
-    pub note: String,
-    pub marked_by: Option<String>,
-    pub marked_at: Option<DateTime<Utc>>,
+    pub said: LastWord,
 }
 
 /// Which findings are wanted.
@@ -381,17 +379,14 @@ struct RawFinding {
     gap_length_m: Option<f64>,
     land: Option<Vec<u8>>,
     rule: Option<String>,
-    verdict: Option<String>,
-    note: Option<String>,
-    marked_by: Option<String>,
-    marked_at: Option<DateTime<Utc>>,
+    #[sqlx(flatten)]
+    said: last_word::Raw,
 }
 
 impl TryFrom<RawFinding> for FindingRow {
     type Error = Error;
 
     fn try_from(row: RawFinding) -> Result<Self> {
-        let verdict = row.verdict.as_deref().map_or(Some(Verdict::Open), Verdict::parse);
         Ok(Self {
             number: row.number,
             subject: row.subject,
@@ -411,10 +406,7 @@ impl TryFrom<RawFinding> for FindingRow {
             gap_length_m: row.gap_length_m,
             land: row.land.as_deref().map(geometry_column::decode).transpose()?,
             rule: row.rule,
-            verdict: verdict.ok_or_else(|| unknown("处理意见"))?,
-            note: row.note.unwrap_or_default(),
-            marked_by: row.marked_by,
-            marked_at: row.marked_at,
+            said: row.said.read().ok_or_else(|| unknown("处理意见"))?,
         })
     }
 }
@@ -443,8 +435,9 @@ pub async fn findings(connection: &mut PgConnection, id: i64, query: &FindingsQu
     let page = format!(
         "SELECT f.number, f.subject, (SELECT label FROM overlap_subject s WHERE s.check_id = f.check_id AND s.number = f.subject) AS label, f.layer, f.feature_id, f.feature_name, f.illustrative, f.class, f.weight, f.area_m2, f.share_of_subject,
                 f.share_of_feature, f.width_m, f.shared_edge_m, f.gap_area_m2, f.gap_length_m, {land} AS land, f.rule,
-                said.verdict, said.note, said.actor AS marked_by, said.marked_at
-         {MATCHING} AND f.number > $6 ORDER BY f.number LIMIT $7"
+                {}
+         {MATCHING} AND f.number > $6 ORDER BY f.number LIMIT $7",
+        last_word::COLUMNS
     );
     let rows: Vec<RawFinding> = sqlx::query_as(sqlx::AssertSqlSafe(page))
         .bind(id)

@@ -8,8 +8,9 @@ use chrono::NaiveDate;
 use geo::MultiPolygon;
 use sqlx::{FromRow, PgConnection};
 
-use crate::domain::{Block, BlockId, FourExtents, Hectares, SquareMetres};
-use crate::error::{Error, Result};
+use super::blocks::parse_id;
+use crate::domain::{Block, FourExtents, Hectares, SquareMetres};
+use crate::error::Result;
 
 /// A park as it was on a day.
 #[derive(Debug, Clone, PartialEq, FromRow)]
@@ -87,7 +88,7 @@ pub async fn list_block_words(connection: &mut PgConnection, on: NaiveDate) -> R
 
 fn words_of_row(row: WordsRow) -> Result<Block> {
     Ok(Block {
-        id: BlockId::parse(&row.id).map_err(|cause| Error::internal("登记库中的区块标识不合规则", cause))?,
+        id: parse_id(&row.id)?,
         name: row.name,
         boundary: MultiPolygon(Vec::new()),
         area: SquareMetres::new(row.area_m2).unwrap_or(SquareMetres::ZERO),

@@ -86,12 +86,6 @@ pub async fn used_numbers(connection: &mut PgConnection, park: &str) -> Result<V
     Ok(sqlx::query_scalar(sql).bind(park).fetch_all(connection).await?)
 }
 
-/// The current blocks end on this day.
-pub async fn end_blocks(connection: &mut PgConnection, ids: &[String], on: NaiveDate) -> Result<u64> {
-    let sql = "UPDATE park_block SET valid_to = $2 WHERE id = ANY ($1) AND valid_to = 'infinity'";
-    Ok(sqlx::query(sql).bind(ids).bind(on).execute(connection).await?.rows_affected())
-}
-
 /// A block that goes on under another park.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Succession {

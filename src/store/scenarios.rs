@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgPool, Postgres, Transaction};
 
 use super::pool::{self, IDLING, WRITER_IDLING};
-use super::{as_of, changes, geometry_column};
+use super::{as_of, changes, geometry_column, undo};
 use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::layer::Layer;
 use crate::error::Result;
@@ -27,6 +27,9 @@ pub struct ScenarioRow {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub applied_revision: Option<i64>,
+    /// That revision has been undone: nothing of it stands. Not asked for in a list.
+    #[sqlx(default)]
+    pub undone: bool,
 }
 
 const COLUMNS: &str = "id, name, actor, jsonb_array_length(operations) AS operation_count, base_revision, version, created_at, updated_at, applied_revision";
@@ -56,7 +59,14 @@ pub async fn create(
 pub async fn find(connection: &mut PgConnection, id: i64, lock: bool) -> Result<Option<ScenarioRow>> {
     let lock = if lock { " FOR UPDATE" } else { "" };
     let sql = format!("SELECT {COLUMNS}, operations FROM scenario WHERE id = $1{lock}");
-    Ok(sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(connection).await?)
+    let mut found: Option<ScenarioRow> =
+        sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(&mut *connection).await?;
+    if let Some(row) = &mut found
+        && let Some(revision) = row.applied_revision
+    {
+        row.undone = undo::is_undone(connection, revision).await?;
+    }
+    Ok(found)
 }
 
 /// Somebody's own, or all; newest first, without their operations. `before` pages on.
@@ -81,7 +91,7 @@ pub async fn count_open(connection: &mut PgConnection, actor: &str) -> Result<i6
         .await?)
 }
 
-/// Puts another name, other deeds and another picture in the place of what stands.
+/// Puts another name, other deeds and another picture in the place of what stands; one whose application was undone is open again.
 pub async fn update(
     connection: &mut PgConnection,
     id: i64,
@@ -90,7 +100,8 @@ pub async fn update(
     base_revision: i64,
 ) -> Result<()> {
     sqlx::query(
-        "UPDATE scenario SET name = $2, operations = $3, base_revision = $4, version = version + 1, updated_at = clock_timestamp() WHERE id = $1",
+        "UPDATE scenario SET name = $2, operations = $3, base_revision = $4, applied_revision = NULL, version = version + 1, updated_at = clock_timestamp()
+         WHERE id = $1",
     )
     .bind(id)
     .bind(name)

@@ -75,7 +75,8 @@ pub async fn refuse_changed(
     let mut findings: Vec<Finding> = named.iter().map(told).collect();
     if others > 0 {
         let more = if named.is_empty() { "有" } else { "另有" };
-        let message = format!("{more} {others} 行后来又被修改，这里不逐一列出（列出 {NAMED} 行为止，且限于您的管辖范围）");
+        let message =
+            format!("{more} {others} 行后来又被修改，这里不逐一列出（列出 {NAMED} 行为止，且限于您的管辖范围）");
         findings.push(Finding::error("changed_since", Place::whole(), message));
     }
     findings.extend(beside);

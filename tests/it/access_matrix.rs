@@ -167,6 +167,8 @@ pub const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("GET HEAD", "/api/control-zone-kinds", Rule::Staff, "/api/control-zone-kinds"),
     ("GET HEAD", "/api/control-zone-kinds/{code}", Rule::Staff, "/api/control-zone-kinds/control_unit"),
     ("PUT DELETE", "/api/control-zone-kinds/{code}", Rule::Admin, "/api/control-zone-kinds/control_unit"),
+    ("GET HEAD", "/api/control-zones/{id}", Rule::Staff, "/api/control-zones/permanent_farmland-1"),
+    ("DELETE", "/api/control-zones/{id}", Rule::Editor, "/api/control-zones/permanent_farmland-1"),
     ("GET HEAD POST", "/api/overlap-checks", Rule::Planner, "/api/overlap-checks"),
     ("GET HEAD DELETE", "/api/overlap-checks/{id}", Rule::Planner, "/api/overlap-checks/1"),
     ("POST", "/api/overlap-checks/{id}/cancel", Rule::Planner, "/api/overlap-checks/1/cancel"),

@@ -4,66 +4,19 @@ use actix_web::http::Method;
 use serde_json::{Value, json};
 use sizhi::domain::access::Role;
 
-use crate::support::accounts::{add, issue, with_token};
+use crate::support::accounts::{add, issue, token_of, with_token};
 use crate::support::boundary::{
-    CHANGES, assessment, block, codes, post, proposal, proposed, rectangle, square, step, stepped,
+    CHANGES, SCENARIOS, approval, assessment, block, change_of, codes, noticed, park_of_two, post, proposal, proposed,
+    rectangle, square, step, stepped, tried,
 };
 use crate::support::http::{Answer, authorised, call, encode, get, get_authorised};
-use crate::support::land::{Land, TURNOVER, id as parcel_id, items, newest};
+use crate::support::land::{TURNOVER, id as parcel_id, items, newest};
 use crate::support::parcels::PARK;
 use crate::support::process::{run, sizhi};
 use crate::support::{Database, files};
 
-/// West and east block beside each other, surveyed, in 0.0001° from the land's place.
-async fn park_of_two(db: &Database) -> Land {
-    let land = Land::of(db).await;
-    let at = |[w, s, e, n]: [f64; 4]| {
-        format!(
-            "ST_Multi(ST_MakeEnvelope({}, {}, {}, {}, 4490))",
-            land.x + w * 1e-4,
-            land.y + s * 1e-4,
-            land.x + e * 1e-4,
-            land.y + n * 1e-4
-        )
-    };
-    db.write(&format!(
-        "DELETE FROM park_block WHERE park_code = '{PARK}';
-         INSERT INTO park_block (id, park_code, number, name, geom, area_m2, stated_area_ha, east, source)
-         SELECT '{PARK}-' || n, '{PARK}', n, name, geom, ST_Area(geom::geography), ha, '星沙大道', '实测（试验）'
-         FROM (VALUES ('1', '西区', 87.0, {}), ('2', '东区', 69.7, {})) AS b (n, name, ha, geom)",
-        at([0.0, 0.0, 100.0, 80.0]),
-        at([100.0, 0.0, 180.0, 80.0])
-    ))
-    .await;
-    land
-}
-
-/// The west block as it stands, the east block moved: its south half given up, land in the north taken in.
-fn change_of(land: &Land) -> Value {
-    let box_of = |[w, s, e, n]: [f64; 4]| {
-        rectangle([land.x + w * 1e-4, land.y + s * 1e-4, land.x + e * 1e-4, land.y + n * 1e-4])
-    };
-    let mut west = block("1", "87", box_of([0.0, 0.0, 100.0, 80.0]));
-    west["properties"]["name"] = json!("西区");
-    west["properties"]["east"] = json!("星沙大道");
-    let mut east = block("2", "69.7", box_of([100.0, 40.0, 180.0, 120.0]));
-    east["properties"]["name"] = json!("东区");
-    east["properties"]["north"] = json!("捞刀河、新址");
-    proposal(PARK, ["156.70", "34.85", "34.85", "156.70"], vec![west, east])
-}
-
 async fn status(db: &Database) -> String {
     db.value(&format!("SELECT status FROM park WHERE code = '{PARK}'")).await
-}
-
-/// To the eve of the approval: notice on Friday 2024-11-01, five working days to Friday 2024-11-08.
-async fn noticed(db: &Database, id: &str) {
-    stepped(db, id, json!({"to": "joint_review", "on": "2024-10-15"})).await;
-    stepped(db, id, json!({"to": "public_notice", "on": "2024-11-01"})).await;
-}
-
-fn approval() -> Value {
-    json!({"to": "approved", "on": "2024-11-11", "document_no": "湘政函〔2024〕99号"})
 }
 
 /// The park's block rows: id, life, revision, area in whole m².
@@ -162,13 +115,11 @@ async fn an_approval_is_not_undone_under_what_came_after_it() {
     let refused = post(&db, &format!("/api/revisions/{revision}/undo"), &json!({})).await;
     let problem = refused.assert_problem(409, "undo_conflict");
     assert_eq!(codes(&problem["findings"]), ["changed_since"], "{problem}");
-    // Neither while the park has another change open, nor by whoever looks after another prefecture.
+    // Nor by whoever looks after another prefecture, whatever came after it.
     db.write(&format!("UPDATE park_block SET name = '东区' WHERE id = '{PARK}-2' AND valid_to = 'infinity'")).await;
-    add(&db, "other", Role::Editor, &["430200"]).await;
-    let token = issue(&db, json!({"account": "other", "name": "x"})).await["token"].as_str().expect("token").to_owned();
-    let foreign = with_token(Method::POST, &format!("/api/revisions/{revision}/undo"), &token).set_json(json!({}));
-    let answer = call(&db, foreign).await;
-    assert!(matches!(answer.status.as_u16(), 403 | 409), "{}", answer.text());
+    let other = token_of(&db, "other", &["430200"]).await;
+    let foreign = with_token(Method::POST, &format!("/api/revisions/{revision}/undo"), &other).set_json(json!({}));
+    call(&db, foreign).await.assert_problem(403, "outside_jurisdiction");
     assert_eq!(rows(&db).await.len(), 3);
 }
 
@@ -647,25 +598,6 @@ async fn an_id_with_a_nul_is_nobodys() {
     // The same asked of the change itself is done.
     let path = format!("{CHANGES}/{id}");
     assert_eq!(call(&db, authorised(Method::PUT, &path).set_json(&body)).await.status, 200);
-}
-
-const SCENARIOS: &str = "/api/scenarios";
-
-/// What a trial of this one deed tells, as the owner of the token asks for it.
-async fn tried(db: &Database, token: &str, operation: Value) -> Value {
-    let body = json!({"name": "试验", "operations": [operation]});
-    let made = call(db, with_token(Method::POST, SCENARIOS, token).set_json(body)).await;
-    assert_eq!(made.status, 201, "{}", made.text());
-    let path = format!("{SCENARIOS}/{}/evaluation", made.json()["id"]);
-    let told = call(db, with_token(Method::GET, &path, token)).await;
-    assert_eq!(told.status, 200, "{}", told.text());
-    told.json()
-}
-
-async fn token_of(db: &Database, name: &str, divisions: &[&str]) -> String {
-    add(db, name, Role::Editor, divisions).await;
-    let issued = issue(db, json!({"account": name, "name": "test"})).await;
-    issued["token"].as_str().expect("token").to_owned()
 }
 
 #[actix_web::test]

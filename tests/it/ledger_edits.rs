@@ -485,5 +485,11 @@ async fn rows_read(db: &Database) -> i64 {
         sqlx::query("SELECT 1").execute(&mut *connection).await.expect("told");
         idle.push(connection);
     }
+    // A worker that has read for one of them tells it when it ends, after the answer.
+    let workers =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'parallel worker'";
+    while db.value::<i64>(workers).await > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     db.value("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'turnover_parcel'").await
 }

@@ -596,8 +596,7 @@ async fn an_area_of_nothing_is_an_area_of_the_event_and_none_of_the_park() {
     assert_eq!(done.status, 201, "{}", done.text());
     let warnings = done.json()["warnings"].clone();
     assert!(warnings.as_array().expect("list").iter().any(|w| w["code"] == "approved_area_kept"), "{warnings}");
-    let kept: String =
-        db.value(&format!("SELECT approved_area_ha::text FROM park WHERE code = '{SURVIVOR}'")).await;
+    let kept: String = db.value(&format!("SELECT approved_area_ha::text FROM park WHERE code = '{SURVIVOR}'")).await;
     assert_eq!(kept, "1733.5000");
 }
 

@@ -266,15 +266,12 @@ async fn a_boundary_may_be_supposed_and_is_not_applied_so() {
 async fn rows_of_other_counties_that_moved_are_counted_and_not_named() {
     let db = Database::with_sample().await;
     settle(&db, "scenario-elsewhere").await;
-    let counties: Vec<String> = db
-        .column(&format!(
-            "SELECT DISTINCT unnest(county_codes) FROM park WHERE code IN ('{}', '{}', '{SURVIVOR}') ORDER BY 1",
-            MERGED[0], MERGED[1]
-        ))
-        .await;
-    let counties: Vec<&str> = counties.iter().map(String::as_str).collect();
-    assert!(!counties.is_empty() && !counties.contains(&parcels::COUNTY), "{counties:?}");
-    add(&db, "park.editor", Role::Editor, &counties).await;
+    // All three parks are 芙蓉区's, whose editor may merge them; their parcels are 长沙县's.
+    let county = "430102";
+    assert_ne!(county, parcels::COUNTY);
+    let parks = format!("'{}', '{}', '{SURVIVOR}'", MERGED[0], MERGED[1]);
+    db.write(&format!("UPDATE park SET county_codes = ARRAY['{county}'] WHERE code IN ({parks})")).await;
+    add(&db, "park.editor", Role::Editor, &[county]).await;
     let token = issue(&db, json!({"account": "park.editor", "name": "test"})).await["token"].clone();
     let token = token.as_str().expect("token");
     let mut merge = merger(0);
@@ -525,6 +522,38 @@ async fn what_was_undone_since_is_not_told_as_done() {
     assert_eq!(undo(&db, revision + 1).await.status, 200);
     assert_eq!(apply().await.status, 200);
     assert_eq!(newest(&db).await, revision + 2);
+}
+
+/// Whoever takes an application back may think again with the same scenario.
+#[actix_web::test]
+async fn a_scenario_whose_application_was_undone_is_open_again_once_it_is_looked_at() {
+    let db = Database::with_sample().await;
+    let (x, y, _) = parcels::inside(&db, parcels::PARK).await;
+    let entry = json!({"op": "parcel", "collection": "turnover_parcels", "feature": parcel(x, y)});
+    let id = created(&db, json!([entry])).await["id"].clone();
+    let path = format!("{SCENARIOS}/{id}");
+    assert_eq!(deed(&db, &id, "apply").await.status, 200);
+    let (revision, applied) = (newest(&db).await, rows(&db).await);
+    let shown = get_authorised(&db, &path).await.json();
+    assert_eq!((&shown["applied_revision"], &shown["undone"]), (&json!(revision), &json!(false)), "{shown}");
+    let undoes = |shown: &Value| shown["links"].as_array().expect("links").iter().any(|link| link["rel"] == "undo");
+    assert!(undoes(&shown), "{shown}");
+
+    assert_eq!(undo(&db, revision).await.status, 200);
+    let shown = get_authorised(&db, &path).await.json();
+    assert_eq!((&shown["applied_revision"], &shown["undone"]), (&json!(revision), &json!(true)), "{shown}");
+    assert!(!undoes(&shown), "{shown}");
+    // The undoing is a change of the register that the owner has not looked at.
+    deed(&db, &id, "apply").await.assert_problem(409, "base_moved");
+    let rebased = deed(&db, &id, "rebase").await;
+    assert_eq!(rebased.status, 200, "{}", rebased.text());
+    let shown = rebased.json();
+    assert_eq!((&shown["applied_revision"], &shown["undone"]), (&Value::Null, &json!(false)), "{shown}");
+    assert_eq!(shown["base_revision"], json!(revision + 1), "{shown}");
+    let again = deed(&db, &id, "apply").await;
+    assert_eq!(again.status, 200, "{}", again.text());
+    assert_eq!(again.json()["applied_revision"], json!(revision + 2));
+    assert_eq!(rows(&db).await, applied);
 }
 
 #[actix_web::test]

@@ -49,7 +49,7 @@ pub(super) async fn write(
     not_anothers(connection, change, &begun).await?;
 
     let ids: Vec<String> = ended.iter().map(|(_, block)| block.id.to_string()).collect();
-    boundary_changes::end_blocks(connection, &ids, on).await?;
+    blocks::end_blocks(connection, &ids, on).await?;
     boundary_changes::insert_blocks(connection, &change.park, &begun, on).await?;
     boundary_changes::set_park(connection, &change.park, standing.status, Some(&change.areas.after.to_string()))
         .await?;
@@ -116,11 +116,12 @@ fn old_enough(ended: &[(usize, &Block)], standing: &Standing, on: NaiveDate) -> 
 }
 
 /// The boundary does not begin in the park's own past, as no event of a park does (`inventory::parks`): it comes after every block that
-/// stands, also one that goes on, and not before the last block ended or the last event happened. (Several of one day are told apart by their
-/// papers; two boundaries of one day are not.)
+/// stands, also one that goes on, and not before the park itself began, the last block ended or the last event happened. (Several of one day
+/// are told apart by their papers; two boundaries of one day are not.)
 fn after_the_past(last: LastDays, on: NaiveDate) -> Result<()> {
     let on_the_day = [(last.begun, "现有区块的生效日")];
-    let before = [(last.ended, "已终止区块的终止日"), (last.event, "最近一次园区事件的日期")];
+    let before =
+        [(last.founded, "园区的批准日"), (last.ended, "已终止区块的终止日"), (last.event, "最近一次园区事件的日期")];
     let late = on_the_day.into_iter().filter(|(day, _)| day.is_some_and(|day| day >= on));
     let late = late.chain(before.into_iter().filter(|(day, _)| day.is_some_and(|day| day > on)));
     let findings: Vec<Finding> = late

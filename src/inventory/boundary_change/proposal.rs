@@ -11,7 +11,6 @@ use crate::domain::boundary_change::{
     StatedAreas, TITLE_LENGTH,
 };
 use crate::domain::lifecycle::{DecimalHectares, EventKind};
-use crate::domain::text::misleads;
 use crate::domain::{BlockId, Finding, FourExtents, ParkCode, Place, Severity};
 use crate::error::{Error, Result};
 use crate::exchange::text_encoding::compose;
@@ -19,6 +18,7 @@ use crate::exchange::{Candidate, ReadOptions, geojson};
 use crate::geometry::overlap;
 use crate::geometry::{area, validity};
 use crate::inventory::import::{check_in_province, overlaps};
+use crate::inventory::peoples_text::{self, Fault};
 
 /// Properties of a block; others are refused, not passed over.
 const PROPERTIES: [&str; 9] =
@@ -124,17 +124,17 @@ pub(super) fn line(name: &str, text: &str, most: usize, findings: &mut Vec<Findi
 }
 
 fn line_at(place: Place, name: &str, text: &str, most: usize, findings: &mut Vec<Finding>) -> Option<String> {
-    let text = compose(text.trim());
-    if text.chars().any(misleads) {
-        let message = format!("{name} 含有控制字符或改变显示方向的字符");
-        findings.push(Finding::error("text_control_character", place.field(name), message));
-        return None;
+    match peoples_text::judged_line(text, most) {
+        Ok(text) => Some(text).filter(|text| !text.is_empty()),
+        Err(fault) => {
+            let code = match fault {
+                Fault::Misleading => "text_control_character",
+                Fault::LongerThan(_) => "text_too_long",
+            };
+            findings.push(Finding::error(code, place.field(name), fault.message(name)));
+            None
+        }
     }
-    if text.chars().count() > most {
-        findings.push(Finding::error("text_too_long", place.field(name), format!("{name} 最多 {most} 个字")));
-        return None;
-    }
-    Some(text).filter(|text| !text.is_empty())
 }
 
 /// Hectares as a JSON number or text: digits and at most four decimals, exact.

@@ -34,8 +34,8 @@ pub(in crate::inventory) fn may_undo(viewer: &Viewer, divisions: &[String]) -> b
     looks_after(viewer, divisions)
 }
 
-/// Lets stand again what stood before the revision. Whoever looks after the park may: the same who may decide the change. Parcels of
-/// other counties go back with it, as they went.
+/// Lets stand again what stood before the revision. Whoever looks after the park, as it was proposed and as it lies now, may: the same who may
+/// decide the change. Parcels of other counties go back with it, as they went.
 pub(in crate::inventory) async fn undo(
     pool: &PgPool,
     deed: &Deed<'_>,

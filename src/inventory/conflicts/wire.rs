@@ -7,7 +7,7 @@ use super::Audited;
 use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::overlap::OverlapClass;
 use crate::domain::{Hectares, Mu, SquareMetres};
-use crate::inventory::overlap_check::wire::{layer_title, moment};
+use crate::inventory::overlap_check::wire::{add_last_word, layer_title, moment};
 use crate::layers::geojson;
 use crate::store::conflicts::{AuditState, Conflict, Measured, Side};
 
@@ -29,15 +29,11 @@ pub fn properties(conflict: &Conflict, since: Option<DateTime<Utc>>) -> Value {
         "closed_revision": conflict.closed_revision,
         "closed_at": conflict.closed_at.map(moment),
         "change": since.map(|since| change(conflict, since)),
-        "verdict": conflict.verdict.as_str(),
-        "verdict_label": conflict.verdict.label(),
-        "note": conflict.note,
-        "marked_by": conflict.marked_by,
-        "marked_at": conflict.marked_at.map(moment),
     });
     if let (Some(shown), Value::Object(life)) = (shown.as_object_mut(), life) {
         shown.extend(life);
     }
+    add_last_word(&mut shown, &conflict.said);
     shown
 }
 

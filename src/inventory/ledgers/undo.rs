@@ -7,7 +7,7 @@ use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::ledger::{PlanProgress, missing_for_parcel};
 use crate::domain::{Finding, Place};
 use crate::error::{Error, Result};
-use crate::inventory::{boundary_change, land};
+use crate::inventory::{boundary_change, land, zone_withdrawal};
 use crate::store::{self, ledgers};
 
 /// Tables that single edits write. What else a revision wrote has a way back of its own, or none.
@@ -32,6 +32,9 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
     if boundary_change::undo::is_of_change(&wrote) {
         return boundary_change::undo::undo(pool, deed, target, &reason, dry_run).await;
     }
+    if zone_withdrawal::is_of_withdrawal(pool, &wrote, target).await? {
+        return zone_withdrawal::undo(pool, deed, target, &reason, dry_run).await;
+    }
     let (mut transaction, done) = begin(pool, deed).await?;
     if let Some(done) = done {
         return Ok(done);
@@ -49,7 +52,7 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
             _ => "修改园区、区块或区划的修订；请用更正后的文件重新导入",
         };
         let detail = format!(
-            "修订 {target} 是{what}；这里能撤销的是台账（周转用地、低效用地、再开发方案）、调区扩区、园区事件、名录发布和推演方案的修订"
+            "修订 {target} 是{what}；这里能撤销的是台账（周转用地、低效用地、再开发方案）、调区扩区、园区事件、名录发布、推演方案和移除管控区域的修订"
         );
         return Err(Error::conflict("undo_not_possible", detail));
     }

@@ -13,10 +13,11 @@ use super::source::{Feature, Source};
 use super::zone;
 use crate::domain::BlockId;
 use crate::domain::overlap::{OverlapClass, Thresholds};
-use crate::domain::overlap_check::{LandKind, MOST_COMPARED, MOST_FINDINGS, Purpose, Verdict, Weight, weigh};
+use crate::domain::overlap_check::{LandKind, MOST_COMPARED, MOST_FINDINGS, Purpose, Weight, weigh};
 use crate::geometry::metres::Plane;
 use crate::geometry::overlap::{Encounter, Shape, Stopped, Work, encounter};
 use crate::geometry::validity;
+use crate::store::last_word::LastWord;
 use crate::store::overlap_checks::{FindingRow, SubjectRow};
 
 /// Steps of all pairs together: some minutes on one processor.
@@ -343,10 +344,7 @@ fn row(pair: Found, subjects: &[SubjectRow], sources: &[Source], purpose: Purpos
         gap_length_m: met.gap.as_ref().map(|gap| gap.length_m),
         land: met.land.filter(|land| !land.0.is_empty()),
         rule: source.zone(pair.feature).map(|zone| zone.rule).filter(|rule| !rule.is_empty()),
-        verdict: Verdict::Open,
-        note: String::new(),
-        marked_by: None,
-        marked_at: None,
+        said: LastWord::none(),
     }
 }
 

@@ -77,10 +77,10 @@ const FINDINGS: [OfFinding; 22] = {
         ("缝隙面积", Number, Some("m2"), |f| number(f.gap_area_m2)),
         ("缝隙长（米）", Number, None, |f| number(f.gap_length_m)),
         ("管控要求", Text, None, |f| text(f.rule.as_deref())),
-        ("处理意见", Text, None, |f| Cell::Text(f.verdict.label().to_owned())),
-        ("备注", Text, None, |f| Cell::Text(f.note.clone())),
-        ("处理人", Text, None, |f| text(f.marked_by.as_deref())),
-        ("处理时间", DateTime, None, |f| f.marked_at.map_or(Cell::Missing, Cell::DateTime)),
+        ("处理意见", Text, None, |f| Cell::Text(f.said.verdict.label().to_owned())),
+        ("备注", Text, None, |f| Cell::Text(f.said.note.clone())),
+        ("处理人", Text, None, |f| text(f.said.by.as_deref())),
+        ("处理时间", DateTime, None, |f| f.said.at.map_or(Cell::Missing, Cell::DateTime)),
     ]
 };
 

@@ -10,6 +10,7 @@ use crate::domain::overlap_check::Purpose;
 use crate::domain::{Hectares, Mu, SquareMetres};
 use crate::error::{Error, Result};
 use crate::layers::{declaration, geojson};
+use crate::store::last_word::LastWord;
 use crate::store::overlap_checks::{CheckRow, FindingRow};
 
 /// The layer's title, where it is one of the register's.
@@ -85,7 +86,7 @@ pub fn finding_feature(row: &FindingRow) -> Value {
 
 pub fn finding_json(row: &FindingRow) -> Value {
     let area = SquareMetres::new(row.area_m2);
-    json!({
+    let mut shown = json!({
         "number": row.number,
         "subject": row.subject,
         "subject_label": row.label,
@@ -108,12 +109,18 @@ pub fn finding_json(row: &FindingRow) -> Value {
         "gap_length_m": row.gap_length_m,
         "rule": row.rule,
         "message": sentence(row),
-        "verdict": row.verdict.as_str(),
-        "verdict_label": row.verdict.label(),
-        "note": row.note,
-        "marked_by": row.marked_by,
-        "marked_at": row.marked_at.map(moment),
-    })
+    });
+    add_last_word(&mut shown, &row.said);
+    shown
+}
+
+/// Adds what people said last of it.
+pub fn add_last_word(shown: &mut Value, said: &LastWord) {
+    shown["verdict"] = json!(said.verdict.as_str());
+    shown["verdict_label"] = json!(said.verdict.label());
+    shown["note"] = json!(said.note);
+    shown["marked_by"] = json!(said.by);
+    shown["marked_at"] = json!(said.at.map(moment));
 }
 
 /// What the finding says in one sentence.

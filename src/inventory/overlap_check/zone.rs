@@ -6,8 +6,9 @@ use serde::Deserialize;
 use super::source::Source;
 use crate::domain::control_zone::{Effect, ZoneKind, ZoneRules, ZoneTold, rule_text};
 use crate::domain::overlap::{OverlapClass, Thresholds};
-use crate::domain::overlap_check::{Purpose, Verdict, Weight};
+use crate::domain::overlap_check::{Purpose, Weight};
 use crate::geometry::overlap::{self, Rest, Shape, Stopped, Work, rest};
+use crate::store::last_word::LastWord;
 use crate::store::overlap_checks::{FindingRow, SubjectRow};
 
 /// The layer of control lines.
@@ -117,9 +118,6 @@ pub(super) fn finding(
             &ZoneRules { rule: Some(kind.rule.clone()), ..ZoneRules::default() },
             Some(&kind.document),
         )),
-        verdict: Verdict::Open,
-        note: String::new(),
-        marked_by: None,
-        marked_at: None,
+        said: LastWord::none(),
     }
 }

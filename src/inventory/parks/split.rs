@@ -13,6 +13,7 @@ use crate::domain::lifecycle::EventKind;
 use crate::domain::{Block, Finding, ParkCode, Place, Severity};
 use crate::error::{Error, Result};
 use crate::inventory::import;
+use crate::store::blocks;
 use crate::store::park_events::{self, ParkEdit, StandingBlock};
 
 /// Parts that one request draws at most.
@@ -159,7 +160,7 @@ impl Work<'_> {
             self.establish(connection, new, &[park], revision).await?;
             self.hand_on(connection, whole, &new.park.code, &mut Numbers::default()).await?;
         }
-        park_events::end_blocks(connection, &division.divided, self.on).await?;
+        blocks::end_blocks(connection, &division.divided, self.on).await?;
         for (from, block, m2) in division.parts {
             park_events::begin_block(connection, &block, self.on).await?;
             self.lines.push(Line { park: park.to_string(), parent: from, child: block.id.to_string(), m2 });

@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::inventory::import;
 use crate::inventory::ledgers::{Deed, open, text};
 use crate::store;
-use crate::store::boundary_changes;
 use crate::store::park_events::{self, BlockLine, ParkEdit, StandingBlock, StandingPark, Succession};
+use crate::store::{blocks, boundary_changes};
 
 /// What the event rests on.
 struct Paper {
@@ -268,7 +268,8 @@ impl<'a> Work<'a> {
         if standing.name != new.park.name && !new.park.aliases.contains(&standing.name) {
             new.park.aliases.push(standing.name.clone());
         }
-        let area = self.wanted.areas.approved().or(standing.approved_area_ha.as_deref().and_then(DecimalHectares::parse));
+        let area =
+            self.wanted.areas.approved().or(standing.approved_area_ha.as_deref().and_then(DecimalHectares::parse));
         new.approved_area = new.approved_area.or(area);
         self.file(park, EventKind::Upgraded, &[&new.park.code], self.wanted.areas, revision);
         self.withdraw(connection, &[park]).await?;
@@ -283,7 +284,7 @@ impl<'a> Work<'a> {
         self.withdraw(connection, &[park]).await?;
         let blocks = park_events::list_blocks(connection, &[park.to_string()]).await?;
         let ids: Vec<String> = blocks.into_iter().map(|block| block.id).collect();
-        park_events::end_blocks(connection, &ids, self.on).await?;
+        blocks::end_blocks(connection, &ids, self.on).await?;
         self.end(connection, park, None).await
     }
 
@@ -308,7 +309,7 @@ impl<'a> Work<'a> {
         numbers: &mut Numbers,
     ) -> Result<()> {
         let ids: Vec<String> = blocks.iter().map(|block| block.id.clone()).collect();
-        park_events::end_blocks(connection, &ids, self.on).await?;
+        blocks::end_blocks(connection, &ids, self.on).await?;
         let mut heirs = Vec::with_capacity(blocks.len());
         for block in blocks {
             let heir = Succession { from: block.id.clone(), park: to.to_string(), number: numbers.give(&block.number) };

@@ -19,11 +19,10 @@ pub use trial::{Changed, Failure, LayerChanges, ParkTotals, Totals, Trial, Tried
 use super::boundary_change::{Draft, MoveRequest};
 use super::ledgers::{self, Deed, Done, Edit};
 use super::parks::ParkEventRequest;
+use super::peoples_text::{self, Fault};
 use crate::domain::access::{Jurisdiction, Role, Viewer};
-use crate::domain::text::misleads;
 use crate::domain::{Finding, ParkCode, Place};
 use crate::error::{Error, Result};
-use crate::exchange::text_encoding;
 use crate::store::scenarios::{self, MovedRow, ScenarioRow};
 use crate::store::{self, as_of};
 
@@ -207,6 +206,11 @@ pub async fn apply(pool: &PgPool, deed: &Deed<'_>, row: &ScenarioRow, operations
     let kept = own(scenarios::find(&mut transaction, row.id, true).await?, deed.viewer, row.id)?;
     seen(&kept, row.version)?;
     still_open(&kept)?;
+    if let Some(revision) = kept.applied_revision {
+        let detail =
+            format!("推演方案 {} 的实施（修订 {revision}）已撤销；请核对后先以 rebase 更新依据，再实施", row.id);
+        return Err(Error::conflict("base_moved", detail));
+    }
     let tried = trial::carry_out(&mut transaction, deed, row, operations, false).await?;
     if let Some(failure) = tried.failure {
         return Err(refused(failure));
@@ -249,15 +253,12 @@ fn refused(failure: Failure) -> Error {
     Error::Conflict { code: "scenario_not_applicable", detail, findings }
 }
 
-fn checked_name(name: &str) -> Result<String> {
-    let name = text_encoding::compose(name.trim());
-    if name.chars().any(misleads) {
-        return Err(Error::invalid("text_control_character", "name 含有控制字符或改变显示方向的字符"));
+fn checked_name(given: &str) -> Result<String> {
+    match peoples_text::judged_line(given, NAME_LENGTH) {
+        Ok(name) if !name.is_empty() => Ok(name),
+        Err(fault @ Fault::Misleading) => Err(fault.refusal("name")),
+        _ => Err(Error::invalid("value_invalid", format!("name 应为 1 至 {NAME_LENGTH} 个字"))),
     }
-    if name.is_empty() || name.chars().count() > NAME_LENGTH {
-        return Err(Error::invalid("value_invalid", format!("name 应为 1 至 {NAME_LENGTH} 个字")));
-    }
-    Ok(name)
 }
 
 /// Nobody else sees it, but administrators.
@@ -280,8 +281,9 @@ fn seen(row: &ScenarioRow, version: i32) -> Result<()> {
 fn still_open(row: &ScenarioRow) -> Result<()> {
     match row.applied_revision {
         None => Ok(()),
+        Some(_) if row.undone => Ok(()),
         Some(revision) => {
-            let detail = format!("推演方案 {} 已实施（修订 {revision}），不能再改；撤销请撤销该修订", row.id);
+            let detail = format!("推演方案 {} 已实施（修订 {revision}），不能再改；如需重来，请先撤销该修订", row.id);
             Err(Error::conflict("scenario_applied", detail))
         }
     }

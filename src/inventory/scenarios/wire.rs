@@ -23,6 +23,7 @@ pub fn scenario_json(row: &ScenarioRow, with_operations: bool) -> Value {
         "operation_count": row.operation_count,
     });
     if with_operations {
+        document["undone"] = json!(row.undone);
         document["operations"] = row.operations.clone();
     }
     document

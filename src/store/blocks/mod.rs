@@ -3,6 +3,8 @@
 mod papers;
 mod stage;
 
+use chrono::NaiveDate;
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 pub use self::papers::{Papers, list_papers};
@@ -74,7 +76,7 @@ pub async fn list_overlap_candidates(
         .collect()
 }
 
-fn parse_id(id: &str) -> Result<BlockId> {
+pub(super) fn parse_id(id: &str) -> Result<BlockId> {
     BlockId::parse(id).map_err(|cause| Error::internal("登记库中的区块标识不合规则", cause))
 }
 
@@ -139,7 +141,23 @@ pub async fn list_mixed_parks(connection: &mut PgConnection, undone: i64, undo: 
     .await?)
 }
 
-fn block_of_row(row: &sqlx::postgres::PgRow) -> Result<Block> {
+/// Ends the current lives of these blocks on the day. Needs an open revision.
+pub async fn end_blocks(connection: &mut PgConnection, ids: &[String], on: NaiveDate) -> Result<u64> {
+    let sql = "UPDATE park_block SET valid_to = $2 WHERE id = ANY ($1) AND valid_to = 'infinity'";
+    Ok(sqlx::query(sql).bind(ids).bind(on).execute(connection).await?.rows_affected())
+}
+
+/// The words of the four sides, each from its column.
+pub(super) fn four_extents_of(row: &PgRow) -> Result<FourExtents> {
+    Ok(FourExtents {
+        east: row.try_get("east")?,
+        south: row.try_get("south")?,
+        west: row.try_get("west")?,
+        north: row.try_get("north")?,
+    })
+}
+
+fn block_of_row(row: &PgRow) -> Result<Block> {
     let attributes: serde_json::Value = row.try_get("attributes")?;
     let attributes = attributes
         .as_object()
@@ -152,12 +170,7 @@ fn block_of_row(row: &sqlx::postgres::PgRow) -> Result<Block> {
         boundary: geometry_column::decode(row.try_get("geom")?)?,
         area: SquareMetres::new(area).unwrap_or(SquareMetres::ZERO),
         stated_area: row.try_get::<Option<f64>, _>("stated_area_ha")?.and_then(Hectares::new),
-        four_extents: FourExtents {
-            east: row.try_get("east")?,
-            south: row.try_get("south")?,
-            west: row.try_get("west")?,
-            north: row.try_get("north")?,
-        },
+        four_extents: four_extents_of(row)?,
         four_extents_text: row.try_get("four_extents")?,
         illustrative: row.try_get("illustrative")?,
         source: row.try_get("source")?,

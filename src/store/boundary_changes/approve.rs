@@ -36,6 +36,8 @@ impl Standing {
 /// The newest days of a park's past that are known. A boundary does not begin before them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, FromRow)]
 pub struct LastDays {
+    /// The park's own first day.
+    pub founded: Option<NaiveDate>,
     /// The first day of the youngest block that stands.
     pub begun: Option<NaiveDate>,
     /// The first day on which the last block to end did not stand.
@@ -69,10 +71,11 @@ pub async fn list_standing(connection: &mut PgConnection, park: &ParkCode) -> Re
     Ok(Some(Standing { name, status, prefecture, divisions, approved_area, blocks: standing, since }))
 }
 
-/// The newest days of the park's blocks and events. (Blocks that have stood for ever, and events without a day, say nothing.)
+/// The newest days of the park, its blocks and its events. (What has stood for ever, and events without a day, say nothing.)
 pub async fn last_days(connection: &mut PgConnection, park: &ParkCode) -> Result<LastDays> {
     Ok(sqlx::query_as(
-        "SELECT (SELECT nullif(max(valid_from), '-infinity') FROM park_block WHERE park_code = $1 AND valid_to = 'infinity') AS begun,
+        "SELECT (SELECT nullif(valid_from, '-infinity') FROM park WHERE code = $1) AS founded,
+                (SELECT nullif(max(valid_from), '-infinity') FROM park_block WHERE park_code = $1 AND valid_to = 'infinity') AS begun,
                 (SELECT max(valid_to) FROM park_block WHERE park_code = $1 AND valid_to < 'infinity') AS ended,
                 (SELECT max(occurred_on) FROM park_event WHERE park_code = $1) AS event",
     )
@@ -100,16 +103,6 @@ pub async fn blocks_changed_since(
     .bind(park.as_str())
     .fetch_all(connection)
     .await?)
-}
-
-/// Ends the current lives of these blocks on the day.
-pub async fn end_blocks(connection: &mut PgConnection, ids: &[String], on: NaiveDate) -> Result<u64> {
-    let done = sqlx::query("UPDATE park_block SET valid_to = $2 WHERE id = ANY ($1) AND valid_to = 'infinity'")
-        .bind(ids)
-        .bind(on)
-        .execute(connection)
-        .await?;
-    Ok(done.rows_affected())
 }
 
 /// Begins the lives of these blocks on the day. `illustrative` and `sources` in their order.

@@ -12,15 +12,16 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgConnection, Row};
 
 pub use approve::{
-    LastDays, Standing, blocks_changed_since, close_park, end_blocks, insert_blocks, last_days, list_standing, set_park,
+    LastDays, Standing, blocks_changed_since, close_park, insert_blocks, last_days, list_standing, set_park,
 };
 pub use around::{NearBlock, NearDivision, NearParcel, blocks_around, divisions_around, parcels_around};
 pub use calendar::{list_days, replace_days};
 
+use super::blocks::four_extents_of;
 use super::geometry_column;
+use crate::domain::ParkCode;
 use crate::domain::boundary_change::{Landmark, ProposedBlock, State, StatedAreas};
 use crate::domain::lifecycle::{DecimalHectares, EventKind, ParkStatus};
-use crate::domain::{FourExtents, ParkCode};
 use crate::error::{Error, Result};
 
 /// A change as it stands.
@@ -286,10 +287,13 @@ pub async fn set_state(connection: &mut PgConnection, change: &ChangeRow) -> Res
     Ok(())
 }
 
-/// The divisions of each change that a revision wrote.
+/// The divisions of each change that a revision wrote, and those that its park lies in now.
 pub async fn divisions_of_revision(connection: &mut PgConnection, revision: i64) -> Result<Vec<Vec<String>>> {
-    let sql = "SELECT ARRAY(SELECT json_array_elements_text(coalesce(after, before) -> 'division_codes'))
-               FROM change WHERE revision = $1 AND layer = 'boundary_change'";
+    let sql = "WITH written AS (SELECT coalesce(after, before) AS image FROM change WHERE revision = $1 AND layer = 'boundary_change')
+               SELECT ARRAY(SELECT json_array_elements_text(image -> 'division_codes')) FROM written
+               UNION ALL
+               SELECT CASE WHEN p.county_codes = '{}' THEN ARRAY[p.prefecture_code] ELSE p.county_codes END
+               FROM written w JOIN park p ON p.code = w.image ->> 'park_code'";
     Ok(sqlx::query_scalar(sql).bind(revision).fetch_all(connection).await?)
 }
 
@@ -373,12 +377,7 @@ fn block_of_row(row: &PgRow) -> Result<ProposedBlock> {
         boundary: geometry_column::decode(row.try_get("geom")?)?,
         area_m2: row.try_get("area_m2")?,
         stated_area: area(&stated)?,
-        four_extents: FourExtents {
-            east: row.try_get("east")?,
-            south: row.try_get("south")?,
-            west: row.try_get("west")?,
-            north: row.try_get("north")?,
-        },
+        four_extents: four_extents_of(row)?,
         four_extents_text: row.try_get("four_extents")?,
         surveyed: row.try_get("surveyed")?,
     })

@@ -65,3 +65,10 @@ pub async fn issue(db: &Database, members: Value) -> Value {
     assert_eq!(answer.status, 201, "{}", answer.text());
     answer.json()
 }
+
+/// An editor of these divisions; its token.
+pub async fn token_of(db: &Database, name: &str, divisions: &[&str]) -> String {
+    add(db, name, Role::Editor, divisions).await;
+    let issued = issue(db, json!({"account": name, "name": "test"})).await;
+    issued["token"].as_str().expect("token").to_owned()
+}

@@ -26,8 +26,9 @@ pub mod tiles;
 pub mod tools;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, LazyLock};
 
 use sizhi::config::HttpArgs;
 use sizhi::domain::access::Viewer;
@@ -39,6 +40,7 @@ use sizhi::inventory::sample;
 use sizhi::layers::declaration;
 use sizhi::store::embedded::{self, Embedded, Options};
 use sizhi::store::{self, PoolLimits};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tokio::sync::{Mutex, OnceCell};
 
@@ -130,7 +132,36 @@ impl Cluster {
     }
 }
 
-/// A database of one test.
+/// Drops the databases of tests that are over, one after the other: of a whole run they would take 20 GB.
+static REMOVER: LazyLock<Sender<(PgConnectOptions, String)>> = LazyLock::new(|| {
+    let (over, names) = mpsc::channel::<(PgConnectOptions, String)>();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        for (superuser, name) in names {
+            let dropped = runtime.block_on(async {
+                let mut admin = PgConnection::connect_with(&superuser).await?;
+                // By force: the test's own connections end with its runtime, a moment later.
+                let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+                sqlx::query(AssertSqlSafe(sql)).execute(&mut admin).await?;
+                admin.close().await
+            });
+            if let Err(error) = dropped {
+                eprintln!("{name} is not dropped: {error}");
+            }
+        }
+    });
+    over
+});
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let Some(cluster) = CLUSTER.get() else { return };
+        // What is not dropped when the run ends goes with the cluster before the next.
+        let _ = REMOVER.send((cluster.embedded.superuser_options("postgres"), self.name.clone()));
+    }
+}
+
+/// A database of one test; it goes with this value.
 pub struct Database {
     /// As the owner, like the command line.
     pub pool: PgPool,

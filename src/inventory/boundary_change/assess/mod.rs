@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 use sqlx::PgPool;
 
 use self::land::Land;
-use self::sides::{Around, BlockView, REACH_M, View};
+use self::sides::{Around, BlockView, MOST_STEPS, REACH_M, View};
 use super::Detail;
 use super::proposal::differs_before;
 use crate::domain::access::Viewer;
@@ -112,8 +112,7 @@ pub async fn assess(
     })
     .await?;
     findings.extend(arithmetic(&change.park, &change.areas, &work, &land));
-    let told = |what: &String| Finding::warning("assessment_incomplete", Place::whole(), what.clone());
-    findings.extend(land.not_compared.iter().chain(&not_looked_at(&view)).map(told));
+    findings.extend(incomplete(&land, &view));
     let Work { standing, proposed, parcels, .. } = work;
     Ok(Assessment {
         park: change.park.clone(),
@@ -150,8 +149,14 @@ impl Work {
             parcels: &self.parcels,
             divisions: &self.divisions,
         };
-        (land, sides::view(&self.proposed, &around))
+        (land, sides::view(&self.proposed, &around, MOST_STEPS))
     }
+}
+
+/// What bounds on work have left out.
+fn incomplete(land: &Land, view: &View) -> Vec<Finding> {
+    let missed = land.not_compared.iter().cloned().chain(not_looked_at(view));
+    missed.map(|what| Finding::warning("assessment_incomplete", Place::whole(), what)).collect()
 }
 
 /// What of the 四至 was not looked at, in words: who reads that nothing lies there must know it.
@@ -161,7 +166,9 @@ fn not_looked_at(view: &View) -> Vec<String> {
         .map(|block| format!("区块“{}”的四至没有全部查看：周围的地物、界线太多，其候选和文字可能有遗漏", block.block))
         .collect();
     if !view.parcels_compared {
-        missed.push("区块与地块的相交处太多，没有全部比较：四至候选中可能有区块内的地块".to_owned());
+        missed.push(
+            "区块与地块的相交处太多，没有全部比较：四至候选中可能有区块内的地块，也可能缺少相邻的地块".to_owned(),
+        );
     }
     missed
 }
@@ -233,4 +240,70 @@ fn arithmetic(park: &ParkCode, areas: &StatedAreas, work: &Work, land: &Land) ->
         }
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use geo::Coord;
+
+    use super::*;
+    use crate::domain::FourExtents;
+    use crate::domain::lifecycle::DecimalHectares;
+
+    /// About a square kilometre each, the second one east of the first.
+    fn blocks() -> Vec<ProposedBlock> {
+        let block = |number: &str, west: f64| {
+            let (low, high) = (Coord { x: west, y: 28.2 }, Coord { x: west + 0.01, y: 28.21 });
+            ProposedBlock {
+                number: number.to_owned(),
+                name: None,
+                boundary: geo::MultiPolygon(vec![geo::Rect::new(low, high).to_polygon()]),
+                area_m2: 1_090_000.0,
+                stated_area: DecimalHectares::default(),
+                four_extents: FourExtents::default(),
+                four_extents_text: None,
+                surveyed: true,
+            }
+        };
+        vec![block("1", 112.9), block("2", 112.91)]
+    }
+
+    /// A road 330 m north of both.
+    fn road() -> Vec<Landmark> {
+        let path = vec![Coord { x: 112.901, y: 28.213 }, Coord { x: 112.919, y: 28.213 }];
+        vec![Landmark { name: "长张高速".to_owned(), path }]
+    }
+
+    fn looked(steps: u64) -> View {
+        let landmarks = road();
+        let around = Around { landmarks: &landmarks, blocks: &[], parcels: &[], divisions: &[] };
+        sides::view(&blocks(), &around, steps)
+    }
+
+    #[test]
+    fn what_the_bound_on_work_leaves_out_is_told_block_by_block() {
+        let all = looked(MOST_STEPS);
+        let north: Vec<Option<&str>> = all.blocks.iter().map(|b| b.words.north.as_deref()).collect();
+        assert!(north.iter().all(|words| words.is_some_and(|words| words.starts_with("长张高速以南"))), "{north:?}");
+        assert!(incomplete(&Land::default(), &all).is_empty());
+
+        // One bound for all blocks: what the first one spends, the second one has not.
+        let told = |number: &str| {
+            let message = format!("区块“{number}”的四至没有全部查看：周围的地物、界线太多，其候选和文字可能有遗漏");
+            Finding::warning("assessment_incomplete", Place::whole(), message)
+        };
+        let none = looked(3);
+        assert_eq!(incomplete(&Land::default(), &none), [told("1"), told("2")]);
+        let enough_for_one = (1..1_000).find(|steps| looked(*steps).blocks[0].complete).expect("steps");
+        assert_eq!(incomplete(&Land::default(), &looked(enough_for_one)), [told("2")]);
+    }
+
+    #[test]
+    fn land_and_parcels_that_were_not_compared_are_told_too() {
+        let land = Land { not_compared: vec!["界线相交太多".to_owned()], ..Land::default() };
+        let view = View { blocks: Vec::new(), parcels_compared: false };
+        let messages: Vec<String> = incomplete(&land, &view).into_iter().map(|finding| finding.message).collect();
+        let parcels = "区块与地块的相交处太多，没有全部比较：四至候选中可能有区块内的地块，也可能缺少相邻的地块";
+        assert_eq!(messages, ["界线相交太多", parcels]);
+    }
 }

@@ -18,7 +18,7 @@ pub const REACH_M: f64 = 2_000.0;
 /// Candidates that are listed on each side, the nearest first; the rest is counted.
 pub const MOST_LISTED: usize = 10;
 /// Edges and pairs of edges that all blocks of one assessment look at together: some seconds.
-const MOST_STEPS: u64 = 200_000_000;
+pub const MOST_STEPS: u64 = 200_000_000;
 /// A parcel with more of its land than this in the block is the block's own and bounds nothing.
 const OWN_SHARE: f64 = 0.01;
 
@@ -75,15 +75,15 @@ pub struct Around<'a> {
 #[derive(Debug)]
 pub struct View {
     pub blocks: Vec<BlockView>,
-    /// False where blocks and parcels meet too often for all of them to be compared: some of a block's own may stand among its candidates.
+    /// False where blocks and parcels meet too often for all of them to be compared: some of a block's own may stand among its candidates,
+    /// and some neighbours may be missing there.
     pub parcels_compared: bool,
 }
 
-/// Looks out of each block.
-pub fn view(blocks: &[ProposedBlock], around: &Around<'_>) -> View {
+/// Looks out of each block. `steps`: edges and pairs of edges that all of them may look at ([`MOST_STEPS`]).
+pub fn view(blocks: &[ProposedBlock], around: &Around<'_>, mut steps: u64) -> View {
     let (own_parcels, parcels_compared) = own_parcels(blocks, around.parcels);
     let boxes = Boxes::of(blocks, around);
-    let mut steps = MOST_STEPS;
     let look = |(at, block): (usize, &ProposedBlock)| {
         let mut lookout = Lookout::of(&block.boundary, REACH_M, steps)?;
         let reach = within_reach(boxes.own[at]?);
@@ -257,5 +257,5 @@ fn own_parcels(blocks: &[ProposedBlock], parcels: &[NearParcel]) -> (HashSet<(us
         _ => None,
     });
     // What could not be compared meets the border many times: it bounds nothing that words could name.
-    (own.chain(pairs.too_complex.iter().copied()).collect(), pairs.complete)
+    (own.chain(pairs.too_complex.iter().copied()).collect(), pairs.complete && pairs.too_complex.is_empty())
 }
