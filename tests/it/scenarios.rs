@@ -524,6 +524,34 @@ async fn what_was_undone_since_is_not_told_as_done() {
     assert_eq!(newest(&db).await, revision + 2);
 }
 
+/// The register that the approval found had no such park yet.
+#[actix_web::test]
+async fn a_change_that_was_approved_with_the_birth_of_its_park_is_assessed_from_nothing() {
+    let db = Database::with_sample().await;
+    let park = json!({"code": "S439998", "name": "示意新区", "prefecture": "430100", "approved_area_ha": "210.50"});
+    let established = json!({"op": "park_event", "kind": "established", "park": park, "on": "2024-10-01"});
+    let land = square(112.31, 28.11, 220.5);
+    let mut change = proposal("S439998", ["210.50", "0", "10.00", "220.50"], vec![block("1", "220.50", land)]);
+    (change["op"], change["steps"]) = (json!("boundary_change"), json!(steps()));
+    let revision = applied(&db, json!([established, change])).await;
+    let id: String = db.value("SELECT id FROM boundary_change WHERE park_code = 'S439998'").await;
+    let told = get_authorised(&db, &format!("/api/boundary-changes/{id}/assessment")).await;
+    assert_eq!(told.status, 200, "{}", told.text());
+    let told = told.json();
+    assert_eq!(told["revision"], json!(revision - 1), "{told}");
+    let of_code = |code: &str| {
+        let findings = told["findings"].as_array().expect("findings").iter();
+        findings.filter(|f| f["code"] == code).map(|f| f["message"].clone()).collect::<Vec<_>>()
+    };
+    let said = format!("批准与该园区的设立在同一修订 {revision} 中完成（推演方案）；本评估以这些变更之前的登记库为准");
+    assert_eq!(of_code("assessed_before_events"), [json!(said)], "{told}");
+    assert_eq!(told["computed"]["before"]["m2"], json!(0.0), "{told}");
+    assert_eq!(told["computed"]["in"], told["computed"]["after"], "{told}");
+    let computed: f64 = db.value("SELECT area_m2 FROM park_block WHERE park_code = 'S439998'").await;
+    let after = told["computed"]["after"]["m2"].as_f64().expect("m²");
+    assert!((after - computed).abs() < 1e-6, "{after} {computed}");
+}
+
 /// Whoever takes an application back may think again with the same scenario.
 #[actix_web::test]
 async fn a_scenario_whose_application_was_undone_is_open_again_once_it_is_looked_at() {

@@ -36,8 +36,6 @@ const TURN: Duration = Duration::from_secs(15);
 const LONGEST_TRIAL: Duration = Duration::from_secs(60);
 /// Trials of one server at a time: they leave the lock and the connections to those who do something.
 pub const AT_ONCE: usize = 1;
-/// The refusal of an application where a boundary change of it has not been decided.
-const UNDECIDED: &str = "scenario_undecided";
 /// Characters of a name.
 pub const NAME_LENGTH: usize = 100;
 
@@ -242,8 +240,8 @@ pub async fn apply(pool: &PgPool, deed: &Deed<'_>, row: &ScenarioRow, operations
 /// Why the deeds are not done. A change that nobody has decided is the owner's to complete; what else fails says so by a finding.
 fn refused(failure: Failure) -> Error {
     let detail = format!("方案的第 {} 项操作现在不能实施：{}", failure.index + 1, failure.detail);
-    if failure.code == UNDECIDED {
-        return Error::conflict(UNDECIDED, detail);
+    if failure.code == "scenario_undecided" {
+        return Error::conflict("scenario_undecided", detail);
     }
     let mut findings = failure.findings;
     if findings.is_empty() {

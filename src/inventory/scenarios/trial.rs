@@ -196,7 +196,7 @@ async fn decide(
     }
     if !supposing {
         let detail = format!("调区扩区 {id} 还没有走到批准：请在 steps 中写明联审、公示、批准各步的日期和文号");
-        return Err(Error::conflict(super::UNDECIDED, detail));
+        return Err(Error::conflict("scenario_undecided", detail));
     }
     boundary_change::suppose_joined(connection, deed, id, on).await?;
     Ok(true)

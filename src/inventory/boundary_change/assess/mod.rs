@@ -5,7 +5,7 @@ pub mod land;
 pub mod sides;
 
 use chrono::NaiveDate;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use self::land::Land;
 use self::sides::{Around, BlockView, MOST_STEPS, REACH_M, View};
@@ -13,6 +13,7 @@ use super::Detail;
 use super::proposal::differs_before;
 use crate::domain::access::Viewer;
 use crate::domain::boundary_change::{Landmark, ProposedBlock, State, StatedAreas};
+use crate::domain::lifecycle::EventKind;
 use crate::domain::overlap::Thresholds;
 use crate::domain::overlap_check::Purpose;
 use crate::domain::{Finding, Ledger, ParkCode, Place};
@@ -24,7 +25,7 @@ use crate::inventory::overlap_check::{CheckRequest, Compared, Desk};
 use crate::layers::catalogue::Catalogue;
 use crate::store::boundary_changes::{self, NearBlock, NearDivision, NearParcel, Standing};
 use crate::store::overlap_checks::SubjectRow;
-use crate::store::{self, as_of};
+use crate::store::{self, as_of, park_changes};
 
 /// Parcels of one ledger around a proposal; beyond, some are not looked at, and the assessment says so.
 pub const MOST_PARCELS: usize = 10_000;
@@ -63,13 +64,20 @@ pub async fn assess(
     let mut transaction = store::begin_read_as(pool, viewer).await?;
     // What an approved change meant is told against the register as its approval found it: now the new boundary is the current one.
     let approval = detail.steps.last().filter(|_| change.state == State::Approved).map(|step| step.revision);
+    let mut findings = Vec::new();
+    if let Some(approval) = approval {
+        findings.extend(approved_beside(&mut transaction, &change.park, approval).await?);
+    }
     let past = approval.map(|revision| revision - 1);
+    let present = boundary_changes::list_standing(&mut transaction, &change.park).await?;
     let revision = as_of::turn_back(&mut transaction, past).await?;
     let standing = boundary_changes::list_standing(&mut transaction, &change.park).await?;
-    let standing =
-        standing.ok_or_else(|| Error::conflict("park_unknown", format!("园区 {} 不在名录中", change.park)))?;
+    // A park that began in the revision of the approval had no land before it.
+    let begun = || present.map(|park| Standing { approved_area: None, blocks: Vec::new(), since: Vec::new(), ..park });
+    let standing = standing
+        .or_else(begun)
+        .ok_or_else(|| Error::conflict("park_unknown", format!("园区 {} 不在名录中", change.park)))?;
     let boxes = boxes(&standing, &detail.blocks);
-    let mut findings = Vec::new();
     let mut parcels = Vec::new();
     for ledger in [Ledger::Turnover, Ledger::LowEfficiency] {
         let mut found = boundary_changes::parcels_around(&mut transaction, ledger, &boxes, MOST_PARCELS).await?;
@@ -128,6 +136,28 @@ pub async fn assess(
         conflicts,
         findings,
     })
+}
+
+/// A scenario does several deeds as one revision: what was done to the park beside the approval is no part of what this one meant, and yet
+/// comes after the register that it is told against.
+async fn approved_beside(connection: &mut PgConnection, park: &ParkCode, approval: i64) -> Result<Option<Finding>> {
+    let is_boundary =
+        |kind: EventKind| matches!(kind, EventKind::Extended | EventKind::Adjusted | EventKind::AdjustedAndExtended);
+    let events = park_changes::events(connection, approval).await?;
+    let beside: Vec<&str> = events
+        .iter()
+        .filter(|(_, _, event)| event["park_code"] == park.as_str())
+        .filter_map(|(kind, ..)| EventKind::parse(kind).filter(|kind| !is_boundary(*kind)))
+        .map(EventKind::label)
+        .collect();
+    if beside.is_empty() {
+        return Ok(None);
+    }
+    let message = format!(
+        "批准与该园区的{}在同一修订 {approval} 中完成（推演方案）；本评估以这些变更之前的登记库为准",
+        beside.join("、")
+    );
+    Ok(Some(Finding::warning("assessed_before_events", Place::whole(), message)))
 }
 
 /// What the comparison works on.
