@@ -207,7 +207,9 @@ fn with_links(mut document: Value, row: &ScenarioRow, base: &str) -> Value {
         json!({"rel": "related", "type": "application/json", "title": "推演结果", "href": format!("{url}/evaluation")}),
         json!({"rel": "items", "type": GEOJSON, "title": "变化的要素", "href": format!("{url}/features")}),
     ];
-    if let Some(revision) = row.applied_revision.filter(|_| !row.undone) {
+    // (A list does not ask whether it was undone.)
+    let is_whole = document.get("operations").is_some();
+    if let Some(revision) = row.applied_revision.filter(|_| is_whole && !row.undone) {
         let undo = format!("{base}/api/revisions/{revision}/undo");
         links.push(json!({"rel": "undo", "type": "application/json", "title": "撤销", "href": undo}));
     }

@@ -60,8 +60,8 @@ pub async fn run(args: Args) -> Result<ExitCode> {
 async fn carry_out(pool: &PgPool, what: What) -> Result<ExitCode> {
     match what {
         What::Load { file, dry_run, json: as_json, .. } => {
-            let text = read(&file)?;
-            let loaded = calendar::load(pool, &text, dry_run).await?;
+            let bytes = read(&file)?;
+            let loaded = calendar::load(pool, &bytes, dry_run).await?;
             if as_json {
                 output::print_json(&json!({
                     "days": loaded.days, "replaced": loaded.replaced, "dry_run": dry_run,
@@ -71,7 +71,9 @@ async fn carry_out(pool: &PgPool, what: What) -> Result<ExitCode> {
                 output::print_findings(&loaded.findings);
                 output::print(&match (loaded.findings.is_empty(), dry_run) {
                     (false, _) => "✗ 未写入：请先改正上面的错误".to_owned(),
-                    (true, true) => format!("✓ 检查通过（未写入）：{} 天", loaded.days),
+                    (true, true) => {
+                        format!("✓ 检查通过（未写入）：{} 天，将替换同年份原有的 {} 天", loaded.days, loaded.replaced)
+                    }
                     (true, false) => format!("✓ 已载入 {} 天，替换原有的 {} 天", loaded.days, loaded.replaced),
                 });
             }
@@ -99,12 +101,11 @@ fn day_json(day: &CalendarDay) -> Value {
     json!({"day": day.day.to_string(), "is_working": day.is_working, "name": day.name, "source": day.source})
 }
 
-fn read(file: &PathBuf) -> Result<String> {
+fn read(file: &PathBuf) -> Result<Vec<u8>> {
     let unreadable = || Error::invalid("file_unreadable", format!("无法读取文件“{}”", file.display()));
     let size = std::fs::metadata(file).map_err(|_| unreadable())?.len();
     if size > MOST_BYTES {
         return Err(Error::too_large("file_too_large", format!("工作日历不应超过 {MOST_BYTES} 字节")));
     }
-    let bytes = std::fs::read(file).map_err(|_| unreadable())?;
-    String::from_utf8(bytes).map_err(|_| Error::invalid("file_unreadable", "工作日历应为 UTF-8 编码的 CSV"))
+    std::fs::read(file).map_err(|_| unreadable())
 }

@@ -37,8 +37,7 @@ pub struct Sight {
     pub bearing_deg: f64,
     /// The candidate's nearest point.
     pub point: Coord<f64>,
-    /// A line touches the side and runs over the border, or ends on it: nowhere along it. (What is land itself and lies over the border
-    /// is seen so too; that it bounds the side all the same is the caller's to know.)
+    /// A line touches the side and runs over the border, or ends on it: nowhere along it. Never of land.
     pub crossing: bool,
 }
 
@@ -182,14 +181,27 @@ impl<'a> Lookout<'a> {
         self.steps_left
     }
 
-    /// How a candidate (rings, lines or a point, in degrees) lies on each side: east, south, west, north.
+    /// How a candidate (rings, lines or a point, in degrees) lies on each side: east, south, west, north; and whether it crosses there.
     pub fn look<'l>(&mut self, lines: impl Iterator<Item = &'l [Coord<f64>]> + Clone) -> [Option<Sight>; 4] {
+        self.look_around(lines, true)
+    }
+
+    /// The same of land, which bounds what it lies over: whether it crosses is not asked.
+    pub fn look_at_land<'l>(&mut self, rings: impl Iterator<Item = &'l [Coord<f64>]> + Clone) -> [Option<Sight>; 4] {
+        self.look_around(rings, false)
+    }
+
+    fn look_around<'l>(
+        &mut self,
+        lines: impl Iterator<Item = &'l [Coord<f64>]> + Clone,
+        may_cross: bool,
+    ) -> [Option<Sight>; 4] {
         let mut seen = [None; 4];
         if self.steps_left == 0 {
             return seen;
         }
         for (at, side) in Direction::ALL.into_iter().enumerate() {
-            seen[at] = self.look_to(at, side, lines.clone());
+            seen[at] = self.look_to(at, side, lines.clone(), may_cross);
         }
         seen
     }
@@ -199,6 +211,7 @@ impl<'a> Lookout<'a> {
         at: usize,
         side: Direction,
         lines: impl Iterator<Item = &'l [Coord<f64>]> + Clone,
+        may_cross: bool,
     ) -> Option<Sight> {
         let mut best: Option<(f64, Coord<f64>, Coord<f64>, f64)> = None;
         let mut reach = self.reach_m;
@@ -237,7 +250,7 @@ impl<'a> Lookout<'a> {
             }
         }
         let (distance, p, q, bearing_deg) = best?;
-        let crossing = distance <= TOUCHING_M && self.runs_over(at, lines);
+        let crossing = may_cross && distance <= TOUCHING_M && self.runs_over(at, lines);
         let (p, q) = (self.plane.from(p), self.plane.from(q));
         let distance_m = if distance <= TOUCHING_M { 0.0 } else { edge_length(p, q) };
         Some(Sight { distance_m, bearing_deg, point: q, crossing })

@@ -49,7 +49,7 @@ pub async fn list(connection: &mut PgConnection, on: NaiveDate, codes: Option<&[
                 (SELECT min(e.occurred_on) FROM park_event e WHERE e.park_code = v.code AND e.revision = v.written),
                 (r.made_at AT TIME ZONE 'Asia/Shanghai')::date) <= $1 AS begun
             FROM version v JOIN revision r ON r.number = v.written
-            WHERE NOT EXISTS (SELECT 1 FROM revision u WHERE u.source = 'undo of revision ' || v.written)),
+            WHERE NOT EXISTS (SELECT 1 FROM revision u WHERE u.source = 'undo of revision ' || v.written AND u.source LIKE 'undo of revision %')),
         chosen AS (
             SELECT DISTINCT ON (code) code, image FROM dated
             ORDER BY code, begun DESC, CASE WHEN begun THEN -written ELSE written END)

@@ -104,7 +104,8 @@ async fn written_since(
     let (layers, ids): (Vec<String>, Vec<String>) = wrote.into_iter().unzip();
     let rows: Vec<(String, String, i64, bool, i64)> = sqlx::query_as(
         "WITH later AS (
-             -- (Every row of a ledger bears its county, and no other row does.)
+             -- (Every row of a ledger bears its county, and no other row does. What was entered again after it had gone still stands, which
+             -- `undo_conflicts` tells, or was written since as any other: the index has no entries.)
              SELECT c.layer, c.feature_id, min(c.revision) AS revision, bool_and($4 = '*' OR NOT EXISTS (
                         SELECT FROM (VALUES (c.before ->> 'county_code'), (c.after ->> 'county_code')) v (county)
                         WHERE v.county IS NOT NULL
@@ -112,9 +113,10 @@ async fn written_since(
                     AS is_own
              FROM change c
              JOIN revision r ON r.number = c.revision
-             WHERE c.revision > $1 AND (c.layer, c.feature_id) IN (SELECT * FROM unnest($2::text[], $3::text[]))
+             WHERE c.revision > $1 AND c.operation <> 'insert' AND (c.layer, c.feature_id) IN (SELECT * FROM unnest($2::text[], $3::text[]))
                AND r.source NOT LIKE 'undo of revision %'
-               AND NOT EXISTS (SELECT 1 FROM revision u WHERE u.number > c.revision AND u.source = 'undo of revision ' || c.revision)
+               AND NOT EXISTS (SELECT 1 FROM revision u WHERE u.number > c.revision AND u.source = 'undo of revision ' || c.revision
+                                                          AND u.source LIKE 'undo of revision %')
              GROUP BY 1, 2)
          SELECT layer, feature_id, revision, is_own, count(*) OVER () FROM later
          ORDER BY is_own DESC, revision, layer, feature_id LIMIT $5",
@@ -135,17 +137,25 @@ async fn written_since(
 
 /// Whether what the revision did has been taken back; where that was taken back too, it stands again.
 pub async fn is_undone(connection: &mut PgConnection, revision: i64) -> Result<bool> {
+    // (The LIKE leads to the index.)
     let found: Option<bool> = sqlx::query_scalar(
         "WITH RECURSIVE undone (number, depth) AS (
              SELECT $1, 0
              UNION ALL
-             SELECT r.number, u.depth + 1 FROM undone u JOIN revision r ON r.source = 'undo of revision ' || u.number AND r.number > u.number)
+             SELECT r.number, u.depth + 1 FROM undone u
+             JOIN revision r ON r.source = 'undo of revision ' || u.number AND r.number > u.number AND r.source LIKE 'undo of revision %')
          SELECT depth % 2 = 1 FROM undone ORDER BY number DESC LIMIT 1",
     )
     .bind(revision)
     .fetch_optional(connection)
     .await?;
     Ok(found.unwrap_or(false))
+}
+
+/// How many of the rows that the revision wrote the transaction may see.
+pub async fn visible_size(connection: &mut PgConnection, target: i64) -> Result<i64> {
+    let sql = "SELECT count(*) FROM change WHERE revision = $1";
+    Ok(sqlx::query_scalar(sql).bind(target).fetch_one(connection).await?)
 }
 
 /// How many rows the revision wrote.

@@ -564,7 +564,8 @@ async fn the_operator_loads_the_days_of_a_year() {
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let path = file.to_str().expect("path");
-    assert_eq!(command(&["load", path, "--dry-run"]).await.0, Some(0));
+    let (code, told) = command(&["load", path, "--dry-run"]).await;
+    assert!(code == Some(0) && told.contains("2 天，将替换同年份原有的 23 天"), "{told}");
     assert_eq!(db.value::<i64>("SELECT count(*) FROM calendar_day WHERE day >= '2027-01-01'").await, 0);
     let (code, told) = command(&["load", path]).await;
     assert!(code == Some(0) && told.contains("已载入 2 天，替换原有的 23 天"), "{told}");
@@ -573,7 +574,24 @@ async fn the_operator_loads_the_days_of_a_year() {
     assert_eq!(db.value::<i64>("SELECT count(*) FROM calendar_day WHERE extract(year FROM day) = 2024").await, 27);
     assert!(command(&["list", "--year", "2027"]).await.1.contains("2027-01-01 放假 元旦"));
     let bad = files::write("calendar-bad.csv", "day,is_working,name,source\n2027-01-02,false,元旦,x\n");
-    assert_eq!(command(&["load", bad.to_str().expect("path")]).await.0, Some(3));
+    let (code, told) = command(&["load", bad.to_str().expect("path"), "--json"]).await;
+    let told: Value = serde_json::from_str(&told).expect("json");
+    assert_eq!((code, codes(&told["findings"])), (Some(3), vec!["calendar_row_invalid"]), "{told}");
+    assert_eq!(
+        (&told["findings"][0]["row"], &told["findings"][0]["field"]),
+        (&json!(2), &json!("is_working")),
+        "{told}"
+    );
+    let empty = files::write("calendar-empty.csv", "day,is_working,name,source\n");
+    let (code, _) = command(&["load", empty.to_str().expect("path")]).await;
+    assert_ne!(code, Some(0));
+    assert_eq!(db.value::<i64>("SELECT count(*) FROM calendar_day WHERE extract(year FROM day) = 2024").await, 27);
+    // As a spreadsheet of a bureau saves it: 2028-01-03,false,元旦,国办 in GBK.
+    let gbk =
+        [&b"day,is_working,name,source\r\n2028-01-03,false,"[..], b"\xd4\xaa\xb5\xa9,\xb9\xfa\xb0\xec\r\n"].concat();
+    let gbk = files::write("calendar-gbk.csv", gbk);
+    assert_eq!(command(&["load", gbk.to_str().expect("path")]).await.0, Some(0));
+    assert!(command(&["list", "--year", "2028"]).await.1.contains("2028-01-03 放假 元旦  国办"));
 }
 
 #[actix_web::test]

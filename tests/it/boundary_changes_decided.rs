@@ -33,7 +33,6 @@ async fn who_no_longer_looks_after_the_park_takes_no_step_and_none_back() {
     let transitions = format!("{CHANGES}/{id}/transitions");
     for mut body in [
         json!({"to": "joint_review", "on": "2024-10-15"}),
-        json!({"to": "withdrawn", "on": "2024-10-15", "note": "不再申请"}),
         // Told before anything that is wrong with the step itself.
         approval(),
     ] {
@@ -57,6 +56,18 @@ async fn who_no_longer_looks_after_the_park_takes_no_step_and_none_back() {
     send(&near, &undo, &json!({})).await.assert_problem(403, "outside_jurisdiction");
     let undone = send(&both, &undo, &json!({})).await;
     assert_eq!(undone.status, 200, "{}", undone.text());
+
+    // Those whose park it is now do not see it, and it stands in the way of theirs: who proposed it may take it back.
+    let far = token_of(&db, "far.editor", &["430200"]).await;
+    let mut own = change_of(&land);
+    own["title"] = json!("另一个方案");
+    send(&far, CHANGES, &own).await.assert_problem(409, "change_open");
+    let mut withdrawn = json!({"to": "withdrawn", "on": "2024-10-15", "note": "不再申请"});
+    withdrawn["seen_revision"] = json!(newest(&db).await);
+    let gone = send(&near, &transitions, &withdrawn).await;
+    assert_eq!((gone.status.as_u16(), &gone.json()["state"]), (200, &json!("withdrawn")), "{}", gone.text());
+    let proposed = send(&far, CHANGES, &own).await;
+    assert_eq!(proposed.status, 201, "{}", proposed.text());
 }
 
 /// Refuses the approval to take effect on the day, with this finding alone; nothing is written.

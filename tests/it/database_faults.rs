@@ -17,7 +17,7 @@ use crate::support::data_folder::{DataFolder, kill};
 use crate::support::http;
 use crate::support::process::{Service, json, status, wait_until};
 use crate::support::proxy::Proxy;
-use crate::support::{Database, files, import_request, live_over};
+use crate::support::{Database, files, import_request};
 
 const PARK: &str = "S437001";
 
@@ -125,7 +125,7 @@ async fn a_commit_over_http_cut_off_at_any_message_is_whole_or_nothing_and_truly
         request.park = ParkCode::parse(PARK).ok();
         let id = import::stage(&db.pool, &request).await.expect("staged").id;
         let pool = through(&db, &proxy).await;
-        let cut = Database { live: live_over(&pool), application: pool.clone(), pool, name: db.name.clone() };
+        let cut = db.through(pool);
         proxy.arm(cut_at);
         let path = format!("/api/imports/{id}/commit");
         let answer = http::call_database(&cut, http::authorised(Method::POST, &path)).await;

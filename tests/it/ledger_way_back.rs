@@ -4,6 +4,8 @@ use actix_web::http::Method;
 use serde_json::{Value, json};
 
 use crate::support::Database;
+use crate::support::accounts::{token_of, with_token};
+use crate::support::consolidation::contents;
 use crate::support::http::{authorised, call, get_authorised};
 use crate::support::land::{LOW, Land, PLANS, TURNOVER, approved, etag, id, items, newest, send};
 use crate::support::parcels::COUNTY;
@@ -196,4 +198,28 @@ async fn an_undo_takes_nothing_that_was_written_later() {
         assert_eq!(done.status, 200, "{}", done.text());
     }
     assert_eq!(get_authorised(&db, &items(TURNOVER, "A")).await.json()["properties"]["name"], "整宗");
+}
+
+/// Row-level security would pass over the rows of another county, and an undoing of nothing would be called done.
+#[actix_web::test]
+async fn what_another_county_wrote_is_not_undone_and_not_told() {
+    let db = Database::with_sample().await;
+    let land = Land::of(&db).await;
+    land.enter(&db, TURNOVER, "A", [0.0, 0.0, 20.0, 10.0], approved()).await;
+    let (entered, before) = (newest(&db).await, contents(&db).await);
+    let undo = async |token: &str, dry_run: bool| {
+        let path = format!("/api/revisions/{entered}/undo");
+        call(&db, with_token(Method::POST, &path, token).set_json(json!({"dry_run": dry_run}))).await
+    };
+    let far = token_of(&db, "far.editor", &["430111"]).await;
+    for dry_run in [true, false] {
+        let refused = undo(&far, dry_run).await;
+        refused.assert_problem(403, "outside_jurisdiction");
+        assert!(!refused.text().contains(&id("A")), "{}", refused.text());
+    }
+    assert_eq!((newest(&db).await, contents(&db).await), (entered, before));
+    let own = token_of(&db, "own.editor", &[COUNTY]).await;
+    let undone = undo(&own, false).await;
+    assert_eq!(undone.status, 200, "{}", undone.text());
+    assert_eq!(db.value::<i64>("SELECT count(*) FROM turnover_parcel").await, 0);
 }

@@ -524,15 +524,67 @@ async fn what_was_undone_since_is_not_told_as_done() {
     assert_eq!(newest(&db).await, revision + 2);
 }
 
+/// A park that lies elsewhere when its change is approved is no longer for those to undo who proposed the change.
+#[actix_web::test]
+async fn an_approval_in_a_scenario_is_undone_by_those_whose_park_it_is_now() {
+    let db = Database::with_sample().await;
+    let proposed = send(&db, "/api/boundary-changes", &[], &boundary(&db).await).await;
+    assert_eq!(proposed.status, 201, "{}", proposed.text());
+    let divisions: Vec<String> =
+        db.column(&format!("SELECT unnest(division_codes) FROM boundary_change WHERE park_code = '{PARK}'")).await;
+    assert!(!divisions.is_empty());
+    // Of the parcel's county too, which is in the same revision.
+    let mut before: Vec<&str> = divisions.iter().map(String::as_str).collect();
+    before.push(parcels::COUNTY);
+    add(&db, "before.editor", Role::Editor, &before).await;
+    add(&db, "now.editor", Role::Editor, &[&before[..], &["430200"]].concat()).await;
+    db.write(&format!("UPDATE park SET prefecture_code = '430200', county_codes = '{{430211}}' WHERE code = '{PARK}'"))
+        .await;
+    let (x, y, _) = parcels::inside(&db, parcels::PARK).await;
+    let entry = json!({"op": "parcel", "collection": "turnover_parcels", "feature": parcel(x, y)});
+    let decision = json!({"op": "boundary_change", "id": proposed.json()["id"], "steps": steps()});
+    let standing = rows(&db).await;
+    let revision = applied(&db, json!([decision, entry])).await;
+    let undo_as = async |name: &str| {
+        let token = issue(&db, json!({"account": name, "name": "test"})).await["token"].clone();
+        let path = format!("/api/revisions/{revision}/undo");
+        call(&db, with_token(Method::POST, &path, token.as_str().expect("token")).set_json(json!({}))).await
+    };
+    undo_as("before.editor").await.assert_problem(403, "outside_jurisdiction");
+    assert_eq!(newest(&db).await, revision);
+    let undone = undo_as("now.editor").await;
+    assert_eq!(undone.status, 200, "{}", undone.text());
+    assert_eq!(rows(&db).await, standing);
+}
+
 /// The register that the approval found had no such park yet.
 #[actix_web::test]
 async fn a_change_that_was_approved_with_the_birth_of_its_park_is_assessed_from_nothing() {
     let db = Database::with_sample().await;
     let park = json!({"code": "S439998", "name": "示意新区", "prefecture": "430100", "approved_area_ha": "210.50"});
-    let established = json!({"op": "park_event", "kind": "established", "park": park, "on": "2024-10-01"});
-    let land = square(112.31, 28.11, 220.5);
-    let mut change = proposal("S439998", ["210.50", "0", "10.00", "220.50"], vec![block("1", "220.50", land)]);
+    let first = square(112.31, 28.11, 210.5);
+    let land = json!({"type": "Feature", "properties": {"number": "1", "stated_area_ha": 210.5}, "geometry": first});
+    let established = |on: &str| {
+        let blocks = json!({"type": "FeatureCollection", "features": [land]});
+        json!({"op": "park_event", "kind": "established", "park": park, "on": on, "blocks": blocks})
+    };
+    let blocks = vec![block("1", "210.50", first.clone()), block("2", "10.00", square(112.35, 28.11, 10.0))];
+    let mut change = proposal("S439998", ["210.50", "0", "10.00", "220.50"], blocks);
     (change["op"], change["steps"]) = (json!("boundary_change"), json!(steps()));
+    // One revision is one version of the park, of one day: supposed or approved.
+    let mut supposed = change.clone();
+    (supposed["steps"], supposed["on"]) = (json!([]), json!("2024-11-21"));
+    for later in [change.clone(), supposed] {
+        let made = created(&db, json!([established("2024-10-01"), later])).await;
+        let told = evaluated(&db, &made["id"]).await;
+        assert_eq!(
+            (&told["operations"][0]["ok"], &told["operations"][1]["code"]),
+            (&json!(true), &json!("event_not_allowed")),
+            "{told}"
+        );
+    }
+    // The day of steps().
+    let established = established("2024-11-20");
     let revision = applied(&db, json!([established, change])).await;
     let id: String = db.value("SELECT id FROM boundary_change WHERE park_code = 'S439998'").await;
     let told = get_authorised(&db, &format!("/api/boundary-changes/{id}/assessment")).await;
@@ -547,7 +599,7 @@ async fn a_change_that_was_approved_with_the_birth_of_its_park_is_assessed_from_
     assert_eq!(of_code("assessed_before_events"), [json!(said)], "{told}");
     assert_eq!(told["computed"]["before"]["m2"], json!(0.0), "{told}");
     assert_eq!(told["computed"]["in"], told["computed"]["after"], "{told}");
-    let computed: f64 = db.value("SELECT area_m2 FROM park_block WHERE park_code = 'S439998'").await;
+    let computed: f64 = db.value("SELECT sum(area_m2) FROM park_block WHERE park_code = 'S439998'").await;
     let after = told["computed"]["after"]["m2"].as_f64().expect("m²");
     assert!((after - computed).abs() < 1e-6, "{after} {computed}");
 }

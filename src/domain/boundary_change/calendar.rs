@@ -68,7 +68,6 @@ impl Calendar {
 pub fn parse_calendar(text: &str) -> Result<Vec<CalendarDay>, Vec<Finding>> {
     let (mut days, mut findings) = (Vec::new(), Vec::new());
     let mut seen = BTreeSet::new();
-    let text = text.trim_start_matches('\u{feff}');
     for (row, line) in (1..).zip(text.lines()) {
         let wrong = |field: &'static str, message: String| {
             Finding::error("calendar_row_invalid", Place::row(row).field(field), message)

@@ -12,6 +12,7 @@ use crate::geometry::difference::is_same_border;
 use crate::geometry::overlap;
 use crate::inventory::import::off_async_threads;
 use crate::inventory::land;
+use crate::inventory::ledgers::Deed;
 use crate::store::boundary_changes::{self, ChangeRow, LastDays, NewStep, Standing};
 use crate::store::{blocks, events};
 
@@ -21,6 +22,7 @@ const SLIVER_M2: f64 = 1.0;
 /// The register as the approved proposal has it, from `on`. Needs an open revision.
 pub(super) async fn write(
     connection: &mut PgConnection,
+    deed: &Deed<'_>,
     change: &ChangeRow,
     on: NaiveDate,
     step: &NewStep<'_>,
@@ -45,7 +47,7 @@ pub(super) async fn write(
     let kept = |old: &Block| proposed.iter().any(|block| is_unchanged(old, block, &standing));
     let ended: Vec<(usize, &Block)> = standing.blocks.iter().enumerate().filter(|(_, old)| !kept(old)).collect();
     old_enough(&ended, &standing, on)?;
-    after_the_past(boundary_changes::last_days(connection, &change.park).await?, on)?;
+    after_the_past(boundary_changes::last_days(connection, &change.park).await?, on, deed.joined.is_some())?;
     not_anothers(connection, change, &begun).await?;
 
     let ids: Vec<String> = ended.iter().map(|(_, block)| block.id.to_string()).collect();
@@ -117,15 +119,19 @@ fn old_enough(ended: &[(usize, &Block)], standing: &Standing, on: NaiveDate) -> 
 
 /// The boundary does not begin in the park's own past, as no event of a park does (`inventory::parks`): it comes after every block that
 /// stands, also one that goes on, and not before the park itself began, the last block ended or the last event happened. (Several of one day
-/// are told apart by their papers; two boundaries of one day are not.)
-fn after_the_past(last: LastDays, on: NaiveDate) -> Result<()> {
-    let on_the_day = [(last.begun, "现有区块的生效日")];
-    let before =
-        [(last.founded, "园区的批准日"), (last.ended, "已终止区块的终止日"), (last.event, "最近一次园区事件的日期")];
-    let late = on_the_day.into_iter().filter(|(day, _)| day.is_some_and(|day| day >= on));
-    let late = late.chain(before.into_iter().filter(|(day, _)| day.is_some_and(|day| day > on)));
-    let findings: Vec<Finding> = late
-        .filter_map(|(day, what)| {
+/// are told apart by their papers; two boundaries of one day are not, but where they are one revision: `joined`.)
+fn after_the_past(last: LastDays, on: NaiveDate, joined: bool) -> Result<()> {
+    let days = [
+        (last.begun, joined, "现有区块的生效日"),
+        (last.founded, true, "园区的批准日"),
+        (last.ended, true, "已终止区块的终止日"),
+        (last.event, true, "最近一次园区事件的日期"),
+    ];
+    let is_late = |day: NaiveDate, same_day: bool| day > on || day == on && !same_day;
+    let findings: Vec<Finding> = days
+        .into_iter()
+        .filter(|(day, same_day, _)| day.is_some_and(|day| is_late(day, *same_day)))
+        .filter_map(|(day, _, what)| {
             let message = format!("生效日期 {on} 与园区已有的变更相抵触：{what}是 {}；请改用较晚的 effective_on", day?);
             Some(Finding::error("event_before_last", Place::whole().field("effective_on"), message))
         })

@@ -6,6 +6,7 @@ use sqlx::PgPool;
 use crate::domain::Finding;
 use crate::domain::boundary_change::{CalendarDay, parse_calendar};
 use crate::error::{Error, Result};
+use crate::exchange::text_encoding;
 use crate::store::{self, boundary_changes};
 
 /// What came of loading.
@@ -18,10 +19,11 @@ pub struct Loaded {
     pub findings: Vec<Finding>,
 }
 
-/// Puts the days of the file in the place of all days of the years that it names. Notices that run keep the day that was reckoned when
+/// Puts the days of the file (UTF-8 or GBK) in the place of all days of the years that it names. Notices that run keep the day that was reckoned when
 /// they began.
-pub async fn load(pool: &PgPool, text: &str, dry_run: bool) -> Result<Loaded> {
-    let days = match parse_calendar(text) {
+pub async fn load(pool: &PgPool, file: &[u8], dry_run: bool) -> Result<Loaded> {
+    let read = text_encoding::decode(file, None).map_err(|finding| vec![finding]);
+    let days = match read.and_then(|decoded| parse_calendar(&decoded.text)) {
         Ok(days) => days,
         Err(findings) => return Ok(Loaded { days: 0, replaced: 0, findings }),
     };

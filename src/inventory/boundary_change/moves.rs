@@ -86,6 +86,7 @@ pub(in crate::inventory) async fn suppose_joined(
     let seen = Some(as_of::newest(connection).await?);
     let mut change = seen_change(connection, &Deed { version: None, ..deed.clone() }, id, seen).await?;
     standing_of(connection, deed.viewer, &change.park).await?;
+    ledgers::one_day(connection, deed, &[change.park.to_string()], on).await?;
     let from = change.state;
     if !from.is_open() {
         let detail = format!("调区扩区 {id} 已是“{}”，不能再假定批准", from.label());
@@ -103,7 +104,7 @@ pub(in crate::inventory) async fn suppose_joined(
         actor: &deed.viewer.actor,
     };
     boundary_changes::add_step(connection, id, &step).await?;
-    approve::write(connection, &change, on, &step).await?;
+    approve::write(connection, deed, &change, on, &step).await?;
     settle_park(connection, &mut change).await
 }
 
@@ -116,8 +117,12 @@ async fn transition_within(
     wanted: &MoveRequest,
 ) -> Result<(Done, Vec<Finding>)> {
     let mut change = seen_change(connection, deed, id, wanted.seen).await?;
-    // The change keeps the divisions of its proposal; the park may lie elsewhere by now, and is others' to decide on then.
-    let standing = standing_of(connection, deed.viewer, &change.park).await?;
+    // The change keeps the divisions of its proposal; the park may lie elsewhere by now, and is others' to decide on then. Who proposed it
+    // takes it back all the same: it stands in the others' way.
+    let standing = match to {
+        State::Withdrawn => None,
+        _ => Some(standing_of(connection, deed.viewer, &change.park).await?),
+    };
     let from = change.state;
     if let Some(finding) = check_move(from, to) {
         let detail = finding.message.clone();
@@ -130,7 +135,8 @@ async fn transition_within(
     let effective_on = match to {
         State::Approved => {
             // It is overwritten now, whatever the register has come to say since the proposal.
-            warnings.extend(differs_before(&change.areas, standing.approved()));
+            warnings.extend(differs_before(&change.areas, standing.and_then(|park| park.approved())));
+            ledgers::one_day(connection, deed, &[change.park.to_string()], step.on).await?;
             Some(effective_day(&change, &step, wanted, deed.today)?)
         }
         _ => None,
@@ -152,7 +158,7 @@ async fn transition_within(
     };
     boundary_changes::add_step(connection, id, &new_step).await?;
     if let Some(on) = effective_on {
-        approve::write(connection, &change, on, &new_step).await?;
+        approve::write(connection, deed, &change, on, &new_step).await?;
     }
     settle_park(connection, &mut change).await?;
     boundary_changes::set_state(connection, &change).await?;

@@ -357,7 +357,7 @@ fn candidate(candidate: &Candidate) -> Value {
         "id": candidate.id,
         "name": candidate.name,
         "illustrative": candidate.illustrative,
-        "crossing": candidate.crosses(),
+        "crossing": sight.crossing,
         "distance_m": round_decimal(sight.distance_m, 2),
         "bearing_deg": round_decimal(sight.bearing_deg, 1),
         "bearing": octant(sight.bearing_deg),

@@ -135,6 +135,26 @@ pub(in crate::inventory) fn undone_since(revision: Option<i64>) -> Error {
     Error::conflict("undone_since", detail)
 }
 
+/// What a park was on a day is told by the log, version by version, and a revision leaves one version: it knows one day of each park. So
+/// deeds that are done as one revision are of one day, park by park.
+pub(in crate::inventory) async fn one_day(
+    connection: &mut PgConnection,
+    deed: &Deed<'_>,
+    parks: &[String],
+    on: NaiveDate,
+) -> Result<()> {
+    let Some(revision) = deed.joined else { return Ok(()) };
+    match store::park_changes::event_of_another_day(connection, revision, parks, on).await? {
+        None => Ok(()),
+        Some((code, day)) => {
+            let detail = format!(
+                "同一方案中园区 {code} 已有 {day} 的事件，不能再有 {on} 的：一个方案合为一个修订，一个修订只记园区一日的变化；请分成两个方案"
+            );
+            Err(Error::conflict("event_not_allowed", detail))
+        }
+    }
+}
+
 /// Nobody has changed these since the register was at `seen_revision`, which it has been.
 async fn unchanged_since(
     connection: &mut PgConnection,

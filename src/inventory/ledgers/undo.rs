@@ -43,6 +43,15 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
         let detail = format!("修订 {target} 是导入批次 {batch} 写入的；请撤销该批次（/api/imports/{batch}/undo）");
         return Err(Error::conflict("undo_by_import", detail));
     }
+    let rows = store::undo::size(&mut transaction, target).await?;
+    if wrote.is_empty() && rows > 0 {
+        // It came to be between the two looks: what it is nobody has judged.
+        return Err(Error::not_found("revision_not_found", format!("没有第 {target} 号修订")));
+    }
+    if store::undo::visible_size(&mut transaction, target).await? < rows {
+        let detail = format!("修订 {target} 写入了您管辖范围以外的内容，不能由您撤销");
+        return Err(Error::Forbidden { code: "outside_jurisdiction", detail });
+    }
     if let Some((_, other)) = wrote.iter().find(|(_, table)| !OF_LEDGERS.contains(&table.as_str())) {
         let what = match other.as_str() {
             "attachment" => "增减附件的修订；要移除附件请用 DELETE，要恢复请重新上传",
@@ -55,11 +64,6 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
             "修订 {target} 是{what}；这里能撤销的是台账（周转用地、低效用地、再开发方案）、调区扩区、园区事件、名录发布、推演方案和移除管控区域的修订"
         );
         return Err(Error::conflict("undo_not_possible", detail));
-    }
-    let rows = store::undo::size(&mut transaction, target).await?;
-    if wrote.is_empty() && rows > 0 {
-        // It came to be between the two looks: what it is nobody has judged.
-        return Err(Error::not_found("revision_not_found", format!("没有第 {target} 号修订")));
     }
     if rows > MOST_ROWS {
         let detail = format!("修订 {target} 写入了 {rows} 行，超过 {MOST_ROWS} 行，不能在线撤销；请联系运维人员");

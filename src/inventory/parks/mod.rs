@@ -218,28 +218,13 @@ pub(super) async fn happen_within(
     wanted: &ParkEventRequest,
 ) -> Result<(String, Vec<Finding>)> {
     check_allow(&wanted.allow)?;
-    one_day(connection, deed, wanted).await?;
+    let codes: Vec<String> = wanted.change.standing().into_iter().map(ToString::to_string).collect();
+    ledgers::one_day(connection, deed, &codes, wanted.on.unwrap_or(deed.today)).await?;
     // The transaction has the write lock: what it is decided on is what stands.
     let seen_revision = Some(store::as_of::newest(connection).await?);
     let wanted = &ParkEventRequest { change: composed(wanted.change.clone())?, seen_revision, ..wanted.clone() };
     let happened = carry_out(connection, deed, wanted).await?;
     Ok((happened.subject, happened.warnings))
-}
-
-/// What a park was on a day is told by the log, version by version, and a revision leaves one version: it knows one day of each park.
-async fn one_day(connection: &mut PgConnection, deed: &Deed<'_>, wanted: &ParkEventRequest) -> Result<()> {
-    let Some(revision) = deed.joined else { return Ok(()) };
-    let on = wanted.on.unwrap_or(deed.today);
-    let codes: Vec<String> = wanted.change.standing().into_iter().map(ToString::to_string).collect();
-    match park_changes::event_of_another_day(connection, revision, &codes, on).await? {
-        None => Ok(()),
-        Some((code, day)) => {
-            let detail = format!(
-                "同一方案中园区 {code} 已有 {day} 的事件，不能再有 {on} 的：一个方案合为一个修订，一个修订只记园区一日的变化；请分成两个方案"
-            );
-            Err(Error::conflict("event_not_allowed", detail))
-        }
-    }
 }
 
 /// The change with its texts as the register keeps them: composed, without blanks around them, nothing that misleads the eye.

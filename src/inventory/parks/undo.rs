@@ -75,7 +75,7 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
 }
 
 /// Every park that the revision wrote is the viewer's own; of a park that it wrote by a boundary change only, whoever may undo the change
-/// may undo it here too. A park that does not stand (its establishment is undone) is whose the revision's own record of it says: it would
+/// may undo it here too, if the park is still theirs. A park that does not stand (its establishment is undone) is whose the revision's own record of it says: it would
 /// stand again. What nobody can tell is nobody's.
 async fn parks_in_jurisdiction(connection: &mut PgConnection, deed: &Deed<'_>, target: i64) -> Result<()> {
     let jurisdiction = &deed.viewer.jurisdiction;
@@ -89,8 +89,12 @@ async fn parks_in_jurisdiction(connection: &mut PgConnection, deed: &Deed<'_>, t
     }
     let changed = park_changes::by_boundary_change_only(connection, target).await?;
     let own = |code: &String| {
-        places.get(code).is_some_and(|(prefecture, counties)| covers(jurisdiction, prefecture, counties))
-            || changed.get(code).is_some_and(|changes| changes.iter().all(|of| may_undo(deed.viewer, of)))
+        let Some((prefecture, counties)) = places.get(code) else { return false };
+        let now = if counties.is_empty() { std::slice::from_ref(prefecture) } else { counties };
+        let by_change = |changes: &Vec<Vec<String>>| {
+            changes.iter().all(|of| may_undo(deed.viewer, of)) && may_undo(deed.viewer, now)
+        };
+        covers(jurisdiction, prefecture, counties) || changed.get(code).is_some_and(by_change)
     };
     match codes.iter().find(|code| !own(code)) {
         None => Ok(()),

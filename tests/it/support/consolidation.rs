@@ -132,3 +132,9 @@ pub async fn read(db: &Database, path: &str) -> Value {
     assert_eq!(answer.status, 200, "{path}: {}", answer.text());
     answer.json()
 }
+
+/// The codes of a list of parks.
+pub fn codes(list: &Value) -> Vec<String> {
+    let list = list.as_array().expect("list").iter();
+    list.map(|item| item["code"].as_str().expect("code").to_owned()).collect()
+}

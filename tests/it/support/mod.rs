@@ -24,6 +24,7 @@ pub mod reports;
 pub mod standby;
 pub mod tiles;
 pub mod tools;
+pub mod zones;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -153,15 +154,18 @@ static REMOVER: LazyLock<Sender<(PgConnectOptions, String)>> = LazyLock::new(|| 
     over
 });
 
-impl Drop for Database {
+/// The name of a database that goes with this value.
+struct Owned(String);
+
+impl Drop for Owned {
     fn drop(&mut self) {
         let Some(cluster) = CLUSTER.get() else { return };
         // What is not dropped when the run ends goes with the cluster before the next.
-        let _ = REMOVER.send((cluster.embedded.superuser_options("postgres"), self.name.clone()));
+        let _ = REMOVER.send((cluster.embedded.superuser_options("postgres"), std::mem::take(&mut self.0)));
     }
 }
 
-/// A database of one test; it goes with this value.
+/// A database of one test; it goes with the value that it was made as.
 pub struct Database {
     /// As the owner, like the command line.
     pub pool: PgPool,
@@ -170,6 +174,8 @@ pub struct Database {
     pub name: String,
     /// The layers in memory, as a server over this database holds them.
     pub live: Arc<Live>,
+    /// None of one seen another way.
+    _owned: Option<Owned>,
 }
 
 /// The layers in memory over this database; they hold nothing yet.
@@ -215,7 +221,14 @@ impl Database {
         let options = cluster.embedded.connect_options().database(&name);
         let application = store::connect_as_application(options, PoolLimits::default());
         let live = live_over(&application);
-        Self { pool: cluster.pool(&name), application, name, live }
+        let _owned = Some(Owned(name.clone()));
+        Self { pool: cluster.pool(&name), application, name, live, _owned }
+    }
+
+    /// The same database by other connections, for owner and service.
+    pub fn through(&self, pool: PgPool) -> Self {
+        let live = live_over(&pool);
+        Self { application: pool.clone(), pool, name: self.name.clone(), live, _owned: None }
     }
 
     /// As the owner, over one connection alone.

@@ -34,14 +34,6 @@ pub struct Candidate {
     pub sight: Sight,
 }
 
-impl Candidate {
-    /// A road, a river, a border of divisions that runs over the block's border: it is told and bounds nothing. Land that lies over the
-    /// border lies beyond it too.
-    pub fn crosses(&self) -> bool {
-        self.sight.crossing && matches!(self.kind, NeighbourKind::Landmark | NeighbourKind::Division)
-    }
-}
-
 /// One side of one block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SideView {
@@ -104,13 +96,13 @@ pub fn view(blocks: &[ProposedBlock], around: &Around<'_>, mut steps: u64) -> Vi
                 continue;
             }
             let name = format!("本园区{}", block_name(&other.number, other.name.as_deref()));
-            let seen = lookout.look(rings(&other.boundary));
+            let seen = lookout.look_at_land(rings(&other.boundary));
             add(seen, &|| named(NeighbourKind::OwnBlock, Some(other.number.clone()), name.clone(), false));
         }
         for (other, _) in around.blocks.iter().zip(&boxes.blocks).filter(|(_, bbox)| meets(**bbox, reach)) {
             let number = other.id.split_once('-').map_or("", |(_, number)| number);
             let name = format!("{}{}", other.park_name, block_name(number, other.name.as_deref()));
-            let seen = lookout.look(rings(&other.boundary));
+            let seen = lookout.look_at_land(rings(&other.boundary));
             add(seen, &|| named(NeighbourKind::Park, Some(other.id.clone()), name.clone(), other.illustrative));
         }
         for (parcel_at, parcel) in around.parcels.iter().enumerate() {
@@ -118,7 +110,7 @@ pub fn view(blocks: &[ProposedBlock], around: &Around<'_>, mut steps: u64) -> Vi
                 continue;
             }
             let name = format!("{}{}", parcel_word(parcel.ledger), parcel.name.as_deref().unwrap_or(&parcel.id));
-            let seen = lookout.look(rings(&parcel.boundary));
+            let seen = lookout.look_at_land(rings(&parcel.boundary));
             add(seen, &|| named(NeighbourKind::Parcel, Some(parcel.id.clone()), name.clone(), false));
         }
         divisions(block, around.divisions, &mut lookout, &mut sides);
@@ -227,7 +219,12 @@ fn summed_up(block: &ProposedBlock, sides: [Vec<Candidate>; 4], complete: bool) 
         });
         let neighbours: Vec<Neighbour<'_>> = candidates
             .iter()
-            .map(|c| Neighbour { kind: c.kind, name: &c.name, distance_m: c.sight.distance_m, crosses: c.crosses() })
+            .map(|c| Neighbour {
+                kind: c.kind,
+                name: &c.name,
+                distance_m: c.sight.distance_m,
+                crosses: c.sight.crossing,
+            })
             .collect();
         let words = words(side, &neighbours);
         let more = candidates.len().saturating_sub(MOST_LISTED);
