@@ -25,7 +25,7 @@ use super::ledgers::{self, Deed, Done};
 use crate::domain::lifecycle::{DecimalHectares, EventKind};
 use crate::domain::{Finding, Park, ParkCode};
 use crate::error::{Error, Result};
-use crate::store::{self, park_changes};
+use crate::store;
 
 /// Errors that the caller may insist on: judgements about the paper.
 pub const ALLOWABLE: [&str; 2] = ["overlap_with_register", "area_mismatch_gross"];
