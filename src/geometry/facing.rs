@@ -57,6 +57,11 @@ pub fn octant(bearing_deg: f64) -> &'static str {
     WORDS[(bearing_deg.rem_euclid(360.0) / 45.0).round() as usize % 8]
 }
 
+/// A bearing to a tenth of a degree, below 360: a hair west of north is 0.0.
+pub fn rounded(bearing_deg: f64) -> f64 {
+    (bearing_deg * 10.0).round().rem_euclid(3_600.0) / 10.0
+}
+
 /// Degrees between two bearings, 0 to 180.
 fn apart(a: f64, b: f64) -> f64 {
     let turn = (a - b).rem_euclid(360.0);
@@ -222,31 +227,21 @@ impl<'a> Lookout<'a> {
             let line = if line.len() == 1 { &single[..] } else { line };
             for edge in line.windows(2) {
                 let (a, b) = (self.plane.to(edge[0]), self.plane.to(edge[1]));
-                let near = around((a, b), reach);
-                if !near.intersects(&self.bounds) {
-                    continue;
-                }
-                // (What finds no edge is a search all the same.)
-                self.steps_left = self.steps_left.saturating_sub(1);
-                for own in self.sides[at].locate_in_envelope_intersecting(&near) {
-                    if self.steps_left == 0 {
-                        break;
-                    }
-                    self.steps_left -= 1;
+                self.each_near(at, (a, b), reach, |lookout, own| {
                     let (p, q) = closest((own.from, own.to), (a, b));
                     let distance = (q.x - p.x).hypot(q.y - p.y);
                     if distance > reach || best.is_some_and(|(d, ..)| distance >= d) {
-                        continue;
+                        return;
                     }
                     let seen_at = match distance <= TOUCHING_M {
                         true => own.contact((a, b), p),
                         false => bearing(q.x - p.x, q.y - p.y),
                     };
-                    if apart(seen_at, bearing_of(side)) <= 45.0 && self.is_outside(q, distance) {
+                    if apart(seen_at, bearing_of(side)) <= 45.0 && lookout.is_outside(q, distance) {
                         best = Some((distance, p, q, seen_at));
                         reach = distance;
                     }
-                }
+                });
             }
         }
         let (distance, p, q, bearing_deg) = best?;
@@ -256,6 +251,30 @@ impl<'a> Lookout<'a> {
         Some(Sight { distance_m, bearing_deg, point: q, crossing })
     }
 
+    /// Looks at the block's edges on a side that may be within so many metres of a segment, as far as the bound on work allows.
+    fn each_near(
+        &mut self,
+        at: usize,
+        segment: (Coord<f64>, Coord<f64>),
+        within: f64,
+        mut look: impl FnMut(&Self, &Edge),
+    ) {
+        let near = around(segment, within);
+        if !near.intersects(&self.bounds) {
+            return;
+        }
+        // (What finds no edge is a search all the same.)
+        let mut left = self.steps_left.saturating_sub(1);
+        for own in self.sides[at].locate_in_envelope_intersecting(&near) {
+            if left == 0 {
+                break;
+            }
+            left -= 1;
+            look(self, own);
+        }
+        self.steps_left = left;
+    }
+
     /// Whether a candidate that touches a side meets it across and runs nowhere along it. A road that follows the border and turns in at
     /// a gate does both: it bounds the block.
     fn runs_over<'l>(&mut self, at: usize, lines: impl Iterator<Item = &'l [Coord<f64>]>) -> bool {
@@ -263,23 +282,14 @@ impl<'a> Lookout<'a> {
         // (A point runs nowhere: it has no edge.)
         for edge in lines.flat_map(|line| line.windows(2)).filter(|edge| edge[0] != edge[1]) {
             let (a, b) = (self.plane.to(edge[0]), self.plane.to(edge[1]));
-            let near = around((a, b), BESIDE_M);
-            if !near.intersects(&self.bounds) {
-                continue;
-            }
-            self.steps_left = self.steps_left.saturating_sub(1);
-            for own in self.sides[at].locate_in_envelope_intersecting(&near) {
-                if self.steps_left == 0 {
-                    break;
-                }
-                self.steps_left -= 1;
+            self.each_near(at, (a, b), BESIDE_M, |lookout, own| {
                 common += own.beside((a, b), 2.0 * TOUCHING_M);
                 beside += own.beside((a, b), BESIDE_M);
                 let (p, q) = closest((own.from, own.to), (a, b));
                 if (q.x - p.x).hypot(q.y - p.y) <= TOUCHING_M {
-                    over = over || own.holds(p) || self.goes_in(q, a) || self.goes_in(q, b);
+                    over = over || own.holds(p) || lookout.goes_in(q, a) || lookout.goes_in(q, b);
                 }
-            }
+            });
         }
         over && common < LEAST_COMMON_M && beside < LEAST_BESIDE_M
     }
@@ -504,6 +514,9 @@ mod tests {
             (359.9, "北"),
         ] {
             assert_eq!(octant(bearing), word, "{bearing}");
+        }
+        for (bearing, told) in [(0.0, 0.0), (359.94, 359.9), (359.96, 0.0), (44.98, 45.0), (360.0, 0.0)] {
+            assert_eq!(rounded(bearing), told, "{bearing}");
         }
     }
 }

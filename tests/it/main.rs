@@ -117,6 +117,7 @@ mod revision_log;
 mod round_trips;
 mod sample;
 mod scenarios;
+mod scenarios_undo;
 mod search_words;
 mod streams;
 mod support;

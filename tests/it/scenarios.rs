@@ -1,83 +1,19 @@
 //! What-if: deeds tried together never touch the register, and applied are what they would have been by hand.
 
+use std::sync::Arc;
+
 use actix_web::http::Method;
 use serde_json::{Value, json};
+use sizhi::api::State;
 use sizhi::domain::access::Role;
-use sqlx::AssertSqlSafe;
 
 use crate::support::accounts::{add, issue, with_token};
 use crate::support::boundary::{block, proposal, proposed, square, stepped};
-use crate::support::consolidation::{MERGED, SURVIVOR, TABLES, contents, happen, merger, settle, undo};
-use crate::support::http::{Answer, authorised, call, get, get_authorised, upload};
-use crate::support::land::{PLANS, newest, send};
-use crate::support::{Database, images, parcels};
-
-const SCENARIOS: &str = "/api/scenarios";
-/// 宁乡经济技术开发区, of the third change of hunan_park_area_changes.csv.
-const PARK: &str = "G431177";
-
-async fn created(db: &Database, operations: Value) -> Value {
-    let body = json!({"name": "整合方案一", "operations": operations});
-    let answer = call(db, authorised(Method::POST, SCENARIOS).set_json(body)).await;
-    assert_eq!(answer.status, 201, "{}", answer.text());
-    assert_eq!(answer.header("etag"), Some("\"v1\""));
-    answer.json()
-}
-
-async fn evaluated(db: &Database, id: &Value) -> Value {
-    let answer = get_authorised(db, &format!("{SCENARIOS}/{id}/evaluation")).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.json()
-}
-
-async fn deed(db: &Database, id: &Value, what: &str) -> Answer {
-    let standing = get_authorised(db, &format!("{SCENARIOS}/{id}")).await;
-    let tag = standing.header("etag").expect("etag").to_owned();
-    call(db, authorised(Method::POST, &format!("{SCENARIOS}/{id}/{what}")).insert_header(("if-match", tag))).await
-}
-
-/// The proposal of a park's new boundary, its blocks side by side from its old corner.
-async fn boundary(db: &Database) -> Value {
-    let at = |side: &str| {
-        format!("SELECT (ST_{side}(ST_Extent(geom)) * 1000)::bigint FROM park_block WHERE park_code = '{PARK}'")
-    };
-    let (west, south): (i64, i64) = (db.value(&at("XMin")).await, db.value(&at("YMin")).await);
-    let stated = ["196.23", "153.15", "1763.72"];
-    let blocks = stated.iter().enumerate().map(|(n, stated)| {
-        let x = west as f64 / 1e3 + n as f64 * 0.06;
-        block(&(n + 1).to_string(), stated, square(x, south as f64 / 1e3, stated.parse().expect("area")))
-    });
-    proposal(PARK, ["2161.12", "326.82", "278.80", "2113.10"], blocks.collect())
-}
-
-fn steps() -> Vec<Value> {
-    vec![
-        json!({"to": "joint_review", "on": "2024-10-15", "document_no": "湘园区办函〔2024〕1号"}),
-        json!({"to": "public_notice", "on": "2024-10-30", "document_no": "公示〔2024〕1号"}),
-        json!({"to": "approved", "on": "2024-11-20", "document_no": "湘政函〔2024〕9号"}),
-    ]
-}
-
-fn parcel(x: f64, y: f64) -> Value {
-    json!({
-        "type": "Feature", "properties": {"county_code": parcels::COUNTY, "number": "TY-1", "name": "推演地块"},
-        "geometry": parcels::square(x, y, 0.001),
-    })
-}
-
-/// Every row of these tables but for the numbers of revisions, which are others where deeds are others.
-async fn rows(db: &Database) -> Vec<(&'static str, Vec<String>)> {
-    let mut all = Vec::new();
-    for table in TABLES {
-        let sql = format!(
-            "SELECT (to_jsonb(t) - 'revision' - 'base_revision' - 'register_revision' - 'source' - 'geom')::text
-                    || ' ' || coalesce(md5(to_jsonb(t) ->> 'geom'), '')
-             FROM {table} t ORDER BY 1"
-        );
-        all.push((table, sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&db.pool).await.expect(table)));
-    }
-    all
-}
+use crate::support::consolidation::{MERGED, SURVIVOR, contents, happen, merger, settle, undo};
+use crate::support::http::{authorised, call, call_with, get, get_authorised};
+use crate::support::land::{newest, send};
+use crate::support::scenarios::{PARK, SCENARIOS, applied, boundary, created, deed, evaluated, parcel, rows, steps};
+use crate::support::{Database, http_args, parcels};
 
 /// Ten edits by somebody else: six of parcels of the parks that merge, four of others.
 async fn foreign_edits(db: &Database) {
@@ -405,158 +341,6 @@ async fn a_scenario_is_its_owners() {
     ask("own.planner", Method::GET, path, None, None).await.assert_problem(404, "scenario_not_found");
 }
 
-/// A scenario of these deeds, applied; its revision.
-async fn applied(db: &Database, operations: Value) -> i64 {
-    let scenario = created(db, operations).await;
-    let done = deed(db, &scenario["id"], "apply").await;
-    assert_eq!(done.status, 200, "{}", done.text());
-    done.json()["applied_revision"].as_i64().expect("revision")
-}
-
-/// The parcel of these tests, entered into the ledger of low-efficiency land.
-async fn low_efficiency(db: &Database) -> Value {
-    let (x, y, _) = parcels::inside(db, parcels::PARK).await;
-    let mut feature = parcel(x, y);
-    (feature["properties"]["state"], feature["properties"]["state_on"]) = (json!("recognised"), json!("2024-05-06"));
-    json!({"op": "parcel", "collection": "low_efficiency_parcels", "feature": feature})
-}
-
-#[actix_web::test]
-async fn an_applied_scenario_is_undone_by_those_whose_parcels_it_wrote() {
-    let db = Database::with_sample().await;
-    let (x, y, _) = parcels::inside(&db, parcels::PARK).await;
-    let entry = json!({"op": "parcel", "collection": "turnover_parcels", "feature": parcel(x, y)});
-    let revision = applied(&db, json!([entry])).await;
-    add(&db, "far.county", Role::Editor, &["430111"]).await;
-    add(&db, "own.county", Role::Editor, &[parcels::COUNTY]).await;
-    let undo_as = |name: &'static str, revision: i64| {
-        let db = &db;
-        async move {
-            let token = issue(db, json!({"account": name, "name": "test"})).await["token"].clone();
-            let path = format!("/api/revisions/{revision}/undo");
-            call(db, with_token(Method::POST, &path, token.as_str().expect("token")).set_json(json!({}))).await
-        }
-    };
-    let before = contents(&db).await;
-    undo_as("far.county", revision).await.assert_problem(403, "outside_jurisdiction");
-    assert_eq!((newest(&db).await, contents(&db).await), (revision, before.clone()));
-    let back = undo_as("own.county", revision).await;
-    assert_eq!(back.status, 200, "{}", back.text());
-    let standing = format!("SELECT count(*) FROM turnover_parcel WHERE id = '{}-TY-1'", parcels::COUNTY);
-    assert_eq!(db.value::<i64>(&standing).await, 0);
-    // To undo that is to enter the parcel again: theirs too.
-    undo_as("far.county", revision + 1).await.assert_problem(403, "outside_jurisdiction");
-    assert_eq!(newest(&db).await, revision + 1);
-    let again = undo_as("own.county", revision + 1).await;
-    assert_eq!(again.status, 200, "{}", again.text());
-    assert_eq!(contents(&db).await, before);
-}
-
-#[actix_web::test]
-async fn an_applied_scenario_is_not_undone_under_a_plan_of_its_parcel() {
-    let db = Database::with_sample().await;
-    let revision = applied(&db, json!([low_efficiency(&db).await])).await;
-    let plan = json!({"type": "Feature", "properties": {
-        "county_code": parcels::COUNTY, "number": "F", "parcel_id": format!("{}-TY-1", parcels::COUNTY),
-    }});
-    let filed = send(&db, &format!("{PLANS}/items"), &[], &plan).await;
-    assert_eq!(filed.status, 201, "{}", filed.text());
-    let (at, before) = (newest(&db).await, contents(&db).await);
-    let refused = undo(&db, revision).await.assert_problem(409, "undo_conflict");
-    assert_eq!(refused["findings"][0]["code"], "plan_in_use", "{refused}");
-    assert_eq!((newest(&db).await, contents(&db).await), (at, before));
-    // Without the plan it goes.
-    assert_eq!(undo(&db, at).await.status, 200);
-    let back = undo(&db, revision).await;
-    assert_eq!(back.status, 200, "{}", back.text());
-    assert_eq!(db.value::<i64>("SELECT count(*) FROM low_efficiency_parcel WHERE number = 'TY-1'").await, 0);
-    assert_eq!(db.audit().await, None);
-}
-
-#[actix_web::test]
-async fn an_applied_scenario_is_not_undone_under_papers_and_edits_of_its_parcel() {
-    let db = Database::with_sample().await;
-    let revision = applied(&db, json!([low_efficiency(&db).await])).await;
-    let path = format!("/api/collections/low_efficiency_parcels/items/{}-TY-1", parcels::COUNTY);
-    let bytes = images::jpeg();
-    let added = call(&db, upload(&format!("{path}/attachments"), &[("kind", "photo")], "现场.jpg", &bytes)).await;
-    assert_eq!(added.status, 201, "{}", added.text());
-    let (at, before) = (newest(&db).await, contents(&db).await);
-    let refused = undo(&db, revision).await.assert_problem(409, "undo_conflict");
-    assert_eq!(refused["findings"][0]["code"], "attachments_left", "{refused}");
-    assert_eq!((newest(&db).await, contents(&db).await), (at, before));
-    // A name that somebody changed and somebody else set again looks untouched, and is not.
-    for name in ["改名", "推演地块"] {
-        let tag = get_authorised(&db, &path).await.header("etag").expect("etag").to_owned();
-        let request = authorised(Method::PATCH, &path)
-            .insert_header(("if-match", tag))
-            .insert_header(("content-type", "application/merge-patch+json"))
-            .set_payload(json!({"properties": {"name": name}}).to_string());
-        let answer = call(&db, request).await;
-        assert!(answer.status.is_success(), "{}", answer.text());
-    }
-    let (at, before) = (newest(&db).await, contents(&db).await);
-    let refused = undo(&db, revision).await.assert_problem(409, "undo_conflict");
-    assert_eq!(refused["findings"][0]["code"], "changed_since", "{refused}");
-    assert_eq!((newest(&db).await, contents(&db).await), (at, before));
-}
-
-#[actix_web::test]
-async fn what_was_undone_since_is_not_told_as_done() {
-    let db = Database::with_sample().await;
-    let (x, y, _) = parcels::inside(&db, parcels::PARK).await;
-    let entry = json!({"op": "parcel", "collection": "turnover_parcels", "feature": parcel(x, y)});
-    let id = created(&db, json!([entry])).await["id"].clone();
-    let apply = || {
-        let request = authorised(Method::POST, &format!("{SCENARIOS}/{id}/apply"));
-        call(&db, request.insert_header(("if-match", "\"v1\"")).insert_header(("idempotency-key", "apply-1")))
-    };
-    let done = apply().await;
-    assert_eq!(done.status, 200, "{}", done.text());
-    let again = apply().await;
-    assert_eq!((again.status.as_u16(), again.header("idempotency-replayed")), (200, Some("true")), "{}", again.text());
-    let revision = newest(&db).await;
-    assert_eq!(undo(&db, revision).await.status, 200);
-    apply().await.assert_problem(409, "undone_since");
-    // Undone too, the undoing leaves it done.
-    assert_eq!(undo(&db, revision + 1).await.status, 200);
-    assert_eq!(apply().await.status, 200);
-    assert_eq!(newest(&db).await, revision + 2);
-}
-
-/// A park that lies elsewhere when its change is approved is no longer for those to undo who proposed the change.
-#[actix_web::test]
-async fn an_approval_in_a_scenario_is_undone_by_those_whose_park_it_is_now() {
-    let db = Database::with_sample().await;
-    let proposed = send(&db, "/api/boundary-changes", &[], &boundary(&db).await).await;
-    assert_eq!(proposed.status, 201, "{}", proposed.text());
-    let divisions: Vec<String> =
-        db.column(&format!("SELECT unnest(division_codes) FROM boundary_change WHERE park_code = '{PARK}'")).await;
-    assert!(!divisions.is_empty());
-    // Of the parcel's county too, which is in the same revision.
-    let mut before: Vec<&str> = divisions.iter().map(String::as_str).collect();
-    before.push(parcels::COUNTY);
-    add(&db, "before.editor", Role::Editor, &before).await;
-    add(&db, "now.editor", Role::Editor, &[&before[..], &["430200"]].concat()).await;
-    db.write(&format!("UPDATE park SET prefecture_code = '430200', county_codes = '{{430211}}' WHERE code = '{PARK}'"))
-        .await;
-    let (x, y, _) = parcels::inside(&db, parcels::PARK).await;
-    let entry = json!({"op": "parcel", "collection": "turnover_parcels", "feature": parcel(x, y)});
-    let decision = json!({"op": "boundary_change", "id": proposed.json()["id"], "steps": steps()});
-    let standing = rows(&db).await;
-    let revision = applied(&db, json!([decision, entry])).await;
-    let undo_as = async |name: &str| {
-        let token = issue(&db, json!({"account": name, "name": "test"})).await["token"].clone();
-        let path = format!("/api/revisions/{revision}/undo");
-        call(&db, with_token(Method::POST, &path, token.as_str().expect("token")).set_json(json!({}))).await
-    };
-    undo_as("before.editor").await.assert_problem(403, "outside_jurisdiction");
-    assert_eq!(newest(&db).await, revision);
-    let undone = undo_as("now.editor").await;
-    assert_eq!(undone.status, 200, "{}", undone.text());
-    assert_eq!(rows(&db).await, standing);
-}
-
 /// The register that the approval found had no such park yet.
 #[actix_web::test]
 async fn a_change_that_was_approved_with_the_birth_of_its_park_is_assessed_from_nothing() {
@@ -602,38 +386,6 @@ async fn a_change_that_was_approved_with_the_birth_of_its_park_is_assessed_from_
     let computed: f64 = db.value("SELECT sum(area_m2) FROM park_block WHERE park_code = 'S439998'").await;
     let after = told["computed"]["after"]["m2"].as_f64().expect("m²");
     assert!((after - computed).abs() < 1e-6, "{after} {computed}");
-}
-
-/// Whoever takes an application back may think again with the same scenario.
-#[actix_web::test]
-async fn a_scenario_whose_application_was_undone_is_open_again_once_it_is_looked_at() {
-    let db = Database::with_sample().await;
-    let (x, y, _) = parcels::inside(&db, parcels::PARK).await;
-    let entry = json!({"op": "parcel", "collection": "turnover_parcels", "feature": parcel(x, y)});
-    let id = created(&db, json!([entry])).await["id"].clone();
-    let path = format!("{SCENARIOS}/{id}");
-    assert_eq!(deed(&db, &id, "apply").await.status, 200);
-    let (revision, applied) = (newest(&db).await, rows(&db).await);
-    let shown = get_authorised(&db, &path).await.json();
-    assert_eq!((&shown["applied_revision"], &shown["undone"]), (&json!(revision), &json!(false)), "{shown}");
-    let undoes = |shown: &Value| shown["links"].as_array().expect("links").iter().any(|link| link["rel"] == "undo");
-    assert!(undoes(&shown), "{shown}");
-
-    assert_eq!(undo(&db, revision).await.status, 200);
-    let shown = get_authorised(&db, &path).await.json();
-    assert_eq!((&shown["applied_revision"], &shown["undone"]), (&json!(revision), &json!(true)), "{shown}");
-    assert!(!undoes(&shown), "{shown}");
-    // The undoing is a change of the register that the owner has not looked at.
-    deed(&db, &id, "apply").await.assert_problem(409, "base_moved");
-    let rebased = deed(&db, &id, "rebase").await;
-    assert_eq!(rebased.status, 200, "{}", rebased.text());
-    let shown = rebased.json();
-    assert_eq!((&shown["applied_revision"], &shown["undone"]), (&Value::Null, &json!(false)), "{shown}");
-    assert_eq!(shown["base_revision"], json!(revision + 1), "{shown}");
-    let again = deed(&db, &id, "apply").await;
-    assert_eq!(again.status, 200, "{}", again.text());
-    assert_eq!(again.json()["applied_revision"], json!(revision + 2));
-    assert_eq!(rows(&db).await, applied);
 }
 
 #[actix_web::test]
@@ -690,4 +442,41 @@ async fn a_trial_tells_nothing_of_other_counties_parcels() {
         assert_eq!(told.status, 200, "{}", told.text());
         assert!(told.text().contains("TY-2") && !told.text().contains("GEHEIM"), "{}", told.text());
     }
+}
+
+#[actix_web::test]
+async fn one_has_so_many_scenarios_and_drops_what_is_not_needed() {
+    let db = Database::with_sample().await;
+    let first = created(&db, json!([])).await;
+    sqlx::raw_sql(
+        "INSERT INTO scenario (name, actor, jurisdiction, operations, base_revision)
+         SELECT s.name, s.actor, s.jurisdiction, s.operations, s.base_revision FROM scenario s, generate_series(2, 100)",
+    )
+    .execute(&db.pool)
+    .await
+    .expect("ninety-nine more");
+    let make = || call(&db, authorised(Method::POST, SCENARIOS).set_json(json!({"name": "再一个", "operations": []})));
+    let problem = make().await.assert_problem(409, "too_many_scenarios");
+    assert!(problem["detail"].as_str().expect("text").contains("100"), "{problem}");
+    assert_eq!(db.value::<i64>("SELECT count(*) FROM scenario").await, 100);
+    let page = get_authorised(&db, &format!("{SCENARIOS}?limit=30")).await.json();
+    assert_eq!(page["numberReturned"], 30, "{page}");
+    let gone = call(&db, authorised(Method::DELETE, &format!("{SCENARIOS}/{}", first["id"]))).await;
+    assert_eq!(gone.status, 204);
+    assert_eq!(make().await.status, 201);
+}
+
+/// A trial holds the write lock: a second one waits for its turn, and not for ever.
+#[actix_web::test]
+async fn trials_of_a_server_take_turns() {
+    let db = Database::with_sample().await;
+    let path = format!("{SCENARIOS}/{}/evaluation", created(&db, json!([])).await["id"]);
+    let state = State::new(db.application.clone(), http_args()).with_live(Arc::clone(&db.live));
+    let turn = Arc::clone(&state.trials).acquire_owned().await.expect("the turn");
+    let waiting = call_with(state.clone(), authorised(Method::GET, &path));
+    let busy = waiting.await.assert_problem(503, "assessments_busy");
+    assert!(busy["detail"].as_str().expect("text").contains("正在推演另一个方案"), "{busy}");
+    drop(turn);
+    let told = call_with(state, authorised(Method::GET, &path)).await;
+    assert_eq!((told.status.as_u16(), &told.json()["possible"]), (200, &json!(true)), "{}", told.text());
 }

@@ -13,7 +13,7 @@ use crate::domain::lifecycle::DecimalHectares;
 use crate::domain::overlap_check::Weight;
 use crate::domain::{FourExtents, SquareMetres};
 use crate::geometry::extremes::{self, Vertex, dms};
-use crate::geometry::facing::octant;
+use crate::geometry::facing::{octant, rounded};
 use crate::inventory::{overlap_check, wire};
 use crate::layers::geojson;
 use crate::store::boundary_changes::{ChangeRow, StepRow};
@@ -359,7 +359,7 @@ fn candidate(candidate: &Candidate) -> Value {
         "illustrative": candidate.illustrative,
         "crossing": sight.crossing,
         "distance_m": round_decimal(sight.distance_m, 2),
-        "bearing_deg": round_decimal(sight.bearing_deg, 1),
+        "bearing_deg": rounded(sight.bearing_deg),
         "bearing": octant(sight.bearing_deg),
         "point": [round_decimal(sight.point.x, 8), round_decimal(sight.point.y, 8)],
     })

@@ -21,6 +21,7 @@ pub mod proj;
 pub mod proxy;
 pub mod replay;
 pub mod reports;
+pub mod scenarios;
 pub mod standby;
 pub mod tiles;
 pub mod tools;
