@@ -5,18 +5,19 @@ import pathlib
 import sys
 import tempfile
 
+import checks
 import database
 import edits
 import report
 import speed
 import start
 
-PARTS = ("speed", "edits", "start")
+PARTS = ("speed", "edits", "checks", "start")
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="./dev bench", description="读取路径的性能对比；不写部分时全部测")
-    parser.add_argument("parts", nargs="*", metavar="speed|edits|start", help="只测这些部分")
+    parser.add_argument("parts", nargs="*", metavar="speed|edits|checks|start", help="只测这些部分")
     parser.add_argument("--parcels", type=int, default=200_000, help="地块数（默认 200000）")
     parser.add_argument("--start-parcels", type=int, default=1_000_000, help="测启动时的地块数（默认 1000000）")
     parser.add_argument("--ledger", type=int, default=200_000, help="测修改时台账的宗数（默认 200000）")
@@ -60,7 +61,7 @@ def measure(part, options, folder):
             outcome = speed.run(data, options, work, options.floor)
             report.speed(outcome)
             return report.goals(outcome)
-        return {"edits": edits, "start": start}[part].run(data, options, work)
+        return {"edits": edits, "checks": checks, "start": start}[part].run(data, options, work)
     finally:
         data.stop()
 

@@ -86,12 +86,14 @@ class Sizhi:
         return Reading(float(lines[0][0]), int(lines[0][1]), len(self.found[work.key]), f"同一进程内再做 {again} s")
 
     def alone(self, runs):
-        """What has no peer: one boundary against a layer in memory, and random pairs of which none may go wrong; True where all ended well."""
+        """What has no peer: of each run, whether it ended well and what it printed."""
         print()
-        done = [subprocess.run([self.overlap, *words], capture_output=True, text=True) for words in runs]
-        for run in done:
+        done = []
+        for words in runs:
+            run = subprocess.run([self.overlap, *words], capture_output=True, text=True)
             print(run.stdout.strip() or run.stderr.strip(), flush=True)
-        return not any(run.returncode for run in done)
+            done.append((run.returncode == 0, run.stdout))
+        return done
 
 
 class PostGis(database.Database):

@@ -277,8 +277,14 @@ fn routes(routes: &mut Routes<'_>) {
                 .does(Method::PUT, Planner, scenarios::replace_scenario)
                 .does(Method::DELETE, Planner, scenarios::drop_scenario),
         )
-        .service(get("/api/scenarios/{id}/evaluation", Planner, scenarios::get_scenario_evaluation))
-        .service(get("/api/scenarios/{id}/features", Planner, scenarios::get_scenario_features))
+        // (A trial has limits of its own, longer than a read's.)
+        .service(
+            address("/api/scenarios/{id}/evaluation", "GET, HEAD").streams(Planner, scenarios::get_scenario_evaluation),
+        )
+        .service(
+            address("/api/scenarios/{id}/features", "GET, HEAD").streams(Planner, scenarios::get_scenario_features),
+        )
+        .service(post("/api/scenarios/{id}/overlap-check", Planner, scenarios::check_over_scenario))
         .service(post("/api/scenarios/{id}/rebase", Planner, scenarios::rebase_scenario))
         .service(post("/api/scenarios/{id}/apply", Editor, scenarios::apply_scenario))
         .service(get("/api/conflicts", Planner, conflicts::list_conflicts))

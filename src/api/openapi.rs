@@ -181,6 +181,11 @@ impl Operation {
         operation.response("default", json!({"$ref": "#/components/responses/Problem"}))
     }
 
+    /// 504: the work has a limit of its own beside the statement's.
+    pub(super) fn within_time(self) -> Self {
+        self.response("504", json!({"$ref": "#/components/responses/Problem"}))
+    }
+
     /// Addresses to try, for the page: not part of OpenAPI.
     pub(super) fn tries(self, paths: &[&str]) -> Self {
         self.field("x-try", json!(paths))

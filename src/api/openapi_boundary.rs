@@ -29,11 +29,6 @@ fn form(forms: &[&str]) -> Value {
     query("f", "形式", json!({"type": "string", "enum": forms, "default": "json"}))
 }
 
-/// Where an assessment is told: its comparison with the layers has a limit of its own.
-fn within_time(operation: Operation) -> Operation {
-    operation.response("504", json!({"$ref": "#/components/responses/Problem"}))
-}
-
 fn body(schema: &str) -> Value {
     json!({"required": true, "content": {GEOJSON: {"schema": reference(schema)}, JSON: {"schema": reference(schema)}}})
 }
@@ -55,8 +50,8 @@ pub fn paths(paths: &mut Map<String, Value>) {
             .field("requestBody", body("NewBoundaryChange"))
             .answers("200", "dry_run：会保存的内容与评估", &change())
             .answers("201", "已保存；地址在 Location", &change())
-            .errors(&["400", "401", "403", "408", "409", "413", "415", "503"]);
-    let create = within_time(create);
+            .errors(&["400", "401", "403", "408", "409", "413", "415", "503"])
+            .within_time();
     paths.insert("/boundary-changes".into(), json!({"get": all.0, "post": create.0}));
     let get =
         secured("get_boundary_change", "一个调区扩区：面积、区块、办理过程；GeoJSON 为拟议界线，可改后用 PUT 交回")
@@ -67,8 +62,8 @@ pub fn paths(paths: &mut Map<String, Value>) {
         .parameters(vec![id(), dry_run(), if_match(), idempotency_key()])
         .field("requestBody", body("NewBoundaryChange"))
         .answers("200", "现状", &change())
-        .errors(&["400", "401", "403", "404", "408", "409", "412", "413", "415", "428", "503"]);
-    let replace = within_time(replace);
+        .errors(&["400", "401", "403", "404", "408", "409", "412", "413", "415", "428", "503"])
+        .within_time();
     paths.insert("/boundary-changes/{id}".into(), json!({"get": get.0, "put": replace.0}));
     let assessment = secured(
         "get_boundary_assessment",
@@ -84,8 +79,9 @@ pub fn paths(paths: &mut Map<String, Value>) {
             ("text/html", json!({"type": "string"})),
         ],
     )
-    .errors(&["400", "401", "403", "404", "503"]);
-    paths.insert("/boundary-changes/{id}/assessment".into(), within_time(assessment).get());
+    .errors(&["400", "401", "403", "404", "503"])
+    .within_time();
+    paths.insert("/boundary-changes/{id}/assessment".into(), assessment.get());
     let transition = secured(
         "create_boundary_transition",
         "办理下一步：联合审查、公示（5 个工作日）、批准、不予批准、撤回、退回；批准时改写登记库（编辑人员）",
@@ -93,8 +89,9 @@ pub fn paths(paths: &mut Map<String, Value>) {
     .parameters(vec![id(), dry_run(), if_match(), idempotency_key()])
     .field("requestBody", json!({"required": true, "content": {JSON: {"schema": reference("NewBoundaryStep")}}}))
     .answers("200", "现状", &change())
-    .errors(&["400", "401", "403", "404", "408", "409", "412", "415", "428", "503"]);
-    paths.insert("/boundary-changes/{id}/transitions".into(), within_time(transition).post());
+    .errors(&["400", "401", "403", "404", "408", "409", "412", "415", "428", "503"])
+    .within_time();
+    paths.insert("/boundary-changes/{id}/transitions".into(), transition.post());
 }
 
 fn states() -> Value {

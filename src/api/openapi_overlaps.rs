@@ -77,7 +77,7 @@ pub fn paths(paths: &mut Map<String, Value>, upload_limit_mb: usize) {
         .errors(&["400", "401", "403", "404", "409"]);
     paths.insert("/overlap-checks/{id}/cancel".into(), cancel.post());
     let on = json!({"type": "object", "properties": {"on": {"type": "string", "enum": ["present", "same_revision"], "default": "present",
-        "title": "按现状，或按上次所见的修订（结果逐字节相同）"}}, "additionalProperties": false});
+        "title": "按现状，或按上次所见的修订（结果逐字节相同；没有历史的图层不比较，记入 request.left_out）"}}, "additionalProperties": false});
     let repeat = secured("repeat_overlap_check", "以同样的图形、图层、阈值再查一次")
         .parameters(vec![id()])
         .field("requestBody", json!({"required": true, "content": {JSON: {"schema": on}}}))
@@ -182,8 +182,12 @@ pub fn schemas() -> Schemas {
     });
     let mut new = json!({
         "title": title, "purpose": purpose, "date": day, "revision": revision, "subject": subject,
-        "layers": {"type": "array", "items": {"type": "string"}, "title": "与哪些图层比较；不给时为全部可见的面状图层"},
+        "layers": {"type": "array", "items": {"type": "string"}, "title": "与哪些图层比较；不给时为园区区块、管控区域、两个台账的地块和可见的面状附加图层（给了 date 或 revision 时不含附加图层）"},
         "thresholds": {"type": "object", "properties": thresholds, "additionalProperties": false},
+    });
+    // Over a scenario: of now, and not kept.
+    let question = json!({
+        "purpose": purpose, "subject": subject, "layers": new["layers"], "thresholds": new["thresholds"],
     });
     let form = json!({
         "file": {"type": "string", "format": "binary", "title": "图形文件"},
@@ -218,6 +222,7 @@ pub fn schemas() -> Schemas {
     new["thresholds"]["title"] = json!("阈值，随结果显示");
     vec![
         ("NewOverlapCheck", object(&["subject"], new)),
+        ("ScenarioQuestion", object(&["subject"], question)),
         ("OverlapCheckForm", object(&["file"], form)),
         ("OverlapCheck", object(&["id", "title", "status", "request", "links"], check)),
         (
@@ -268,9 +273,10 @@ pub fn schemas() -> Schemas {
         (
             "OverlapDifference",
             object(
-                &["earlier", "later", "same", "came", "went", "changed"],
+                &["earlier", "later", "not_compared", "same", "came", "went", "changed"],
                 json!({
-                    "earlier": whole("前一次"), "later": whole("后一次"), "same": whole("没有变化的条数"),
+                    "earlier": whole("前一次"), "later": whole("后一次"),
+                    "not_compared": list(text("只有其中一次比较过的图层；其结果不计入差异")), "same": whole("没有变化的条数"),
                     "came": list(reference("OverlapProperties")), "went": list(reference("OverlapProperties")),
                     "changed": {"type": "array", "items": {"type": "object", "properties": {
                         "before": reference("OverlapProperties"), "after": reference("OverlapProperties"),

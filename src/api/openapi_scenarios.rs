@@ -62,13 +62,23 @@ pub fn paths(paths: &mut Map<String, Value>) {
     let evaluate = secured("get_scenario_evaluation", "在登记库现状上推演：各项操作、变化、合计、冲突；不写任何内容")
         .parameters(vec![id()])
         .answers("200", "推演结果", &[(JSON, reference("ScenarioTrial"))])
-        .errors(&["400", "401", "403", "404", "503"]);
+        .errors(&["400", "401", "403", "404", "503"])
+        .within_time();
     paths.insert("/scenarios/{id}/evaluation".into(), evaluate.get());
     let features = secured("get_scenario_features", "推演后变化的要素，供地图叠加")
         .parameters(vec![id()])
         .answers("200", "要素", &[(GEOJSON, reference("ScenarioFeatures"))])
-        .errors(&["400", "401", "403", "404", "503"]);
+        .errors(&["400", "401", "403", "404", "503"])
+        .within_time();
     paths.insert("/scenarios/{id}/features".into(), features.get());
+    let question = json!({"required": true, "content": {JSON: {"schema": reference("ScenarioQuestion")}}});
+    let check = secured("check_over_scenario", "把图形与方案实施后的登记库比较：重叠、缝隙、共边；结果不保存")
+        .parameters(vec![id()])
+        .field("requestBody", question)
+        .answers("200", "检查结果", &[(GEOJSON, reference("ScenarioCheck"))])
+        .errors(&["400", "401", "403", "404", "408", "409", "413", "415", "503"])
+        .within_time();
+    paths.insert("/scenarios/{id}/overlap-check".into(), check.post());
     let seen = "核对时所见的修订（推演结果的 revision）；没有时为现在的修订";
     let seen = query("seen_revision", seen, json!({"type": "integer", "minimum": 1}));
     let rebase = secured("rebase_scenario", "核对之后，把方案的依据更新到所见的修订")
@@ -127,6 +137,12 @@ pub fn schemas() -> Schemas {
         "type": {"type": "string", "enum": ["FeatureCollection"]}, "scenario": whole("方案编号"), "possible": yes_or_no("全部操作都能办理"),
         "complete": yes_or_no("全部列出"), "numberReturned": whole("个数"), "features": {"type": "array", "items": {"type": "object"}},
     });
+    let check = json!({
+        "type": {"type": "string", "enum": ["FeatureCollection"]}, "revision": whole("方案之下的登记库修订"),
+        "scenario": {"type": "object", "properties": {"id": whole("编号"), "version": whole("版本"), "supposed": yes_or_no("是否含假定批准的界线")}},
+        "request": {"type": "object"}, "summary": {"type": "object", "title": "与重叠检查的小结相同"},
+        "features": list(reference("OverlapFinding")),
+    });
     vec![
         ("NewScenario", object(&["name"], new)),
         ("Scenario", object(&["id", "name", "owner", "base_revision", "version"], scenario)),
@@ -138,6 +154,7 @@ pub fn schemas() -> Schemas {
             ),
         ),
         ("ScenarioTrial", object(&["scenario", "operations", "possible", "applicable", "changes", "totals"], trial)),
+        ("ScenarioCheck", object(&["type", "scenario", "revision", "request", "summary", "features"], check)),
         ("ScenarioFeatures", object(&["type", "features"], features)),
     ]
 }

@@ -16,6 +16,8 @@ use crate::inventory::overlap_check::{CheckRequest, Given};
 
 /// Members of the body, and of the form beside its file.
 pub const MEMBERS: &[&str] = &["title", "purpose", "layers", "thresholds", "date", "revision", "subject"];
+/// The same of a check over a scenario, which is of now and not kept.
+pub const OVER_A_SCENARIO: &[&str] = &["purpose", "layers", "thresholds", "subject"];
 pub const FORM: Names<'static> = Names {
     all: &[
         "title",

@@ -36,7 +36,7 @@ use crate::store::overlap_checks::{CheckRow, FindingsQuery};
 
 const GEOJSON: &str = "application/geo+json";
 /// Largest JSON body: a boundary of some hundred thousand vertices.
-const BODY_LIMIT: usize = 8 * 1024 * 1024;
+pub(super) const BODY_LIMIT: usize = 8 * 1024 * 1024;
 /// Forms of a report.
 pub const REPORT_FORMS: [&str; 3] = ["html", "xlsx", "geojson"];
 /// How often a stream of progress looks, and how long it lasts at most.

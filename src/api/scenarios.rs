@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use super::edits::{self, FEATURE_LIMIT};
 use super::json_body::{self, Members};
 use super::list_page::ListPage;
+use super::overlap_asks;
+use super::overlaps::BODY_LIMIT;
 use super::params::{Params, positive, shorten};
 use super::problem::Answer;
 use super::representation::{self, link};
@@ -17,6 +19,7 @@ use super::scenario_asks::operations_of;
 use super::state::State;
 use super::{auth, in_memory};
 use crate::error::{Error, Result};
+use crate::inventory::overlap_check::{Given, Question};
 use crate::inventory::scenarios::{self, Content, Trial, wire};
 use crate::store::scenarios::ScenarioRow;
 
@@ -105,6 +108,33 @@ async fn tried(
     let deed = edits::deed_of(request, &viewer, None, &[])?;
     let trial = scenarios::evaluate(&state.pool, &state.trials, &deed, &row, &operations).await?;
     Ok((row, trial))
+}
+
+/// `POST /api/scenarios/{id}/overlap-check`: shapes against the register as the scenario would leave it; nothing is kept.
+pub async fn check_over_scenario(
+    request: HttpRequest,
+    path: web::Path<String>,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> Answer {
+    let viewer = auth::planner(&request, &state).await?;
+    Params::read(&request, &[], |_| false)?;
+    state.role.refuse_writes()?;
+    let row = scenarios::get(&state.pool, &viewer, id_of(&path)?).await?;
+    let body = json_body::bytes(&request, payload, &["application/json"], BODY_LIMIT).await?;
+    let members = Members::parse(&body, overlap_asks::OVER_A_SCENARIO)?;
+    let wanted = overlap_asks::of_json(&members, &state, &viewer)?;
+    let given = overlap_asks::subject_of(&members, &state, &viewer)?;
+    if matches!(given, Given::Feature { .. }) {
+        let detail =
+            "成员 subject 在推演方案上只能是 geojson 或 coordinates；方案改变的要素的冲突见推演结果（evaluation）";
+        return Err(Error::invalid("member_invalid", detail).into());
+    }
+    let question = Question::of(&state.pool, &viewer, &state.layers, wanted, given).await?;
+    let operations = operations_of(row.operations.as_array().map_or(&[], Vec::as_slice))?;
+    let deed = edits::deed_of(&request, &viewer, None, &[])?;
+    let told = scenarios::check(&state.pool, &state.trials, &deed, &row, &operations, question).await?;
+    representation::no_store(HttpResponse::Ok(), GEOJSON, &told)
 }
 
 /// `POST /api/scenarios/{id}/rebase`: the picture of now is the one that it is decided on, or that of the trial that was looked at

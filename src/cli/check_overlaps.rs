@@ -24,7 +24,7 @@ use crate::layers::catalogue::Catalogue;
 pub struct Args {
     /// 要检查的图形文件：格式与导入相同
     file: PathBuf,
-    /// 与哪些图层比较，逗号分隔；不给时为园区区块和各台账地块
+    /// 与哪些图层比较，逗号分隔；不给时为园区区块、管控区域和两个台账的地块
     #[arg(long, value_delimiter = ',')]
     layers: Option<Vec<String>>,
     /// 用途：决定各类结果的等级
@@ -72,7 +72,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let bar = Bar::new(args.json);
     bar.stage("读取图形并与图层比较", None);
     let viewer = Viewer::operator(&operator());
-    let found = overlap_check::check_now(database.pool(), &viewer, &Catalogue::default(), &request, given).await;
+    let found = overlap_check::check_now(database.pool(), &viewer, &Catalogue::default(), request, given).await;
     bar.finish();
     database.close().await;
     let found = found?;

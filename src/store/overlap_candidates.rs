@@ -87,8 +87,9 @@ impl<'v> NearReading<'v> {
         let drawn = layer.property("illustrative").filter(|_| layer.has_past());
         let drawn = drawn.map_or("false", |property| property.column);
         let properties = if whole { "(to_jsonb(sizhi_row) - 'geom')::text" } else { "NULL::text" };
+        // (What is read may be a sub-select with a name of its own.)
         let sql = format!(
-            "SELECT feature_id, ({name})::text AS sizhi_name, coalesce({drawn}, false) AS sizhi_drawn, {properties} AS sizhi_properties, ST_AsEWKB(geom) AS sizhi_shape FROM {} sizhi_row
+            "SELECT feature_id, ({name})::text AS sizhi_name, coalesce({drawn}, false) AS sizhi_drawn, {properties} AS sizhi_properties, ST_AsEWKB(geom) AS sizhi_shape FROM (SELECT * FROM {}) AS sizhi_row
              WHERE {} AND geom && ANY (SELECT ST_MakeEnvelope(w, s, e, n, 4490)
                  FROM unnest(${}::double precision[], ${}::double precision[], ${}::double precision[], ${}::double precision[]) AS b (w, s, e, n))
              LIMIT ${}",

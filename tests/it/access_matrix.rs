@@ -187,6 +187,7 @@ pub const EXPECTED: &[(&str, &str, Rule, &str)] = &[
     ("GET HEAD PUT DELETE", "/api/scenarios/{id}", Rule::Planner, "/api/scenarios/1"),
     ("GET HEAD", "/api/scenarios/{id}/evaluation", Rule::Planner, "/api/scenarios/1/evaluation"),
     ("GET HEAD", "/api/scenarios/{id}/features", Rule::Planner, "/api/scenarios/1/features"),
+    ("POST", "/api/scenarios/{id}/overlap-check", Rule::Planner, "/api/scenarios/1/overlap-check"),
     ("POST", "/api/scenarios/{id}/rebase", Rule::Planner, "/api/scenarios/1/rebase"),
     ("POST", "/api/scenarios/{id}/apply", Rule::Editor, "/api/scenarios/1/apply"),
     ("GET HEAD", "/api/conflicts", Rule::Planner, "/api/conflicts"),

@@ -20,9 +20,8 @@ use crate::support::Database;
 use crate::support::accounts::{add, issue, with_token};
 use crate::support::files;
 use crate::support::http::{Answer, authorised, call, call_database, get_authorised, upload};
+use crate::support::overlaps::{CHECKS, comb, polygon};
 use crate::support::process::{run, sizhi};
-
-const CHECKS: &str = "/api/overlap-checks";
 
 async fn post(db: &Database, path: &str, body: &Value) -> Answer {
     call(db, authorised(Method::POST, path).set_json(body)).await
@@ -41,11 +40,6 @@ async fn findings(db: &Database, check: &Value, query: &str) -> Value {
     let answer = get_authorised(db, &format!("{CHECKS}/{}/findings?limit=10000{query}", check["id"])).await;
     assert_eq!(answer.header("content-type"), Some("application/geo+json"), "{}", answer.text());
     answer.json()
-}
-
-fn polygon(ring: &[[f64; 2]]) -> Value {
-    let ring: Vec<&[f64; 2]> = ring.iter().chain(ring.first()).collect();
-    json!({"type": "Polygon", "coordinates": [ring]})
 }
 
 /// Some 20 km around Changsha, over several parks' drawn blocks.
@@ -584,21 +578,6 @@ async fn a_queue_has_its_bound_and_what_waits_in_it_can_be_stopped() {
     assert_eq!((taken, refused), (4, 8), "{asked:?}");
     assert_eq!(stopped.status, CheckStatus::Cancelled);
     holder.rollback().await.expect("let go");
-}
-
-/// A comb of 404 vertices, its spine along the south; `across` turns it, its spine along the west.
-fn comb(across: bool) -> Vec<[f64; 2]> {
-    let (teeth, width, spine) = (100, 0.05, 0.0025);
-    let step = width / f64::from(teeth);
-    let mut ring: Vec<[f64; 2]> = vec![[0.0, 0.0]];
-    for tooth in 0..teeth {
-        let at = f64::from(tooth) * step;
-        ring.extend([[at, spine], [at, width], [at + step / 2.0, width], [at + step / 2.0, spine]]);
-    }
-    ring.extend([[width, spine], [width, 0.0]]);
-    let turned = |[x, y]: [f64; 2]| if across { [112.9 + y, 28.2 + x] } else { [112.9 + x, 28.2 + y] };
-    // One tooth has the spine's corner for its own.
-    ring.into_iter().map(turned).collect::<Vec<_>>()
 }
 
 #[actix_web::test]

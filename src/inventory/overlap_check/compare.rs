@@ -59,6 +59,8 @@ struct Found {
 enum Missed {
     TooComplex,
     Invalid,
+    /// What the whole check may take was spent on others.
+    NotReached,
 }
 
 /// Compares; `None` where it was cancelled.
@@ -74,8 +76,11 @@ pub(super) fn compare(
     watch.total.store(tasks.len() as u64, Relaxed);
     let spent = AtomicU64::new(0);
     let compared = tasks.par_iter().map(|task| {
-        if watch.cancelled.load(Relaxed) || spent.load(Relaxed) > MOST_STEPS {
+        if watch.cancelled.load(Relaxed) {
             return Ok(None);
+        }
+        if spent.load(Relaxed) > MOST_STEPS {
+            return Err((task.subject, task.source, task.feature, Missed::NotReached));
         }
         let found = one(task, &shapes, sources, thresholds, watch, &spent);
         watch.done.fetch_add(1, Relaxed);
@@ -177,11 +182,19 @@ fn outside(
         (0..subjects.len()).flat_map(|at| kinds.iter().map(move |(source, kind)| (at, *source, kind))).collect();
     let reckoned: Vec<_> = tasks
         .par_iter()
-        .filter(|_| !watch.cancelled.load(Relaxed) && spent.load(Relaxed) <= MOST_STEPS)
+        .filter(|_| !watch.cancelled.load(Relaxed))
         .map(|&(at, source, kind)| {
+            if spent.load(Relaxed) > MOST_STEPS {
+                return (at, source, kind, Err(Missed::NotReached));
+            }
             let mut work = Work::of_one_pair().until(&watch.cancelled);
             let rest = zone::outside(&shapes[at], &sources[source], kind, &mut work);
             spent.fetch_add(work.spent(), Relaxed);
+            let rest = match rest {
+                Ok(rest) => Ok(rest),
+                Err(Stopped::Cancelled) => Ok(None),
+                Err(Stopped::TooComplex) => Err(Missed::TooComplex),
+            };
             (at, source, kind, rest)
         })
         .collect();
@@ -191,9 +204,9 @@ fn outside(
             Ok(Some(rest)) => {
                 outside.rows.push((source, zone::finding(at, &subjects[at], kind, rest, purpose, thresholds)));
             }
-            Ok(None) | Err(Stopped::Cancelled) => {}
-            Err(Stopped::TooComplex) => {
-                outside.not_reckoned.push(missed_named(&Missed::TooComplex, at, subjects, zone::LAYER, &kind.code));
+            Ok(None) => {}
+            Err(missed) => {
+                outside.not_reckoned.push(missed_named(&missed, at, subjects, zone::LAYER, &kind.code));
             }
         }
     }
@@ -380,6 +393,7 @@ fn missed_named(missed: &Missed, subject: usize, subjects: &[SubjectRow], layer:
     let (code, reason) = match missed {
         Missed::TooComplex => ("geometry_too_complex", "边界相交太多，无法在限定的计算量内比较"),
         Missed::Invalid => ("geometry_invalid", "该要素的图形无效，没有比较"),
+        Missed::NotReached => ("check_too_large", "整个检查的计算量已用完，没有比较到；请缩小范围或分开检查"),
     };
     json!({
         "subject": subject + 1,

@@ -15,6 +15,8 @@ pub struct Difference {
     /// Before and after.
     pub changed: Vec<(FindingRow, FindingRow)>,
     pub same: usize,
+    /// Ids of the layers that only one of the two compared with: what was found of them is no difference.
+    pub not_compared: Vec<String>,
 }
 
 /// Compares findings by shape, layer and feature.

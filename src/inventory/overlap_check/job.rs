@@ -135,9 +135,13 @@ pub(super) async fn compare_with_layers(
     layers: &[&'static Layer],
     moment: Moment,
 ) -> Result<(Vec<Source>, i64)> {
+    source::open(pool, live, viewer, layers, moment, &boxes_around(subjects)).await
+}
+
+/// The boxes in which something may be near a shape.
+pub(super) fn boxes_around(subjects: &[SubjectRow]) -> Vec<[f64; 4]> {
     let bbox = |subject: &SubjectRow| Shape::of_multi_polygon(&subject.geometry).bbox();
-    let boxes: Vec<[f64; 4]> = subjects.iter().filter_map(bbox).map(|bbox| compare::widened(bbox, REACH_M)).collect();
-    source::open(pool, live, viewer, layers, moment, &gathered(boxes)).await
+    gathered(subjects.iter().filter_map(bbox).map(|bbox| compare::widened(bbox, REACH_M)).collect())
 }
 
 /// Boxes that the database is asked for: of the past it has no index, so each costs a look at every feature.

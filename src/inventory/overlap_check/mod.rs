@@ -5,6 +5,7 @@
 pub(super) mod compare;
 mod difference;
 pub(super) mod job;
+mod question;
 pub mod report;
 mod shapes;
 pub(super) mod source;
@@ -21,6 +22,7 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 pub use difference::{Difference, difference};
+pub use question::Question;
 pub use shapes::Compared;
 pub use subject::Given;
 
@@ -57,7 +59,7 @@ pub struct CheckRequest {
     /// Empty = named after the shapes.
     pub title: String,
     pub purpose: Purpose,
-    /// None = all areal layers that the viewer may see.
+    /// None = the areal layers that the viewer may see, but for [`SAID_OTHERWISE`] and, of the past, those without one.
     pub layers: Option<Vec<&'static Layer>>,
     pub thresholds: Thresholds,
     /// The day that is asked about; `None` = as things stand.
@@ -143,8 +145,15 @@ impl Desk {
             let layer = catalogue.find(&id).filter(|layer| layer.is_for(viewer));
             layers.push(layer.ok_or_else(|| no_layer(&id))?);
         }
+        let mut asked = first.request.clone();
         if revision.is_some() {
-            with_past(&layers)?;
+            // An operator's table shows what stands and nothing else: of it there is no same again, and the record says so.
+            let (with_past, left_out): (Vec<_>, Vec<_>) = layers.into_iter().partition(|layer| layer.has_past());
+            if let ([], Some(layer)) = (with_past.as_slice(), left_out.first()) {
+                return Err(without_past(layer));
+            }
+            wire::leave_out(&mut asked, &with_past, &left_out);
+            layers = with_past;
         }
         // The same question: of what its maker could see, which the viewer can too.
         let jurisdiction = Jurisdiction::parse(&first.jurisdiction)
@@ -156,7 +165,7 @@ impl Desk {
             title: &first.title,
             actor: &viewer.actor,
             jurisdiction: first.jurisdiction.clone(),
-            request: &first.request,
+            request: &asked,
             on_day: first.on_day,
             revision,
             repeats: Some(id),
@@ -309,21 +318,27 @@ impl Desk {
         Ok(json!({"marks": marks.collect::<Vec<_>>()}))
     }
 
-    /// What is otherwise in a later check than in an earlier one.
+    /// What is otherwise in a later check than in an earlier one, of the layers that both compared with.
     pub async fn difference(&self, viewer: &Viewer, earlier: i64, later: i64) -> Result<Difference> {
         let mut transaction = store::begin_read_as(&self.pool, viewer).await?;
         let all = FindingsQuery { limit: i64::MAX, ..FindingsQuery::default() };
-        let mut sides = Vec::with_capacity(2);
+        let (mut sides, mut layers) = (Vec::with_capacity(2), Vec::with_capacity(2));
         for id in [earlier, later] {
             let check = overlap_checks::find(&mut transaction, id).await?.ok_or_else(|| missing(id))?;
             if check.status != CheckStatus::Finished {
                 return Err(Error::conflict("check_not_finished", format!("检查 {id} 没有完成，无法比较")));
             }
             sides.push(overlap_checks::findings(&mut transaction, id, &all).await?.0);
+            layers.push(wire::parse_request(&check.request)?.2);
         }
         transaction.commit().await?;
+        let in_both = |id: &String| layers.iter().all(|of_one| of_one.contains(id));
+        let mut not_compared: Vec<String> = layers.iter().flatten().filter(|id| !in_both(id)).cloned().collect();
+        not_compared.sort_unstable();
+        not_compared.dedup();
+        sides.iter_mut().for_each(|rows| rows.retain(|row| in_both(&row.layer)));
         let later = sides.pop().unwrap_or_default();
-        Ok(difference(&sides.pop().unwrap_or_default(), &later))
+        Ok(Difference { not_compared, ..difference(&sides.pop().unwrap_or_default(), &later) })
     }
 }
 
@@ -332,29 +347,12 @@ pub async fn check_now(
     pool: &PgPool,
     viewer: &Viewer,
     catalogue: &Catalogue,
-    request: &CheckRequest,
+    request: CheckRequest,
     given: Given,
 ) -> Result<Value> {
-    let layers = layers_of(viewer, catalogue, request)?;
-    let moment = moment_of(pool, request.on_day, request.revision).await?;
-    let subjects = subject::read(pool, viewer, given, moment).await?;
-    let compared = job::compare_with_layers(pool, None, viewer, &subjects.rows, &layers, moment);
-    let (sources, revision) = compared.await?;
-    let (purpose, thresholds) = (request.purpose, request.thresholds);
-    let rows = subjects.rows;
-    let outcome = tokio::task::spawn_blocking(move || {
-        compare::compare(&rows, &sources, purpose, &thresholds, &compare::Watch::default())
-    });
-    let outcome = outcome.await.map_err(|cause| Error::internal("重叠检查时程序出错", cause))?;
-    let outcome = outcome.ok_or_else(|| Error::Internal { detail: "重叠检查被中断".to_owned(), cause: None })?;
-    let findings: Vec<Value> = outcome.findings.iter().map(wire::finding_feature).collect();
-    Ok(json!({
-        "type": "FeatureCollection",
-        "request": wire::request_json(request, &layers, &subjects.origin),
-        "revision": revision,
-        "summary": outcome.summary,
-        "features": findings,
-    }))
+    let question = Question::of(pool, viewer, catalogue, request, given).await?;
+    let (sources, revision) = question.registered(pool, viewer).await?;
+    question.answer(sources, revision, None).await
 }
 
 fn layers_of(viewer: &Viewer, catalogue: &Catalogue, request: &CheckRequest) -> Result<Vec<&'static Layer>> {
@@ -390,11 +388,13 @@ fn layers_of(viewer: &Viewer, catalogue: &Catalogue, request: &CheckRequest) -> 
 fn with_past(layers: &[&'static Layer]) -> Result<()> {
     match layers.iter().find(|layer| !layer.has_past()) {
         None => Ok(()),
-        Some(layer) => {
-            let detail = format!("图层“{}”没有历史，不能按过去的日期或修订检查", layer.title.zh);
-            Err(Error::invalid("layer_without_past", detail))
-        }
+        Some(layer) => Err(without_past(layer)),
     }
+}
+
+fn without_past(layer: &Layer) -> Error {
+    let detail = format!("图层“{}”没有历史，不能按过去的日期或修订检查", layer.title.zh);
+    Error::invalid("layer_without_past", detail)
 }
 
 /// A revision that is not made yet is refused: its state would be taken for the newest.

@@ -172,8 +172,14 @@ pub fn facts(report: &CheckReport, at: DateTime<Utc>) -> Vec<(String, String)> {
     let fact = |name: &str, text: String| (name.to_owned(), text);
     let request = &check.request;
     let purpose = request["purpose"].as_str().and_then(crate::domain::overlap_check::Purpose::parse);
-    let layers: Vec<&str> =
-        request["layers"].as_array().into_iter().flatten().filter_map(Value::as_str).map(wire::layer_title).collect();
+    let titles = |member: &str| {
+        let ids = request[member].as_array().into_iter().flatten().filter_map(Value::as_str);
+        ids.map(wire::layer_title).collect::<Vec<_>>().join("、")
+    };
+    let left_out = match request["left_out"].is_array() {
+        true => format!("（没有历史、未比较：{}）", titles("left_out")),
+        false => String::new(),
+    };
     let limits = &request["thresholds"];
     let complete = check.summary.as_ref().is_some_and(|summary| summary["complete"] == Value::Bool(true));
     vec![
@@ -182,7 +188,7 @@ pub fn facts(report: &CheckReport, at: DateTime<Utc>) -> Vec<(String, String)> {
         fact("发起人", check.actor.clone()),
         fact("检查时间", check.finished_at.map(moment_in_china).unwrap_or_default()),
         fact("用途", purpose.map_or("", |purpose| purpose.label()).to_owned()),
-        fact("比较的图层", layers.join("、")),
+        fact("比较的图层", titles("layers") + &left_out),
         fact("图形日期", check.on_day.map_or("现状".to_owned(), |day| day.to_string())),
         fact("登记库修订", check.revision.map_or(String::new(), |revision| revision.to_string())),
         fact(

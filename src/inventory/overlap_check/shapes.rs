@@ -1,12 +1,10 @@
 //! Shapes that are compared for somebody else's paper: nothing is kept.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{CheckRequest, Desk, compare, job, layers_of, moment_of};
+use super::{CheckRequest, Desk, job, layers_of, moment_of, question};
 use crate::domain::Ledger;
 use crate::domain::access::Viewer;
 use crate::domain::layer::Layer;
@@ -52,24 +50,7 @@ impl Desk {
         let compared =
             job::compare_with_layers(&self.pool, self.live.as_deref(), viewer, &subjects, &layers, moment).await?;
         let (sources, revision) = compared;
-        let (purpose, thresholds) = (request.purpose, request.thresholds);
-        let watch = Arc::new(compare::Watch::default());
-        let seen = Arc::clone(&watch);
-        let mut comparing =
-            tokio::task::spawn_blocking(move || compare::compare(&subjects, &sources, purpose, &thresholds, &seen));
-        let outcome = match tokio::time::timeout(LONGEST, &mut comparing).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                watch.cancelled.store(true, Relaxed);
-                comparing.await
-            }
-        };
-        let outcome = outcome.map_err(|cause| Error::internal("重叠检查时程序出错", cause))?;
-        let outcome = outcome.ok_or_else(|| Error::Unavailable {
-            code: "query_timeout",
-            detail: "冲突检查超过了时限；请改用重叠检查（/api/overlap-checks）核对冲突".to_owned(),
-            cause: None,
-        })?;
+        let outcome = question::compared(subjects, sources, request, Some(LONGEST)).await?;
         Ok(Compared { findings: outcome.findings, summary: outcome.summary, layers, revision })
     }
 }

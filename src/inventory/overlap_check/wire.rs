@@ -41,6 +41,15 @@ pub(super) fn request_json(request: &CheckRequest, layers: &[&'static Layer], or
     })
 }
 
+/// The request of a repetition that leaves layers out.
+pub(super) fn leave_out(request: &mut Value, layers: &[&'static Layer], left_out: &[&'static Layer]) {
+    let ids = |layers: &[&'static Layer]| layers.iter().map(|layer| layer.id).collect::<Vec<_>>();
+    request["layers"] = json!(ids(layers));
+    if !left_out.is_empty() {
+        request["left_out"] = json!(ids(left_out));
+    }
+}
+
 /// Purpose, thresholds and layers of a kept request.
 pub(super) fn parse_request(kept: &Value) -> Result<(Purpose, Thresholds, Vec<String>)> {
     let unreadable = || Error::Internal { detail: "重叠检查的请求无法识别".to_owned(), cause: None };
@@ -174,6 +183,7 @@ pub fn difference_json(earlier: i64, later: i64, difference: &Difference) -> Val
     json!({
         "earlier": earlier,
         "later": later,
+        "not_compared": difference.not_compared,
         "same": difference.same,
         "came": list(&difference.came),
         "went": list(&difference.went),

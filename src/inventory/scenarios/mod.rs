@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -18,6 +18,7 @@ pub use trial::{Changed, Failure, LayerChanges, ParkTotals, Totals, Trial, Tried
 
 use super::boundary_change::{Draft, MoveRequest};
 use super::ledgers::{self, Deed, Done, Edit};
+use super::overlap_check::Question;
 use super::parks::ParkEventRequest;
 use super::peoples_text::{self, Fault};
 use crate::domain::access::{Jurisdiction, Role, Viewer};
@@ -155,7 +156,7 @@ pub async fn evaluate(
     operations: &[Operation],
 ) -> Result<Trial> {
     let _turn = turn(turns).await?;
-    let trial = async {
+    in_time(async {
         let everywhere = Viewer { jurisdiction: Jurisdiction::Everywhere, ..deed.viewer.clone() };
         // Had before the lock: nobody waits with it for a connection.
         let mut base = scenarios::begin_beside(pool, &everywhere).await?;
@@ -167,7 +168,42 @@ pub async fn evaluate(
         let trial = trial::look_at(base, &mut transaction, deed.viewer, revision, tried).await?;
         transaction.rollback().await?;
         Ok(trial)
-    };
+    })
+    .await
+}
+
+/// Compares shapes with the register as the deeds would leave it, in the viewer's own counties: the findings, as of a check that is not
+/// kept. Nothing is written.
+pub async fn check(
+    pool: &PgPool,
+    turns: &Arc<Semaphore>,
+    deed: &Deed<'_>,
+    row: &ScenarioRow,
+    operations: &[Operation],
+    question: Question,
+) -> Result<Value> {
+    let _turn = turn(turns).await?;
+    let (tried, sources) = in_time(async {
+        let (mut transaction, _) = ledgers::begin_everywhere(pool, &Deed { key: None, ..deed.clone() }).await?;
+        scenarios::limit_statements(&mut transaction, LONGEST_TRIAL).await?;
+        let tried = trial::carry_out(&mut transaction, deed, row, operations, true).await?;
+        if let Some(failure) = tried.failure {
+            return Err(refused(failure));
+        }
+        // The deeds speak for everywhere, whoever looks does not.
+        store::speak_for(&mut transaction, deed.viewer).await?;
+        let sources = question.seen_within(&mut transaction, deed.viewer).await?;
+        // The lock is given back before the shapes are compared.
+        transaction.rollback().await?;
+        Ok((tried, sources))
+    })
+    .await?;
+    let mut told = question.answer(sources, tried.revision - 1, Some(LONGEST_TRIAL)).await?;
+    told["scenario"] = json!({"id": row.id, "version": row.version, "supposed": tried.supposed});
+    Ok(told)
+}
+
+async fn in_time<T>(trial: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(LONGEST_TRIAL, trial).await.map_err(|_| Error::Unavailable {
         code: "query_timeout",
         detail: format!("推演超过 {} 秒，已放弃，没有写入任何内容；请减少方案中的操作后重试", LONGEST_TRIAL.as_secs()),

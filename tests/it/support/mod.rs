@@ -15,6 +15,7 @@ pub mod files;
 pub mod http;
 pub mod images;
 pub mod land;
+pub mod overlaps;
 pub mod parcels;
 pub mod process;
 pub mod proj;
