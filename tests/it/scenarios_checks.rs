@@ -136,6 +136,13 @@ async fn a_check_with_an_operators_layer_is_repeated_without_it_and_says_so() {
     let found = ask(Method::GET, format!("{CHECKS}/{id}/findings"), None).await.json();
     assert!(names(&found).contains(&"plots 1 within".to_owned()), "{found}");
 
+    // Over a scenario without deeds it is the same.
+    let scenario = created(&db, json!([])).await;
+    let path = format!("{SCENARIOS}/{}/overlap-check", scenario["id"]);
+    let over = ask(Method::POST, path, Some(json!({"subject": subject}))).await;
+    assert_eq!(over.status, 200, "{}", over.text());
+    assert_eq!(names(&over.json()), names(&found));
+
     // The plot is otherwise by now, and nobody knows what it was.
     extra::make(&db, "UPDATE plots SET g = ST_Translate(g, 1, 0)").await;
     let same = ask(Method::POST, format!("{CHECKS}/{id}/repeat"), Some(json!({"on": "same_revision"}))).await;
@@ -162,6 +169,17 @@ async fn a_check_with_an_operators_layer_is_repeated_without_it_and_says_so() {
     let difference = ask(Method::GET, format!("{CHECKS}/{}/difference", now["id"]), None).await.json();
     assert_eq!(difference["not_compared"], json!([]), "{difference}");
     assert_eq!(difference["went"][0]["feature_id"], "1", "{difference}");
+    // So it is where the repetition is repeated, and not twice left out.
+    let path = format!("{CHECKS}/{}/repeat", same["id"]);
+    let again = ask(Method::POST, path.clone(), Some(json!({"on": "present"}))).await.json();
+    assert_eq!(again["request"]["layers"].as_array().map(Vec::len), Some(layers.len()), "{again}");
+    assert_eq!(again["request"]["left_out"], Value::Null, "{again}");
+    let again = ask(Method::POST, path, Some(json!({"on": "same_revision"}))).await.json();
+    assert_eq!(
+        (&again["request"]["layers"], &again["request"]["left_out"]),
+        (&json!(kept), &json!(["plots"])),
+        "{again}"
+    );
     // Where nothing else was compared with, nothing can be repeated.
     let only = json!({"subject": subject, "layers": ["plots"]});
     let only = ask(Method::POST, CHECKS.to_owned(), Some(only)).await.json();

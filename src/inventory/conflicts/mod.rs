@@ -260,7 +260,7 @@ pub(in crate::inventory) async fn of_trial(
     let scope = scope_of(Some(&touched), layers, false);
     let reach = |bbox: Bbox| widened(bbox, Thresholds::default().gap_width_m());
     let boxes = gathered(boxes.into_iter().map(reach).collect());
-    let sources = source::open_within(connection, viewer, layers, &boxes).await?;
+    let sources = source::open_within(connection, viewer, layers, &boxes, true).await?;
     let found = tokio::task::spawn_blocking(move || pairs::find(&sources, Some(&touched), false));
     let found = found.await.map_err(|cause| Error::internal("审查冲突时程序出错", cause))?;
     let standing = conflicts::open_ones(connection, &scope).await?;

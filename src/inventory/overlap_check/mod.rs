@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 
 pub use difference::{Difference, difference};
 pub use question::Question;
+pub(in crate::inventory) use question::Within;
 pub use shapes::Compared;
 pub use subject::Given;
 
@@ -139,22 +140,10 @@ impl Desk {
                 return Err(Error::conflict("check_not_finished", detail));
             }
         };
-        let (purpose, thresholds, ids) = wire::parse_request(&first.request)?;
-        let mut layers = Vec::with_capacity(ids.len());
-        for id in ids {
-            let layer = catalogue.find(&id).filter(|layer| layer.is_for(viewer));
-            layers.push(layer.ok_or_else(|| no_layer(&id))?);
-        }
+        let (purpose, thresholds, asked_for) = wire::parse_request(&first.request)?;
         let mut asked = first.request.clone();
-        if revision.is_some() {
-            // An operator's table shows what stands and nothing else: of it there is no same again, and the record says so.
-            let (with_past, left_out): (Vec<_>, Vec<_>) = layers.into_iter().partition(|layer| layer.has_past());
-            if let ([], Some(layer)) = (with_past.as_slice(), left_out.first()) {
-                return Err(without_past(layer));
-            }
-            wire::leave_out(&mut asked, &with_past, &left_out);
-            layers = with_past;
-        }
+        let (layers, left_out) = again(viewer, catalogue, asked_for, revision.is_some())?;
+        wire::leave_out(&mut asked, &layers, &left_out);
         // The same question: of what its maker could see, which the viewer can too.
         let jurisdiction = Jurisdiction::parse(&first.jurisdiction)
             .map_err(|_| Error::Internal {
@@ -329,7 +318,7 @@ impl Desk {
                 return Err(Error::conflict("check_not_finished", format!("检查 {id} 没有完成，无法比较")));
             }
             sides.push(overlap_checks::findings(&mut transaction, id, &all).await?.0);
-            layers.push(wire::parse_request(&check.request)?.2);
+            layers.push(wire::layers_of(&check.request, "layers"));
         }
         transaction.commit().await?;
         let in_both = |id: &String| layers.iter().all(|of_one| of_one.contains(id));
@@ -353,6 +342,33 @@ pub async fn check_now(
     let question = Question::of(pool, viewer, catalogue, request, given).await?;
     let (sources, revision) = question.registered(pool, viewer).await?;
     question.answer(sources, revision, None).await
+}
+
+/// The layers of a repetition, and the ids of those that it leaves out: an operator's table shows what stands and nothing else, so of it
+/// there is no same again.
+fn again(
+    viewer: &Viewer,
+    catalogue: &Catalogue,
+    ids: Vec<String>,
+    in_past: bool,
+) -> Result<(Vec<&'static Layer>, Vec<String>)> {
+    let (mut layers, mut left_out, mut first_left_out) = (Vec::with_capacity(ids.len()), Vec::new(), None);
+    for id in ids {
+        match catalogue.find(&id) {
+            // The operator has taken it away since.
+            None if in_past => left_out.push(id),
+            Some(layer) if in_past && !layer.has_past() => {
+                first_left_out.get_or_insert(layer);
+                left_out.push(id);
+            }
+            found => layers.push(found.filter(|layer| layer.is_for(viewer)).ok_or_else(|| no_layer(&id))?),
+        }
+    }
+    match (layers.is_empty(), first_left_out, left_out.first()) {
+        (true, Some(layer), _) => Err(without_past(layer)),
+        (true, None, Some(id)) => Err(no_layer(id)),
+        _ => Ok((layers, left_out)),
+    }
 }
 
 fn layers_of(viewer: &Viewer, catalogue: &Catalogue, request: &CheckRequest) -> Result<Vec<&'static Layer>> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use geo::CoordsIter;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
@@ -13,9 +14,11 @@ use super::subject::{self, Given, Subjects};
 use super::{CheckRequest, job, layers_of, moment_of, wire};
 use crate::domain::access::Viewer;
 use crate::domain::layer::Layer;
+use crate::domain::overlap_check::MOST_VERTICES;
 use crate::error::{Error, Result};
+use crate::inventory::import::off_async_threads;
 use crate::layers::catalogue::Catalogue;
-use crate::store::overlap_checks::SubjectRow;
+use crate::store::overlap_checks::{FindingRow, SubjectRow};
 
 /// The shapes, read and judged, and what they are compared with.
 pub struct Question {
@@ -44,31 +47,73 @@ impl Question {
         job::compare_with_layers(pool, None, viewer, &self.subjects.rows, &self.layers, self.moment).await
     }
 
-    /// What a transaction sees near the shapes, with what it has written itself.
+    /// What operators' layers have near the shapes. No deed of ours changes them, and who looks after them may hold them for a while: they
+    /// are not read in a transaction that others wait for.
+    pub(in crate::inventory) async fn of_operators(&self, pool: &PgPool, viewer: &Viewer) -> Result<Vec<Source>> {
+        let layers = self.layers_that(|layer| layer.extra.is_some());
+        if layers.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(job::compare_with_layers(pool, None, viewer, &self.subjects.rows, &layers, Moment::default()).await?.0)
+    }
+
+    /// What a transaction sees of the register's layers near the shapes, with what it has written itself.
     pub(in crate::inventory) async fn seen_within(
         &self,
         connection: &mut PgConnection,
         viewer: &Viewer,
     ) -> Result<Vec<Source>> {
-        source::open_within(connection, viewer, &self.layers, &job::boxes_around(&self.subjects.rows)).await
+        let layers = self.layers_that(|layer| layer.extra.is_none());
+        source::open_within(connection, viewer, &layers, &job::boxes_around(&self.subjects.rows), false).await
     }
 
-    /// The findings, as one GeoJSON document. `longest`: given up after so long.
+    fn layers_that(&self, is_one: impl Fn(&Layer) -> bool) -> Vec<&'static Layer> {
+        self.layers.iter().copied().filter(|layer| is_one(layer)).collect()
+    }
+
+    /// The findings, as one GeoJSON document; `within` a time, for somebody who waits for them.
     pub(in crate::inventory) async fn answer(
         self,
-        sources: Vec<Source>,
+        mut sources: Vec<Source>,
         revision: i64,
-        longest: Option<Duration>,
+        within: Option<Within>,
     ) -> Result<Value> {
+        // As they were asked for: findings are listed so.
+        sources.sort_by_key(|source| self.layers.iter().position(|layer| layer.id == source.layer.id));
         let asked = wire::request_json(&self.request, &self.layers, &self.subjects.origin);
-        let Outcome { findings, summary } = compared(self.subjects.rows, sources, &self.request, longest).await?;
-        Ok(json!({
-            "type": "FeatureCollection",
-            "request": asked,
-            "revision": revision,
-            "summary": summary,
-            "features": findings.iter().map(wire::finding_feature).collect::<Vec<_>>(),
-        }))
+        let is_waited_for = within.is_some();
+        let Outcome { findings, summary } = compared(self.subjects.rows, sources, &self.request, within).await?;
+        let drawn = |row: &FindingRow| row.land.as_ref().map_or(0, CoordsIter::coords_count);
+        if is_waited_for && findings.iter().map(drawn).sum::<usize>() > MOST_VERTICES {
+            let detail = format!("检查结果的图形超过 {MOST_VERTICES} 个顶点；请减少图形或图层");
+            return Err(Error::too_large("check_too_large", detail));
+        }
+        off_async_threads(move || {
+            json!({
+                "type": "FeatureCollection",
+                "request": asked,
+                "revision": revision,
+                "summary": summary,
+                "features": findings.iter().map(wire::finding_feature).collect::<Vec<_>>(),
+            })
+        })
+        .await
+    }
+}
+
+/// How long a comparison may take while somebody waits, and what is said where it takes longer.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::inventory) struct Within {
+    pub longest: Duration,
+    pub advice: &'static str,
+}
+
+/// Nobody waits any more: the comparison ends too.
+struct Stop(Arc<Watch>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.cancelled.store(true, Relaxed);
     }
 }
 
@@ -77,16 +122,23 @@ pub(super) async fn compared(
     subjects: Vec<SubjectRow>,
     sources: Vec<Source>,
     request: &CheckRequest,
-    longest: Option<Duration>,
+    within: Option<Within>,
 ) -> Result<Outcome> {
     let (purpose, thresholds) = (request.purpose, request.thresholds);
     let watch = Arc::new(Watch::default());
     let seen = Arc::clone(&watch);
-    let mut comparing =
-        tokio::task::spawn_blocking(move || compare::compare(&subjects, &sources, purpose, &thresholds, &seen));
-    let outcome = match longest {
+    let in_service = within.is_some();
+    let mut comparing = tokio::task::spawn_blocking(move || {
+        let compare = || compare::compare(&subjects, &sources, purpose, &thresholds, &seen);
+        match job::threads_of_its_own().filter(|_| in_service) {
+            Some(threads) => threads.install(compare),
+            None => compare(),
+        }
+    });
+    let _stop = Stop(Arc::clone(&watch));
+    let outcome = match within {
         None => comparing.await,
-        Some(longest) => match tokio::time::timeout(longest, &mut comparing).await {
+        Some(Within { longest, .. }) => match tokio::time::timeout(longest, &mut comparing).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 watch.cancelled.store(true, Relaxed);
@@ -97,7 +149,7 @@ pub(super) async fn compared(
     let outcome = outcome.map_err(|cause| Error::internal("重叠检查时程序出错", cause))?;
     outcome.ok_or_else(|| Error::Unavailable {
         code: "query_timeout",
-        detail: "冲突检查超过了时限；请改用重叠检查（/api/overlap-checks）核对冲突".to_owned(),
+        detail: format!("冲突检查超过了时限；{}", within.map_or("", |within| within.advice)),
         cause: None,
     })
 }

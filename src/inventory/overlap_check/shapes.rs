@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::question::Within;
 use super::{CheckRequest, Desk, job, layers_of, moment_of, question};
 use crate::domain::Ledger;
 use crate::domain::access::Viewer;
@@ -14,7 +15,8 @@ use crate::store::overlap_checks::{FindingRow, SubjectRow};
 
 /// How long somebody waits for a place among the checks, and how long the comparison may take: who asks holds a connection meanwhile.
 const WAITS: Duration = Duration::from_secs(5);
-const LONGEST: Duration = Duration::from_secs(20);
+const WITHIN: Within =
+    Within { longest: Duration::from_secs(20), advice: "请改用重叠检查（/api/overlap-checks）核对冲突" };
 
 /// What came of a comparison.
 #[derive(Debug)]
@@ -50,7 +52,7 @@ impl Desk {
         let compared =
             job::compare_with_layers(&self.pool, self.live.as_deref(), viewer, &subjects, &layers, moment).await?;
         let (sources, revision) = compared;
-        let outcome = question::compared(subjects, sources, request, Some(LONGEST)).await?;
+        let outcome = question::compared(subjects, sources, request, Some(WITHIN)).await?;
         Ok(Compared { findings: outcome.findings, summary: outcome.summary, layers, revision })
     }
 }

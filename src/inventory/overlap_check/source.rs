@@ -70,14 +70,15 @@ pub(super) async fn open(
     Ok((sources, reading.revision))
 }
 
-/// What a transaction sees near these boxes, with what it has written itself; every feature with its properties.
+/// What a transaction sees near these boxes, with what it has written itself; `whole`: every feature with its properties.
 pub(in crate::inventory) async fn open_within(
     connection: &mut PgConnection,
     viewer: &Viewer,
     layers: &[&'static Layer],
     boxes: &[Bbox],
+    whole: bool,
 ) -> Result<Vec<Source>> {
-    read(&mut NearReading::within(connection, viewer).await?, layers, boxes, true).await
+    read(&mut NearReading::within(connection, viewer).await?, layers, boxes, whole).await
 }
 
 async fn read(

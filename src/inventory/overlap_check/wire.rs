@@ -41,23 +41,28 @@ pub(super) fn request_json(request: &CheckRequest, layers: &[&'static Layer], or
     })
 }
 
-/// The request of a repetition that leaves layers out.
-pub(super) fn leave_out(request: &mut Value, layers: &[&'static Layer], left_out: &[&'static Layer]) {
-    let ids = |layers: &[&'static Layer]| layers.iter().map(|layer| layer.id).collect::<Vec<_>>();
-    request["layers"] = json!(ids(layers));
+/// The request of a repetition: what it compares with, and what it leaves out.
+pub(super) fn leave_out(request: &mut Value, layers: &[&'static Layer], left_out: &[String]) {
+    request["layers"] = json!(layers.iter().map(|layer| layer.id).collect::<Vec<_>>());
     if !left_out.is_empty() {
-        request["left_out"] = json!(ids(left_out));
+        request["left_out"] = json!(left_out);
+    } else if let Some(members) = request.as_object_mut() {
+        members.remove("left_out");
     }
 }
 
-/// Purpose, thresholds and layers of a kept request.
+/// The layers that a kept request compared with, or left out.
+pub(super) fn layers_of(kept: &Value, member: &str) -> Vec<String> {
+    kept[member].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Purpose, thresholds and layers of a kept request, those too that it left out.
 pub(super) fn parse_request(kept: &Value) -> Result<(Purpose, Thresholds, Vec<String>)> {
     let unreadable = || Error::Internal { detail: "重叠检查的请求无法识别".to_owned(), cause: None };
     let number = |name: &str| kept["thresholds"][name].as_f64().ok_or_else(unreadable);
     let thresholds = Thresholds::new(number("sliver_width_m")?, number("sliver_share")?, number("gap_width_m")?);
     let purpose = kept["purpose"].as_str().and_then(Purpose::parse);
-    let layers = kept["layers"].as_array().ok_or_else(unreadable)?;
-    let layers = layers.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect();
+    let layers = [layers_of(kept, "layers"), layers_of(kept, "left_out")].concat();
     Ok((purpose.ok_or_else(unreadable)?, thresholds.ok_or_else(unreadable)?, layers))
 }
 

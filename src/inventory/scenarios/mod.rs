@@ -7,7 +7,7 @@ mod trial;
 pub mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub use trial::{Changed, Failure, LayerChanges, ParkTotals, Totals, Trial, Tried
 
 use super::boundary_change::{Draft, MoveRequest};
 use super::ledgers::{self, Deed, Done, Edit};
-use super::overlap_check::Question;
+use super::overlap_check::{Question, Within};
 use super::parks::ParkEventRequest;
 use super::peoples_text::{self, Fault};
 use crate::domain::access::{Jurisdiction, Role, Viewer};
@@ -35,6 +35,9 @@ const MOST_OPEN: i64 = 100;
 const TURN: Duration = Duration::from_secs(15);
 /// A trial holds the write lock: nobody else writes for as long.
 const LONGEST_TRIAL: Duration = Duration::from_secs(60);
+/// And a comparison with what it has seen, behind the lock.
+const COMPARED_WITHIN: Within =
+    Within { longest: Duration::from_secs(30), advice: "请减少图形或图层后重试" };
 /// Trials of one server at a time: they leave the lock and the connections to those who do something.
 pub const AT_ONCE: usize = 1;
 /// Characters of a name.
@@ -156,6 +159,7 @@ pub async fn evaluate(
     operations: &[Operation],
 ) -> Result<Trial> {
     let _turn = turn(turns).await?;
+    let begun = Instant::now();
     in_time(async {
         let everywhere = Viewer { jurisdiction: Jurisdiction::Everywhere, ..deed.viewer.clone() };
         // Had before the lock: nobody waits with it for a connection.
@@ -165,6 +169,7 @@ pub async fn evaluate(
         // The first look of `base`: from here on it shows the register that the deeds are tried on.
         let revision = as_of::newest(&mut base).await?;
         let tried = trial::carry_out(&mut transaction, deed, row, operations, true).await?;
+        scenarios::limit_statements(&mut transaction, left_of(begun)).await?;
         let trial = trial::look_at(base, &mut transaction, deed.viewer, revision, tried).await?;
         transaction.rollback().await?;
         Ok(trial)
@@ -183,7 +188,9 @@ pub async fn check(
     question: Question,
 ) -> Result<Value> {
     let _turn = turn(turns).await?;
+    let begun = Instant::now();
     let (tried, sources) = in_time(async {
+        let of_operators = question.of_operators(pool, deed.viewer).await?;
         let (mut transaction, _) = ledgers::begin_everywhere(pool, &Deed { key: None, ..deed.clone() }).await?;
         scenarios::limit_statements(&mut transaction, LONGEST_TRIAL).await?;
         let tried = trial::carry_out(&mut transaction, deed, row, operations, true).await?;
@@ -192,15 +199,22 @@ pub async fn check(
         }
         // The deeds speak for everywhere, whoever looks does not.
         store::speak_for(&mut transaction, deed.viewer).await?;
-        let sources = question.seen_within(&mut transaction, deed.viewer).await?;
+        scenarios::limit_statements(&mut transaction, left_of(begun)).await?;
+        let mut sources = question.seen_within(&mut transaction, deed.viewer).await?;
         // The lock is given back before the shapes are compared.
         transaction.rollback().await?;
+        sources.extend(of_operators);
         Ok((tried, sources))
     })
     .await?;
-    let mut told = question.answer(sources, tried.revision - 1, Some(LONGEST_TRIAL)).await?;
+    let mut told = question.answer(sources, tried.revision - 1, Some(COMPARED_WITHIN)).await?;
     told["scenario"] = json!({"id": row.id, "version": row.version, "supposed": tried.supposed});
     Ok(told)
+}
+
+/// What a trial that began then has left of its time: a statement that is given up with it goes on at the server no longer than that.
+fn left_of(begun: Instant) -> Duration {
+    LONGEST_TRIAL.saturating_sub(begun.elapsed()).max(Duration::from_millis(1))
 }
 
 async fn in_time<T>(trial: impl Future<Output = Result<T>>) -> Result<T> {
