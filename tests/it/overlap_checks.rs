@@ -11,7 +11,7 @@ use sizhi::domain::access::{Jurisdiction, Role, Viewer};
 use sizhi::domain::overlap::Thresholds;
 use sizhi::domain::overlap_check::{CheckStatus, Purpose};
 use sizhi::geometry::area;
-use sizhi::inventory::overlap_check::{CheckRequest, Desk, Given};
+use sizhi::inventory::overlap_check::{CheckRequest, Desk, Given, Question};
 use sizhi::layers::catalogue::Catalogue;
 use sizhi::layers::declaration;
 use sizhi::store::geometry_column;
@@ -20,7 +20,7 @@ use crate::support::Database;
 use crate::support::accounts::{add, issue, with_token};
 use crate::support::files;
 use crate::support::http::{Answer, authorised, call, call_database, get_authorised, upload};
-use crate::support::overlaps::{CHECKS, comb, polygon};
+use crate::support::overlaps::{CHECKS, comb, one_comb_for_all_blocks, polygon};
 use crate::support::process::{run, sizhi};
 
 async fn post(db: &Database, path: &str, body: &Value) -> Answer {
@@ -548,6 +548,10 @@ async fn whoever_speaks_for_no_division_keeps_no_check() {
     let given = Given::GeoJson(around_changsha().to_string());
     let refused = desk.start(&planner(Jurisdiction::NOWHERE), &Catalogue::default(), &request(), given).await;
     assert_eq!(refused.expect_err("nobody's").code(), "outside_jurisdiction");
+    // Nor asks it what is answered at once: nothing that it sees would look like nothing in the way.
+    let (nobody, given) = (planner(Jurisdiction::NOWHERE), Given::GeoJson(around_changsha().to_string()));
+    let refused = Question::of(&db.application, &nobody, &Catalogue::default(), request(), given).await;
+    assert_eq!(refused.err().expect("nobody's").code(), "outside_jurisdiction");
 }
 
 /// Two checks hold the desk's places; what others wait for can be stopped, and of many that ask at once four get a place.
@@ -583,13 +587,7 @@ async fn a_queue_has_its_bound_and_what_waits_in_it_can_be_stopped() {
 #[actix_web::test]
 async fn combs_across_each_other_are_measured_as_postgis_measures_them() {
     let db = Database::with_sample().await;
-    db.write(&format!(
-        "DELETE FROM park_block;
-         INSERT INTO park_block (id, park_code, number, geom, area_m2, source, source_crs)
-         SELECT code || '-k', code, 'k', ST_Multi(ST_SetSRID(ST_GeomFromGeoJSON('{}'), 4490)), 1, '测绘', 'EPSG:4490' FROM (SELECT min(code) AS code FROM park) p",
-        polygon(&comb(true))
-    ))
-    .await;
+    one_comb_for_all_blocks(&db).await;
     let begun = std::time::Instant::now();
     let check = made(&db, &json!({"subject": {"geojson": polygon(&comb(false))}, "layers": ["park_blocks"]})).await;
     println!("a check of combs took {:?}", begun.elapsed());

@@ -7,18 +7,12 @@ use serde_json::{Value, json};
 
 use crate::support::Database;
 use crate::support::http::{authorised, call, get_authorised};
-use crate::support::overlaps::{CHECKS, comb, polygon};
+use crate::support::overlaps::{CHECKS, comb, one_comb_for_all_blocks, polygon};
 
 #[actix_web::test]
 async fn a_long_check_is_a_job_with_progress_and_is_stopped_as_it_runs() {
     let db = Database::with_sample().await;
-    db.write(&format!(
-        "DELETE FROM park_block;
-         INSERT INTO park_block (id, park_code, number, geom, area_m2, source, source_crs)
-         SELECT code || '-k', code, 'k', ST_Multi(ST_SetSRID(ST_GeomFromGeoJSON('{}'), 4490)), 1, '测绘', 'EPSG:4490' FROM (SELECT min(code) AS code FROM park) p",
-        polygon(&comb(true))
-    ))
-    .await;
+    one_comb_for_all_blocks(&db).await;
     // Minutes of work: each crosses the block 20,000 times and more.
     let combs: Vec<Value> = (0..400)
         .map(|n| {

@@ -12,7 +12,7 @@ use super::compare::{self, Outcome, Watch};
 use super::source::{self, Moment, Source};
 use super::subject::{self, Given, Subjects};
 use super::{CheckRequest, job, layers_of, moment_of, wire};
-use crate::domain::access::Viewer;
+use crate::domain::access::{Jurisdiction, Viewer};
 use crate::domain::layer::Layer;
 use crate::domain::overlap_check::MOST_VERTICES;
 use crate::error::{Error, Result};
@@ -36,6 +36,11 @@ impl Question {
         request: CheckRequest,
         given: Given,
     ) -> Result<Self> {
+        if viewer.jurisdiction == Jurisdiction::NOWHERE {
+            // Who sees nothing would be told that nothing is in the way.
+            let detail = "账号没有管辖范围，看不到管控区域和地块，不能检查；请管理员设置".to_owned();
+            return Err(Error::Forbidden { code: "outside_jurisdiction", detail });
+        }
         let layers = layers_of(viewer, catalogue, &request)?;
         let moment = moment_of(pool, request.on_day, request.revision).await?;
         let subjects = subject::read(pool, viewer, given, moment).await?;
@@ -130,7 +135,7 @@ pub(super) async fn compared(
     let in_service = within.is_some();
     let mut comparing = tokio::task::spawn_blocking(move || {
         let compare = || compare::compare(&subjects, &sources, purpose, &thresholds, &seen);
-        match job::threads_of_its_own().filter(|_| in_service) {
+        match in_service.then(job::threads_of_its_own).flatten() {
             Some(threads) => threads.install(compare),
             None => compare(),
         }

@@ -75,8 +75,8 @@ pub async fn undo(pool: &PgPool, deed: &Deed<'_>, target: i64, reason: Option<&s
 }
 
 /// Every park that the revision wrote is the viewer's own; of a park that it wrote by a boundary change only, whoever may undo the change
-/// may undo it here too, if the park is still theirs. A park that does not stand (its establishment is undone) is whose the revision's own record of it says: it would
-/// stand again. What nobody can tell is nobody's.
+/// may undo it here too, if the park is still theirs. A park that does not stand (its establishment is undone) is whose the revision's own
+/// record of it says: it would stand again. What nobody can tell is nobody's.
 async fn parks_in_jurisdiction(connection: &mut PgConnection, deed: &Deed<'_>, target: i64) -> Result<()> {
     let jurisdiction = &deed.viewer.jurisdiction;
     if *jurisdiction == Jurisdiction::Everywhere {

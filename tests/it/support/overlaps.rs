@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::Database;
+
 /// The address of checks.
 pub const CHECKS: &str = "/api/overlap-checks";
 
@@ -24,4 +26,15 @@ pub fn comb(across: bool) -> Vec<[f64; 2]> {
     let turned = |[x, y]: [f64; 2]| if across { [112.9 + y, 28.2 + x] } else { [112.9 + x, 28.2 + y] };
     // One tooth has the spine's corner for its own.
     ring.into_iter().map(turned).collect::<Vec<_>>()
+}
+
+/// The comb that lies across, in the place of all blocks.
+pub async fn one_comb_for_all_blocks(db: &Database) {
+    db.write(&format!(
+        "DELETE FROM park_block;
+         INSERT INTO park_block (id, park_code, number, geom, area_m2, source, source_crs)
+         SELECT code || '-k', code, 'k', ST_Multi(ST_SetSRID(ST_GeomFromGeoJSON('{}'), 4490)), 1, '测绘', 'EPSG:4490' FROM (SELECT min(code) AS code FROM park) p",
+        polygon(&comb(true))
+    ))
+    .await;
 }

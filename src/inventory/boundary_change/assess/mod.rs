@@ -69,25 +69,9 @@ pub async fn assess(
         findings.extend(approved_beside(&mut transaction, &change.park, approval).await?);
     }
     let past = approval.map(|revision| revision - 1);
-    let present = boundary_changes::list_standing(&mut transaction, &change.park).await?;
-    let revision = as_of::turn_back(&mut transaction, past).await?;
-    let standing = boundary_changes::list_standing(&mut transaction, &change.park).await?;
-    // A park that began in the revision of the approval had no land before it.
-    let begun = || present.map(|park| Standing { approved_area: None, blocks: Vec::new(), since: Vec::new(), ..park });
-    let standing = standing
-        .or_else(begun)
-        .ok_or_else(|| Error::conflict("park_unknown", format!("园区 {} 不在名录中", change.park)))?;
+    let (standing, revision) = standing_at(&mut transaction, &change.park, past).await?;
     let boxes = boxes(&standing, &detail.blocks);
-    let mut parcels = Vec::new();
-    for ledger in [Ledger::Turnover, Ledger::LowEfficiency] {
-        let mut found = boundary_changes::parcels_around(&mut transaction, ledger, &boxes, MOST_PARCELS).await?;
-        if found.len() > MOST_PARCELS {
-            found.truncate(MOST_PARCELS);
-            let message = format!("方案周围的{}超过 {MOST_PARCELS} 宗，只评估了前 {MOST_PARCELS} 宗", ledger.label());
-            findings.push(Finding::warning("assessment_incomplete", Place::whole(), message));
-        }
-        parcels.append(&mut found);
-    }
+    let parcels = parcels_around(&mut transaction, &boxes, &mut findings).await?;
     let blocks = boundary_changes::blocks_around(&mut transaction, &change.park, &boxes).await?;
     let divisions = boundary_changes::divisions_around(&mut transaction, &boxes).await?;
     // A change that has ended rests on nothing any more.
@@ -136,6 +120,39 @@ pub async fn assess(
         conflicts,
         findings,
     })
+}
+
+/// The park and its blocks behind a revision of the past, or now; and the revision. From here on the transaction sees that state.
+async fn standing_at(connection: &mut PgConnection, park: &ParkCode, past: Option<i64>) -> Result<(Standing, i64)> {
+    let present = match past {
+        Some(_) => boundary_changes::list_standing(connection, park).await?,
+        None => None,
+    };
+    let revision = as_of::turn_back(connection, past).await?;
+    let standing = boundary_changes::list_standing(connection, park).await?;
+    // A park that began in the revision of the approval had no land before it.
+    let begun = || present.map(|park| Standing { approved_area: None, blocks: Vec::new(), since: Vec::new(), ..park });
+    let missing = || Error::conflict("park_unknown", format!("园区 {park} 不在名录中"));
+    Ok((standing.or_else(begun).ok_or_else(missing)?, revision))
+}
+
+/// Parcels of both ledgers near the blocks, and word of those that are too many.
+async fn parcels_around(
+    connection: &mut PgConnection,
+    boxes: &[[f64; 4]],
+    findings: &mut Vec<Finding>,
+) -> Result<Vec<NearParcel>> {
+    let mut parcels = Vec::new();
+    for ledger in [Ledger::Turnover, Ledger::LowEfficiency] {
+        let mut found = boundary_changes::parcels_around(connection, ledger, boxes, MOST_PARCELS).await?;
+        if found.len() > MOST_PARCELS {
+            found.truncate(MOST_PARCELS);
+            let message = format!("方案周围的{}超过 {MOST_PARCELS} 宗，只评估了前 {MOST_PARCELS} 宗", ledger.label());
+            findings.push(Finding::warning("assessment_incomplete", Place::whole(), message));
+        }
+        parcels.append(&mut found);
+    }
+    Ok(parcels)
 }
 
 /// A scenario does several deeds as one revision: what was done to the park beside the approval is no part of what this one meant, and yet
